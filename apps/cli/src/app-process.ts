@@ -1,0 +1,127 @@
+/**
+ * A penstock process that this one started: the host or the gateway, with a channel to it.
+ *
+ * It is stopped by closing the channel, never by a signal: Ctrl-C and service managers signal the whole group at once,
+ * and a second signal of ours would end it in the middle of its orderly stop. The channel also closes by itself when
+ * this process dies, so nothing is left behind.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type WireError, fromWire } from '@penstock/contract';
+
+/** What the process says first: that it is ready (the gateway says where), or why it is not. */
+interface ReadyMessage {
+  ready: true;
+  url?: string;
+}
+interface FailedMessage {
+  failed: WireError;
+}
+
+export interface AppProcessOptions {
+  /** What it is called in messages. */
+  label: 'host' | 'gateway';
+  args: string[];
+  env: NodeJS.ProcessEnv;
+  /** Told each line it prints to standard error, once it is ready. */
+  onLine: (line: string) => void;
+  /** Aborted when its start is no longer wanted. */
+  signal?: AbortSignal;
+  /** Aborted when its orderly stop takes too long for somebody. */
+  hurry?: AbortSignal;
+}
+
+/** The longest an orderly stop may take: a host waits for the I/O in flight, which a hung disk may never give back. */
+const STOP_MS_MAX = 30_000;
+const LINES_KEPT = 20;
+
+export class AppProcess {
+  readonly label: string;
+  /** Where the gateway listens. */
+  url: string | undefined;
+  /** How it ended ("exit code 1", "killed by SIGKILL"); null while it runs. */
+  outcome: string | null = null;
+  /** Resolves with `outcome`. */
+  readonly ended: Promise<string>;
+  readonly #child: ChildProcess;
+  readonly #hurry: AbortSignal | undefined;
+  #isReady = false;
+
+  private constructor(options: AppProcessOptions) {
+    this.label = options.label;
+    this.#hurry = options.hurry;
+    const entry = fileURLToPath(import.meta.resolve(`@penstock/${options.label}/main`));
+    this.#child = spawn(process.execPath, [entry, ...options.args], {
+      env: options.env,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.ended = new Promise((resolve) => {
+      const end = (how: string): void => {
+        this.outcome ??= how;
+        resolve(this.outcome);
+      };
+      this.#child.once('exit', (code, signal) => end(signal === null ? `exit code ${code}` : `killed by ${signal}`));
+      this.#child.once('error', (error) => end(error.message));
+    });
+  }
+
+  /** Starts it, and resolves when it is ready. @throws what it says went wrong, or the reason of `signal` */
+  static async start(options: AppProcessOptions): Promise<AppProcess> {
+    options.signal?.throwIfAborted();
+    const app = new AppProcess(options);
+    try {
+      await app.#ready(options);
+      return app;
+    } catch (error) {
+      await app.stop();
+      throw error;
+    }
+  }
+
+  #ready(options: AppProcessOptions): Promise<void> {
+    const child = this.#child;
+    const early: string[] = [];
+    if (child.stderr !== null) {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        if (this.#isReady) options.onLine(line);
+        else if (early.push(line) > LINES_KEPT) early.shift();
+      });
+    }
+    return new Promise((resolve, reject) => {
+      child.once('message', (message: ReadyMessage | FailedMessage) => {
+        // It has printed the same error by then: the lines held back would say it twice.
+        if ('failed' in message) {
+          reject(fromWire(message.failed));
+          return;
+        }
+        this.url = message.url;
+        this.#isReady = true;
+        resolve();
+        for (const line of early) options.onLine(line);
+      });
+      options.signal?.addEventListener('abort', () => reject(options.signal?.reason), { once: true });
+      child.once('close', () => {
+        const said = early.length === 0 ? '' : `:\n  ${early.join('\n  ')}`;
+        reject(new Error(`the ${this.label} ended before it was ready (${this.outcome})${said}`));
+      });
+    });
+  }
+
+  /** Ends it in order, and by force where that takes too long. Resolves when it is gone; may be called again. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child.connected) child.disconnect();
+    // Before it listens to the channel, its end would pass unnoticed; there is nothing yet to be stopped in order.
+    if (!this.#isReady) child.kill('SIGTERM');
+    const kill = (): void => {
+      child.kill('SIGKILL');
+    };
+    const timer = setTimeout(kill, STOP_MS_MAX);
+    if (this.#hurry?.aborted === true) kill();
+    this.#hurry?.addEventListener('abort', kill, { once: true });
+    await this.ended;
+    clearTimeout(timer);
+    this.#hurry?.removeEventListener('abort', kill);
+  }
+}

@@ -1,0 +1,99 @@
+/** `penstock enqueue`: puts a write into the queue and leaves. */
+import { readFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { Command, Option } from 'commander';
+import { addStoreOptions } from '@penstock/config';
+import type { WriteRequestInput } from '@penstock/contract';
+import { UsageError } from '../failures.ts';
+import { print, say } from '../output.ts';
+import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
+import { openStoreOf, storeFlags, type StoreOptions } from '../store-options.ts';
+
+interface EnqueueOptions extends RequestOptions, StoreOptions {
+  request?: string;
+  priority?: number;
+  delay?: number;
+  attempts?: number;
+  jobId?: string;
+}
+
+/** BullMQ's largest priority: it shares a double with a counter. */
+const PRIORITY_MAX = 2_097_152;
+const YEAR_MS = 31_536_000_000;
+
+const EXAMPLES = `
+Examples:
+  $ penstock enqueue run-42.dat --size 1GiB --pattern stamp
+  $ penstock enqueue nightly.img --from live.img --delay 60000 --attempts 5
+  $ penstock enqueue --request '{"path": "a.bin", "size": 1048576, "matrix": {"rows": 1024, "rowBytes": 1024}}'
+  $ produce-requests | penstock enqueue --request -
+
+Prints the id of the job on standard output: penstock watch <id> shows how it goes.`;
+
+export function enqueueCommand(): Command {
+  const command = new Command('enqueue')
+    .description('Put a write into the queue, print the id of its job, and leave.')
+    .argument('[path]', 'the file to write, named inside its root');
+  addRequestOptions(command)
+    .option('-r, --root <name>', 'the root to write in (default: data)')
+    .option('--from-root <name>', 'the root of --from (default: data)')
+    .addOption(
+      new Option('--request <json>', 'the whole request as JSON: the text itself, @file, or - for standard input'),
+    );
+  command
+    .optionsGroup('In the queue:')
+    .option('--priority <n>', 'lower numbers go first; without, before all of them', wholeNumber(1, PRIORITY_MAX))
+    .option('--delay <ms>', 'milliseconds to wait before it may start', wholeNumber(0, YEAR_MS))
+    .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
+    .option('--job-id <id>', 'an id of your own; one that is in the queue already is not added again');
+  addStoreOptions(command.optionsGroup('Which queue:'));
+  return command.addHelpText('after', EXAMPLES).action(enqueue);
+}
+
+async function enqueue(path: string | undefined, options: EnqueueOptions): Promise<void> {
+  const request = await requestFrom(path, options);
+  judgeRequest(request);
+  const { priority, delay, attempts, jobId } = options;
+  const { WriteQueue } = await import('@penstock/queue');
+  const { store } = await openStoreOf(options, (error) => say(error.message));
+  const queue = new WriteQueue({ connection: store.connection });
+  try {
+    const id = await queue.add(request, {
+      ...(priority === undefined ? {} : { priority }),
+      ...(delay === undefined ? {} : { delay }),
+      ...(attempts === undefined ? {} : { attempts }),
+      ...(jobId === undefined ? {} : { jobId }),
+    });
+    print(id);
+    if ((await queue.workers()) === 0) {
+      say(`no host serves this queue now; start one with: penstock host${storeFlags(options, process.env)}`);
+    }
+  } finally {
+    await queue.close();
+    await store.close();
+  }
+}
+
+async function requestFrom(path: string | undefined, options: EnqueueOptions): Promise<WriteRequestInput> {
+  const { request: json, redis: _redis, data: _data, priority, delay, attempts, jobId, ...described } = options;
+  if (json === undefined) {
+    if (path === undefined) throw new UsageError('name the file to write, or give the whole request with --request');
+    return requestOf(path, described);
+  }
+  if (path !== undefined || Object.keys(described).length > 0) {
+    throw new UsageError('--request is the whole request: give it alone, or the path and options alone');
+  }
+  return parseJson(json === '-' ? await text(process.stdin) : json.startsWith('@') ? readRequest(json.slice(1)) : json);
+}
+
+function readRequest(file: string): string {
+  return readFileSync(file, 'utf8');
+}
+
+function parseJson(json: string): WriteRequestInput {
+  try {
+    return JSON.parse(json) as WriteRequestInput; // judged by the contract, whatever it is
+  } catch (error) {
+    throw new UsageError(`--request is not JSON: ${(error as Error).message}`);
+  }
+}

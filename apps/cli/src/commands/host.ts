@@ -1,0 +1,44 @@
+/** `penstock host`: hands everything to the host process, and ends as it ends. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { AlreadyTold } from '../failures.ts';
+import { takeInterrupts } from '../interrupts.ts';
+
+export function hostCommand(): Command {
+  return (
+    new Command('host')
+      .description('Write the files that the queue asks for, until told to stop.')
+      .argument('[options...]', 'the options of the host: penstock host --help tells them')
+      // All of it is the host's, --help too.
+      .helpOption(false)
+      .allowUnknownOption()
+      .passThroughOptions()
+      .action(host)
+  );
+}
+
+async function host(args: string[]): Promise<void> {
+  const interrupts = takeInterrupts();
+  const entry = fileURLToPath(import.meta.resolve('@penstock/host/main'));
+  const child = spawn(process.execPath, [entry, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const stop = (): void => {
+    // Not by passing the signal on: Ctrl-C and service managers signal the whole group, and a second one would cut the
+    // host's orderly stop short. It stops when this channel closes, however often it was told.
+    if (child.connected) child.disconnect();
+  };
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  interrupts.signal.addEventListener('abort', stop, { once: true });
+  interrupts.hurry.addEventListener('abort', kill, { once: true });
+  try {
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
+    if (exitCode !== 0) throw new AlreadyTold(exitCode);
+  } finally {
+    interrupts.release();
+  }
+}

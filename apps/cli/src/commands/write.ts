@@ -1,0 +1,150 @@
+/** `penstock write`: enqueues a write and waits for it, with a host of its own where none runs. */
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { addStoreOptions, addWriterOptions, hostSettings } from '@penstock/config';
+import { type WriteResult, fromWire } from '@penstock/contract';
+import { AppProcess } from '../app-process.ts';
+import { Interrupted, UsageError } from '../failures.ts';
+import { hostArguments, storeEnvironment } from '../host-arguments.ts';
+import { HostKeeper } from '../host-keeper.ts';
+import { parseRootChoice, type RootChoice, rootsOf } from '../host-roots.ts';
+import { takeInterrupts } from '../interrupts.ts';
+import { answering, type JobAnswer } from '../job-report.ts';
+import { follow } from '../follow.ts';
+import { print, say } from '../output.ts';
+import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
+import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
+import { describeResult } from '../result-text.ts';
+import { openStoreOf, storeFlags } from '../store-options.ts';
+
+type HostOptions = Omit<Parameters<typeof hostSettings>[0], 'root'>;
+
+interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOptions {
+  root?: RootChoice;
+  fromRoot?: RootChoice;
+  attempts?: number;
+  json: boolean;
+}
+
+const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
+const HOST_OPTIONS = ['name', 'threads', 'depth', 'jobs', 'memory', 'engine'] as const;
+
+const EXAMPLES = `
+Examples:
+  $ penstock write run-42.dat --size 1GiB --pattern stamp --seed 7
+  $ penstock write copy.iso --from debian.iso
+  $ penstock write big.bin --size 4GiB --root scratch=/mnt/nvme --threads 2
+  $ penstock write run-42.dat --size 1GiB --redis redis://queue.example:6379 --json
+
+Paths are named inside a root. Without other word that is "data", the directory files/ of the data directory.
+Exit codes: 0 written, 1 failed, 2 the command line or the request is wrong, 130 stopped by Ctrl-C (the job stays queued).`;
+
+export function writeCommand(): Command {
+  const command = new Command('write')
+    .description('Write a file through the queue and wait until it is done.')
+    .argument('<path>', 'the file to write, named inside its root');
+  addRequestOptions(command)
+    .addOption(
+      new Option(
+        '-r, --root <name[=directory]>',
+        'the root to write in (default: data); with a directory, defined so for the host that is started',
+      ).argParser(parseRootChoice),
+    )
+    .addOption(
+      new Option('--from-root <name[=directory]>', 'the root of --from (default: data)').argParser(parseRootChoice),
+    )
+    .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
+    .option('--json', 'print one JSON object, the result or the error', false);
+  addStoreOptions(command.optionsGroup('Which queue:'));
+  addWriterOptions(command.optionsGroup('The host that is started where none runs:'));
+  return command.addHelpText('after', EXAMPLES).action(async (path: string, options: WriteOptions) => {
+    warnAboutIdleOptions(command, options);
+    await answering(options.json, (answer) => write(path, options, answer));
+  });
+}
+
+function warnAboutIdleOptions(command: Command, options: WriteOptions): void {
+  if (options.redis === undefined) return;
+  const given = HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map((name) => `--${name}`);
+  if (given.length > 0) say(`${given.join(', ')}: of no effect with --redis, where no host is started`);
+}
+
+async function write(path: string, options: WriteOptions, answer: JobAnswer): Promise<{ result: WriteResult }> {
+  const { root, fromRoot, ...rest } = options;
+  const request = requestOf(path, {
+    ...rest,
+    ...(root === undefined ? {} : { root: root.name }),
+    ...(fromRoot === undefined ? {} : { fromRoot: fromRoot.name }),
+  });
+  judgeRequest(request);
+  const roots = rootsOf([root, fromRoot]);
+  if (options.redis !== undefined && roots.length > 0) {
+    throw new UsageError(
+      `${roots[0]?.name}=${roots[0]?.path} defines a root for a host that is started here; with --redis none is: give the name alone`,
+    );
+  }
+
+  const interrupts = takeInterrupts();
+  const unattended = new AbortController();
+  const signal = AbortSignal.any([interrupts.signal, unattended.signal]);
+  const line = await lineOf(options.json);
+  const { WriteQueue } = await import('@penstock/queue');
+  const { settings, store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
+  const queue = new WriteQueue({ connection: store.connection });
+  const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
+  const keeper = new HostKeeper({
+    queue,
+    signal,
+    say: (text) => line.note(`penstock: ${text}`),
+    start: (wanted) =>
+      AppProcess.start({
+        label: 'host',
+        args: ['--quiet', ...hostArguments(host, roots)],
+        env: storeEnvironment(settings, options.redis, process.env),
+        onLine: line.note,
+        signal: wanted,
+        hurry: interrupts.hurry,
+      }),
+  });
+  try {
+    // A host first: if none can be had, nothing must stay behind in the queue.
+    if (settings.redis.kind === 'embedded') {
+      const served = await keeper.ensure();
+      if (served && roots.length > 0) say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
+      void keeper.keep().catch((error: unknown) => unattended.abort(error));
+    } else if ((await queue.workers()) === 0) {
+      say('no host serves this queue now: the write waits until one is started (penstock host)');
+    }
+    signal.throwIfAborted();
+    answer.id = await queue.add(request, options.attempts === undefined ? {} : { attempts: options.attempts });
+    const outcome = await follow(queue, answer.id, path, line, signal);
+    if (!outcome.ok) throw fromWire(outcome.error);
+    const { result } = outcome;
+    if (!options.json) {
+      const directory = keeper.ownsHost ? host.roots.find(({ name }) => name === result.root)?.path : undefined;
+      for (const text of describeResult(result, directory === undefined ? path : join(directory, path))) print(text);
+    }
+    return { result };
+  } catch (error) {
+    if (error instanceof Interrupted && answer.id !== undefined) {
+      const flags = storeFlags(options, process.env);
+      say(
+        keeper.ownsHost
+          ? `job ${answer.id} goes back to the queue, as the host started for it stops; it begins again with the next one (penstock host${flags})`
+          : `job ${answer.id} goes on without this command`,
+      );
+      say(`to see how it goes: penstock watch ${answer.id}${flags}`);
+    }
+    throw error;
+  } finally {
+    await keeper.stop();
+    await queue.close();
+    await store.close();
+    interrupts.release();
+  }
+}
+
+/** A progress line where somebody may look at it; with --json only a terminal gets one. */
+async function lineOf(json: boolean): Promise<ProgressLine> {
+  return json && !process.stderr.isTTY ? silentProgress(say) : createProgressLine(process.stderr);
+}

@@ -1,0 +1,76 @@
+/** What can end a command early, the exit code each stands for, and the one line a person reads. */
+import { constants } from 'node:os';
+import { type WireError, toWire } from '@penstock/contract';
+
+export const EXIT_OK = 0;
+/** The write, or whatever else was asked for, failed. */
+export const EXIT_FAILED = 1;
+/** The command line or the request cannot be carried out as it stands: repeating it ends the same way. */
+export const EXIT_USAGE = 2;
+/** Shells add the number of the signal that ended a command. */
+const EXIT_SIGNAL = 128;
+
+/** The command line asks for something that does not go together. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly code = 'EUSAGE';
+  readonly retryable = false;
+}
+
+/** A signal asked the command to stop. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  readonly code = 'EINTERRUPTED';
+  readonly retryable = true;
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
+  }
+
+  get exitCode(): number {
+    return EXIT_SIGNAL + constants.signals[this.signal];
+  }
+}
+
+/** An error that was already told where it arose, so that only its exit code is left to say. */
+export class AlreadyTold extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('already told');
+    this.exitCode = exitCode;
+  }
+}
+
+const codeOf = (error: unknown): string => toWire(error).code;
+
+/** True for what commander throws: it has printed its own message, or the help that was asked for. */
+export function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {
+  return error instanceof Error && codeOf(error).startsWith('commander.') && 'exitCode' in error;
+}
+
+/** The exit code that `error` stands for. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted || error instanceof AlreadyTold) return error.exitCode;
+  if (isCommanderError(error)) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  return exitCodeOfWire(toWire(error));
+}
+
+/** The exit code of a job that failed: 2 where the request itself is at fault. */
+export function exitCodeOfWire(error: WireError): number {
+  return error.code === 'EBADREQUEST' || error.code === 'EUSAGE' ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/** One line about `error`, and its hint on another where the message does not carry it already. */
+export function describeFailure(error: unknown): string[] {
+  const { message, hint } = toWire(error);
+  return hint === undefined || message.includes(hint) ? [message] : [message, `hint: ${hint}`];
+}
+
+/** True if the environment asks for stacks: PENSTOCK_DEBUG, or DEBUG with "penstock" or "*" among its words. */
+export function wantsStacks(env: NodeJS.ProcessEnv): boolean {
+  if (env['PENSTOCK_DEBUG']) return true;
+  return (env['DEBUG'] ?? '').split(/[\s,]+/).some((word) => word === '*' || /^penstock(:|$)/.test(word));
+}

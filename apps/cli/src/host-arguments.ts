@@ -1,0 +1,35 @@
+/** A host's settings as the arguments of the process that shall have them. */
+import type { HostSettings, StoreSettings } from '@penstock/config';
+
+type Root = HostSettings['roots'][number];
+
+/** Which Redis and which data directory: `redisUrl` goes by the environment, since it may carry a password. */
+export function storeArguments(settings: StoreSettings): string[] {
+  return ['--data', settings.dataDirectory];
+}
+
+/** The environment of a process that shall use the Redis of `settings`, whatever this one's environment says. */
+export function storeEnvironment(
+  settings: StoreSettings,
+  redisUrl: string | undefined,
+  env: NodeJS.ProcessEnv,
+): NodeJS.ProcessEnv {
+  const { PENSTOCK_REDIS_URL: _inherited, ...rest } = env;
+  return settings.redis.kind === 'embedded' || redisUrl === undefined
+    ? rest
+    : { ...rest, PENSTOCK_REDIS_URL: redisUrl };
+}
+
+/** The arguments of a host with these settings; `roots` are those that were named: the default one is its own affair. */
+export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'roots'>, roots: readonly Root[]): string[] {
+  return [
+    ...storeArguments(settings),
+    ...['--name', settings.name],
+    ...['--threads', String(settings.threads)],
+    ...['--depth', String(settings.depth)],
+    ...['--jobs', String(settings.jobs)],
+    ...['--memory', String(settings.memoryBytes)],
+    ...['--engine', settings.engine],
+    ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
+  ];
+}

@@ -1,0 +1,90 @@
+/** Sees to it that a queue has a host for as long as somebody waits for a write. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WriteQueue } from '@penstock/queue';
+import type { AppProcess } from './app-process.ts';
+
+/** Between two looks at who serves the queue: a host that another command had started may go with it. */
+const LOOK_MS = 1000;
+/** Hosts of ours that may die before it is no accident any more. */
+const DEATHS_MAX = 3;
+
+export interface HostKeeperOptions {
+  queue: Pick<WriteQueue, 'workers'>;
+  /** Starts a host; given up when `signal` is aborted. */
+  start: (signal: AbortSignal) => Promise<Pick<AppProcess, 'ended' | 'outcome' | 'stop'>>;
+  say: (text: string) => void;
+  /** Aborted when the waiting is over from outside: a host that ends then is not missed. */
+  signal: AbortSignal;
+  lookMs?: number;
+}
+
+export class HostKeeper {
+  readonly #options: HostKeeperOptions;
+  readonly #stopping = new AbortController();
+  readonly #over: AbortSignal;
+  #host: Pick<AppProcess, 'ended' | 'outcome' | 'stop'> | null = null;
+  #keeping: Promise<void> | null = null;
+  #deaths = 0;
+
+  constructor(options: HostKeeperOptions) {
+    this.#options = options;
+    this.#over = AbortSignal.any([options.signal, this.#stopping.signal]);
+  }
+
+  /** True if the host that serves the queue is ours, or was until it ended. */
+  get ownsHost(): boolean {
+    return this.#host !== null;
+  }
+
+  /** Starts a host if nobody serves the queue. Resolves with whether somebody else does. */
+  async ensure(): Promise<boolean> {
+    if ((await this.#options.queue.workers()) > 0) return true;
+    this.#host = await this.#options.start(this.#over);
+    return false;
+  }
+
+  /** Looks after the host until stopped. @throws when a host cannot be started, or dies again and again */
+  keep(): Promise<void> {
+    this.#keeping ??= this.#keep();
+    return this.#keeping;
+  }
+
+  async #keep(): Promise<void> {
+    const signal = this.#over;
+    while (!signal.aborted) {
+      // oxlint-disable no-await-in-loop -- each look follows from the one before
+      const ended = this.#host?.ended ?? new Promise<never>(() => {});
+      await Promise.race([ended, delay(this.#options.lookMs ?? LOOK_MS, undefined, { signal })]).catch(() => {});
+      if (signal.aborted) return;
+      this.#mourn();
+      if (this.#host === null && !(await this.#isServed()) && !signal.aborted) {
+        this.#host = await this.#options.start(signal);
+      }
+      // oxlint-enable no-await-in-loop
+    }
+  }
+
+  async #isServed(): Promise<boolean> {
+    try {
+      return (await this.#options.queue.workers()) > 0;
+    } catch {
+      return true; // not known: its Redis may be on its way up, and is asked again
+    }
+  }
+
+  #mourn(): void {
+    if (this.#host === null || this.#host.outcome === null) return;
+    const how = `the host ended unexpectedly (${this.#host.outcome})`;
+    this.#host = null;
+    this.#deaths += 1;
+    if (this.#deaths === DEATHS_MAX) throw new Error(`${how}, the ${DEATHS_MAX}rd time: the write stays in the queue`);
+    this.#options.say(`${how}; another one is started`);
+  }
+
+  /** Stops looking, and stops the host if it is ours. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#keeping?.catch(() => {}); // whoever waits for keep() is told
+    await this.#host?.stop();
+  }
+}

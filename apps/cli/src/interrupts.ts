@@ -1,0 +1,41 @@
+/** Ctrl-C and its kin, as something a command can wait for: it stops in order instead of being torn down. */
+import { Interrupted } from './failures.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface Interrupts {
+  /** Aborted by the first signal, with the Interrupted that says which. */
+  readonly signal: AbortSignal;
+  /** Aborted by the second: whoever waits for an orderly end should use force. */
+  readonly hurry: AbortSignal;
+  /** Gives the signals their usual effect back. */
+  release(): void;
+}
+
+/** Takes over the signals until released. The third one ends the process as it is. */
+export function takeInterrupts(): Interrupts {
+  const first = new AbortController();
+  const second = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const interrupted = new Interrupted(signal);
+    if (!first.signal.aborted) first.abort(interrupted);
+    else if (!second.signal.aborted) second.abort(interrupted);
+    else process.exit(interrupted.exitCode);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  return {
+    signal: first.signal,
+    hurry: second.signal,
+    release: () => {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+    },
+  };
+}
+
+/** Resolves when `signal` is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

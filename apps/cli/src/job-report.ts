@@ -1,0 +1,29 @@
+/** How write and watch answer: for a person, or as one JSON object. */
+import { toWire } from '@penstock/contract';
+import { AlreadyTold, exitCodeOf } from './failures.ts';
+import { printJson } from './output.ts';
+
+/** What a job's command found out so far: named in the answer even where it ends badly. */
+export interface JobAnswer {
+  id?: string;
+}
+
+/**
+ * Runs `perform`; with `json`, whatever comes of it is printed as one object: {"ok":true,"id":…,"result":…} or
+ * {"ok":false,"id":…,"error":…}.
+ */
+export async function answering(json: boolean, perform: (answer: JobAnswer) => Promise<object>): Promise<void> {
+  const answer: JobAnswer = {};
+  if (!json) {
+    await perform(answer);
+    return;
+  }
+  let found: object;
+  try {
+    found = await perform(answer);
+  } catch (error) {
+    printJson({ ok: false, ...answer, error: toWire(error) });
+    throw new AlreadyTold(exitCodeOf(error));
+  }
+  printJson({ ok: true, ...answer, ...found });
+}

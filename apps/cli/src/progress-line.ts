@@ -1,0 +1,116 @@
+/** The progress of one write as a line: what it says, and how it is kept up to date on a terminal or in a log. */
+import { styleText } from 'node:util';
+import { type WriteProgress, escapeControls, formatBytes } from '@penstock/contract';
+import { formatClock, formatRate, shortenMiddle } from './figures.ts';
+
+/** What the line shows of a write, or of a reading back. */
+export type Shown = Pick<WriteProgress, 'bytesWritten' | 'totalBytes' | 'bytesPerSecond' | 'etaMs'> & {
+  progress: number;
+  /** A phase, or what else it is doing. */
+  phase: string;
+};
+
+/** Says how a write goes on until it is ended. */
+export interface ProgressLine {
+  /** Shows `shown` for the file `title`. */
+  update(title: string, shown: Shown): void;
+  /** Shows a state without figures ("waiting for a host"). */
+  state(title: string, text: string): void;
+  /** Prints a line that stays, beside the progress. */
+  note(text: string): void;
+  /** Removes the line; it can be used again. */
+  clear(): void;
+}
+
+const BAR_WIDTH_MIN = 8;
+const BAR_WIDTH_MAX = 32;
+const TITLE_WIDTH_MIN = 12;
+/** Between two lines of a write where there is no terminal: enough to see that it lives, few enough for a log. */
+export const PLAIN_EVERY_MS = 3000;
+
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
+
+/** A bar of `width` characters, drawn to an eighth of one. */
+export function bar(fraction: number, width: number): string {
+  const eighths = Math.floor(Math.min(1, Math.max(0, fraction)) * width * 8);
+  const whole = Math.floor(eighths / 8);
+  const drawn = '█'.repeat(whole) + (EIGHTHS[eighths % 8] ?? '');
+  return drawn.padEnd(width, '░');
+}
+
+/** The figures of a write: "58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left". */
+export function figuresOf(shown: Shown): string {
+  const parts = [`${String(Math.floor(shown.progress)).padStart(3)}%`];
+  parts.push(`${formatBytes(shown.bytesWritten)} of ${formatBytes(shown.totalBytes)}`, formatRate(shown.bytesPerSecond));
+  if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
+  else parts.push(shown.phase);
+  return parts.join('  ');
+}
+
+/** One line of at most `columns` characters: the title gives way first, then the bar; the figures stay. */
+export function terminalLine(title: string, shown: Shown, columns: number, paint: (bar: string) => string): string {
+  const figures = figuresOf(shown);
+  const room = columns - figures.length - 4; // two gaps of two
+  const name = escapeControls(title);
+  const titleWidth = Math.min(name.length, Math.max(TITLE_WIDTH_MIN, room - BAR_WIDTH_MAX));
+  const barWidth = Math.min(BAR_WIDTH_MAX, room - titleWidth);
+  const shownTitle = shortenMiddle(name, titleWidth);
+  if (barWidth < BAR_WIDTH_MIN) return shortenMiddle(`${shownTitle}  ${figures.trimStart()}`, columns);
+  return `${shownTitle}  ${paint(bar(shown.progress / 100, barWidth))}  ${figures}`;
+}
+
+/** The line for `stream`: drawn anew on a terminal; elsewhere a plain line now and then. */
+export async function createProgressLine(stream: NodeJS.WriteStream): Promise<ProgressLine> {
+  return stream.isTTY ? terminalProgress(stream) : plainProgress(stream);
+}
+
+/** A progress line that says nothing but its notes. */
+export function silentProgress(note: (text: string) => void): ProgressLine {
+  return { update: () => {}, state: () => {}, note, clear: () => {} };
+}
+
+async function terminalProgress(stream: NodeJS.WriteStream): Promise<ProgressLine> {
+  const { createLogUpdate } = await import('log-update');
+  // The cursor stays: hiding it would have to be undone on every way a process can end.
+  const draw = createLogUpdate(stream, { showCursor: true });
+  const paint = stream.hasColors() ? (text: string): string => styleText('cyan', text) : String;
+  return {
+    update: (title, shown) => draw(terminalLine(title, shown, stream.columns, paint)),
+    state: (title, text) => draw(shortenMiddle(`${escapeControls(title)}  ${text}`, stream.columns)),
+    note: (text) => draw.persist(text),
+    clear: () => {
+      draw.clear();
+      draw.done();
+    },
+  };
+}
+
+/** Exported for its test: `now` is in milliseconds. */
+export function plainProgress(
+  stream: { write(text: string): unknown },
+  now: () => number = () => performance.now(),
+): ProgressLine {
+  let lastAt = now();
+  let lastState = '';
+  const line = (text: string): void => {
+    stream.write(`${text}\n`);
+  };
+  return {
+    update: (title, shown) => {
+      if (now() - lastAt < PLAIN_EVERY_MS) return;
+      lastAt = now();
+      line(`${escapeControls(title)}  ${figuresOf(shown).trimStart()}`);
+    },
+    state: (title, text) => {
+      const state = `${escapeControls(title)}  ${text}`;
+      if (state === lastState) return;
+      lastState = state;
+      lastAt = now();
+      line(state);
+    },
+    note: line,
+    clear: () => {
+      lastState = '';
+    },
+  };
+}

@@ -1,0 +1,122 @@
+/** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { PATTERN_NAMES, parseRequest, type PatternName, type WriteRequest, type WriteRequestInput } from '@penstock/contract';
+import { UsageError } from './failures.ts';
+
+/** What the options of addRequestOptions hold; all of it may be absent. */
+export interface RequestOptions {
+  size?: string;
+  root?: string;
+  pattern?: PatternName;
+  seed?: number;
+  from?: string;
+  fromRoot?: string;
+  rows?: number;
+  rowBytes?: string;
+  mode?: 'create' | 'replace';
+  publish?: 'atomic' | 'in-place';
+  durability?: 'none' | 'fdatasync';
+}
+
+/** Digits become a number; anything else goes on as it is, so that the contract's message quotes what was typed. */
+export function numberOrText(text: string): number {
+  return /^-?\d+$/.test(text) ? Number(text) : (text as unknown as number);
+}
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** Adds what a request can say besides its path and its roots. */
+export function addRequestOptions(command: Command): Command {
+  return command
+    .option('-s, --size <size>', 'how many bytes: 1048576, 1MiB, 1.5GB (a copy takes its source\'s size)')
+    .addOption(
+      new Option('-p, --pattern <pattern>', 'what the bytes are (default: zero)')
+        .choices(PATTERN_NAMES)
+        .conflicts('from'),
+    )
+    .addOption(
+      new Option('--seed <n>', 'distinguishes the bytes of one file from another (default: 0)')
+        .argParser(numberOrText)
+        .conflicts('from'),
+    )
+    .option('-f, --from <path>', 'copy this file, named inside its root')
+    .option('--rows <n>', 'rows of the matrix (default: chosen by the writer)', numberOrText)
+    .option('--row-bytes <size>', 'bytes of one row, like 64KiB')
+    .addOption(
+      new Option('--mode <mode>', '"create" fails where the file exists (default: replace)').choices([
+        'create',
+        'replace',
+      ]),
+    )
+    .addOption(
+      new Option('--publish <how>', '"atomic" shows readers the old file or the new one (default: atomic)').choices([
+        'atomic',
+        'in-place',
+      ]),
+    )
+    .addOption(
+      new Option('--durability <how>', '"fdatasync": done means it survives power loss (default: fdatasync)').choices([
+        'none',
+        'fdatasync',
+      ]),
+    );
+}
+
+/** The request that `path` and the options come to. @throws UsageError where options do not go together */
+export function requestOf(path: string, options: RequestOptions): WriteRequestInput {
+  const request: WriteRequestInput = { path };
+  if (options.root !== undefined) request.root = options.root;
+  if (options.size !== undefined) request.size = options.size;
+  const matrix = matrixOf(options);
+  if (matrix !== undefined) request.matrix = matrix;
+  const source = sourceOf(options);
+  if (source !== undefined) request.source = source;
+  if (options.mode !== undefined) request.mode = options.mode;
+  if (options.publish !== undefined) request.publish = options.publish;
+  if (options.durability !== undefined) request.durability = options.durability;
+  return request;
+}
+
+function matrixOf({ rows, rowBytes }: RequestOptions): WriteRequestInput['matrix'] {
+  if (rows === undefined && rowBytes === undefined) return undefined;
+  if (rows === undefined || rowBytes === undefined) {
+    throw new UsageError('--rows and --row-bytes describe the matrix together: give both, or neither');
+  }
+  return { rows, rowBytes };
+}
+
+function sourceOf({ from, fromRoot, pattern, seed }: RequestOptions): WriteRequestInput['source'] {
+  if (from !== undefined) return { kind: 'file', path: from, ...(fromRoot === undefined ? {} : { root: fromRoot }) };
+  if (fromRoot !== undefined) throw new UsageError('--from-root names the root of --from: give that too');
+  if (pattern === undefined && seed === undefined) return undefined;
+  return {
+    kind: 'pattern',
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(seed === undefined ? {} : { seed }),
+  };
+}
+
+/**
+ * Judges a request before anything is started for it.
+ * @throws RequestError, with advice where the path is one that only a shell would understand
+ */
+export function judgeRequest(request: WriteRequestInput): WriteRequest {
+  try {
+    return parseRequest(request);
+  } catch (error) {
+    const foreign = isForeignPath(request.path) || (request.source?.kind === 'file' && isForeignPath(request.source.path));
+    throw foreign ? Object.assign(error as Error, { hint: FOREIGN_PATH }) : error;
+  }
+}
+
+const FOREIGN_PATH =
+  'paths are named inside a root; to reach any other directory, make it a root: penstock write name --root here="$PWD" …';
+
+const isForeignPath = (path: string): boolean => path.startsWith('/') || /^\.{1,2}(\/|$)/.test(path);

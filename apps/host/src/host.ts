@@ -1,0 +1,118 @@
+/**
+ * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
+ * memory. All of it on the main thread, which never touches a file of a job.
+ */
+import { mkdirSync } from 'node:fs';
+import { IoError, type WriteProgress, type WriteRequest, type WriteResult } from '@penstock/contract';
+import type { HostSettings } from '@penstock/config';
+import { type JobBlock, STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
+import { type Connection, WriteWorker } from '@penstock/queue';
+import { ProgressMeter } from './meter.ts';
+import { WriterPool } from './pool.ts';
+
+/** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
+const SAMPLE_MS = 500;
+
+export interface HostOptions extends HostSettings {
+  connection: Connection;
+  libaio?: string;
+  /** Told of what went wrong outside any single job. */
+  onError: (error: Error) => void;
+}
+
+interface SampledWrite {
+  block: JobBlock;
+  meter: ProgressMeter;
+  report: (progress: WriteProgress) => void;
+}
+
+export class Host {
+  readonly pool: WriterPool;
+  readonly #name: string;
+  readonly #worker: WriteWorker;
+  readonly #sampled = new Set<SampledWrite>();
+  readonly #sampler: NodeJS.Timeout;
+
+  private constructor(options: HostOptions) {
+    this.#name = options.name;
+    makeRoots(options);
+    this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
+    this.#worker = new WriteWorker({
+      connection: options.connection,
+      concurrency: this.pool.jobSlots,
+      host: options.name,
+      lockDurationMs: options.lockDurationMs,
+      // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
+      stalledIntervalMs: options.lockDurationMs,
+      perform: (request, job, report) => this.#perform(request, job, report),
+      onError: options.onError,
+    });
+    this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
+  }
+
+  /** A host that takes jobs. @throws where its roots or the queue cannot be had */
+  static async start(options: HostOptions): Promise<Host> {
+    const host = new Host(options);
+    try {
+      await host.#worker.ready();
+      return host;
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
+  }
+
+  async #perform(
+    request: WriteRequest,
+    job: { id: string; attempt: number; signal: AbortSignal },
+    report: (progress: WriteProgress) => void,
+  ): Promise<WriteResult> {
+    const running = this.pool.run(request, job.id, job.attempt);
+    const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report };
+    const stop = (): void => {
+      const shutdown = (job.signal.reason as { reason?: unknown } | undefined)?.reason === 'shutdown';
+      running.block.requestStop(shutdown ? STOP_SHUTDOWN : STOP_CANCEL);
+    };
+    job.signal.addEventListener('abort', stop, { once: true });
+    if (job.signal.aborted) stop();
+    this.#sampled.add(sampled);
+    try {
+      const result = await running.done;
+      report(sampled.meter.progress(running.block.read()));
+      return { ...result, host: this.#name };
+    } finally {
+      this.#sampled.delete(sampled);
+      job.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #sample(): void {
+    for (const { block, meter, report } of this.#sampled) report(meter.progress(block.read()));
+  }
+
+  /** Takes no more jobs; running writes stop, drain and go back to the queue. */
+  async drain(): Promise<void> {
+    await this.#worker.drain('shutdown');
+  }
+
+  /** Drains, and gives everything back: threads, contexts, connections. */
+  async close(): Promise<void> {
+    await this.#worker.drain('shutdown');
+    await this.#worker.close();
+    clearInterval(this.#sampler);
+    await this.pool.close();
+  }
+}
+
+/** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */
+function makeRoots(options: HostOptions): void {
+  for (const root of options.roots) {
+    if (!root.writable) continue;
+    try {
+      mkdirSync(root.path, { recursive: true });
+    } catch (error) {
+      const { errno = 0, code = 'EUNKNOWN' } = error as NodeJS.ErrnoException;
+      throw new IoError({ syscall: 'mkdir', errno, code, path: root.path, cause: error });
+    }
+  }
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+/** `penstock host`: the process that writes. Started by the command line, by a supervisor, or by another command. */
+import { Command } from 'commander';
+import { addHostOptions, hostSettings, openStore, readLibaio } from '@penstock/config';
+import { formatBytes, toWire } from '@penstock/contract';
+import { Host } from './host.ts';
+
+const command = addHostOptions(new Command('penstock host'))
+  .description('write the files that the queue asks for, until told to stop')
+  .option('--quiet', 'say nothing but errors', false)
+  .showHelpAfterError();
+
+async function main(): Promise<void> {
+  command.parse();
+  const options = command.opts();
+  const settings = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
+  const say = (text: string): void => {
+    if (options['quiet'] !== true) process.stderr.write(`penstock host: ${text}\n`);
+  };
+  const complain = (error: unknown): void => {
+    process.stderr.write(`penstock host: ${toWire(error).message}\n`);
+  };
+
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+    // Whoever started this process with a channel has gone: nobody else would ever stop it.
+    process.once('disconnect', () => resolve('the parent process ended'));
+  });
+
+  const store = await openStore(settings.redis, process.env);
+  try {
+    const libaio = readLibaio();
+    const host = await Host.start({
+      ...settings,
+      connection: store.connection,
+      ...(libaio === undefined ? {} : { libaio }),
+      onError: complain,
+    });
+    const { name, threads, depth, jobs, memoryBytes, roots } = settings;
+    say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);
+    for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
+    say('ready');
+    process.send?.({ ready: true });
+    say(`stopping: ${await stopped}`);
+    await host.close();
+  } finally {
+    await store.close();
+  }
+  if (process.connected) process.disconnect();
+}
+
+try {
+  await main();
+} catch (error) {
+  const wire = toWire(error);
+  process.stderr.write(`penstock host: ${wire.message}\n`);
+  if (process.connected) {
+    process.send?.({ failed: wire }, () => process.disconnect());
+  }
+  process.exitCode = 1;
+}

@@ -1,0 +1,96 @@
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type WriteRequestInput, parseRequest } from '@penstock/contract';
+import { STOP_SHUTDOWN } from '@penstock/matrix';
+import { WriterPool } from './pool.ts';
+
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
+const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
+
+let directory: string;
+let pool: WriterPool | undefined;
+let deaths: Error[];
+
+/** Contexts of this process: each maps its ring. */
+const contexts = (): number => readFileSync('/proc/self/maps', 'latin1').split('/[aio]').length - 1;
+const descriptorsIn = (path: string): string[] =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
+    } catch {
+      return false; // the descriptor that listed the directory
+    }
+  });
+
+beforeEach(() => {
+  mkdirSync(scratch, { recursive: true });
+  directory = mkdtempSync(join(scratch, 'pool-'));
+  deaths = [];
+  closeSync(openSync(directory, 'r'));
+});
+afterEach(async () => {
+  await pool?.close();
+  pool = undefined;
+  expect(contexts()).toBe(0);
+  expect(descriptorsIn(directory)).toEqual([]);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function openPool(entry?: URL): WriterPool {
+  pool = new WriterPool({
+    threads: 2,
+    depth: 32,
+    jobs: 3,
+    memoryBytes: 67_108_864,
+    roots: [{ name: 'data', path: directory, writable: true }],
+    engine: 'auto',
+    onThreadDeath: (error) => deaths.push(error),
+    ...(entry === undefined ? {} : { entry }),
+  });
+  return pool;
+}
+
+const request = (input: WriteRequestInput) => parseRequest(input);
+
+test('spreads writes over its threads, and every file is right', async () => {
+  const running = openPool();
+  const sizes = [0, 1, 4097, 1_000_000, 5_000_000, 9_000_001];
+  const results = await Promise.all(
+    sizes.map((size, index) => running.run(request({ path: `${index}.dat`, size }), `${index}`, 1).done),
+  );
+  expect(results.map((result) => result.bytes)).toEqual(sizes);
+  expect(new Set(results.map((result) => result.thread)).size).toBe(2);
+  expect(contexts()).toBe(2);
+  for (const [index, size] of sizes.entries()) expect(readFileSync(join(directory, `${index}.dat`)).length).toBe(size);
+});
+
+test('a stopped write drains, says why, and leaves nothing', async () => {
+  const { block, done } = openPool().run(request({ path: 'a.dat', size: '8GiB' }), 'a', 1);
+  const outcome = done.catch((error: unknown) => error);
+  while (block.read().bytesWritten === 0) await setImmediate();
+  block.requestStop(STOP_SHUTDOWN);
+  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test('when a thread dies its writes fail as retryable, its context, descriptors and partial files go, and another takes its place', async () => {
+  const running = openPool(throwing);
+  const rootsOnly = descriptorsIn(directory);
+  const dying = running
+    .run(request({ path: 'die.dat', size: '4GiB' }), 'dying', 1)
+    .done.catch((error: unknown) => error);
+  expect(await dying).toMatchObject({ code: 'EWRITERDIED', retryable: true });
+  expect(readdirSync(directory)).toEqual([]);
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
+  const after = await Promise.all(
+    Array.from(
+      { length: 6 },
+      (_, index) => running.run(request({ path: `${index}`, size: 100_000 }), `${index}`, 1).done,
+    ),
+  );
+  expect(after.map((result) => result.bytes)).toEqual(Array(6).fill(100_000));
+  expect(running.threads).toBe(2);
+});

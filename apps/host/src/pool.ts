@@ -1,0 +1,180 @@
+/**
+ * The writer pool: Piscina threads, the row memory and control words they share with this thread, and the cleaning up
+ * after a thread that died.
+ *
+ * AIO contexts and descriptors belong to the process, not to the thread: whatever ends a thread (an exception,
+ * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { Worker } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { native } from '@penstock/aio';
+import { IoError, type WriteRequest, type WriteResult, fromWire } from '@penstock/contract';
+import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
+import { type Root, type RootConfig, closeRoots, openRoots, partName } from '@penstock/sink';
+import { type EngineChoice, type WriterAnswer, type WriterSetup, type WriterTask, writerEntry } from '@penstock/writer';
+
+export interface PoolOptions {
+  threads: number;
+  /** iocbs in flight at once, a thread. */
+  depth: number;
+  /** Writes that run at once on one thread. */
+  jobs: number;
+  /** Row memory of all threads together. */
+  memoryBytes: number;
+  roots: RootConfig[];
+  engine: EngineChoice;
+  libaio?: string;
+  /** The thread's entry; for tests that need a thread to die. */
+  entry?: URL;
+  /** Told when a thread died and was cleaned up after. */
+  onThreadDeath?: (error: Error) => void;
+}
+
+/** One attempt that runs now. */
+export interface RunningWrite {
+  readonly block: JobBlock;
+  readonly done: Promise<WriteResult>;
+}
+
+interface JobFiles {
+  jobKey: string;
+  attemptToken: string;
+}
+
+// Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
+const heldArenas = new Set<ArenaMemory[]>();
+
+export class WriterPool {
+  readonly jobSlots: number;
+  readonly #control: Control;
+  readonly #arenas: ArenaMemory[];
+  readonly #roots: Root[];
+  readonly #piscina: Piscina;
+  readonly #freeJobSlots: number[];
+  readonly #exits = new Map<number, Promise<void>>();
+  readonly #kernel = native.syscallAio();
+  readonly #onThreadDeath: ((error: Error) => void) | undefined;
+  #closing = false;
+
+  /** @throws IoError naming a root that cannot be opened */
+  constructor(options: PoolOptions) {
+    const { threads, depth, jobs, engine } = options;
+    this.#roots = openRoots(options.roots);
+    this.jobSlots = threads * jobs;
+    this.#onThreadDeath = options.onThreadDeath;
+    // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
+    const threadSlots = threads * 2;
+    this.#control = new Control(threadSlots, this.jobSlots);
+    const arenaBytes = Math.floor(options.memoryBytes / threads);
+    this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(arenaBytes));
+    heldArenas.add(this.#arenas);
+    this.#freeJobSlots = Array.from({ length: this.jobSlots }, (_, index) => this.jobSlots - 1 - index);
+    const setup: WriterSetup = {
+      control: this.#control.buffer,
+      threadSlots,
+      jobSlots: this.jobSlots,
+      arenas: this.#arenas,
+      depth,
+      roots: this.#roots,
+      engine,
+      ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
+    };
+    this.#piscina = new Piscina({
+      filename: (options.entry ?? writerEntry).href,
+      minThreads: threads,
+      maxThreads: threads,
+      concurrentTasksPerWorker: jobs,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      workerData: setup,
+      // Its own descriptors table would close a file under a write that is still in flight.
+      trackUnmanagedFds: false,
+      recordTiming: false,
+    });
+    this.#piscina.on('error', (error: Error) => this.#onThreadDeath?.(error));
+    this.#piscina.on('workerCreate', () => this.#watchExits());
+  }
+
+  /** Threads that run now. */
+  get threads(): number {
+    return this.#piscina.threads.length;
+  }
+
+  /**
+   * Starts one attempt. `jobId` names the job; `attempt` counts from 1, and from 2 on what earlier attempts left
+   * behind is removed.
+   */
+  run(request: WriteRequest, jobId: string, attempt: number): RunningWrite {
+    const jobSlot = this.#freeJobSlots.pop();
+    if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
+    const block = this.#control.job(jobSlot);
+    block.reset();
+    const files: JobFiles = {
+      jobKey: createHash('sha256').update(`${jobId}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
+      attemptToken: randomBytes(4).toString('hex'),
+    };
+    const task: WriterTask = { request, ...files, sweep: attempt > 1, jobSlot };
+    return { block, done: this.#finish(task, block, files) };
+  }
+
+  async #finish(task: WriterTask, block: JobBlock, files: JobFiles): Promise<WriteResult> {
+    let answer: WriterAnswer;
+    try {
+      answer = (await this.#piscina.run(task)) as WriterAnswer;
+    } catch (error) {
+      await this.#cleanUpAfterDeath(block, files);
+      throw Object.assign(new Error(`the writer thread ended during the write: ${(error as Error).message}`), {
+        code: 'EWRITERDIED',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      this.#freeJobSlots.push(task.jobSlot);
+    }
+    if (answer.ok) return answer.result;
+    throw fromWire(answer.error);
+  }
+
+  /** Waits until the dead thread is gone and its context destroyed, then removes what its job left open. */
+  async #cleanUpAfterDeath(block: JobBlock, files: JobFiles): Promise<void> {
+    const running = new Set(this.#piscina.threads.map((thread) => thread.threadId));
+    const dying = [...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited);
+    await Promise.all(dying);
+    const fds = block.openFds();
+    for (const fd of fds) native.unlinkat(fd, partName(files.jobKey, files.attemptToken)); // ENOTDIR but for its directory
+    for (const fd of fds) native.close(fd);
+  }
+
+  #watchExits(): void {
+    for (const thread of this.#piscina.threads) {
+      const { threadId } = thread;
+      if (threadId > 0 && !this.#exits.has(threadId)) this.#exits.set(threadId, this.#exitOf(thread, threadId));
+    }
+  }
+
+  async #exitOf(thread: Worker, threadId: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      thread.once('exit', () => resolve());
+    });
+    for (let index = 0; index < this.#control.threads; index += 1) {
+      const block = this.#control.thread(index);
+      if (block.threadId !== threadId) continue;
+      // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
+      const result = block.context === 0 ? 0 : this.#kernel.destroy(block.context);
+      block.release();
+      if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
+    }
+    this.#exits.delete(threadId);
+  }
+
+  /** Ends the threads and destroys their contexts. The running writes must be over: stop them first. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#watchExits();
+    await this.#piscina.destroy();
+    await Promise.all(this.#exits.values());
+    heldArenas.delete(this.#arenas);
+    closeRoots(this.#roots);
+  }
+}

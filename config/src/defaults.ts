@@ -1,0 +1,28 @@
+/** What holds where nobody says otherwise, and why. */
+import { availableParallelism, homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+
+/** Threads hide each other's open, fallocate and rename; more than four gain nothing on one device. */
+export const THREADS: number = Math.min(4, Math.max(1, availableParallelism()));
+/** iocbs in flight a thread. Two threads of 64 stay below the 256 tags of a common device queue. */
+export const DEPTH = 64;
+/** Writes that run at once on one thread. */
+export const JOBS = 4;
+/** Row memory of the whole host, split among its threads; only rows that are used take up memory. */
+export const MEMORY_BYTES = 268_435_456;
+/** BullMQ's own: renewed every half of it, so a host may be silent for that long before it loses a job. */
+export const LOCK_DURATION_MS = 30_000;
+/** The root that requests name by default, below the data directory. */
+export const ROOT_NAME = 'data';
+/** Where `penstock up` serves its dashboards: loopback only. */
+export const GATEWAY_ADDRESS = '127.0.0.1';
+export const GATEWAY_PORT = 4460;
+
+/** Where the embedded Redis and the default root live: PENSTOCK_DATA, else the user's data directory. */
+export function dataDirectory(env: NodeJS.ProcessEnv): string {
+  if (env['PENSTOCK_DATA']) return env['PENSTOCK_DATA'];
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'penstock');
+}
+
+/** The name other machines know this host by. */
+export const hostName = (): string => hostname();

@@ -1,0 +1,15 @@
+/** Settings: what they are, where they come from, and what holds by default. */
+export * as defaults from './defaults.ts';
+export {
+  addHostOptions,
+  addStoreOptions,
+  addWriterOptions,
+  hostSettings,
+  type HostSettings,
+  parseRoot,
+  type RedisChoice,
+  storeSettings,
+  type StoreSettings,
+} from './settings.ts';
+export { nativeFile, readLibaio } from './native-record.ts';
+export { openStore, type Store } from './store.ts';

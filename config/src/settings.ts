@@ -1,0 +1,159 @@
+/**
+ * Settings: command-line options before environment variables before defaults. Every penstock process reads them
+ * here, so that the same words mean the same everywhere; the libs get values.
+ */
+import { statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { formatBytes, parseSize } from '@penstock/contract';
+import type { Connection } from '@penstock/queue';
+import type { RootConfig } from '@penstock/sink';
+import * as defaults from './defaults.ts';
+
+/** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
+export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
+
+/** What every command needs. */
+export interface StoreSettings {
+  dataDirectory: string;
+  redis: RedisChoice;
+}
+
+/** What a host needs besides. */
+export interface HostSettings {
+  name: string;
+  threads: number;
+  depth: number;
+  jobs: number;
+  memoryBytes: number;
+  engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
+  roots: RootConfig[];
+  /** How long a job stays with a host that fell silent before another takes it up. */
+  lockDurationMs: number;
+}
+
+interface StoreOptions {
+  redis?: string;
+  data?: string;
+}
+
+interface HostOptions extends StoreOptions {
+  name: string;
+  threads: number;
+  depth: number;
+  jobs: number;
+  memory: number;
+  engine: HostSettings['engine'];
+  root: RootConfig[];
+  lockDuration: number;
+}
+
+/** Adds --redis and --data. */
+export function addStoreOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--redis <url>', 'the Redis to use instead of the embedded one').env('PENSTOCK_REDIS_URL'))
+    .addOption(
+      new Option('--data <directory>', 'where the embedded Redis and the root "data" live (env: PENSTOCK_DATA)'),
+    );
+}
+
+/** Adds what a host can be told. */
+export function addHostOptions(command: Command): Command {
+  return addWriterOptions(addStoreOptions(command)).option(
+    '--root <name=directory[:ro]>',
+    'a directory that jobs may name; :ro allows reading only (repeatable; default: data=<data directory>/files)',
+    collectRoot,
+    [],
+  );
+}
+
+/** Adds what a host can be told of its name, its threads and their memory: all but its roots. */
+export function addWriterOptions(command: Command): Command {
+  return command
+    .option('--name <name>', 'the name of this host', defaults.hostName())
+    .option('--threads <n>', 'writer threads, each with its own AIO context', integer(1, 64), defaults.THREADS)
+    .option('--depth <n>', 'iocbs in flight at once, a thread', integer(1, 4096), defaults.DEPTH)
+    .option('--jobs <n>', 'writes that run at once on one thread', integer(1, 256), defaults.JOBS)
+    .addOption(
+      new Option('--memory <size>', 'row memory of all threads together')
+        .argParser(memory)
+        .default(defaults.MEMORY_BYTES, formatBytes(defaults.MEMORY_BYTES)),
+    )
+    .addOption(
+      new Option('--engine <engine>', 'what carries the I/O')
+        .choices(['auto', 'libaio', 'syscalls', 'positional'])
+        .default('auto'),
+    );
+}
+
+/** The settings that the options and the environment say. */
+export function storeSettings(options: StoreOptions, env: NodeJS.ProcessEnv): StoreSettings {
+  const dataDirectory = resolve(options.data ?? defaults.dataDirectory(env));
+  const redis: RedisChoice =
+    options.redis === undefined
+      ? { kind: 'embedded', directory: dataDirectory }
+      : { kind: 'server', connection: connectionOf(options.redis) };
+  return { dataDirectory, redis };
+}
+
+/** The settings of a host; roots that are not named get the default one, made by the host if it is missing. */
+export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): StoreSettings & HostSettings {
+  const store = storeSettings(options, env);
+  const named = options.root;
+  const roots = named.some((root) => root.name === defaults.ROOT_NAME)
+    ? named
+    : [{ name: defaults.ROOT_NAME, path: join(store.dataDirectory, 'files'), writable: true }, ...named];
+  const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
+  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs };
+}
+
+/** The Redis that `url` names: redis://, rediss:// or unix:///path. */
+function connectionOf(url: string): Connection {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed?.protocol === 'unix:') return { socketPath: decodeURIComponent(parsed.pathname) };
+  if (parsed?.protocol === 'redis:' || parsed?.protocol === 'rediss:') return { url };
+  // The url may carry a password, so it is not repeated.
+  throw new InvalidArgumentError(
+    '--redis (or PENSTOCK_REDIS_URL) takes redis://[user:password@]host[:port][/db], rediss://… or unix:///path/to/socket',
+  );
+}
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
+  };
+}
+
+function memory(text: string): number {
+  let bytes: number;
+  try {
+    bytes = parseSize(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+  if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
+  return bytes;
+}
+
+/** The root that `text` defines: name=directory, or name=directory:ro. @throws InvalidArgumentError */
+export function parseRoot(text: string): RootConfig {
+  const [, name, directory, readOnly] = /^([a-z0-9][a-z0-9_-]{0,63})=(.+?)(:ro)?$/i.exec(text) ?? [];
+  if (name === undefined || directory === undefined) {
+    throw new InvalidArgumentError('Give name=directory or name=directory:ro, like captures=/srv/captures.');
+  }
+  const path = resolve(directory);
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidArgumentError(`${path} is not a directory.`);
+  }
+  return { name, path, writable: readOnly === undefined };
+}
+
+function collectRoot(text: string, before: RootConfig[]): RootConfig[] {
+  const root = parseRoot(text);
+  if (before.some(({ name }) => name === root.name)) {
+    throw new InvalidArgumentError(`The root "${root.name}" is named twice.`);
+  }
+  return [...before, root];
+}

@@ -1,0 +1,41 @@
+/** Opens the Redis that the settings chose: the embedded one is started if no other process has, a server is just named. */
+import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
+import type { Connection } from '@penstock/queue';
+import { nativeFile } from './native-record.ts';
+import type { RedisChoice } from './settings.ts';
+
+export interface Store {
+  connection: Connection;
+  /** Stops the embedded Redis if this process started it; others that use it start it again. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param onError told each time the embedded Redis is gone and cannot be started again yet; it is tried for ever
+ * @throws where no Redis server can be found or started, with what to do about it
+ */
+export async function openStore(
+  choice: RedisChoice,
+  env: NodeJS.ProcessEnv,
+  onError?: (error: Error) => void,
+): Promise<Store> {
+  if (choice.kind === 'server') return { connection: choice.connection, close: async () => {} };
+  const explicit = env['REDIS_SERVER'];
+  const server = findRedisServer({
+    path: env['PATH'] ?? '',
+    nativeFile,
+    ...(explicit === undefined ? {} : { explicit }),
+  });
+  if (server === null) {
+    throw new Error(
+      'no redis-server or valkey-server was found: install one, name it with REDIS_SERVER=/path/to/redis-server, ' +
+        'use a running one with --redis redis://host:6379, or run npm start once in the checkout to unpack one',
+    );
+  }
+  const redis = await EmbeddedRedis.open({
+    directory: choice.directory,
+    server,
+    ...(onError === undefined ? {} : { onError }),
+  });
+  return { connection: { socketPath: redis.socketPath }, close: () => redis.close() };
+}

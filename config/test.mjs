@@ -1,0 +1,17 @@
+// `npm test`: types, lint, format and every project's tests through nx, then the count of the tests, also when some fail.
+// Further arguments go to nx: `npm test -- --skip-nx-cache` runs again what has not changed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { forgetResults, report } from './report.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+// A result of an earlier run must not pass for this one's; nx restores those of unchanged projects from its cache.
+forgetResults(root);
+const nx = [join(root, 'node_modules/.bin/nx'), 'run-many', '-t', 'build', 'lint', 'test', ...process.argv.slice(2)];
+const [code] = await once(spawn(process.execPath, nx, { cwd: root, stdio: 'inherit' }), 'close');
+const { lines, good } = report(root);
+process.stdout.write(`\n${lines.join('\n')}\n`);
+process.exitCode = code === 0 && good ? 0 : 1;

@@ -1,0 +1,168 @@
+/**
+ * The loop of one writer thread: hands free slots round-robin to the running lanes, submits what they prepared in
+ * one batch, reaps, and gives each event to the lane that owns its slot. Batches span lanes, so that a thousand
+ * small files keep the device as busy as one large file, and no lane starves.
+ */
+import { strict as assert } from 'node:assert';
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
+import { type AioEngine, SLOT_ACQUIRED, SLOT_COMPLETED, SLOT_FREE, SLOT_PREPARED } from './engine.ts';
+
+/** One write (or copy) that shares the context. All calls come from the loop, on the loop's thread. */
+export interface Lane {
+  /** Prepares at most one iocb into `slot`; false when there is nothing to prepare now, and the slot stays free. */
+  prepare(slot: number): boolean;
+  /**
+   * The iocb of `slot` completed with `result` (bytes done or -errno); `refused` if io_submit itself said so.
+   * The lane prepares the slot again or releases it.
+   */
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): void;
+  /**
+   * An exception in prepare or complete, or a slot not treated as they say: the lane must stop preparing and finish
+   * once its slots are reaped. May be called more than once. Must not throw: that ends the thread.
+   */
+  fail(error: unknown): void;
+  /** True when the lane has nothing in flight and will never prepare again: the loop forgets it. */
+  readonly finished: boolean;
+}
+
+/**
+ * The longest one wait in io_getevents may last. A thread that waits without a limit cannot be terminated; 100 ms
+ * cost nothing measurable.
+ */
+const WAIT_SLICE_MS = 100;
+/** Waits between two breaths of the event loop, where messages and new tasks come in. */
+const WAITS_PER_BREATH = 16;
+/** On a disk where each wait is long, no further wait begins after this time without a breath. */
+const BREATH_AFTER_MS = 20;
+
+export class AioLoop {
+  readonly #engine: AioEngine;
+  readonly #lanes: Lane[] = [];
+  readonly #slotLane: (Lane | undefined)[];
+  #nextLane = 0;
+  #running = false;
+  /** wake() was called since the turn began: the turn may have passed that lane already. */
+  #woken = false;
+  #fatal: { error: unknown } | undefined;
+  readonly #onFatal: (error: unknown) => void;
+
+  /** @param onFatal told once when the context itself fails: nothing in flight can be reaped any more */
+  constructor(engine: AioEngine, onFatal: (error: unknown) => void) {
+    this.#engine = engine;
+    this.#slotLane = Array.from({ length: engine.depth });
+    this.#onFatal = onFatal;
+  }
+
+  /** Lanes that are not finished. */
+  get laneCount(): number {
+    return this.#lanes.length;
+  }
+
+  /**
+   * Lets a lane take part from the next turn on.
+   * @throws what onFatal was told, if the context has failed
+   */
+  add(lane: Lane): void {
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+    this.#lanes.push(lane);
+    this.wake();
+  }
+
+  /** Runs the loop again after every lane had nothing to prepare. */
+  wake(): void {
+    this.#woken = true;
+    if (this.#running || this.#fatal !== undefined) return;
+    this.#running = true;
+    setImmediate(this.#pump);
+  }
+
+  // One closure for the loop's life: setImmediate takes it again and again.
+  readonly #pump = (): void => {
+    this.#woken = false;
+    try {
+      this.#running = this.#turns() || this.#woken;
+    } catch (error) {
+      this.#running = false;
+      this.#fatal = { error };
+      this.#onFatal(error);
+      return;
+    }
+    if (this.#running) setImmediate(this.#pump);
+  };
+
+  /** Turns of offer, submit, reap, dispatch, until the event loop should breathe. False when there is nothing to do. */
+  #turns(): boolean {
+    const engine = this.#engine;
+    const breatheAt = performance.now() + BREATH_AFTER_MS;
+    for (let waits = 1; ; waits += 1) {
+      this.#offerSlots();
+      engine.submit();
+      const completed = engine.reap(WAIT_SLICE_MS);
+      const now = performance.now();
+      this.#dispatch(completed, now);
+      // A finished lane's promise resolves only on the event loop: breathe at once, so that its job ends now.
+      const finished = this.#dropFinished();
+      if (completed > 0 && !finished && waits < WAITS_PER_BREATH && now < breatheAt) continue;
+      return this.#lanes.length > 0 && (completed > 0 || finished || engine.inFlight > 0);
+    }
+  }
+
+  #offerSlots(): void {
+    const lanes = this.#lanes;
+    let refusals = 0; // lanes in a row that wanted nothing: a full round of them ends the turn
+    while (refusals < lanes.length && this.#engine.freeSlots > 0) {
+      if (this.#nextLane >= lanes.length) this.#nextLane = 0;
+      const lane = lanes[this.#nextLane]!;
+      this.#nextLane += 1;
+      if (this.#offer(lane)) refusals = 0;
+      else refusals += 1;
+    }
+  }
+
+  /** True if the lane took a slot. What became of the slot is read from the engine: a lane may throw at any point. */
+  #offer(lane: Lane): boolean {
+    if (lane.finished) return false; // it finished since its last reap and is dropped at the end of this turn
+    const engine = this.#engine;
+    const slot = engine.acquireSlot();
+    this.#slotLane[slot] = lane; // before the call: what it prepares is its own, even if it throws afterwards
+    try {
+      const wanted = lane.prepare(slot);
+      assert(engine.stateOf(slot) === (wanted ? SLOT_PREPARED : SLOT_ACQUIRED), 'a lane said it prepared and did not');
+    } catch (error) {
+      lane.fail(error); // a source that throws ends its own write, not the thread
+    }
+    if (engine.stateOf(slot) === SLOT_PREPARED) return true;
+    this.#slotLane[slot] = undefined;
+    if (engine.stateOf(slot) === SLOT_ACQUIRED) engine.releaseSlot(slot);
+    return false;
+  }
+
+  #dispatch(completed: number, now: number): void {
+    const engine = this.#engine;
+    for (let index = 0; index < completed; index += 1) {
+      const slot = engine.completedSlots[index]!;
+      const lane = this.#slotLane[slot]!;
+      const latencyMs = now - engine.slotSubmittedAt[slot]!;
+      try {
+        lane.complete(slot, engine.slotResult[slot]!, engine.slotRefused[slot] === 1, latencyMs);
+        assert(engine.stateOf(slot) !== SLOT_COMPLETED, 'a lane kept a completed slot, which no event would return');
+      } catch (error) {
+        lane.fail(error); // the other events of this batch still go to their lanes
+      }
+      if (engine.stateOf(slot) === SLOT_COMPLETED) engine.releaseSlot(slot);
+      if (engine.stateOf(slot) === SLOT_FREE) this.#slotLane[slot] = undefined;
+    }
+  }
+
+  #dropFinished(): boolean {
+    let dropped = false;
+    for (let index = this.#lanes.length - 1; index >= 0; index -= 1) {
+      if (!this.#lanes[index]!.finished) continue;
+      this.#lanes.splice(index, 1);
+      if (index < this.#nextLane) this.#nextLane -= 1; // or the lane whose turn it is would lose it
+      dropped = true;
+    }
+    return dropped;
+  }
+}

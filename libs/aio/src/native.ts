@@ -1,0 +1,219 @@
+/**
+ * The native boundary: the only module that imports koffi. Declarations alone, no loop and no policy; numbers and
+ * typed arrays go in, numbers come out. A failed call returns -errno, whatever the C convention was.
+ *
+ * Every call here is synchronous: a koffi call costs 0.2 us synchronous and 24 us asynchronous, and koffi's
+ * asynchronous calls inside worker threads have crashed (Koromix/koffi#190).
+ */
+import koffi from 'koffi';
+
+export const O_RDONLY = 0;
+export const O_WRONLY = 0o1;
+export const O_RDWR = 0o2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_TRUNC = 0o1000;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+// These three differ between architectures (arm64 swaps them round).
+const arm = process.arch === 'arm64';
+export const O_DIRECT: number = arm ? 0o200000 : 0o40000;
+export const O_DIRECTORY: number = arm ? 0o40000 : 0o200000;
+export const O_NOFOLLOW: number = arm ? 0o100000 : 0o400000;
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EMPTY_PATH = 0x1000;
+export const RENAME_NOREPLACE = 1;
+export const MADV_HUGEPAGE = 14;
+export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_BENEATH = 0x08;
+
+/** Numbers of the system calls that libc wraps late or not at all. */
+interface SyscallNumbers {
+  io_setup: number;
+  io_destroy: number;
+  io_submit: number;
+  io_getevents: number;
+  openat2: number;
+  statx: number;
+  renameat2: number;
+}
+
+const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
+  x64: { io_setup: 206, io_destroy: 207, io_submit: 209, io_getevents: 208, openat2: 437, statx: 332, renameat2: 316 },
+  arm64: { io_setup: 0, io_destroy: 1, io_submit: 2, io_getevents: 4, openat2: 437, statx: 291, renameat2: 276 },
+};
+
+// node is linked against libc, so the process itself offers its symbols whichever libc that is.
+const libc = koffi.load(null);
+const fail = (result: number): number => (result < 0 ? -koffi.errno() : result);
+
+function numbers(): SyscallNumbers {
+  const table = SYSCALLS[process.arch];
+  if (table === undefined) throw new Error(`penstock runs on x64 and arm64 Linux; this is ${process.arch}`);
+  return table;
+}
+const NR: SyscallNumbers = numbers();
+
+/** The address of a typed array's first byte, in this process and in every thread of it. */
+export function addressOf(view: NodeJS.ArrayBufferView): number {
+  return Number(koffi.address(view)); // user addresses end at 2^47: exact as a double
+}
+
+// ---------------------------------------------------------------------------------------------------- memory
+
+const madviseC = libc.func('int madvise(uint64_t, size_t, int)');
+/** madvise(2): 0 or -errno. */
+export const madvise = (address: number, length: number, advice: number): number =>
+  fail(madviseC(address, length, advice));
+
+// ------------------------------------------------------------------------------------------------------ files
+
+const openatC = libc.func('int openat(int, str, int, int)');
+/** openat(2): a descriptor, or -errno. */
+export const openat = (dirFd: number, path: string, flags: number, mode: number): number =>
+  fail(openatC(dirFd, path, flags | O_CLOEXEC, mode));
+
+const syscallOpenat2 = libc.func('long syscall(long, long, str, void *, long)');
+const openHow = new BigUint64Array(new ArrayBuffer(24));
+/** openat2(2): a descriptor, or -errno; -ENOSYS before Linux 5.6. */
+export function openat2(dirFd: number, path: string, flags: number, mode: number, resolve: number): number {
+  openHow[0] = BigInt(flags | O_CLOEXEC);
+  openHow[1] = BigInt(mode);
+  openHow[2] = BigInt(resolve);
+  return fail(Number(syscallOpenat2(NR.openat2, dirFd, path, openHow, openHow.byteLength)));
+}
+
+const mkdiratC = libc.func('int mkdirat(int, str, uint32_t)');
+/** mkdirat(2): 0 or -errno. */
+export const mkdirat = (dirFd: number, path: string, mode: number): number => fail(mkdiratC(dirFd, path, mode));
+
+const unlinkatC = libc.func('int unlinkat(int, str, int)');
+/** unlinkat(2) of a file: 0 or -errno. */
+export const unlinkat = (dirFd: number, path: string): number => fail(unlinkatC(dirFd, path, 0));
+
+const renameatC = libc.func('int renameat(int, str, int, str)');
+/** renameat(2): 0 or -errno. */
+export const renameat = (fromDirFd: number, from: string, toDirFd: number, to: string): number =>
+  fail(renameatC(fromDirFd, from, toDirFd, to));
+
+const syscallRenameat2 = libc.func('long syscall(long, long, str, long, str, long)');
+/** renameat2(2): 0 or -errno; -EINVAL where the file system does not know the flag. */
+export const renameat2 = (fromDirFd: number, from: string, toDirFd: number, to: string, flags: number): number =>
+  fail(Number(syscallRenameat2(NR.renameat2, fromDirFd, from, toDirFd, to, flags)));
+
+const linkatC = libc.func('int linkat(int, str, int, str, int)');
+/** linkat(2): 0 or -errno. */
+export const linkat = (fromDirFd: number, from: string, toDirFd: number, to: string): number =>
+  fail(linkatC(fromDirFd, from, toDirFd, to, 0));
+
+const fallocateC = libc.func('int fallocate(int, int, int64_t, int64_t)');
+/** fallocate(2), mode 0: 0 or -errno. */
+export const fallocate = (fd: number, offset: number, length: number): number =>
+  fail(fallocateC(fd, 0, offset, length));
+
+const ftruncateC = libc.func('int ftruncate(int, int64_t)');
+/** ftruncate(2): 0 or -errno. */
+export const ftruncate = (fd: number, length: number): number => fail(ftruncateC(fd, length));
+
+const fdatasyncC = libc.func('int fdatasync(int)');
+/** fdatasync(2): 0 or -errno. Blocks the calling thread. */
+export const fdatasync = (fd: number): number => fail(fdatasyncC(fd));
+
+const fsyncC = libc.func('int fsync(int)');
+/** fsync(2): 0 or -errno. Blocks the calling thread. */
+export const fsync = (fd: number): number => fail(fsyncC(fd));
+
+const closeC = libc.func('int close(int)');
+/** close(2): 0 or -errno. */
+export const close = (fd: number): number => fail(closeC(fd));
+
+const dup3C = libc.func('int dup3(int, int, int)');
+/** dup3(2) with O_CLOEXEC: the new descriptor, or -errno. */
+export const dup3 = (fd: number, newFd: number): number => fail(dup3C(fd, newFd, O_CLOEXEC));
+
+const preadC = libc.func('int64_t pread(int, uint64_t, size_t, int64_t)');
+/** pread(2) into an address: bytes read, or -errno. */
+export const pread = (fd: number, address: number, length: number, offset: number): number =>
+  fail(Number(preadC(fd, address, length, offset)));
+
+const pwriteC = libc.func('int64_t pwrite(int, uint64_t, size_t, int64_t)');
+/** pwrite(2) from an address: bytes written, or -errno. */
+export const pwrite = (fd: number, address: number, length: number, offset: number): number =>
+  fail(Number(pwriteC(fd, address, length, offset)));
+
+const fsetxattrC = libc.func('int fsetxattr(int, str, void *, size_t, int)');
+/** fsetxattr(2): 0 or -errno. */
+export const fsetxattr = (fd: number, name: string, value: Uint8Array): number =>
+  fail(fsetxattrC(fd, name, value, value.byteLength, 0));
+
+const fgetxattrC = libc.func('int64_t fgetxattr(int, str, void *, size_t)');
+/** fgetxattr(2): bytes stored into `value`, or -errno. */
+export const fgetxattr = (fd: number, name: string, value: Uint8Array): number =>
+  fail(Number(fgetxattrC(fd, name, value, value.byteLength)));
+
+const fstatfsC = libc.func('int fstatfs(int, void *)');
+/** fstatfs(2) into `buffer` (120 bytes): 0 or -errno. */
+export const fstatfs = (fd: number, buffer: Uint8Array): number => fail(fstatfsC(fd, buffer));
+
+/** Bytes of a `struct statx`. */
+export const STATX_BYTES = 256;
+const syscallStatx = libc.func('long syscall(long, long, str, long, long, void *)');
+/** statx(2) into `buffer` (256 bytes): 0 or -errno. An empty `path` with AT_EMPTY_PATH names `dirFd` itself. */
+export const statx = (dirFd: number, path: string, flags: number, mask: number, buffer: Uint8Array): number =>
+  fail(Number(syscallStatx(NR.statx, dirFd, path, flags, mask, buffer)));
+
+// -------------------------------------------------------------------------------------------------------- AIO
+
+/** The five calls of kernel AIO; what carries them is the port's affair. All return -errno on failure. */
+export interface NativeAio {
+  /** io_setup(2): 0, and the context in `contextOut[0]`. */
+  setup(depth: number, contextOut: BigUint64Array): number;
+  destroy(context: number): number;
+  submit(context: number, count: number, pointers: NodeJS.ArrayBufferView): number;
+  getevents(
+    context: number,
+    min: number,
+    max: number,
+    events: NodeJS.ArrayBufferView,
+    timespec: NodeJS.ArrayBufferView,
+  ): number;
+}
+
+/** The names a distribution gives libaio: Debian 13 and Ubuntu 24.04 renamed it for 64-bit time. */
+export const LIBAIO_NAMES: readonly string[] = ['libaio.so.1', 'libaio.so.1t64'];
+
+/** libaio, from `file` or else by its usual names; null where none can be loaded. It returns -errno by itself. */
+export function loadLibaio(file?: string): NativeAio | null {
+  for (const name of file === undefined ? LIBAIO_NAMES : [file]) {
+    let library;
+    try {
+      library = koffi.load(name);
+    } catch {
+      continue; // not under this name; the caller falls back to raw system calls and says so
+    }
+    const setup = library.func('int io_setup(int, void *)');
+    const destroy = library.func('int io_destroy(uint64_t)');
+    const submit = library.func('int io_submit(uint64_t, long, void *)');
+    const getevents = library.func('int io_getevents(uint64_t, long, long, void *, void *)');
+    return { setup, destroy, submit, getevents };
+  }
+  return null;
+}
+
+/** The same calls as raw system calls, which return -1 and set errno. */
+export function syscallAio(): NativeAio {
+  const setup = libc.func('long syscall(long, long, void *)');
+  const destroy = libc.func('long syscall(long, uint64_t)');
+  const submit = libc.func('long syscall(long, uint64_t, long, void *)');
+  const getevents = libc.func('long syscall(long, uint64_t, long, long, void *, void *)');
+  return {
+    setup: (depth, contextOut) => fail(setup(NR.io_setup, depth, contextOut)),
+    destroy: (context) => fail(destroy(NR.io_destroy, context)),
+    submit: (context, count, pointers) => fail(submit(NR.io_submit, context, count, pointers)),
+    getevents: (context, min, max, events, timespec) =>
+      fail(getevents(NR.io_getevents, context, min, max, events, timespec)),
+  };
+}

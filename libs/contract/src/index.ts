@@ -1,0 +1,42 @@
+// The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged.
+export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
+export {
+  type AbortReason,
+  fromWire,
+  IoError,
+  type IoErrorDetails,
+  RequestError,
+  type RequestErrorDetails,
+  type RequestIssue,
+  toWire,
+  type WireError,
+  WriteAbortedError,
+  wireErrorJsonSchema,
+  wireErrorSchema,
+} from './errors.ts';
+export { hintFor } from './hints.ts';
+export { pathFault } from './paths.ts';
+export { escapeControls, printValue } from './print.ts';
+export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
+export {
+  type FileSource,
+  type MatrixShape,
+  parseRequest,
+  PATTERN_NAMES,
+  type PatternName,
+  type PatternSource,
+  requestJsonSchema,
+  type WriteRequest,
+  type WriteRequestInput,
+} from './request.ts';
+export {
+  type Engine,
+  ENGINES,
+  type LatencySummary,
+  resultJsonSchema,
+  resultSchema,
+  WRITE_MODES,
+  type WriteMode,
+  type WriteResult,
+} from './result.ts';
+export { formatBytes, parseSize, SIZE_BYTES_MAX } from './size.ts';

@@ -1,0 +1,44 @@
+// What a running write reports, twice a second and once at its end: the job's progress in the queue.
+import { z } from 'zod';
+import { wireErrorSchema, type WireError } from './errors.ts';
+import { countSchema, rateSchema } from './numbers.ts';
+
+/** The phases of a write, in their order. */
+export const PHASES = ['waiting', 'opening', 'writing', 'syncing', 'publishing', 'done'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface WriteProgress {
+  /** Percent, 0 to 100: bull-board draws its ring from this. */
+  progress: number;
+  /** Bytes whose writes have been reaped. */
+  bytesWritten: number;
+  /** Bytes that survive power loss; follows bytesWritten at each sync. */
+  bytesDurable: number;
+  totalBytes: number;
+  /** Over the last sampling interval. */
+  bytesPerSecond: number;
+  /** Milliseconds to the end at this speed; null while there is no speed to judge by. */
+  etaMs: number | null;
+  /** iocbs that the kernel holds now. */
+  inFlight: number;
+  phase: Phase;
+  /** The name of the host that writes. */
+  host?: string;
+  /** Why the last attempt failed. */
+  error?: WireError;
+}
+
+export const progressSchema: z.ZodType<WriteProgress> = z.object({
+  progress: z.number().min(0).max(100),
+  bytesWritten: countSchema,
+  bytesDurable: countSchema,
+  totalBytes: countSchema,
+  bytesPerSecond: rateSchema,
+  etaMs: rateSchema.nullable(),
+  inFlight: countSchema,
+  phase: z.enum(PHASES),
+  host: z.string().exactOptional(),
+  error: wireErrorSchema.exactOptional(),
+});
+
+export const progressJsonSchema: object = z.toJSONSchema(progressSchema, { target: 'draft-7' });

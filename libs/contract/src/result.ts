@@ -1,0 +1,100 @@
+// What a completed write returns: the job's return value in the queue.
+import { z } from 'zod';
+import { countSchema, rateSchema } from './numbers.ts';
+
+/** A distribution of durations, in microseconds. */
+export interface LatencySummary {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  max: number;
+}
+
+/** How the bytes went to the file: kernel AIO or blocking calls, past the page cache or through it. */
+export const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
+export type WriteMode = (typeof WRITE_MODES)[number];
+
+/** Who issued the calls: libaio, the raw AIO system calls, or plain positional writes. */
+export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
+export type Engine = (typeof ENGINES)[number];
+
+export interface WriteResult {
+  path: string;
+  root: string;
+  /** The file's exact size. */
+  bytes: number;
+  mode: WriteMode;
+  engine: Engine;
+  /** Why it is not 'aio-direct', where it is not. */
+  fallbackReason?: string;
+  /** What direct I/O on this file demands of memory addresses and of offsets and lengths, in bytes; 1 if nothing. */
+  alignment: { memory: number; offset: number };
+  /** The matrix that was used; ioBytes is the length of one full write, a multiple of the offset alignment. */
+  matrix: { rows: number; rowBytes: number; ioBytes: number };
+  durationsMs: {
+    waiting: number;
+    opening: number;
+    writing: number;
+    syncing: number;
+    publishing: number;
+    total: number;
+  };
+  /** bytes over the time of opening, writing, syncing and publishing; 0 for an empty file. */
+  bytesPerSecond: number;
+  /** Per write iocb, from submit to reap. */
+  writeLatencyUs: LatencySummary;
+  /** Write and read iocbs that completed. */
+  writes: number;
+  reads: number;
+  /** Writes that the kernel cut short and that were resubmitted for their residual. */
+  shortWrites: number;
+  /** Submissions repeated after EAGAIN or EINTR. */
+  retries: number;
+  /** io_submit calls, each a batch. */
+  submitCalls: number;
+  hugePages: boolean;
+  /** The name of the host that wrote. */
+  host?: string;
+  /** The index of the writer thread. */
+  thread: number;
+}
+
+const latencySchema: z.ZodType<LatencySummary> = z.object({
+  count: countSchema,
+  p50: rateSchema,
+  p90: rateSchema,
+  p99: rateSchema,
+  max: rateSchema,
+});
+
+export const resultSchema: z.ZodType<WriteResult> = z.object({
+  path: z.string(),
+  root: z.string(),
+  bytes: countSchema,
+  mode: z.enum(WRITE_MODES),
+  engine: z.enum(ENGINES),
+  fallbackReason: z.string().exactOptional(),
+  alignment: z.object({ memory: countSchema, offset: countSchema }),
+  matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),
+  durationsMs: z.object({
+    waiting: rateSchema,
+    opening: rateSchema,
+    writing: rateSchema,
+    syncing: rateSchema,
+    publishing: rateSchema,
+    total: rateSchema,
+  }),
+  bytesPerSecond: rateSchema,
+  writeLatencyUs: latencySchema,
+  writes: countSchema,
+  reads: countSchema,
+  shortWrites: countSchema,
+  retries: countSchema,
+  submitCalls: countSchema,
+  hugePages: z.boolean(),
+  host: z.string().exactOptional(),
+  thread: countSchema,
+});
+
+export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });

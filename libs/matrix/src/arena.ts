@@ -1,0 +1,109 @@
+/**
+ * An arena: the row memory of one writer thread. A SharedArrayBuffer made by the main thread, 2 MiB aligned, huge
+ * pages advised before its first touch, and given out in extents of whole pages to the writes that ask for rows.
+ */
+import { strict as assert } from 'node:assert';
+import { native } from '@penstock/aio';
+
+/** A huge page on x86-64 and on arm64 with 4 KiB pages. */
+export const HUGE_PAGE_BYTES = 2_097_152;
+/** The grain of the arena: no disk asks for more memory alignment than a page. */
+export const PAGE_BYTES = 4096;
+
+/** What crosses to a worker thread: the memory and where its aligned part begins. */
+export interface ArenaMemory {
+  buffer: SharedArrayBuffer;
+  /** First byte of the aligned part, from the buffer's start. */
+  start: number;
+  sizeBytes: number;
+  /** True if the kernel took the advice to back it with huge pages. */
+  hugePages: boolean;
+}
+
+/**
+ * Makes an arena of `sizeBytes` (rounded up to whole huge pages). Memory is only used up as rows are touched.
+ * V8 aligns a SharedArrayBuffer to 16 bytes at best, so one huge page more is asked for and the start moved.
+ */
+export function createArenaMemory(sizeBytes: number): ArenaMemory {
+  const rounded = Math.ceil(sizeBytes / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
+  const buffer = new SharedArrayBuffer(rounded + HUGE_PAGE_BYTES);
+  const address = native.addressOf(new Uint8Array(buffer));
+  const start = (HUGE_PAGE_BYTES - (address % HUGE_PAGE_BYTES)) % HUGE_PAGE_BYTES;
+  // Before the first touch: pages that are already small would only be collapsed much later, if ever.
+  const hugePages = native.madvise(address + start, rounded, native.MADV_HUGEPAGE) === 0;
+  return { buffer, start, sizeBytes: rounded, hugePages };
+}
+
+/** Memory granted to one write, for its rows one after the other. */
+export interface RowExtent {
+  /** First byte, from the start of `Arena.bytes`. */
+  start: number;
+  sizeBytes: number;
+}
+
+/** The rows of one thread, given out and taken back by that thread alone. */
+export class Arena {
+  /** The aligned part: index 0 stands at a 2 MiB boundary. */
+  readonly bytes: Uint8Array;
+  /** The address of `bytes[0]`. */
+  readonly address: number;
+  readonly hugePages: boolean;
+  /** Free extents, by start, never adjacent. */
+  readonly #free: RowExtent[];
+
+  constructor(memory: ArenaMemory) {
+    this.bytes = new Uint8Array(memory.buffer, memory.start, memory.sizeBytes);
+    this.address = native.addressOf(this.bytes);
+    this.hugePages = memory.hugePages;
+    this.#free = [{ start: 0, sizeBytes: memory.sizeBytes }];
+  }
+
+  get sizeBytes(): number {
+    return this.bytes.byteLength;
+  }
+
+  get freeBytes(): number {
+    return this.#free.reduce((sum, extent) => sum + extent.sizeBytes, 0);
+  }
+
+  /** Grants `sizeBytes` (rounded up to whole pages), first fit; null when no free extent is that large. */
+  acquire(sizeBytes: number): RowExtent | null {
+    assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `an extent of ${sizeBytes} bytes was asked for`);
+    const wanted = Math.max(PAGE_BYTES, Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES);
+    for (let index = 0; index < this.#free.length; index += 1) {
+      const extent = this.#free[index]!;
+      if (extent.sizeBytes < wanted) continue;
+      const granted = { start: extent.start, sizeBytes: wanted };
+      extent.start += wanted;
+      extent.sizeBytes -= wanted;
+      if (extent.sizeBytes === 0) this.#free.splice(index, 1);
+      return granted;
+    }
+    return null;
+  }
+
+  /** Takes an extent back, whole and once. Only when no iocb in flight points into it. */
+  release(extent: RowExtent): void {
+    const end = extent.start + extent.sizeBytes;
+    let index = this.#free.findIndex((free) => free.start >= end);
+    if (index === -1) index = this.#free.length;
+    const before = this.#free[index - 1];
+    const after = this.#free[index];
+    // Released twice, it would be granted to two writes.
+    const isFree = before !== undefined && before.start + before.sizeBytes > extent.start;
+    assert(!isFree && extent.start >= 0 && end <= this.sizeBytes, 'an extent was released that is not granted');
+    const joinsBefore = before !== undefined && before.start + before.sizeBytes === extent.start;
+    const joinsAfter = after !== undefined && after.start === end;
+    if (joinsBefore && joinsAfter) {
+      before.sizeBytes += extent.sizeBytes + after.sizeBytes;
+      this.#free.splice(index, 1);
+    } else if (joinsBefore) {
+      before.sizeBytes += extent.sizeBytes;
+    } else if (joinsAfter) {
+      after.start = extent.start;
+      after.sizeBytes += extent.sizeBytes;
+    } else {
+      this.#free.splice(index, 0, { start: extent.start, sizeBytes: extent.sizeBytes });
+    }
+  }
+}

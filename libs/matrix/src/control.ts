@@ -1,0 +1,223 @@
+/**
+ * The control words that the main thread and the writer threads share: one block a job (progress, stop flag, open
+ * descriptors) and one block a thread (its AIO context and how much is in flight). Word by word in INTERNALS.md.
+ */
+import { strict as assert } from 'node:assert';
+import { native } from '@penstock/aio';
+import { PHASES, type Phase } from '@penstock/contract';
+
+/** Why a job should stop; 0 is run on. */
+export const STOP_NONE = 0;
+export const STOP_CANCEL = 1;
+export const STOP_SHUTDOWN = 2;
+
+// Two 64-byte cache lines a block, which processors fetch in pairs: threads share no line that one of them writes.
+const BLOCK_WORDS = 32;
+const BLOCK_BYTES = 128;
+
+// Job block. Writer: the thread that runs the job, except STOP (main thread).
+const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in which copy the last one stands
+const JOB_STOP = 1;
+const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
+const JOB_FD_COUNT = 3;
+const JOB_COPIES = 8; // two copies of the words below
+const COPY_WORDS = 8;
+const COPY_PHASE = 0;
+const COPY_WRITTEN_LOW = 1;
+const COPY_WRITTEN_HIGH = 2;
+const COPY_DURABLE_LOW = 3;
+const COPY_DURABLE_HIGH = 4;
+const COPY_TOTAL_LOW = 5;
+const COPY_TOTAL_HIGH = 6;
+const COPY_IN_FLIGHT = 7;
+
+// Thread block. Writer: the thread, except CLAIM (compare-and-swap by whoever claims or reclaims).
+const THREAD_CLAIM = 0; // 0 free, else the worker's threadId + 1
+const THREAD_IN_FLIGHT = 1;
+const THREAD_CONTEXT = 2; // two words, stored as one: half an address must never be destroyed
+
+const TWO_TO_32 = 4_294_967_296;
+const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
+
+/** A reading of one job's block. */
+export interface JobReading {
+  phase: Phase;
+  bytesWritten: number;
+  bytesDurable: number;
+  totalBytes: number;
+  inFlight: number;
+}
+
+/** The shared words of one host: made by the main thread, handed to every writer thread. */
+export class Control {
+  readonly buffer: SharedArrayBuffer;
+  readonly threads: number;
+  readonly jobs: number;
+  readonly #words: Int32Array;
+
+  /** @param buffer the buffer of the Control that the main thread made for as many threads and jobs */
+  constructor(threads: number, jobs: number, buffer?: SharedArrayBuffer) {
+    this.threads = threads;
+    this.jobs = jobs;
+    const blocks = threads + jobs;
+    this.buffer = buffer ?? new SharedArrayBuffer((blocks + 1) * BLOCK_BYTES);
+    assert(this.buffer.byteLength === (blocks + 1) * BLOCK_BYTES, 'a Control was made over a buffer of another shape');
+    // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
+    const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(this.buffer)) % BLOCK_BYTES);
+    this.#words = new Int32Array(this.buffer, start, blocks * BLOCK_WORDS);
+  }
+
+  /** The block of job slot `index` (0 to jobs - 1). */
+  job(index: number): JobBlock {
+    assert(index >= 0 && index < this.jobs, `there is no job slot ${index}`);
+    return new JobBlock(this.#words, (this.threads + index) * BLOCK_WORDS);
+  }
+
+  /** The block of thread slot `index` (0 to threads - 1). */
+  thread(index: number): ThreadBlock {
+    assert(index >= 0 && index < this.threads, `there is no thread slot ${index}`);
+    return new ThreadBlock(this.#words, index * BLOCK_WORDS);
+  }
+
+  /** Claims a free thread slot for the worker with `threadId`; -1 where all are taken. */
+  claimThread(threadId: number): number {
+    for (let index = 0; index < this.threads; index += 1) {
+      if (Atomics.compareExchange(this.#words, index * BLOCK_WORDS + THREAD_CLAIM, 0, threadId + 1) === 0) return index;
+    }
+    return -1;
+  }
+}
+
+/**
+ * One job's words. The progress words are a seqlock over two copies: the one writer fills the copy that nobody reads,
+ * then moves the sequence on. A writer that is preempted or dies half-way leaves the last whole reading readable
+ * (INTERNALS.md argues the order).
+ */
+export class JobBlock {
+  readonly #words: Int32Array;
+  readonly #at: number;
+
+  constructor(words: Int32Array, at: number) {
+    this.#words = words;
+    this.#at = at;
+  }
+
+  /** Main thread, before the job is handed to a thread. */
+  reset(): void {
+    for (let word = 0; word < BLOCK_WORDS; word += 1) Atomics.store(this.#words, this.#at + word, 0);
+  }
+
+  /** Thread: publishes all progress words as one reading. */
+  publish(phase: number, written: number, durable: number, total: number, inFlight: number): void {
+    const words = this.#words;
+    const sequence = Atomics.load(words, this.#at + JOB_SEQUENCE) + 1;
+    const copy = this.#copyOf(sequence);
+    Atomics.store(words, copy + COPY_PHASE, phase);
+    Atomics.store(words, copy + COPY_WRITTEN_LOW, written | 0);
+    Atomics.store(words, copy + COPY_WRITTEN_HIGH, Math.floor(written / TWO_TO_32));
+    Atomics.store(words, copy + COPY_DURABLE_LOW, durable | 0);
+    Atomics.store(words, copy + COPY_DURABLE_HIGH, Math.floor(durable / TWO_TO_32));
+    Atomics.store(words, copy + COPY_TOTAL_LOW, total | 0);
+    Atomics.store(words, copy + COPY_TOTAL_HIGH, Math.floor(total / TWO_TO_32));
+    Atomics.store(words, copy + COPY_IN_FLIGHT, inFlight);
+    Atomics.store(words, this.#at + JOB_SEQUENCE, sequence);
+  }
+
+  #copyOf(sequence: number): number {
+    return this.#at + JOB_COPIES + (sequence & 1) * COPY_WORDS;
+  }
+
+  /** Main thread: the last whole reading. */
+  read(): JobReading {
+    const words = this.#words;
+    // Each further round means that the writer published meanwhile, which takes a row's I/O: this ends at once.
+    for (;;) {
+      const sequence = Atomics.load(words, this.#at + JOB_SEQUENCE);
+      const copy = this.#copyOf(sequence);
+      const phase = Atomics.load(words, copy + COPY_PHASE);
+      const writtenLow = Atomics.load(words, copy + COPY_WRITTEN_LOW);
+      const writtenHigh = Atomics.load(words, copy + COPY_WRITTEN_HIGH);
+      const durableLow = Atomics.load(words, copy + COPY_DURABLE_LOW);
+      const durableHigh = Atomics.load(words, copy + COPY_DURABLE_HIGH);
+      const totalLow = Atomics.load(words, copy + COPY_TOTAL_LOW);
+      const totalHigh = Atomics.load(words, copy + COPY_TOTAL_HIGH);
+      const inFlight = Atomics.load(words, copy + COPY_IN_FLIGHT);
+      if (Atomics.load(words, this.#at + JOB_SEQUENCE) !== sequence) continue;
+      return {
+        phase: PHASES[phase] ?? 'waiting',
+        bytesWritten: wordsOf(writtenLow, writtenHigh),
+        bytesDurable: wordsOf(durableLow, durableHigh),
+        totalBytes: wordsOf(totalLow, totalHigh),
+        inFlight,
+      };
+    }
+  }
+
+  /** Main thread: asks the job to stop; STOP_CANCEL or STOP_SHUTDOWN. */
+  requestStop(reason: number): void {
+    Atomics.store(this.#words, this.#at + JOB_STOP, reason);
+  }
+
+  /** Thread: 0, or why the job should stop. */
+  get stop(): number {
+    return Atomics.load(this.#words, this.#at + JOB_STOP);
+  }
+
+  /** Thread: records an open descriptor as the job's `index`th (0 to 2), or with -1 that it is closed. */
+  recordFd(index: number, fd: number): void {
+    assert(index >= 0 && index < JOB_FD_COUNT, `a job block has no word for descriptor ${index}`);
+    Atomics.store(this.#words, this.#at + JOB_FDS + index, fd + 1);
+  }
+
+  /** Main thread: descriptors that a dead thread left open. */
+  openFds(): number[] {
+    const fds: number[] = [];
+    for (let index = 0; index < JOB_FD_COUNT; index += 1) {
+      const word = Atomics.load(this.#words, this.#at + JOB_FDS + index);
+      if (word > 0) fds.push(word - 1);
+    }
+    return fds;
+  }
+}
+
+/** One thread's words. */
+export class ThreadBlock {
+  readonly #words: Int32Array;
+  readonly #at: number;
+  readonly #context: BigInt64Array;
+
+  constructor(words: Int32Array, at: number) {
+    this.#words = words;
+    this.#at = at;
+    this.#context = new BigInt64Array(words.buffer, words.byteOffset + (at + THREAD_CONTEXT) * 4, 1);
+  }
+
+  /** The worker's threadId, or -1 where the slot is free. */
+  get threadId(): number {
+    return Atomics.load(this.#words, this.#at + THREAD_CLAIM) - 1;
+  }
+
+  /** The thread's AIO context; 0 where it has none. */
+  get context(): number {
+    return Number(Atomics.load(this.#context, 0));
+  }
+
+  set context(context: number) {
+    Atomics.store(this.#context, 0, BigInt(context));
+  }
+
+  get inFlight(): number {
+    return Atomics.load(this.#words, this.#at + THREAD_IN_FLIGHT);
+  }
+
+  set inFlight(inFlight: number) {
+    Atomics.store(this.#words, this.#at + THREAD_IN_FLIGHT, inFlight);
+  }
+
+  /** Main thread, after the context is destroyed: the slot can be claimed again. */
+  release(): void {
+    this.context = 0;
+    this.inFlight = 0;
+    Atomics.store(this.#words, this.#at + THREAD_CLAIM, 0);
+  }
+}

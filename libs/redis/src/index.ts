@@ -1,0 +1,3 @@
+export { findRedisServer, type RedisServerBinary } from './binary.ts';
+export { EmbeddedRedis, type EmbeddedRedisOptions } from './embedded-redis.ts';
+export { RedisStartError } from './errors.ts';

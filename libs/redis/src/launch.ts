@@ -1,0 +1,239 @@
+// Starts one server for a directory, or finds that somebody else runs one. Exclusion is a kernel lock on the file
+// `redis.lock`, held by the server process itself: it lasts exactly as long as the server and no death can leave it.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { createServer, Socket, type Server as Listener } from 'node:net';
+import { join } from 'node:path';
+import type { RedisServerBinary } from './binary.ts';
+import { describeCaught, RedisStartError } from './errors.ts';
+
+/**
+ * Becomes the server. Standard input: a pipe from the starter; output: one word to the starter, then the log;
+ * 3: the lock file, whose open file description is not shared with the starter once this runs.
+ *
+ * setpriv has the kernel kill the server with its parent, however the parent dies; PPID is compared afterwards, since
+ * a parent that died before is not noticed. Without setpriv a shell waits for the pipe's end and kills.
+ * KILL, not TERM: it cannot be held up, and with appendfsync always nothing that was answered can be lost by it.
+ */
+const launcher = `
+starter=$1 lock=$2
+shift 2
+if [ "$lock" = flock ]; then
+  command -v flock >/dev/null || { echo unsupported; exit 0; }
+  flock -n 3
+  case $? in
+    0) ;;
+    1) echo held; exit 0 ;;
+    *) echo unsupported; exit 0 ;;
+  esac
+fi
+echo locked
+exec >&2
+if setpriv --pdeathsig KILL true 2>/dev/null; then
+  exec setpriv --pdeathsig KILL sh -c '[ "$PPID" = "$0" ] && exec "$@"' "$starter" "$@" </dev/null
+fi
+exec 4<&0 </dev/null
+"$@" 4<&- &
+server=$!
+{ read -r _ <&4; kill -KILL "$server"; } 2>/dev/null &
+watchdog=$!
+exec 4<&-
+wait "$server"
+status=$?
+kill "$watchdog" 2>/dev/null
+exit "$status"
+`;
+
+const logBytesMax = 1 << 20;
+
+export interface LaunchOptions {
+  /** The server's own directory, absolute and real; it exists and is writable. */
+  directory: string;
+  socketPath: string;
+  server: RedisServerBinary;
+  appendfsync: 'always' | 'everysec';
+}
+
+/** A server that this process started; it may not answer yet. */
+export interface RunningServer {
+  /** How it ended ("exited with status 1", "was killed by SIGKILL"), or null while it runs. */
+  readonly ended: string | null;
+  /** Resolves with `ended`. */
+  readonly end: Promise<string>;
+  /** Where its log began with this start, in bytes. */
+  readonly logStart: number;
+  /** Keeps this process alive until the end is seen; a running server alone does not. */
+  hold(): void;
+  /** Ends it without grace. */
+  kill(): void;
+}
+
+export function logFileOf(directory: string): string {
+  return join(directory, 'redis.log');
+}
+
+/** Starts the server unless another process holds the directory's lock: then null. */
+export async function launch(o: LaunchOptions): Promise<RunningServer | null> {
+  const outcome = await attempt(o, 'flock');
+  if (outcome !== 'unsupported') return outcome === 'held' ? null : outcome;
+
+  // No usable flock(1) here. An abstract socket is the other name the kernel frees on any death; it excludes only
+  // within one network namespace, and it is this process that holds it, not the server.
+  const listener = await holdAbstractSocket(o.directory);
+  if (listener === null) return null;
+  try {
+    const started = await attempt(o, 'socket');
+    if (typeof started === 'string') throw new Error(`unreachable: the launcher reported '${started}'`);
+    void started.end.then(() => listener.close());
+    return started;
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+async function attempt(o: LaunchOptions, lock: 'flock' | 'socket'): Promise<RunningServer | 'held' | 'unsupported'> {
+  const logFile = logFileOf(o.directory);
+  const opened: number[] = [];
+  try {
+    const logStart = rotate(logFile);
+    opened.push(openForLaunch(logFile), openForLaunch(join(o.directory, 'redis.lock')));
+    const child = spawn('sh', ['-c', launcher, 'penstock-redis', String(process.pid), lock, ...commandOf(o)], {
+      cwd: o.directory,
+      stdio: ['pipe', 'pipe', ...opened],
+      // A session of its own: Ctrl-C in the terminal is for this process, which then stops the server in order.
+      detached: true,
+      // An inherited LANG that is not installed here makes Redis 7.2 and Valkey refuse to start.
+      env: { ...process.env, LC_ALL: 'C', ...o.server.env },
+    });
+    const running = new Child(child, logStart);
+    const word = await firstWord(child);
+    if (word === 'locked') {
+      running.letGo();
+      return running;
+    }
+    const end = await running.end;
+    if (word === 'held' || word === 'unsupported') return word;
+    throw new RedisStartError({
+      code: 'EREDISSTART',
+      path: o.directory,
+      reason: `The embedded Redis in ${o.directory} could not be started: the launching shell ${end}.`,
+      hint: 'Is there a POSIX shell, sh, on PATH?',
+    });
+  } finally {
+    // The lock belongs to the open file description: our copy has to go, or the lock would outlive the server.
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
+function commandOf(o: LaunchOptions): string[] {
+  // The first argument is an option, so no configuration file is read.
+  const options: Record<string, string> = {
+    port: '0',
+    unixsocket: o.socketPath,
+    unixsocketperm: '700',
+    timeout: '0',
+    daemonize: 'no',
+    dir: o.directory,
+    logfile: logFileOf(o.directory),
+    save: '',
+    appendonly: 'yes',
+    appendfsync: o.appendfsync,
+    'maxmemory-policy': 'noeviction',
+  };
+  return [o.server.bin, ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])];
+}
+
+/** Begins a new log when the old one has grown large; returns the size of the one in use. */
+function rotate(logFile: string): number {
+  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+  if (size < logBytesMax) return size;
+  renameSync(logFile, `${logFile}.1`);
+  return 0;
+}
+
+function openForLaunch(file: string): number {
+  try {
+    return openSync(file, 'a', 0o600);
+  } catch (error) {
+    const { code, message } = describeCaught(error);
+    throw new RedisStartError({
+      code,
+      path: file,
+      reason: `The embedded Redis cannot be started: ${message}.`,
+      hint: 'Make it writable for this user, or choose another data directory.',
+      cause: error,
+    });
+  }
+}
+
+/** What the launcher says first; empty if it ended without a word. */
+async function firstWord(child: ChildProcess): Promise<string> {
+  const { stdout } = child;
+  if (stdout === null) return '';
+  let said = '';
+  try {
+    for await (const chunk of stdout) {
+      said += String(chunk);
+      if (said.includes('\n')) break; // leaving the loop destroys our end; the server never writes to it
+    }
+  } catch {
+    return '';
+  }
+  return said.trim();
+}
+
+class Child implements RunningServer {
+  ended: string | null = null;
+  readonly end: Promise<string>;
+  readonly logStart: number;
+  readonly #process: ChildProcess;
+
+  constructor(child: ChildProcess, logStart: number) {
+    this.#process = child;
+    this.logStart = logStart;
+    this.end = new Promise((resolve) => {
+      const finish = (how: string): void => {
+        this.ended ??= how;
+        resolve(this.ended);
+      };
+      child.once('exit', (status, signal) => {
+        finish(signal === null ? `exited with status ${status}` : `was killed by ${signal}`);
+      });
+      child.once('error', (error) => finish(`could not be run (${error.message})`));
+    });
+    child.stdin?.on('error', () => {});
+  }
+
+  /** From here on a running server alone does not keep this process alive. */
+  letGo(): void {
+    this.#process.unref();
+    // The pipe of a child process is a net.Socket, though its type says Writable.
+    const pipe = this.#process.stdin;
+    if (pipe instanceof Socket) pipe.unref();
+  }
+
+  hold(): void {
+    this.#process.ref();
+  }
+
+  kill(): void {
+    this.#process.stdin?.destroy(); // the watchdog's signal, where there is one
+    this.#process.kill('SIGKILL');
+  }
+}
+
+async function holdAbstractSocket(directory: string): Promise<Listener | null> {
+  const { dev, ino } = statSync(directory);
+  const listener = createServer((socket) => socket.destroy());
+  listener.unref();
+  listener.listen(`\0penstock-redis-${dev}-${ino}`);
+  try {
+    await once(listener, 'listening');
+    return listener;
+  } catch (error) {
+    if (describeCaught(error).code === 'EADDRINUSE') return null;
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describeCaught, RedisStartError } from './errors.ts';
+
+/** sun_path holds 108 bytes with its terminating NUL; a longer path is cut off in silence by some programs. */
+const pathBytesMax = 107;
+
+const socketName = 'redis.sock';
+
+/**
+ * Where the server of `directory` listens: in the directory, or, if that path is too long for a Unix socket, in a
+ * directory of its own under `temporary` that every process derives alike from the (real) path.
+ */
+export function socketPathOf(directory: string, temporary: string): string {
+  const inside = join(directory, socketName);
+  if (fits(inside)) return inside;
+  const hash = createHash('sha256').update(directory).digest('hex').slice(0, 16);
+  const outside = join(temporary, `penstock-${hash}`, socketName);
+  if (fits(outside)) return outside;
+  throw new RedisStartError({
+    code: 'ENAMETOOLONG',
+    path: outside,
+    reason: `No Unix socket can be made for ${directory}: ${outside} is longer than ${pathBytesMax} bytes too.`,
+    hint: 'Choose a data directory with a shorter path, or set TMPDIR to a shorter one.',
+  });
+}
+
+function fits(path: string): boolean {
+  return Buffer.byteLength(path) <= pathBytesMax;
+}
+
+/** Makes a directory that only this user can enter, or closes an existing one of this user's to others. */
+export function makePrivateDirectory(directory: string, userId: number): void {
+  try {
+    make(directory);
+    const { uid, mode } = statSync(directory);
+    // Somebody else's (a shared mount, root at work in a user's directory) keeps the mode its owner gave it.
+    if (uid === userId && (mode & 0o777) !== 0o700) chmodSync(directory, 0o700);
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code, message } = describeCaught(error);
+    throw new RedisStartError({
+      code,
+      path: directory,
+      reason: `The directory ${directory} cannot be used for the embedded Redis: ${message}.`,
+      hint: 'Make it writable for this user, free some space there, or choose another data directory.',
+      cause: error,
+    });
+  }
+}
+
+/** In two steps: Node's recursive mkdir never returns below /proc, where a parent is there and takes no children. */
+function make(directory: string): void {
+  mkdirSync(dirname(directory), { recursive: true });
+  try {
+    mkdirSync(directory, 0o700);
+  } catch (error) {
+    if (describeCaught(error).code !== 'EEXIST') throw error;
+  }
+}
+
+/**
+ * As above, where others can write: one that exists must be this user's own and no symbolic link, since another user
+ * could have put it there first, to answer in the server's place.
+ */
+export function makePrivateTemporaryDirectory(directory: string, userId: number): void {
+  makePrivateDirectory(directory, userId);
+  const { uid } = lstatSync(directory);
+  if (lstatSync(directory).isDirectory() && uid === userId) return;
+  throw new RedisStartError({
+    code: 'EPERM',
+    path: directory,
+    reason: `${directory} is not a directory of this user's (user id ${userId}; it is ${uid}'s).`,
+    hint: 'Remove it, or choose a data directory with a shorter path.',
+  });
+}

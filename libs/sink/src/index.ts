@@ -1,0 +1,7 @@
+/** A file's life: opened inside its root, written through the thread's context, made durable, published. */
+export { closeRoots, openRoots, type Root, type RootConfig, Roots } from './roots.ts';
+export { type AttemptIdentity, partName, partPrefix } from './target.ts';
+export { sweepParts } from './sweep.ts';
+export { WriterThread } from './thread.ts';
+export { type WriteOrder, runWrite } from './write.ts';
+export { type Alignment, fileSystemRoom, statFd } from './stat.ts';

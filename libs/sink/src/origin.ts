@@ -1,0 +1,69 @@
+/** The file that is copied from: opened with O_DIRECT where it can be, and watched for changes while it is read. */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { type Root, openBeneath } from './roots.ts';
+import { type Alignment, guessAlignment, statFd } from './stat.ts';
+
+const { EINVAL, EISDIR, ESTALE } = constants.errno;
+
+/** An open source file. */
+export interface Origin {
+  fd: number;
+  /** Its absolute path, for messages. */
+  path: string;
+  sizeBytes: number;
+  alignment: Alignment;
+  version: string;
+}
+
+/** Opens `path` below `root` for reading. @throws IoError naming the call that failed */
+export function openOrigin(root: Root, path: string): Origin {
+  const shown = `${root.path}/${path}`;
+  const flags = native.O_RDONLY | native.O_NONBLOCK; // a FIFO must not hang the thread
+  let fd = openBeneath(root.fd, path, flags | native.O_DIRECT);
+  const direct = fd !== -EINVAL;
+  if (!direct) fd = openBeneath(root.fd, path, flags);
+  if (fd < 0) throw new IoError({ syscall: 'openat2', errno: fd, path: shown });
+  try {
+    const stat = statFd(fd, shown);
+    if (stat.isDirectory) throw new IoError({ syscall: 'openat2', errno: -EISDIR, path: shown });
+    if (!stat.isFile) {
+      throw new IoError({ syscall: 'openat2', errno: -EINVAL, path: shown, hint: 'The source is not a regular file.' });
+    }
+    let alignment: Alignment = { memory: 1, offset: 1 };
+    if (direct && stat.directAlignment?.offset === 0) {
+      const buffered = openBeneath(root.fd, path, flags);
+      if (buffered < 0) throw new IoError({ syscall: 'openat2', errno: buffered, path: shown });
+      native.close(fd);
+      fd = buffered;
+    } else if (direct) {
+      alignment = stat.directAlignment ?? guessAlignment(stat.device);
+    }
+    return { fd, path: shown, sizeBytes: stat.sizeBytes, alignment, version: stat.version };
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+/** Fails if the source was changed, cut or grown since it was opened: half of each version is neither. @throws IoError */
+export function assertUnchanged(origin: Origin): void {
+  if (statFd(origin.fd, origin.path).version === origin.version) return;
+  throw changed(origin);
+}
+
+/** The source ended before its size, or changed while it was read. */
+export function changed(origin: Origin, offset?: number): IoError {
+  return new IoError({
+    syscall: 'pread',
+    errno: -ESTALE,
+    path: origin.path,
+    ...(offset === undefined ? {} : { offset }),
+    hint: 'The source file changed while it was copied: copy it when nothing writes to it.',
+  });
+}
+
+export function closeOrigin(origin: Origin): void {
+  native.close(origin.fd);
+}

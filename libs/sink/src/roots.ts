@@ -1,0 +1,141 @@
+/**
+ * Roots, and paths that cannot leave them: every path of a job is opened by the kernel relative to its root's
+ * descriptor with RESOLVE_BENEATH (openat2(2)), so neither dots nor a symbolic link swapped in at the last moment
+ * can lead out.
+ */
+import { constants } from 'node:os';
+import { IoError, RequestError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+
+const { EEXIST, ELOOP, ENOENT, ENOSYS, EPERM } = constants.errno;
+
+/** A directory that jobs may name. */
+export interface RootConfig {
+  name: string;
+  /** Absolute path of the directory. */
+  path: string;
+  /** False for a root that jobs may only read from. */
+  writable: boolean;
+}
+
+/** An open root. */
+export interface Root extends RootConfig {
+  fd: number;
+}
+
+/**
+ * Opens `configs`. The descriptors serve every thread of the process; whoever opened them closes them.
+ * @throws IoError naming the directory that cannot be opened
+ */
+export function openRoots(configs: readonly RootConfig[]): Root[] {
+  const roots: Root[] = [];
+  for (const config of configs) {
+    const fd = native.openat(native.AT_FDCWD, config.path, native.O_PATH | native.O_DIRECTORY, 0);
+    if (fd < 0) {
+      closeRoots(roots);
+      throw new IoError({ syscall: 'openat', errno: fd, path: config.path });
+    }
+    roots.push({ ...config, fd });
+  }
+  return roots;
+}
+
+export function closeRoots(roots: readonly Root[]): void {
+  for (const root of roots) native.close(root.fd);
+}
+
+/** The roots that a thread's jobs may name. */
+export class Roots {
+  readonly #roots: ReadonlyMap<string, Root>;
+
+  constructor(roots: readonly Root[]) {
+    this.#roots = new Map(roots.map((root) => [root.name, root]));
+  }
+
+  /**
+   * The root named `name`; `field` is where the request names it.
+   * @throws RequestError for a root this host does not have, or one that may not be written
+   */
+  get(name: string, field: string, forWriting: boolean): Root {
+    const root = this.#roots.get(name);
+    if (root !== undefined && (root.writable || !forWriting)) return root;
+    const names = [...this.#roots.values()].filter((other) => other.writable || !forWriting).map((other) => other.name);
+    const which = root === undefined ? 'root of this host' : 'root that may be written';
+    throw new RequestError({ field, value: name, accepted: `a ${which}: ${names.join(', ') || 'none is configured'}` });
+  }
+}
+
+/**
+ * Opens `path` below `rootFd`; nothing on the way, the last component included, can lead out. A descriptor or
+ * -errno: -EXDEV where a symbolic link or `..` would have left the root.
+ */
+export function openBeneath(rootFd: number, path: string, flags: number): number {
+  const fd = native.openat2(rootFd, path, flags, 0, native.RESOLVE_BENEATH | native.RESOLVE_NO_MAGICLINKS);
+  // Before Linux 5.6 it is missing, and some containers' seccomp filters answer EPERM for calls they do not know.
+  return fd === -ENOSYS || fd === -EPERM ? walkBeneath(rootFd, path, flags) : fd;
+}
+
+/** The same a component at a time, for kernels without openat2: every symbolic link is refused, wherever it leads. */
+export function walkBeneath(rootFd: number, path: string, flags: number): number {
+  const components = path.split('/');
+  let dirFd = rootFd;
+  for (const [index, component] of components.entries()) {
+    const last = index === components.length - 1;
+    const step = last ? flags : native.O_PATH | native.O_DIRECTORY;
+    const fd = component === '..' ? -ELOOP : native.openat(dirFd, component, step | native.O_NOFOLLOW, 0);
+    if (dirFd !== rootFd) native.close(dirFd);
+    // O_DIRECTORY | O_NOFOLLOW on a symbolic link says ENOTDIR.
+    if (fd < 0) return fd;
+    dirFd = fd;
+  }
+  return dirFd;
+}
+
+/** A directory opened for a file to be made in it. */
+export interface ParentDirectory {
+  fd: number;
+  /** Directories that got a new entry on the way, to be fsynced for the path to survive power loss. */
+  newEntryFds: number[];
+}
+
+/** Opens the directory `path` ('' is the root itself) below `root`, making what is missing. @throws IoError */
+export function openParent(root: Root, path: string): ParentDirectory {
+  const newEntryFds: number[] = [];
+  const shown = path === '' ? root.path : `${root.path}/${path}`;
+  const open = (directory: string): number =>
+    openBeneath(root.fd, directory === '' ? '.' : directory, native.O_RDONLY | native.O_DIRECTORY);
+  try {
+    let fd = open(path);
+    if (fd === -ENOENT && path !== '') {
+      makeMissing(root, path, open, newEntryFds);
+      fd = open(path);
+    }
+    if (fd < 0) throw new IoError({ syscall: 'openat2', errno: fd, path: shown });
+    return { fd, newEntryFds };
+  } catch (error) {
+    for (const fd of newEntryFds) native.close(fd);
+    throw error;
+  }
+}
+
+function makeMissing(root: Root, path: string, open: (directory: string) => number, newEntryFds: number[]): void {
+  const components = path.split('/');
+  for (let depth = 1; depth <= components.length; depth += 1) {
+    const directory = components.slice(0, depth).join('/');
+    const existing = open(directory);
+    if (existing >= 0) {
+      native.close(existing);
+      continue;
+    }
+    const shown = `${root.path}/${directory}`;
+    if (existing !== -ENOENT) {
+      throw new IoError({ syscall: 'openat2', errno: existing, path: shown });
+    }
+    const parentFd = open(components.slice(0, depth - 1).join('/'));
+    if (parentFd < 0) throw new IoError({ syscall: 'openat2', errno: parentFd, path: shown });
+    newEntryFds.push(parentFd);
+    const made = native.mkdirat(parentFd, components[depth - 1]!, 0o777);
+    // Another job may have made it meanwhile.
+    if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: shown });
+  }
+}

@@ -1,0 +1,103 @@
+/** What the kernel says of an open file: its kind, its identity, and what direct I/O on it must be aligned to. */
+import { readFileSync } from 'node:fs';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+
+// <linux/stat.h>, struct statx: byte offsets.
+const STX_MASK = 0;
+const STX_MODE = 28;
+const STX_INO = 32;
+const STX_SIZE = 40;
+const STX_MTIME = 112; // tv_sec i64, tv_nsec u32
+const STX_DEV_MAJOR = 136;
+const STX_DEV_MINOR = 140;
+const STX_DIO_MEM_ALIGN = 0x98;
+const STX_DIO_OFFSET_ALIGN = 0x9c;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_DIOALIGN = 0x2000;
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+
+/** Powers of two that addresses and lengths or offsets of direct I/O must be multiples of; 1 asks for nothing. */
+export interface Alignment {
+  memory: number;
+  offset: number;
+}
+
+export interface FileStat {
+  isFile: boolean;
+  isDirectory: boolean;
+  sizeBytes: number;
+  /** Changes whenever the content, the size or the identity of the file does. */
+  version: string;
+  device: { major: number; minor: number };
+  /** statx DIOALIGN (Linux 6.1); null where the file system does not say. `offset` 0 means: no direct I/O here. */
+  directAlignment: Alignment | null;
+}
+
+const buffer = new Uint8Array(new ArrayBuffer(native.STATX_BYTES));
+const words = new DataView(buffer.buffer);
+
+/** Stats `path` below `dirFd` without following a last symbolic link; an empty path is `dirFd` itself. -errno on failure. */
+export function statAt(dirFd: number, path: string): FileStat | number {
+  const flags = native.AT_SYMLINK_NOFOLLOW | (path === '' ? native.AT_EMPTY_PATH : 0);
+  const result = native.statx(dirFd, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, buffer);
+  if (result < 0) return result;
+  const kind = words.getUint16(STX_MODE, true) & S_IFMT;
+  const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
+  const time = (at: number): string => `${words.getBigInt64(at, true)}.${words.getUint32(at + 8, true)}`;
+  const sizeBytes = Number(words.getBigUint64(STX_SIZE, true));
+  const device = { major: words.getUint32(STX_DEV_MAJOR, true), minor: words.getUint32(STX_DEV_MINOR, true) };
+  return {
+    isFile: kind === S_IFREG,
+    isDirectory: kind === S_IFDIR,
+    sizeBytes,
+    version: [device.major, device.minor, words.getBigUint64(STX_INO, true), sizeBytes, time(STX_MTIME)].join(':'),
+    device,
+    directAlignment: says
+      ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }
+      : null,
+  };
+}
+
+/** Stats an open descriptor. @throws IoError */
+export function statFd(fd: number, path: string): FileStat {
+  const stat = statAt(fd, '');
+  if (typeof stat === 'number') throw new IoError({ syscall: 'statx', errno: stat, path });
+  return stat;
+}
+
+/** The alignment to use where statx does not tell: a page, or the device's logical block where that is larger. */
+export function guessAlignment(device: { major: number; minor: number }): Alignment {
+  const node = `/sys/dev/block/${device.major}:${device.minor}`;
+  for (const file of [`${node}/queue/logical_block_size`, `${node}/../queue/logical_block_size`]) {
+    try {
+      const logical = Number(readFileSync(file, 'latin1'));
+      if (logical > 0) return { memory: 4096, offset: Math.max(4096, logical) };
+    } catch {
+      // A partition keeps its queue one level up, and network and virtual file systems have none at all.
+    }
+  }
+  return { memory: 4096, offset: 4096 };
+}
+
+// struct statfs of 64-bit Linux: byte offsets.
+const STATFS_BYTES = 120;
+const F_BSIZE = 8;
+const F_BLOCKS = 16;
+const F_BAVAIL = 32;
+
+/** Room on the file system of an open descriptor, in bytes: what is left for this user, and the whole. @throws IoError */
+export function fileSystemRoom(fd: number, path: string): { availableBytes: number; totalBytes: number } {
+  const bytes = new Uint8Array(new ArrayBuffer(STATFS_BYTES));
+  const result = native.fstatfs(fd, bytes);
+  if (result < 0) throw new IoError({ syscall: 'fstatfs', errno: result, path });
+  const view = new DataView(bytes.buffer);
+  const blockBytes = Number(view.getBigInt64(F_BSIZE, true));
+  return {
+    availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
+    totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
+  };
+}

@@ -1,0 +1,92 @@
+/** For tests: a writer thread's parts in this thread, over a fresh root on the disk that holds the checkout. */
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
+import { type WriteRequestInput, type WriteResult, parseRequest } from '@penstock/contract';
+import { Arena, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
+import { Roots, closeRoots, openRoots } from './roots.ts';
+import { WriterThread } from './thread.ts';
+import { runWrite } from './write.ts';
+
+// The checkout's disk, not os.tmpdir(): that is often a tmpfs, where direct I/O proves nothing.
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
+
+export interface Bench {
+  /** The directory of the root "data". */
+  directory: string;
+  /** A second root, read only, named "archive". */
+  archive: string;
+  thread: WriterThread;
+  engine: AioEngine;
+  fatal: unknown[];
+  control: Control;
+  /** Runs one request on the thread; `block` is its job block, by default a fresh one. */
+  write(request: WriteRequestInput, options?: WriteOptions): Promise<WriteResult>;
+  /** Names in the root, temporary ones included. */
+  names(): string[];
+  /** Destroys the context, removes the files; throws if a descriptor is still open. */
+  close(): void;
+}
+
+export interface WriteOptions {
+  block?: JobBlock;
+  jobKey?: string;
+  attemptToken?: string;
+  sweep?: boolean;
+}
+
+export interface BenchOptions {
+  port?: AioPort | PortFactory;
+  depth?: number;
+  arenaBytes?: number;
+  directory?: string;
+}
+
+const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
+
+export function openBench(options: BenchOptions = {}): Bench {
+  mkdirSync(scratch, { recursive: true });
+  const home = mkdtempSync(join(scratch, 'sink-'));
+  const directory = options.directory ?? join(home, 'data');
+  const archive = join(home, 'archive');
+  mkdirSync(directory, { recursive: true });
+  mkdirSync(archive);
+  // libuv opens descriptors of its own on first use: have it done before counting.
+  closeSync(openSync(home, 'r'));
+  const before = openDescriptors().length;
+  const engine = new AioEngine(options.port ?? libaioPort() ?? syscallPort(), options.depth ?? 32);
+  const fatal: unknown[] = [];
+  const loop = new AioLoop(engine, (error) => fatal.push(error));
+  const arena = new Arena(createArenaMemory(options.arenaBytes ?? 16_777_216));
+  const roots = openRoots([
+    { name: 'data', path: directory, writable: true },
+    { name: 'archive', path: archive, writable: false },
+  ]);
+  const thread = new WriterThread({ engine, loop, arena, roots: new Roots(roots), index: 0 });
+  const control = new Control(1, 64);
+  let jobs = 0;
+  return {
+    directory,
+    archive,
+    thread,
+    engine,
+    fatal,
+    control,
+    write(request, { block, jobKey, attemptToken = 'a', sweep = false } = {}) {
+      const index = jobs % 64;
+      jobs += 1;
+      const order = { request: parseRequest(request), jobKey: jobKey ?? `job${jobs}`, attemptToken, sweep };
+      return runWrite(thread, order, block ?? control.job(index));
+    },
+    names: () => readdirSync(directory).toSorted(),
+    close() {
+      engine.destroy();
+      closeRoots(roots);
+      rmSync(home, { recursive: true, force: true });
+      const after = openDescriptors().length;
+      if (after > before) throw new Error(`${after - before} descriptors were left open`);
+      if (arena.freeBytes !== arena.sizeBytes) throw new Error('rows were not given back');
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/** What all writes of one thread share: the context's engine and loop, the arena, the roots, and what each slot does. */
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { AioEngine, AioLoop } from '@penstock/aio';
+import type { Arena } from '@penstock/matrix';
+import type { Roots } from './roots.ts';
+
+/** The slowest write that the histogram tells apart: an hour, in microseconds. */
+const LATENCY_US_MAX = 3_600_000_000;
+
+/** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
+export interface SlotTable {
+  /** The buffer row it moves. */
+  row: Int32Array;
+  /** Position in the file of the row's first byte. */
+  position: Float64Array;
+  /** Bytes the iocb covers in all, padding included. */
+  length: Int32Array;
+  /** Bytes of it already done by earlier submits: more than 0 after a short write or read. */
+  done: Int32Array;
+  /** Short reads or writes in a row that moved no whole block. */
+  stalls: Uint8Array;
+  /** Which of the write's steps it belongs to. */
+  purpose: Uint8Array;
+}
+
+export class WriterThread {
+  readonly engine: AioEngine;
+  readonly loop: AioLoop;
+  readonly arena: Arena;
+  readonly roots: Roots;
+  /** The index of this thread on its host. */
+  readonly index: number;
+  /** Why kernel AIO is not used, where it is not. */
+  readonly syncReason: string | undefined;
+  readonly slots: SlotTable;
+  /** Writes that wait for rows, oldest first: only the head may take some, so that none is overtaken for ever. */
+  readonly waiting: object[] = [];
+  readonly #histograms: RecordableHistogram[] = [];
+
+  constructor(parts: {
+    engine: AioEngine;
+    loop: AioLoop;
+    arena: Arena;
+    roots: Roots;
+    index: number;
+    syncReason?: string | undefined;
+  }) {
+    this.engine = parts.engine;
+    this.loop = parts.loop;
+    this.arena = parts.arena;
+    this.roots = parts.roots;
+    this.index = parts.index;
+    this.syncReason = parts.syncReason;
+    const { depth } = parts.engine;
+    this.slots = {
+      row: new Int32Array(depth),
+      position: new Float64Array(depth),
+      length: new Int32Array(depth),
+      done: new Int32Array(depth),
+      stalls: new Uint8Array(depth),
+      purpose: new Uint8Array(depth),
+    };
+  }
+
+  /** A histogram of microseconds: made once and used again, because each takes tens of kilobytes. */
+  borrowHistogram(): RecordableHistogram {
+    return this.#histograms.pop() ?? createHistogram({ lowest: 1, highest: LATENCY_US_MAX, figures: 2 });
+  }
+
+  returnHistogram(histogram: RecordableHistogram): void {
+    histogram.reset();
+    this.#histograms.push(histogram);
+  }
+}

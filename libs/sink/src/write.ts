@@ -1,0 +1,552 @@
+/**
+ * One write, from its request to its result: a lane of the thread's loop.
+ *
+ *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
+ *
+ * Rows are filled and written in file order; a copy reads each row into place first. The first failure stops the
+ * preparing; once the last slot is reaped the partial file is removed and the failure handed on.
+ */
+import { constants } from 'node:os';
+import { performance, type RecordableHistogram } from 'node:perf_hooks';
+import {
+  IoError,
+  type LatencySummary,
+  PHASES,
+  type Phase,
+  RequestError,
+  WriteAbortedError,
+  type WriteMode,
+  type WriteRequest,
+  type WriteResult,
+  formatBytes,
+} from '@penstock/contract';
+import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
+import {
+  type JobBlock,
+  type MatrixShape,
+  type RowExtent,
+  type RowPlan,
+  STOP_NONE,
+  STOP_SHUTDOWN,
+  chooseMatrix,
+  planRows,
+} from '@penstock/matrix';
+import { type Source, createPatternSource } from '@penstock/sources';
+import { type Origin, assertUnchanged, changed, closeOrigin, openOrigin } from './origin.ts';
+import { sweepParts } from './sweep.ts';
+import {
+  type AttemptIdentity,
+  type Target,
+  closeTarget,
+  openTarget,
+  preallocate,
+  publish,
+  truncateTo,
+} from './target.ts';
+import { statFd } from './stat.ts';
+import type { WriterThread } from './thread.ts';
+
+const { EINVAL, EIO } = constants.errno;
+
+// A slot's purpose.
+const READ_ROW = 0;
+const WRITE_ROW = 1;
+const SYNC_FILE = 2;
+const SYNC_DIRECTORY = 3;
+
+const OPENING: number = PHASES.indexOf('opening');
+const WAITING: number = PHASES.indexOf('waiting');
+const WRITING: number = PHASES.indexOf('writing');
+const SYNCING: number = PHASES.indexOf('syncing');
+const PUBLISHING: number = PHASES.indexOf('publishing');
+const DONE: number = PHASES.indexOf('done');
+
+/** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
+const STALLS_MAX = 8;
+
+/** Which words of the job's control block name its descriptors. */
+const FD_TARGET = 0;
+const FD_DIRECTORY = 1;
+const FD_ORIGIN = 2;
+
+/** One attempt at a request. */
+export interface WriteOrder extends AttemptIdentity {
+  request: WriteRequest;
+  /** True when an earlier attempt may have left a partial file. */
+  sweep: boolean;
+}
+
+/**
+ * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
+ * @throws (rejects with) IoError, RequestError for what only this host can judge, WriteAbortedError when stopped
+ */
+export function runWrite(thread: WriterThread, order: WriteOrder, control: JobBlock): Promise<WriteResult> {
+  return new Promise((resolve, reject) => {
+    thread.loop.add(new WriteLane(thread, order, control, resolve, reject));
+  });
+}
+
+class WriteLane implements Lane {
+  finished = false;
+
+  readonly #thread: WriterThread;
+  readonly #order: WriteOrder;
+  readonly #control: JobBlock;
+  readonly #resolve: (result: WriteResult) => void;
+  readonly #reject: (error: unknown) => void;
+
+  #phase: number = OPENING;
+  #phaseSince: number = performance.now();
+  readonly #phaseMs = new Float64Array(PHASES.length);
+  #failure: unknown = undefined;
+  #failed = false;
+
+  // Known once the files are open.
+  #target: Target | null = null;
+  #origin: Origin | null = null;
+  #source: Source | null = null;
+  #size = 0;
+  #shape: MatrixShape = { rows: 1, rowBytes: 1 };
+  #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
+  #extent: RowExtent | null = null;
+  #freeRows: Int32Array = new Int32Array(0);
+  #freeRowCount = 0;
+  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
+  #preparedRows = 0;
+
+  /** Where the next row to be prepared goes: everything before is in flight or written. */
+  #nextPosition = 0;
+  #bytesWritten = 0;
+  #bytesDurable = 0;
+  #inFlight = 0;
+  #syncIssued = false;
+  /** Directories fsynced so far. */
+  #directoriesSynced = 0;
+
+  #writes = 0;
+  #reads = 0;
+  #shortWrites = 0;
+  readonly #submitCallsBefore: number;
+  readonly #retriesBefore: number;
+  readonly #latency: RecordableHistogram;
+
+  constructor(
+    thread: WriterThread,
+    order: WriteOrder,
+    control: JobBlock,
+    resolve: (result: WriteResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#thread = thread;
+    this.#order = order;
+    this.#control = control;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#submitCallsBefore = thread.engine.submitCalls;
+    this.#retriesBefore = thread.engine.retries;
+    this.#latency = thread.borrowHistogram();
+  }
+
+  // ------------------------------------------------------------------------------------- the loop's three calls
+
+  prepare(slot: number): boolean {
+    if (this.finished || this.#failed) return false;
+    if (this.#phase <= WRITING && this.#control.stop !== STOP_NONE) {
+      const reason = this.#control.stop === STOP_SHUTDOWN ? 'shutdown' : 'cancel';
+      this.fail(new WriteAbortedError(reason));
+      return false;
+    }
+    if (this.#phase === OPENING) this.#open();
+    if (this.#phase === WAITING && !this.#takeRows()) return false;
+    if (this.#phase === WRITING) return this.#prepareRow(slot);
+    if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
+    if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
+    return false;
+  }
+
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
+    this.#inFlight -= 1;
+    try {
+      switch (this.#thread.slots.purpose[slot]) {
+        case WRITE_ROW:
+          this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
+          this.#afterWrite(slot, result, refused);
+          break;
+        case READ_ROW:
+          this.#afterRead(slot, result, refused);
+          break;
+        default:
+          this.#afterSync(slot, result, refused);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    if (this.#failed && this.#inFlight === 0) this.#end();
+  }
+
+  fail(error: unknown): void {
+    if (!this.#failed) {
+      this.#failed = true;
+      this.#failure = error;
+    }
+    if (this.#inFlight === 0) this.#end();
+  }
+
+  // ------------------------------------------------------------------------------------------- opening, waiting
+
+  #open(): void {
+    const { request } = this.#order;
+    const { roots, engine } = this.#thread;
+    // Published first: totals are 0 until the source is known.
+    this.#publishProgress();
+    const { source } = request;
+    const root = roots.get(request.root, 'root', true);
+    if (source.kind === 'file') {
+      this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
+      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
+      this.#size = request.size ?? this.#origin.sizeBytes;
+      if (this.#size > this.#origin.sizeBytes) {
+        const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
+        throw new RequestError({ field: 'size', value: this.#size, accepted });
+      }
+    } else {
+      this.#source = createPatternSource(source.pattern, source.seed);
+      this.#size = request.size ?? 0;
+    }
+    this.#target = openTarget(root, request, this.#order);
+    this.#control.recordFd(FD_TARGET, this.#target.fd);
+    this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    if (this.#order.sweep) sweepParts(this.#target.dirFd, this.#order.jobKey, this.#target.partName);
+    this.#planRows(request, engine.depth);
+    this.#thread.waiting.push(this);
+    this.#enter(WAITING);
+  }
+
+  #planRows(request: WriteRequest, depth: number): void {
+    this.#shape = request.matrix ?? chooseMatrix(this.#size);
+    const target = this.#target!.alignment;
+    const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
+    const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
+    const memoryAlign = Math.max(target.memory, origin.memory);
+    const budget = this.#thread.arena.sizeBytes;
+    const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
+      throw new RequestError({
+        field: 'matrix.rowBytes',
+        value: this.#shape.rowBytes,
+        accepted: `a row that fits the ${formatBytes(budget)} of row memory that each thread of this host has`,
+      });
+    }
+    this.#plan = plan;
+  }
+
+  /** True once the rows are there and writing has begun. */
+  #takeRows(): boolean {
+    const { waiting, arena } = this.#thread;
+    if (waiting[0] !== this) return false;
+    const extent = arena.acquire(this.#plan.bufferRows * this.#plan.rowStride);
+    if (extent === null) return false;
+    waiting.shift();
+    this.#extent = extent;
+    const rows = this.#plan.bufferRows;
+    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
+    this.#freeRowCount = rows;
+    this.#enter(OPENING); // reserving disk space is part of opening
+    preallocate(this.#target!, this.#size);
+    this.#enter(WRITING);
+    if (this.#size === 0) this.#endWriting();
+    return true;
+  }
+
+  // ------------------------------------------------------------------------------------------------------ writing
+
+  #prepareRow(slot: number): boolean {
+    if (this.#nextPosition >= this.#size || this.#freeRowCount === 0) return false;
+    const { slots } = this.#thread;
+    this.#freeRowCount -= 1;
+    const row = this.#freeRows[this.#freeRowCount]!;
+    const position = this.#nextPosition;
+    const length = Math.min(this.#plan.ioBytes, this.#size - position);
+    this.#nextPosition += length;
+    slots.row[slot] = row;
+    slots.position[slot] = position;
+    slots.done[slot] = 0;
+    slots.stalls[slot] = 0;
+    if (this.#origin === null) {
+      this.#fillRow(row, length, position);
+      this.#beginWrite(slot, row, length);
+    } else {
+      slots.purpose[slot] = READ_ROW;
+      slots.length[slot] = roundUp(length, this.#origin.alignment.offset);
+      this.#submitRest(slot);
+    }
+    return true;
+  }
+
+  #fillRow(row: number, length: number, position: number): void {
+    const source = this.#source!;
+    const { bytes } = this.#thread.arena;
+    const start = this.#rowStart(row);
+    if (row >= this.#preparedRows) {
+      source.prepareRow(bytes, start, this.#plan.ioBytes);
+      this.#preparedRows = row + 1;
+    }
+    if (!source.constant) source.fill(bytes, start, length, position);
+  }
+
+  /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
+  #beginWrite(slot: number, row: number, length: number): void {
+    const { slots, arena } = this.#thread;
+    const padded = roundUp(length, this.#target!.alignment.offset);
+    const start = this.#rowStart(row);
+    // Another write's bytes must not reach the disk, not even until the truncate.
+    if (padded > length) arena.bytes.fill(0, start + length, start + padded);
+    slots.purpose[slot] = WRITE_ROW;
+    slots.length[slot] = padded;
+    slots.done[slot] = 0;
+    slots.stalls[slot] = 0;
+    this.#submitRest(slot);
+  }
+
+  /** Prepares what is left of the slot's read or write. */
+  #submitRest(slot: number): void {
+    const { engine, slots, arena } = this.#thread;
+    const done = slots.done[slot]!;
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
+    const length = slots.length[slot]! - done;
+    const offset = slots.position[slot]! + done;
+    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target!.fd, address, length, offset);
+    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+    this.#inFlight += 1;
+  }
+
+  #afterWrite(slot: number, result: number, refused: boolean): void {
+    const { slots } = this.#thread;
+    const { path, alignment } = this.#target!;
+    const expected = slots.length[slot]! - slots.done[slot]!;
+    if (result < 0 || this.#failed) {
+      const offset = slots.position[slot]! + slots.done[slot]!;
+      this.#releaseRow(slot);
+      if (result < 0) {
+        const syscall = refused ? 'io_submit' : 'pwrite';
+        this.fail(new IoError({ syscall, errno: result, path, offset, length: expected }));
+      }
+      return;
+    }
+    this.#writes += 1;
+    if (result < expected) {
+      this.#shortWrites += 1;
+      this.#goOn(slot, result, alignment.offset, 'pwrite', path);
+      return;
+    }
+    this.#bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
+    this.#releaseRow(slot);
+    this.#publishProgress();
+    if (this.#nextPosition >= this.#size && this.#inFlight === 0) this.#endWriting();
+  }
+
+  #afterRead(slot: number, result: number, refused: boolean): void {
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const position = slots.position[slot]!;
+    const wanted = Math.min(this.#plan.ioBytes, this.#size - position);
+    const done = slots.done[slot]! + Math.max(0, result);
+    if (result < 0 || this.#failed) {
+      const length = slots.length[slot]! - slots.done[slot]!;
+      const offset = position + slots.done[slot]!;
+      this.#releaseRow(slot);
+      if (result < 0) {
+        const syscall = refused ? 'io_submit' : 'pread';
+        this.fail(new IoError({ syscall, errno: result, path: origin.path, offset, length }));
+      }
+      return;
+    }
+    this.#reads += 1;
+    if (done >= wanted) {
+      this.#beginWrite(slot, slots.row[slot]!, wanted);
+      return;
+    }
+    // A short read is the end of the file, or the kernel's whim: only the file knows.
+    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+      this.#releaseRow(slot);
+      throw changed(origin, position + done);
+    }
+    this.#goOn(slot, result, origin.alignment.offset, 'pread', origin.path);
+  }
+
+  /** After a short read or write of `result` bytes: submits the residual, from the last aligned offset. */
+  #goOn(slot: number, result: number, offsetAlign: number, syscall: string, path: string): void {
+    const { slots } = this.#thread;
+    // Direct I/O must go on at an aligned offset: a ragged end is moved again, with the same bytes.
+    const progress = result - (result % offsetAlign);
+    slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
+    if (slots.stalls[slot] === STALLS_MAX) {
+      const offset = slots.position[slot]! + slots.done[slot]!;
+      const length = slots.length[slot]! - slots.done[slot]!;
+      this.#releaseRow(slot);
+      const hint = `The kernel moved ${result} of ${length} bytes, ${STALLS_MAX} times, and gave no reason.`;
+      throw new IoError({ syscall, errno: -EIO, path, offset, length, hint });
+    }
+    slots.done[slot]! += progress;
+    this.#submitRest(slot);
+  }
+
+  #releaseRow(slot: number): void {
+    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
+    this.#freeRowCount += 1;
+    this.#thread.engine.releaseSlot(slot);
+  }
+
+  #rowStart(row: number): number {
+    return this.#extent!.start + row * this.#plan.rowStride;
+  }
+
+  // ------------------------------------------------------------------------------------------ syncing, publishing
+
+  /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
+  #endWriting(): void {
+    const target = this.#target!;
+    this.#returnRows();
+    this.#enter(SYNCING);
+    // Nothing is durable before the last truncate is: it comes first.
+    truncateTo(target, this.#size);
+    if (this.#order.request.durability === 'none') this.#publishFile();
+  }
+
+  #prepareFileSync(slot: number): boolean {
+    if (this.#syncIssued) return false;
+    this.#syncIssued = true;
+    this.#thread.slots.purpose[slot] = SYNC_FILE;
+    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #prepareDirectorySync(slot: number): boolean {
+    if (this.#inFlight > 0) return false;
+    this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
+    this.#thread.engine.prepFsync(slot, this.#target!.directoryFds[this.#directoriesSynced]!);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #afterSync(slot: number, result: number, refused: boolean): void {
+    const ofFile = this.#thread.slots.purpose[slot] === SYNC_FILE;
+    const target = this.#target!;
+    this.#thread.engine.releaseSlot(slot);
+    let outcome = result;
+    if (refused && result === -EINVAL) {
+      // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
+      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.directoryFds[this.#directoriesSynced]!);
+    }
+    if (outcome < 0) {
+      // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
+      throw new IoError({ syscall: ofFile ? 'fdatasync' : 'fsync', errno: outcome, path: target.path });
+    }
+    if (ofFile) {
+      this.#bytesDurable = this.#size;
+      this.#publishFile();
+      return;
+    }
+    this.#directoriesSynced += 1;
+    if (this.#directoriesSynced === target.directoryFds.length) this.#end();
+  }
+
+  #publishFile(): void {
+    if (this.#origin !== null) assertUnchanged(this.#origin);
+    this.#enter(PUBLISHING);
+    publish(this.#target!, this.#order.request, this.#order);
+    if (this.#order.request.durability === 'none') this.#end();
+  }
+
+  // ------------------------------------------------------------------------------------------------------ the end
+
+  #enter(phase: number): void {
+    const now = performance.now();
+    this.#phaseMs[this.#phase]! += now - this.#phaseSince;
+    this.#phaseSince = now;
+    this.#phase = phase;
+    this.#publishProgress();
+  }
+
+  #publishProgress(): void {
+    this.#control.publish(this.#phase, this.#bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+  }
+
+  #returnRows(): void {
+    if (this.#extent !== null) this.#thread.arena.release(this.#extent);
+    this.#extent = null;
+  }
+
+  #end(): void {
+    if (this.finished) return;
+    this.finished = true;
+    const { waiting } = this.#thread;
+    const place = waiting.indexOf(this);
+    if (place !== -1) waiting.splice(place, 1);
+    this.#returnRows();
+    const target = this.#target;
+    // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
+    for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    if (this.#origin !== null) closeOrigin(this.#origin);
+    if (target !== null) closeTarget(target);
+    if (this.#failed) {
+      this.#reject(this.#failure);
+    } else {
+      this.#enter(DONE);
+      this.#resolve(this.#result(target!));
+    }
+    this.#thread.returnHistogram(this.#latency);
+  }
+
+  #result(target: Target): WriteResult {
+    const { request } = this.#order;
+    const { engine, arena, index, syncReason } = this.#thread;
+    const asynchronous = engine.port.name !== 'positional';
+    const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
+    const fallbackReason = [syncReason, target.bufferedReason].filter((reason) => reason !== undefined).join('; ');
+    const ms = (phase: Phase): number => this.#phaseMs[PHASES.indexOf(phase)]!;
+    const durationsMs = {
+      waiting: ms('waiting'),
+      opening: ms('opening'),
+      writing: ms('writing'),
+      syncing: ms('syncing'),
+      publishing: ms('publishing'),
+      total: this.#phaseMs.reduce((sum, duration) => sum + duration, 0),
+    };
+    const workingMs = durationsMs.total - durationsMs.waiting;
+    return {
+      path: request.path,
+      root: request.root,
+      bytes: this.#size,
+      mode,
+      engine: engine.port.name as WriteResult['engine'],
+      ...(fallbackReason === '' ? {} : { fallbackReason }),
+      alignment: target.alignment,
+      matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
+      durationsMs,
+      bytesPerSecond: workingMs > 0 ? (this.#size / workingMs) * 1000 : 0,
+      writeLatencyUs: summarize(this.#latency),
+      writes: this.#writes,
+      reads: this.#reads,
+      shortWrites: this.#shortWrites,
+      retries: engine.retries - this.#retriesBefore,
+      submitCalls: engine.submitCalls - this.#submitCallsBefore,
+      hugePages: arena.hugePages,
+      thread: index,
+    };
+  }
+}
+
+const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
+
+function summarize(latency: RecordableHistogram): LatencySummary {
+  if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+  return {
+    count: latency.count,
+    p50: latency.percentile(50),
+    p90: latency.percentile(90),
+    p99: latency.percentile(99),
+    max: latency.max,
+  };
+}

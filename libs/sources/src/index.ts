@@ -1,0 +1,6 @@
+// The sources: what fills the rows of a write, and what its file is compared with afterwards.
+export { findMismatch, type Mismatch, readSource } from './mismatch.ts';
+export { createPatternSource } from './pattern.ts';
+export type { DirectSource, Source } from './source.ts';
+export { readStamp, type Stamp, stampBlockBytes } from './stamp.ts';
+export { TEXT_LINE_BYTES } from './text.ts';

@@ -1,0 +1,127 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findViolations, importsIn } from './rooms.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+let tree: string;
+
+function write(file: string, text: string): void {
+  mkdirSync(dirname(join(tree, file)), { recursive: true });
+  writeFileSync(join(tree, file), text);
+}
+
+/** A room of the made-up tree that declares and references what it is given here, right or not. */
+function writeRoom(folder: string, dependencies: string[] = [], references: string[] = []): void {
+  write(
+    `${folder}/package.json`,
+    JSON.stringify({ dependencies: Object.fromEntries(dependencies.map((name) => [name, '*'])) }),
+  );
+  write(`${folder}/tsconfig.json`, JSON.stringify({ references: references.map((path) => ({ path })) }));
+}
+
+beforeEach(() => {
+  tree = mkdtempSync(join(tmpdir(), 'rooms-'));
+  write('package.json', JSON.stringify({ devDependencies: { '@jest/globals': '*' } }));
+  writeRoom('libs/contract', ['zod']);
+  writeRoom('libs/aio', ['@penstock/contract', 'koffi'], ['../contract']);
+  writeRoom('libs/queue', ['@penstock/contract', 'bullmq'], ['../contract']);
+  writeRoom('apps/host', ['@penstock/queue', '@penstock/gateway'], ['../../libs/queue', '../gateway']);
+  writeRoom('apps/gateway');
+});
+
+afterEach(() => rmSync(tree, { recursive: true, force: true }));
+
+test('this repository keeps its import directions and boundaries', () => {
+  expect(findViolations(repository)).toEqual([]);
+});
+
+test('a tree that keeps them has no violation', () => {
+  write('libs/contract/src/index.ts', `import { z } from 'zod';\nexport * from './request.ts';`);
+  write('libs/aio/src/native.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
+  write('libs/queue/src/queue.test.ts', `import { test } from '@jest/globals';\nprocess.env['TZ'] = 'UTC';`);
+  write('apps/host/src/main.ts', `import { WriteWorker } from '@penstock/queue';\nconst { env } = process;`);
+  expect(findViolations(tree)).toEqual([]);
+});
+
+test.each([
+  [
+    'an import against the direction',
+    'libs/contract/src/a.ts',
+    `import { x } from '@penstock/aio';`,
+    'libs/contract may import no room',
+  ],
+  [
+    'a type imported against the direction',
+    'libs/queue/src/a.ts',
+    `export type {\n  X,\n} from '@penstock/aio';`,
+    'libs/queue may import contract',
+  ],
+  [
+    'an app imported by an app',
+    'apps/host/src/a.ts',
+    `await import('@penstock/gateway');`,
+    'imports @penstock/gateway: apps/host may import',
+  ],
+  [
+    'koffi outside its file',
+    'libs/aio/src/engine.ts',
+    `import koffi from 'koffi';`,
+    'libs/aio/src/native.ts alone does',
+  ],
+  [
+    'a package that is not declared',
+    'libs/queue/src/a.ts',
+    `import Redis from 'ioredis';`,
+    'imports ioredis, which its package.json does not name',
+  ],
+  [
+    'a test package outside tests',
+    'libs/queue/src/a.ts',
+    `import { expect } from '@jest/globals';`,
+    'imports @jest/globals',
+  ],
+  ['a way around the name', 'libs/queue/src/a.ts', `import { x } from '../../aio/src/engine.ts';`, 'leaves its room'],
+  [
+    'a room that is not referenced',
+    'libs/contract/src/a.ts',
+    `import '@penstock/queue';`,
+    'tsconfig.json does not reference',
+  ],
+  ['a room that is not there', 'libs/aio/src/a.ts', `import '@penstock/utils/deep';`, 'which is no room'],
+  [
+    'a library that reads the environment',
+    'libs/queue/src/a.ts',
+    `const url = process.env['REDIS'];`,
+    'reads process.env',
+  ],
+  [
+    'a library that imports the environment',
+    'libs/queue/src/a.ts',
+    `import { env } from 'node:process';`,
+    'reads process.env',
+  ],
+  ['a room without a rule', 'libs/extra/package.json', `{}`, 'libs/extra is a room of which no direction is known'],
+  [
+    'a path of one machine',
+    'docs/a.md',
+    `see ${['', 'work', 'main'].join('/')}`,
+    'docs/a.md names a path of one machine',
+  ],
+])('%s is found', (_, file, text, complaint) => {
+  write(file, text);
+  expect(findViolations(tree).join('\n')).toContain(complaint);
+});
+
+test('imports in comments do not count, and a comment sign in a string hides none', () => {
+  const source = `
+    // import 'a';
+    /* import 'b'; */
+    const url = 'http://x'; const again = "/*"; import('c');
+    export { d } from "d"; import type { E } from 'e'; import 'f';
+  `;
+  expect(importsIn(source)).toEqual(['c', 'd', 'e', 'f']);
+});

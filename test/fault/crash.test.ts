@@ -1,0 +1,179 @@
+// Bad luck: signals, a Redis that dies, a kernel that refuses. Each ends right, and nothing acknowledged is lost.
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { createPatternSource, readSource } from '@penstock/sources';
+import { System, foundProgram } from '../system.ts';
+
+// A host that fell silent loses its jobs after this long; the tests that wait for it are bound to it.
+const LOCK = ['--lock-duration', '1500'];
+const LARGE = {
+  path: 'large.dat',
+  size: 1_073_741_824,
+  matrix: { rows: 4, rowBytes: 16_384 },
+  source: { kind: 'pattern', pattern: 'stamp', seed: 3 },
+};
+const WAIT_MS = 90_000;
+
+let system: System;
+beforeEach(async () => {
+  system = await System.open();
+});
+afterEach(() => system.close());
+
+/** Compares the large file with its source, a part at a time. */
+function expectLargeFile(): void {
+  const bytes = readFileSync(system.path(LARGE.path));
+  expect(bytes.length).toBe(LARGE.size);
+  const source = createPatternSource('stamp', 3);
+  for (let position = 0; position < LARGE.size; position += 67_108_864) {
+    const expected = readSource(source, position, 67_108_864);
+    expect(Buffer.compare(bytes.subarray(position, position + 67_108_864), expected)).toBe(0);
+  }
+}
+
+const underWay = (progress: Record<string, number>): boolean => progress['bytesWritten']! > 0;
+
+test('SIGTERM drains the host: the write goes back to the queue at no cost, and the next host ends it right', async () => {
+  const first = await system.host(['--name', 'first', ...LOCK]);
+  const job = await system.add(LARGE);
+  await system.progressOf(job, underWay);
+  expect(await first.end('SIGTERM')).toBe(0);
+  expect(system.names()).toEqual([]);
+  expect(await job.getState()).toBe('waiting');
+  await system.host(['--name', 'second', ...LOCK]);
+  const end = await system.finished(job, WAIT_MS);
+  expect(end.returnvalue).toMatchObject({ bytes: LARGE.size, host: 'second' });
+  expect(end.attemptsMade).toBe(1);
+  expect(system.names()).toEqual(['large.dat']);
+  expectLargeFile();
+}, 120_000);
+
+test('SIGKILL of the host: the write is taken up again after its lock expires, and ends right', async () => {
+  const first = await system.host(['--name', 'first', ...LOCK]);
+  const job = await system.add(LARGE);
+  await system.progressOf(job, underWay);
+  expect(await first.end('SIGKILL')).toBe('SIGKILL');
+  expect(system.names()).toEqual([expect.stringMatching(/^\.penstock-.*\.part$/)]);
+  await system.host(['--name', 'second', ...LOCK]);
+  const end = await system.finished(job, WAIT_MS);
+  expect(end.returnvalue).toMatchObject({ bytes: LARGE.size, host: 'second' });
+  expect(system.names()).toEqual(['large.dat']);
+  expectLargeFile();
+}, 120_000);
+
+test('Redis killed while a write runs: it comes back with what was acknowledged, and every write ends right', async () => {
+  await system.host(LOCK);
+  const job = await system.add(LARGE);
+  const behind = await Promise.all([1, 2, 3].map((size) => system.add({ path: `small-${size}`, size })));
+  await system.progressOf(job, underWay);
+  process.kill(await system.redisPid(), 'SIGKILL');
+  const ends = await Promise.all([job, ...behind].map((each) => system.finished(each, WAIT_MS)));
+  expect(ends.map((end) => end.returnvalue?.bytes)).toEqual([LARGE.size, 1, 2, 3]);
+  expect(system.names()).toEqual(['large.dat', 'small-1', 'small-2', 'small-3']);
+  expectLargeFile();
+}, 120_000);
+
+test('Redis that cannot be reached stops the host at once with its address and what to do', async () => {
+  await expect(system.host(['--redis', 'redis://:secret@127.0.0.1:1'])).rejects.toThrow(/127\.0\.0\.1:1/);
+  await expect(system.host(['--redis', 'redis://:secret@127.0.0.1:1'])).rejects.not.toThrow(/secret/);
+}, 60_000);
+
+const strace = foundProgram('strace');
+const withStrace = strace === null ? test.skip : test;
+
+withStrace(
+  'io_setup refused because aio-max-nr is used up: the error names both figures, and the job is retried',
+  async () => {
+    const inject = [
+      strace!.bin,
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=io_setup',
+      '-e',
+      'inject=io_setup:error=EAGAIN',
+    ];
+    const first = await system.host(['--threads', '1', ...LOCK], inject, strace!.env);
+    const job = await system.add({ path: 'a.dat', size: 5 }, { attempts: 2, backoff: 10 });
+    const end = await system.finished(job, WAIT_MS);
+    expect(end.failedReason).toMatch(/EAGAIN.*io_setup.*\d+ of \d+.*aio-max-nr/);
+    expect(end.attemptsMade).toBe(2);
+    await first.end('SIGTERM');
+    await end.retry();
+    await system.host(LOCK);
+    expect((await system.finished(job, WAIT_MS)).returnvalue).toMatchObject({ bytes: 5 });
+  },
+  120_000,
+);
+
+withStrace(
+  'a machine without kernel AIO writes all the same, and the result says how',
+  async () => {
+    const inject = [
+      strace!.bin,
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=io_setup',
+      '-e',
+      'inject=io_setup:error=ENOSYS',
+    ];
+    await system.host(['--threads', '1'], inject, strace!.env);
+    const end = await system.finished(await system.add({ path: 'a.dat', size: 100_000 }), WAIT_MS);
+    expect(end.returnvalue).toMatchObject({
+      bytes: 100_000,
+      mode: 'sync-direct',
+      engine: 'positional',
+      fallbackReason: expect.stringContaining('AIO'),
+    });
+    expect(readFileSync(system.path('a.dat')).equals(Buffer.alloc(100_000))).toBe(true);
+  },
+  60_000,
+);
+
+withStrace(
+  'a disk that fails its flush fails the write, and nothing of it is published',
+  async () => {
+    const inject = [
+      strace!.bin,
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=fdatasync',
+      '-e',
+      'inject=fdatasync:error=EIO',
+    ];
+    await system.host(['--threads', '1', '--engine', 'positional'], inject, strace!.env);
+    const end = await system.finished(await system.add({ path: 'a.dat', size: 100_000 }), WAIT_MS);
+    expect(end.failedReason).toMatch(/EIO.*fdatasync.*a\.dat/);
+    expect(system.names()).toEqual([]);
+  },
+  60_000,
+);
+
+withStrace(
+  'the writing is done by io_submit and io_getevents in batches, on a descriptor opened with O_DIRECT',
+  async () => {
+    const log = `${system.home}/strace.log`;
+    const trace = [strace!.bin, '-f', '-qq', '-o', log, '-e', 'trace=io_submit,io_getevents,openat,pwrite64,write'];
+    const host = await system.host(['--threads', '1'], trace, strace!.env);
+    await system.finished(
+      await system.add({ path: 'traced.dat', size: '16MiB', matrix: { rows: 32, rowBytes: 65_536 } }),
+    );
+    await host.end('SIGTERM');
+    const lines = readFileSync(log, 'latin1').split('\n');
+    expect(lines.some((line) => /openat\(.*\.part".*O_DIRECT/.test(line))).toBe(true);
+    const submitted = lines.flatMap((line) => /io_submit\(.*= (\d+)$/.exec(line)?.slice(1).map(Number) ?? []);
+    expect(submitted.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(256);
+    expect(Math.max(...submitted)).toBeGreaterThan(8);
+    expect(lines.some((line) => line.includes('io_getevents'))).toBe(true);
+    expect(lines.some((line) => line.includes('pwrite64('))).toBe(false);
+  },
+  60_000,
+);

@@ -1,0 +1,175 @@
+// Other disks: sectors of 4096 bytes, XFS, btrfs, tmpfs, and one that is full. As root only: they are loop-mounted.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { createPatternSource, readSource } from '@penstock/sources';
+import { System } from '../system.ts';
+
+const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
+const MATRICES = [undefined, { rows: 1024, rowBytes: 1024 }, { rows: 5, rowBytes: 1000 }];
+
+const run = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+
+/** Whether this process may attach loop devices and mount them: root in a container often may not. */
+function mayMount(): boolean {
+  if (process.getuid?.() !== 0 || !has('losetup') || !has('mkfs.ext4')) return false;
+  return spawnSync('losetup', ['--find']).status === 0;
+}
+
+let system: System;
+let undo: (() => void)[] = [];
+beforeEach(async () => {
+  system = await System.open();
+});
+afterEach(async () => {
+  await system.hostsGone();
+  for (const step of undo.reverse()) step();
+  undo = [];
+  await system.close();
+});
+
+/** A fresh file system of `sizeBytes` on a loop device; returns where it is mounted. */
+function mountLoop(make: string[], sizeBytes: number, sectorBytes: number): string {
+  const image = join(system.home, 'disk.img');
+  writeFileSync(image, '');
+  truncateSync(image, sizeBytes);
+  const device = run('losetup', '--find', '--show', '--sector-size', String(sectorBytes), image).trim();
+  undo.push(() => run('losetup', '--detach', device));
+  run(make[0]!, ...make.slice(1), device);
+  const mount = mkdtempSync(join(system.home, 'mnt-'));
+  run('mount', device, mount);
+  undo.push(() => run('umount', mount));
+  return mount;
+}
+
+/** Writes every edge size with every matrix, and copies, on the root "disk"; compares whole files. */
+async function expectAllSizes(mount: string): Promise<Record<string, unknown>> {
+  await system.host(['--threads', '2', '--root', `disk=${mount}`]);
+  const source = { kind: 'pattern', pattern: 'stamp', seed: 9 };
+  const jobs = await Promise.all(
+    EDGE_SIZES.flatMap((size) =>
+      MATRICES.map(async (matrix, index) => {
+        const job = await system.add({
+          path: `w/${size}-${index}`,
+          root: 'disk',
+          size,
+          source,
+          ...(matrix && { matrix }),
+        });
+        return { size, index, job };
+      }),
+    ),
+  );
+  let last: Record<string, unknown> = {};
+  for (const { size, index, job } of jobs) {
+    const end = await system.finished(job);
+    expect(end.failedReason).toBeUndefined();
+    const expected = readSource(createPatternSource('stamp', 9), 0, size);
+    expect(Buffer.compare(readFileSync(join(mount, `w/${size}-${index}`)), expected)).toBe(0);
+    const copy = await system.add({
+      path: `c/${size}`,
+      root: 'disk',
+      source: { kind: 'file', root: 'disk', path: `w/${size}-${index}` },
+    });
+    last = (await system.finished(copy)).returnvalue;
+    expect(Buffer.compare(readFileSync(join(mount, `c/${size}`)), expected)).toBe(0);
+  }
+  return last;
+}
+
+const asRoot = mayMount() ? test : test.skip;
+const onXfs = mayMount() && has('mkfs.xfs') ? test : test.skip;
+const onBtrfs = mayMount() && has('mkfs.btrfs') ? test : test.skip;
+
+asRoot(
+  'on a disk with sectors of 4096 bytes rows of any size are gathered, and every file is right',
+  async () => {
+    const mount = mountLoop(['mkfs.ext4', '-q'], 134_217_728, 4096);
+    const result = await expectAllSizes(mount);
+    expect(result).toMatchObject({ mode: 'aio-direct', alignment: { offset: 4096 } });
+  },
+  120_000,
+);
+
+onXfs(
+  'on XFS every file is right',
+  async () => {
+    const result = await expectAllSizes(mountLoop(['mkfs.xfs', '-q'], 335_544_320, 512));
+    expect(result).toMatchObject({ mode: 'aio-direct' });
+  },
+  120_000,
+);
+
+onBtrfs(
+  'on btrfs, which says nothing of alignment, every file is right',
+  async () => {
+    await expectAllSizes(mountLoop(['mkfs.btrfs', '-q'], 268_435_456, 4096));
+  },
+  120_000,
+);
+
+asRoot(
+  'on tmpfs every file is right',
+  async () => {
+    const mount = mkdtempSync(join(system.home, 'tmpfs-'));
+    run('mount', '-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', mount);
+    undo.push(() => run('umount', mount));
+    await expectAllSizes(mount);
+  },
+  120_000,
+);
+
+asRoot(
+  'a disk without space refuses with both figures, keeps nothing, and the retry succeeds once there is space',
+  async () => {
+    const mount = mountLoop(['mkfs.ext4', '-q'], 67_108_864, 512);
+    writeFileSync(join(mount, 'ballast'), Buffer.alloc(40_000_000, 1));
+    await system.host(['--root', `disk=${mount}`]);
+    const request = { path: 'a.dat', root: 'disk', size: 30_000_000 };
+    const refused = await system.finished(await system.add(request));
+    expect(refused.failedReason).toMatch(/ENOSPC.*fallocate.*a\.dat.*free/);
+    expect(readdirSync(mount).toSorted()).toEqual(['ballast', 'lost+found']);
+    const job = await system.add(request, { attempts: 20, backoff: { type: 'fixed', delay: 200 } });
+    await system.progressOf(job, (progress) => progress['error'] !== undefined);
+    rmSync(join(mount, 'ballast'));
+    const end = await system.finished(job);
+    expect(end.returnvalue).toMatchObject({ bytes: 30_000_000 });
+    expect(end.attemptsMade).toBeGreaterThan(1);
+  },
+  120_000,
+);
+
+asRoot(
+  'a disk that fills up under a write in place fails it with call, path and offset',
+  async () => {
+    // A thin disk: the file system has room, the tmpfs below it has not, so the error comes from the device as EIO.
+    const below = join(system.home, 'below');
+    mkdirSync(below);
+    run('mount', '-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', below);
+    undo.push(() => run('umount', below));
+    const image = join(below, 'disk.img');
+    writeFileSync(image, '');
+    truncateSync(image, 134_217_728);
+    const device = run('losetup', '--find', '--show', image).trim();
+    undo.push(() => run('losetup', '--detach', device));
+    run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=1', device);
+    const mount = mkdtempSync(join(system.home, 'mnt-'));
+    run('mount', device, mount);
+    undo.push(() => run('umount', '--lazy', mount));
+    await system.host(['--root', `disk=${mount}`]);
+    const end = await system.finished(
+      await system.add({
+        path: 'a.dat',
+        root: 'disk',
+        size: 80_000_000,
+        source: { kind: 'pattern', pattern: 'stamp' },
+      }),
+    );
+    expect(end.failedReason).toMatch(/(EIO|ENOSPC).*(pwrite|fdatasync).*a\.dat/);
+    expect(readdirSync(mount).filter((name) => name.includes('.part') || name === 'a.dat')).toEqual([]);
+  },
+  120_000,
+);

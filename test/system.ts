@@ -1,0 +1,177 @@
+/** For tests: a whole Penstock in a directory of its own. The real Redis, hosts as processes, the real disk. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
+import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
+
+// Compiled code of the bench lies one level deeper, below dist.
+const repository = fileURLToPath(new URL(import.meta.url.includes('/test/dist/') ? '../../' : '../', import.meta.url));
+export const hostEntry: string = join(repository, 'apps/host/dist/main.js');
+export const cliEntry: string = join(repository, 'apps/cli/dist/main.js');
+const scratch = join(repository, '.cache/scratch');
+const nativeFile = join(repository, '.cache/native.json');
+
+/** A program that set-up found, with its environment; null where it is not to be had on this machine. */
+export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: Record<string, string> } | null {
+  if (!existsSync(nativeFile)) return null;
+  const record = JSON.parse(readFileSync(nativeFile, 'utf8')) as Record<
+    string,
+    { bin: string; env?: Record<string, string> }
+  >;
+  const found = record[name];
+  return found === undefined ? null : { bin: found.bin, env: found.env ?? {} };
+}
+
+export interface HostProcess {
+  child: ChildProcess;
+  /** What it said on stderr so far. */
+  said(): string;
+  /** Sends the signal and waits for the end; resolves with the exit code or the signal's name. */
+  end(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+export class System {
+  readonly home: string;
+  /** The directory of the root "data". */
+  readonly data: string;
+  readonly redis: EmbeddedRedis;
+  readonly queue: Queue;
+  readonly events: QueueEvents;
+  readonly #hosts: HostProcess[] = [];
+
+  private constructor(home: string, data: string, redis: EmbeddedRedis) {
+    this.home = home;
+    this.data = data;
+    this.redis = redis;
+    const connection = { path: redis.socketPath };
+    this.queue = new Queue('penstock', { connection });
+    this.events = new QueueEvents('penstock', { connection });
+    // Redis is killed on purpose in some tests: the clients reconnect, and what they say meanwhile is expected.
+    for (const emitter of [this.queue, this.events]) emitter.on('error', () => {});
+  }
+
+  static async open(): Promise<System> {
+    mkdirSync(scratch, { recursive: true });
+    const home = mkdtempSync(join(scratch, 'e2e-'));
+    const data = join(home, 'data');
+    mkdirSync(data);
+    const server = findRedisServer({
+      path: process.env['PATH'] ?? '',
+      nativeFile,
+      ...(process.env['REDIS_SERVER'] ? { explicit: process.env['REDIS_SERVER'] } : {}),
+    });
+    if (server === null) throw new Error('no redis-server: run npm test, which finds or unpacks one');
+    const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server });
+    const system = new System(home, data, redis);
+    await system.events.waitUntilReady();
+    return system;
+  }
+
+  /** A host process that is ready for jobs; `args` are its own options. */
+  async host(args: string[] = [], wrapper: string[] = [], env: Record<string, string> = {}): Promise<HostProcess> {
+    const command = [
+      ...wrapper,
+      process.execPath,
+      hostEntry,
+      '--redis',
+      `unix://${this.redis.socketPath}`,
+      '--data',
+      this.home,
+      '--root',
+      `data=${this.data}`,
+      ...args,
+    ];
+    const child = spawn(command[0]!, command.slice(1), {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: { ...process.env, ...env },
+    });
+    let said = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
+    const ended = async (): Promise<number | string> => {
+      const [code, signal] = await exited;
+      return code ?? signal ?? 'unknown';
+    };
+    const host: HostProcess = {
+      child,
+      said: () => said,
+      end(signal = 'SIGTERM') {
+        if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+        return ended();
+      },
+    };
+    this.#hosts.push(host);
+    const [first] = (await Promise.race([once(child, 'message'), exited])) as [unknown];
+    if ((first as { ready?: boolean } | null)?.ready !== true) throw new Error(`the host did not start:\n${said}`);
+    return host;
+  }
+
+  add(data: unknown, options: JobsOptions = {}): Promise<Job> {
+    return this.queue.add('write', data, options);
+  }
+
+  /** Waits for the job's end, whatever it is. */
+  async finished(job: Job, timeoutMs = 60_000): Promise<Job> {
+    await job.waitUntilFinished(this.events, timeoutMs).catch(() => {});
+    const end = await this.queue.getJob(job.id!);
+    if (end?.finishedOn === undefined) throw new Error(`job ${job.id} is not over: ${await end?.getState()}`);
+    return end;
+  }
+
+  /** Resolves with the first progress of `job` that `test` accepts. */
+  progressOf(job: Job, test: (progress: Record<string, number>) => boolean): Promise<Record<string, number>> {
+    return new Promise((resolve) => {
+      const listen = ({ jobId, data }: { jobId: string; data: unknown }): void => {
+        if (jobId !== job.id || !test(data as Record<string, number>)) return;
+        this.events.off('progress', listen);
+        resolve(data as Record<string, number>);
+      };
+      this.events.on('progress', listen);
+    });
+  }
+
+  async redisPid(): Promise<number> {
+    const client = await this.queue.client;
+    return Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+  }
+
+  /** Removes a file of the data root. */
+  remove(name: string): void {
+    rmSync(this.path(name), { force: true });
+  }
+
+  path(name: string): string {
+    return join(this.data, name);
+  }
+
+  /** Names below the data root, temporary ones included. */
+  names(): string[] {
+    return readdirSync(this.data, { recursive: true, encoding: 'utf8' }).toSorted();
+  }
+
+  /** Ends the hosts that still run: what they hold open can be unmounted afterwards. */
+  async hostsGone(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.end('SIGKILL')));
+  }
+
+  async close(): Promise<void> {
+    await this.hostsGone();
+    await this.events.close();
+    await this.queue.close();
+    await this.redis.close();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}

@@ -1,0 +1,114 @@
+/**
+ * The Piscina entry: one thread, one AIO context, wiring only.
+ *
+ * A task that returns leaves nothing in flight: Piscina parks an idle thread in Atomics.wait, where it could not reap.
+ */
+import { constants } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { threadId, workerData } from 'node:worker_threads';
+import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
+import { IoError, toWire } from '@penstock/contract';
+import { Arena, Control } from '@penstock/matrix';
+import { Roots, WriterThread, runWrite } from '@penstock/sink';
+import type { WriterAnswer, WriterSetup, WriterTask } from './protocol.ts';
+
+const { EAGAIN, ENOSYS, EPERM } = constants.errno;
+
+/** Waits between tries of io_setup while other processes hold all contexts: about two seconds in all. */
+const SETUP_WAITS_MS = [50, 150, 400, 600, 800];
+
+const setup = workerData as WriterSetup;
+const control = new Control(setup.threadSlots, setup.jobSlots, setup.control);
+const index = claim();
+const block = control.thread(index);
+// Module level: row memory stays referenced for as long as the thread's context may exist.
+const arena = new Arena(setup.arenas[index]!);
+const roots = new Roots(setup.roots);
+let starting: Promise<WriterThread> | undefined;
+
+function claim(): number {
+  const claimed = control.claimThread(threadId);
+  if (claimed === -1) throw new Error('every writer slot of this host is taken: an earlier thread was not cleaned up');
+  return claimed;
+}
+
+/** The thread's context, made with the first task: a refusal then is that job's error, not the pool's end. */
+async function writerThread(): Promise<WriterThread> {
+  starting ??= start();
+  try {
+    return await starting;
+  } catch (error) {
+    starting = undefined; // the next task tries again
+    throw error;
+  }
+}
+
+async function start(): Promise<WriterThread> {
+  const { engine, syncReason } = await createEngine();
+  const loop = new AioLoop(engine, dieWith);
+  return new WriterThread({ engine, loop, arena, roots, index, syncReason });
+}
+
+async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {
+  if (setup.engine === 'positional') return { engine: positional(), syncReason: 'positional I/O was asked for' };
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return { engine: new AioEngine(kernelPort(), setup.depth, witness) };
+    } catch (error) {
+      const errno = error instanceof IoError ? -error.errno : 0;
+      if (setup.engine === 'auto' && (errno === ENOSYS || errno === EPERM)) {
+        return { engine: positional(), syncReason: 'kernel AIO is not available (io_setup is refused here)' };
+      }
+      if (errno !== EAGAIN) throw error;
+      const waitMs = SETUP_WAITS_MS[tries];
+      if (waitMs === undefined) throw contextsUsedUp();
+      await setTimeout(waitMs);
+    }
+  }
+}
+
+const witness = {
+  onContext: (context: number): void => {
+    block.context = context;
+  },
+  onInFlight: (inFlight: number): void => {
+    block.inFlight = inFlight;
+  },
+};
+
+function positional(): AioEngine {
+  return new AioEngine(positionalPort, setup.depth);
+}
+
+function kernelPort(): AioPort {
+  if (setup.engine === 'syscalls') return syscallPort();
+  const port = libaioPort(setup.libaio) ?? (setup.libaio === undefined ? null : libaioPort());
+  if (port !== null) return port;
+  if (setup.engine === 'libaio') throw new Error('libaio was asked for and cannot be loaded; install libaio');
+  return syscallPort();
+}
+
+function contextsUsedUp(): IoError {
+  const read = (name: string): string => readFileSync(`/proc/sys/fs/${name}`, 'latin1').trim();
+  const hint =
+    `${read('aio-nr')} of ${read('aio-max-nr')} kernel AIO requests are reserved on this machine and this thread needs ` +
+    `${setup.depth} more: stop what holds them, lower --depth, or run: sysctl fs.aio-max-nr=1048576`;
+  return new IoError({ syscall: 'io_setup', errno: -EAGAIN, hint });
+}
+
+/** The context is broken: what is in flight can no longer be reaped here, so the main thread must clean up. */
+function dieWith(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+export default async function write(task: WriterTask): Promise<WriterAnswer> {
+  try {
+    const thread = await writerThread();
+    return { ok: true, result: await runWrite(thread, task, control.job(task.jobSlot)) };
+  } catch (error) {
+    return { ok: false, error: toWire(error) };
+  }
+}
