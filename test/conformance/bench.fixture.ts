@@ -18,6 +18,13 @@ export interface Completion {
   result2: number;
 }
 
+const open = new Set<PortBench>();
+
+/** Closes the benches that a test opened. */
+export function closeBenches(): void {
+  for (const bench of open) bench.close();
+}
+
 /** A file on the checkout's disk, opened for direct I/O where the file system has it. */
 export class TestFile {
   readonly path: string;
@@ -75,6 +82,7 @@ export class PortBench {
     this.file = new TestFile(content);
     this.context = this.port.setup(depth);
     if (this.context <= 0) throw new Error(`setup gave ${this.context}`);
+    open.add(this);
   }
 
   /** Row `index` of up to 64 KiB. */
@@ -83,9 +91,15 @@ export class PortBench {
   }
 
   /** Stores an iocb of row `slot`. */
-  prep(slot: number, opcode: number, options: { fd?: number; length?: number; offset?: number; shift?: number } = {}): void {
+  prep(
+    slot: number,
+    opcode: number,
+    options: { fd?: number; length?: number; offset?: number; shift?: number } = {},
+  ): void {
     const { fd = this.file.fd, length = BLOCK, offset = 0, shift = 0 } = options;
-    abi.storeIocb(this.#iocbs, slot, opcode, fd, this.address + slot * 16 * BLOCK + shift, length, offset);
+    const isSync = opcode === abi.OPCODE_FDSYNC || opcode === abi.OPCODE_FSYNC;
+    const address = isSync ? 0 : this.address + slot * 16 * BLOCK + shift;
+    abi.storeIocb(this.#iocbs, slot, opcode, fd, address, isSync ? 0 : length, offset);
   }
 
   /** One call of submit with the iocbs of `slots`. */
@@ -124,7 +138,11 @@ export class PortBench {
   }
 
   /** Submits one iocb and waits for it. */
-  perform(slot: number, opcode: number, options: { fd?: number; length?: number; offset?: number; shift?: number } = {}): Completion {
+  perform(
+    slot: number,
+    opcode: number,
+    options: { fd?: number; length?: number; offset?: number; shift?: number } = {},
+  ): Completion {
     this.prep(slot, opcode, options);
     const taken = this.submit([slot]);
     if (taken !== 1) throw new Error(`submit gave ${taken}`);
@@ -138,6 +156,7 @@ export class PortBench {
   }
 
   close(): void {
+    open.delete(this);
     if (!this.#destroyed) this.destroy();
     this.file.close();
   }

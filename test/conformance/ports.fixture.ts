@@ -11,6 +11,7 @@ import {
   syscallPort,
 } from '@penstock/aio';
 import { afterEach, describe, expect } from '@jest/globals';
+import { closeBenches } from './bench.fixture.ts';
 
 export interface PortKind {
   name: PortName;
@@ -36,7 +37,7 @@ function recordedLibaio(): string | undefined {
 const libaioFile = recordedLibaio();
 const libaio = libaioPort(libaioFile) ?? libaioPort();
 
-const faulty: PortKind = {
+export const faultyKind: PortKind = {
   name: 'faulty',
   kernel: false,
   refuses: true,
@@ -65,14 +66,19 @@ const syscalls: PortKind = {
   make: () => syscallPort(),
 };
 
-const kinds: readonly PortKind[] = [faulty, libaioKind, syscalls, positional];
+const kinds: readonly PortKind[] = [faultyKind, libaioKind, syscalls, positional];
 
 /** Runs `suite` over every port of this machine that `which` wants; one that is not to be had is reported as skipped. */
-export function describePorts(title: string, which: (kind: PortKind) => boolean, suite: (kind: PortKind) => void): void {
+export function describePorts(
+  title: string,
+  which: (kind: PortKind) => boolean,
+  suite: (kind: PortKind) => void,
+): void {
   for (const kind of kinds.filter((candidate) => which(candidate))) {
     const describeIt = kind.name === 'libaio' && libaio === null ? describe.skip : describe;
     describeIt(`${title}: ${kind.name}`, () => {
       afterEach(() => {
+        closeBenches();
         expect(mappedContexts()).toBe(0); // exact, and of this process alone, where fs.aio-nr counts the whole machine
       });
       suite(kind);

@@ -148,7 +148,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
     switch (iocb.opcode) {
       case OPCODE_FSYNC:
       case OPCODE_FDSYNC:
-        return 0;
+        return iocb.address === 0 && iocb.length === 0 && iocb.offset === 0 ? 0 : -EINVAL;
       case OPCODE_PREAD:
       case OPCODE_PWRITE:
         if (iocb.offset < 0) return -EINVAL;

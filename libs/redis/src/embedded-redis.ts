@@ -14,8 +14,9 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
-import { describeCaught, RedisStartError, remedyOf } from './errors.ts';
+import { RedisStartError, remedyOf } from './errors.ts';
 import { launch, logFileOf, type RunningServer } from './launch.ts';
 import { probe } from './probe.ts';
 import { makePrivateDirectory, makePrivateTemporaryDirectory, socketPathOf } from './socket-path.ts';
@@ -285,7 +286,7 @@ function requireProgram(bin: string): void {
     if (statSync(bin).isFile()) return;
     throw Object.assign(new Error(`EACCES: not a program, '${bin}'`), { code: 'EACCES' });
   } catch (error) {
-    const { code, message } = describeCaught(error);
+    const { code, message } = toWire(error);
     throw new RedisStartError({
       code,
       path: bin,

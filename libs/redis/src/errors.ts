@@ -59,13 +59,3 @@ export function remedyOf(log: string): string {
   const known = remedies.find(([pattern]) => pattern.test(log));
   return known?.[1] ?? 'Is it a Redis 6.2 or newer, or a Valkey? Run it by hand with --port 0 to see.';
 }
-
-/** The code and message of whatever was caught; what a system call threw has a code of its own. */
-export function describeCaught(caught: unknown): { code: string; message: string } {
-  // Judged by its shape: an error of another realm (a worker, a test's sandbox) is no instance of this one's Error.
-  if (typeof caught !== 'object' || caught === null) return { code: 'EREDISSTART', message: String(caught) };
-  return {
-    code: 'code' in caught ? String(caught.code) : 'EREDISSTART',
-    message: 'message' in caught ? String(caught.message) : 'unknown error',
-  };
-}

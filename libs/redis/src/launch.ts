@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { createServer, Socket, type Server as Listener } from 'node:net';
 import { join } from 'node:path';
+import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
-import { describeCaught, RedisStartError } from './errors.ts';
+import { RedisStartError } from './errors.ts';
 
 /**
  * Becomes the server. Standard input: a pipe from the starter; output: one word to the starter, then the log;
@@ -157,7 +158,7 @@ function openForLaunch(file: string): number {
   try {
     return openSync(file, 'a', 0o600);
   } catch (error) {
-    const { code, message } = describeCaught(error);
+    const { code, message } = toWire(error);
     throw new RedisStartError({
       code,
       path: file,
@@ -233,7 +234,7 @@ async function holdAbstractSocket(directory: string): Promise<Listener | null> {
     await once(listener, 'listening');
     return listener;
   } catch (error) {
-    if (describeCaught(error).code === 'EADDRINUSE') return null;
+    if (toWire(error).code === 'EADDRINUSE') return null;
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describeCaught, RedisStartError } from './errors.ts';
+import { toWire } from '@penstock/contract';
+import { RedisStartError } from './errors.ts';
 
 /** sun_path holds 108 bytes with its terminating NUL; a longer path is cut off in silence by some programs. */
 const pathBytesMax = 107;
@@ -39,7 +40,7 @@ export function makePrivateDirectory(directory: string, userId: number): void {
     if (uid === userId && (mode & 0o777) !== 0o700) chmodSync(directory, 0o700);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const { code, message } = describeCaught(error);
+    const { code, message } = toWire(error);
     throw new RedisStartError({
       code,
       path: directory,
@@ -56,7 +57,7 @@ function make(directory: string): void {
   try {
     mkdirSync(directory, 0o700);
   } catch (error) {
-    if (describeCaught(error).code !== 'EEXIST') throw error;
+    if (toWire(error).code !== 'EEXIST') throw error;
   }
 }
 

@@ -14,6 +14,8 @@ export interface Origin {
   path: string;
   sizeBytes: number;
   alignment: Alignment;
+  /** Device and inode. */
+  identity: string;
   version: string;
 }
 
@@ -40,7 +42,7 @@ export function openOrigin(root: Root, path: string): Origin {
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
-    return { fd, path: shown, sizeBytes: stat.sizeBytes, alignment, version: stat.version };
+    return { fd, path: shown, sizeBytes: stat.sizeBytes, alignment, identity: stat.identity, version: stat.version };
   } catch (error) {
     native.close(fd);
     throw error;

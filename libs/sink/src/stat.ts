@@ -30,6 +30,8 @@ export interface FileStat {
   isFile: boolean;
   isDirectory: boolean;
   sizeBytes: number;
+  /** Device and inode: the same for every name of the file. */
+  identity: string;
   /** Changes whenever the content, the size or the identity of the file does. */
   version: string;
   device: { major: number; minor: number };
@@ -50,11 +52,13 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   const time = (at: number): string => `${words.getBigInt64(at, true)}.${words.getUint32(at + 8, true)}`;
   const sizeBytes = Number(words.getBigUint64(STX_SIZE, true));
   const device = { major: words.getUint32(STX_DEV_MAJOR, true), minor: words.getUint32(STX_DEV_MINOR, true) };
+  const identity = `${device.major}:${device.minor}:${words.getBigUint64(STX_INO, true)}`;
   return {
     isFile: kind === S_IFREG,
     isDirectory: kind === S_IFDIR,
     sizeBytes,
-    version: [device.major, device.minor, words.getBigUint64(STX_INO, true), sizeBytes, time(STX_MTIME)].join(':'),
+    identity,
+    version: `${identity}:${sizeBytes}:${time(STX_MTIME)}`,
     device,
     directAlignment: says
       ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }

@@ -3,7 +3,7 @@
  * and renamed into place; or removed again when the write fails.
  */
 import { constants } from 'node:os';
-import { IoError, type WriteRequest, formatBytes } from '@penstock/contract';
+import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { type Root, openParent } from './roots.ts';
 import { type Alignment, fileSystemRoom, guessAlignment, statAt, statFd } from './stat.ts';
@@ -43,10 +43,16 @@ export interface Target {
 }
 
 /**
- * Opens the target of `request` below `root`.
+ * Opens the target of `request` below `root`. `originIdentity` is the source file's device and inode, if there is one.
  * @throws IoError naming the call that failed
+ * @throws RequestError where writing in place would destroy the source
  */
-export function openTarget(root: Root, request: WriteRequest, identity: AttemptIdentity): Target {
+export function openTarget(
+  root: Root,
+  request: WriteRequest,
+  identity: AttemptIdentity,
+  originIdentity: string | undefined,
+): Target {
   const slash = request.path.lastIndexOf('/');
   const finalName = request.path.slice(slash + 1);
   const path = `${root.path}/${request.path}`;
@@ -54,7 +60,7 @@ export function openTarget(root: Root, request: WriteRequest, identity: AttemptI
   let fd = -1;
   let made: string | null = null;
   try {
-    const existing = refuseEarly(parent.fd, finalName, path, request, identity);
+    const existing = refuseEarly(parent.fd, finalName, path, request, identity, originIdentity);
     const name = request.publish === 'atomic' ? partName(identity.jobKey, identity.attemptToken) : finalName;
     if (request.publish === 'atomic' || !existing) made = name;
     const fresh = request.publish === 'atomic' || (request.mode === 'create' && !existing);
@@ -104,12 +110,18 @@ function refuseEarly(
   path: string,
   request: WriteRequest,
   identity: AttemptIdentity,
+  originIdentity: string | undefined,
 ): boolean {
   const existing = statAt(dirFd, name);
   if (typeof existing === 'number') return false; // absent, or openat will say what is wrong
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
   if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
     throw new IoError({ syscall: 'openat', errno: -EEXIST, path });
+  }
+  if (request.publish === 'in-place' && existing.identity === originIdentity) {
+    // The contract compares names; only here is it known that two of them are one file.
+    const accepted = 'another file: it is the file to be written, and writing it in place would destroy the source';
+    throw new RequestError({ field: 'source.path', value: request.path, accepted });
   }
   return true;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   symlinkSync,
@@ -246,6 +247,14 @@ describe('honest', () => {
       field: 'size',
     });
     expect(bench.names()).toEqual([]);
+  });
+
+  test('a copy in place onto another name of its source is refused, and the source is whole', async () => {
+    writeFileSync(join(bench.directory, 'in'), 'precious');
+    linkSync(join(bench.directory, 'in'), join(bench.directory, 'out'));
+    const copy = bench.write({ path: 'out', publish: 'in-place', source: { kind: 'file', path: 'in' } });
+    expect(await failureOf(copy)).toMatchObject({ code: 'EBADREQUEST', field: 'source.path' });
+    expect(bytesOf('in').toString()).toBe('precious');
   });
 
   test('a source that vanishes while it is copied is copied whole; one that is cut or grows fails the copy', async () => {

@@ -213,7 +213,7 @@ class WriteLane implements Lane {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
     }
-    this.#target = openTarget(root, request, this.#order);
+    this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     if (this.#order.sweep) sweepParts(this.#target.dirFd, this.#order.jobKey, this.#target.partName);

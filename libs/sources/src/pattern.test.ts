@@ -163,6 +163,22 @@ test(`rows in any order, at positions that jump, and never prepared, are right a
   );
 });
 
+test.each(PATTERNS.filter((pattern) => pattern !== 'zero' && pattern !== 'byte'))(
+  '%s does not take the rows of one matrix for those of the next',
+  (pattern) => {
+    const source = createPatternSource(pattern, 7);
+    const old = new Uint8Array(2048);
+    source.prepareRow(old, 0, 1024);
+    source.prepareRow(old, 1024, 1024);
+    const next = new Uint8Array(2048);
+    source.prepareRow(next, 0, 1024);
+    for (const matrix of [next, old]) {
+      const found = filled(source, matrix, 1024, 1024, 512);
+      expect(found.compare(reference(pattern, 7, 512, 1024))).toBe(0);
+    }
+  },
+);
+
 test.each(PATTERNS)('%s moves to another matrix when its rows are prepared there', (pattern) => {
   const source = createPatternSource(pattern, 7);
   for (const bytes of [new Uint8Array(2048), new Uint8Array(2048), Buffer.alloc(2048)]) {

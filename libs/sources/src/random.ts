@@ -34,7 +34,7 @@ export class RandomSource implements DirectSource {
     let done = 0;
     while (done < length) {
       let from = position + done - this.#windowStart;
-      if (from < 0 || from > this.#window.length) {
+      if (from < 0 || from >= this.#window.length) {
         this.#moveWindow(position + done, length - done);
         from = 0;
       }

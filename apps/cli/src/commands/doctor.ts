@@ -1,0 +1,64 @@
+/** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
+import { styleText } from 'node:util';
+import { Command } from 'commander';
+import { addHostOptions, hostSettings, readLibaio } from '@penstock/config';
+import { AlreadyTold, EXIT_FAILED } from '../failures.ts';
+import { print, printJson } from '../output.ts';
+import type { Finding, Verdict } from '../doctor/finding.ts';
+
+type DoctorOptions = Parameters<typeof hostSettings>[0] & { json: boolean };
+
+const EXAMPLES = `
+Examples:
+  $ penstock doctor
+  $ penstock doctor --root captures=/srv/captures --root archive=/srv/archive:ro
+  $ penstock doctor --redis redis://queue.example:6379 --json
+
+Writes a few kilobytes to each root and removes them again. Exit codes: 0 nothing failed, 1 something did.`;
+
+export function doctorCommand(): Command {
+  const command = new Command('doctor')
+    .description('Look at everything a host depends on, and say what to do where something is amiss.')
+    .option('--json', 'print one JSON object', false);
+  return addHostOptions(command).addHelpText('after', EXAMPLES).action(doctor);
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const settings = hostSettings(options, process.env);
+  const libaioFile = readLibaio();
+  const [{ checkMachine }, { checkRoot }, { checkRedis }] = await Promise.all([
+    import('../doctor/machine.ts'),
+    import('../doctor/roots.ts'),
+    import('../doctor/redis.ts'),
+  ]);
+  const findings = checkMachine(libaioFile);
+  for (const root of settings.roots) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: they measure the same disk
+    findings.push(...(await checkRoot(root, libaioFile)));
+  }
+  findings.push(...(await checkRedis(settings, process.env)));
+  const failed = findings.some(({ verdict }) => verdict === 'fail');
+  if (options.json) printJson({ ok: !failed, findings });
+  else await printFindings(findings);
+  if (failed) throw new AlreadyTold(EXIT_FAILED);
+}
+
+const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+const FOUND_WIDTH_MIN = 40;
+
+async function printFindings(findings: readonly Finding[]): Promise<void> {
+  const { drawTable } = await import('../table-text.ts');
+  const whatWidth = Math.max(...findings.map(({ what }) => what.length));
+  const columns = process.stdout.isTTY ? process.stdout.columns : 120;
+  const foundWidth = Math.max(FOUND_WIDTH_MIN, columns - whatWidth - 16); // the borders and the verdicts
+  const paint = (verdict: Verdict): string =>
+    process.stdout.isTTY && process.stdout.hasColors() ? styleText(COLORS[verdict], verdict) : verdict;
+  const rows = findings.map(({ verdict, what, found, remedy }) => [
+    paint(verdict),
+    what,
+    remedy === undefined ? found : `${found}\n-> ${remedy}`,
+  ]);
+  print(drawTable([{ heading: '' }, { heading: 'what' }, { heading: 'found', width: foundWidth }], rows, false));
+  const count = (verdict: Verdict): number => findings.filter((finding) => finding.verdict === verdict).length;
+  print(`${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed`);
+}

@@ -1,0 +1,117 @@
+/** The queue's Redis: whether it is there, and whether it keeps what it is told. */
+import { spawnSync } from 'node:child_process';
+import type { StoreSettings } from '@penstock/config';
+import { nativeFile, openStore } from '@penstock/config';
+import { redisOptions } from '@penstock/queue';
+import { findRedisServer } from '@penstock/redis';
+import { Redis } from 'ioredis';
+import { type Finding, fail, ok, warn } from './finding.ts';
+
+const CONNECT_MS_MAX = 3000;
+
+/** What is found of the Redis of `settings`; the embedded one is started for it, if nobody else runs it. */
+export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  if (settings.redis.kind === 'embedded') {
+    const program = checkProgram(env);
+    findings.push(program);
+    if (program.verdict === 'fail') return findings;
+  }
+  const where = settings.redis.kind === 'embedded' ? `embedded, in ${settings.redis.directory}` : 'server';
+  try {
+    const store = await openStore(settings.redis, env);
+    const client = new Redis({
+      ...redisOptions(store.connection),
+      connectTimeout: CONNECT_MS_MAX,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+      lazyConnect: true,
+    });
+    client.on('error', () => {}); // connect() rejects with it
+    try {
+      await client.connect();
+      findings.push(...judgeRedis(await client.info(), await policyOf(client), where));
+    } finally {
+      client.disconnect();
+      await store.close();
+    }
+  } catch (error) {
+    findings.push(fail('redis', `${where}: ${messageOf(error)}`, settings.redis.kind === 'embedded' ? 'see above, or use a Redis of your own with --redis' : 'is it running, and is the URL of --redis or PENSTOCK_REDIS_URL right?'));
+  }
+  return findings;
+}
+
+function checkProgram(env: NodeJS.ProcessEnv): Finding {
+  const what = 'redis program';
+  const explicit = env['REDIS_SERVER'];
+  const server = findRedisServer({
+    path: env['PATH'] ?? '',
+    nativeFile,
+    ...(explicit === undefined ? {} : { explicit }),
+  });
+  if (server === null) {
+    return fail(what, 'no redis-server or valkey-server was found', 'apt-get install redis-server, or name one with REDIS_SERVER, or use a running one with --redis');
+  }
+  const { stdout, error, status } = spawnSync(server.bin, ['--version'], {
+    encoding: 'utf8',
+    timeout: CONNECT_MS_MAX,
+    env: { ...env, ...server.env },
+  });
+  if (status !== 0) return fail(what, `${server.bin}: ${error?.message ?? `exit code ${status}`}`, 'install it anew, or name another with REDIS_SERVER');
+  const version = /v=(\S+)/.exec(stdout)?.[1] ?? stdout.trim();
+  return ok(what, `${server.bin}, version ${version}`);
+}
+
+/** What CONFIG GET says; a managed Redis may forbid asking. */
+async function policyOf(client: Redis): Promise<string | null> {
+  try {
+    return (await client.config('GET', 'maxmemory-policy') as string[])[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Judges what INFO says. Exported for its test. */
+export function judgeRedis(info: string, policy: string | null, where: string): Finding[] {
+  const fields = new Map(
+    info.split(/\r?\n/).map((line): [string, string] => {
+      const at = line.indexOf(':');
+      return [line.slice(0, at), line.slice(at + 1)];
+    }),
+  );
+  const get = (name: string): string => fields.get(name) ?? '';
+  const name = get('valkey_version') === '' ? `Redis ${get('redis_version')}` : `Valkey ${get('valkey_version')}`;
+  return [
+    olderThan(get('redis_version'), [6, 2])
+      ? fail('redis', `${name}, ${where}`, 'BullMQ needs Redis 6.2 or newer')
+      : ok('redis', `${name}, ${where}`),
+    judgePersistence(get),
+    judgePolicy(policy ?? (get('maxmemory_policy') || null)),
+  ];
+}
+
+function olderThan(version: string, [wantedMajor, wantedMinor]: readonly [number, number]): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
+}
+
+function judgePersistence(get: (name: string) => string): Finding {
+  const what = 'redis persistence';
+  if (get('aof_enabled') !== '1') {
+    return warn(what, 'appendonly no: a crash of Redis loses the jobs since its last snapshot', 'redis-cli config set appendonly yes, and the same in its configuration file');
+  }
+  if (get('aof_last_write_status') !== 'ok') return fail(what, `appendonly yes, but its last write failed (${get('aof_last_write_status')})`, 'is its disk full? Jobs are refused until it can write again');
+  if (get('aof_last_bgrewrite_status') === 'err') return warn(what, 'appendonly yes, but its last rewrite failed: the file only grows', 'is its disk full? See its log');
+  return ok(what, 'appendonly yes, last write ok');
+}
+
+function judgePolicy(policy: string | null): Finding {
+  const what = 'redis memory';
+  if (policy === null) return warn(what, 'the server does not tell its maxmemory-policy', 'make sure that it is noeviction');
+  if (policy !== 'noeviction') return fail(what, `maxmemory-policy ${policy}: it may throw jobs away when memory is short`, 'redis-cli config set maxmemory-policy noeviction');
+  return ok(what, 'maxmemory-policy noeviction');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error && error.message !== '' ? error.message : String((error as { code?: string }).code ?? error);
+}

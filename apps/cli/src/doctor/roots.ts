@@ -1,0 +1,139 @@
+/** The roots: whether they can be used, and how a real write goes there. */
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AioEngine, AioLoop, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
+import { type WriteResult, formatBytes, parseRequest } from '@penstock/contract';
+import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
+import { type RootConfig, Roots, WriterThread, closeRoots, openRoots, runWrite, statFd } from '@penstock/sink';
+import { type Finding, broken, fail, ok, warn } from './finding.ts';
+import { mountOf, parseMounts } from './mounts.ts';
+import { findStrayFiles } from './stray.ts';
+
+const PROBE_BYTES = 8192;
+const FREE_BYTES_FEW = 1_073_741_824;
+
+/** What is found of one root. */
+export async function checkRoot(root: RootConfig, libaioFile: string | undefined): Promise<Finding[]> {
+  const what = `root ${root.name}`;
+  const directory = nearestExisting(root.path);
+  try {
+    const findings = [checkPlace(what, root, directory)];
+    if (findings[0]?.verdict === 'fail') return findings;
+    if (root.writable) findings.push(await checkWriting(what, directory, libaioFile), checkSpace(what, directory));
+    findings.push(...(await checkStrayFiles(what, root.path)));
+    return findings;
+  } catch (error) {
+    return [broken(what, error, `look at ${directory}`)];
+  }
+}
+
+/** The host makes a missing root; what it is made on can be looked at already. */
+function nearestExisting(path: string): string {
+  let directory = path;
+  while (!existsSync(directory)) directory = dirname(directory);
+  return realpathSync(directory);
+}
+
+function checkPlace(what: string, root: RootConfig, directory: string): Finding {
+  const mount = mountOf(parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')), directory);
+  const on = mount === undefined ? '' : `, ${mount.fileSystem} on ${mount.source}`;
+  const missing = existsSync(root.path) ? '' : ' (not there yet: the host makes it)';
+  const place = `${root.path}${root.writable ? '' : ' (read only)'}${missing}${on}`;
+  try {
+    accessSync(directory, constants.R_OK | constants.X_OK | (root.writable ? constants.W_OK : 0));
+  } catch {
+    const user = process.getuid?.() ?? 0;
+    return fail(what, `${place}: not ${root.writable ? 'writable' : 'readable'} for user ${user}`, `give it to the user that runs the host: chown ${user} ${directory}`);
+  }
+  return ok(what, place);
+}
+
+async function checkWriting(what: string, directory: string, libaioFile: string | undefined): Promise<Finding> {
+  const { result, told } = await probe(directory, libaioFile);
+  const { memory, offset } = result.alignment;
+  const source = told ? 'by statx' : 'assumed: statx does not tell';
+  const found = `${result.mode} (${result.engine}), aligned to ${memory} in memory and ${offset} in the file (${source})`;
+  if (result.mode === 'aio-direct') return ok(`${what}: writing`, found);
+  return warn(
+    `${what}: writing`,
+    `${result.mode} (${result.engine}): ${result.fallbackReason ?? 'no reason is known'}`,
+    'writes are correct but slower; ext4 and XFS on a real disk take direct asynchronous I/O',
+  );
+}
+
+/** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx told the alignment. */
+async function probe(directory: string, libaioFile: string | undefined): Promise<{ result: WriteResult; told: boolean }> {
+  const name = `.penstock-doctor-${randomBytes(6).toString('hex')}.part`;
+  const roots = openRoots([{ name: 'data', path: directory, writable: true }]);
+  let engine: AioEngine | null = null;
+  try {
+    let syncReason: string | undefined;
+    try {
+      engine = new AioEngine(libaioPort(libaioFile) ?? libaioPort() ?? syscallPort(), 8);
+    } catch {
+      syncReason = 'kernel AIO is not to be had here, see above';
+      engine = new AioEngine(positionalPort, 8);
+    }
+    const own = engine;
+    const result = await new Promise<WriteResult>((resolve, reject) => {
+      const thread = new WriterThread({
+        engine: own,
+        loop: new AioLoop(own, reject),
+        arena: new Arena(createArenaMemory(HUGE_PAGE_BYTES)),
+        roots: new Roots(roots),
+        index: 0,
+        syncReason,
+      });
+      const request = parseRequest({ path: name, size: PROBE_BYTES, mode: 'create' });
+      const order = { request, jobKey: 'doctor', attemptToken: randomBytes(4).toString('hex'), sweep: false };
+      runWrite(thread, order, new Control(1, 1).job(0)).then(resolve, reject);
+    });
+    return { result, told: statxTells(join(directory, name)) };
+  } finally {
+    engine?.destroy();
+    closeRoots(roots);
+    if (existsSync(join(directory, name))) unlinkSync(join(directory, name));
+  }
+}
+
+function statxTells(path: string): boolean {
+  const fd = openSync(path, 'r');
+  try {
+    return statFd(fd, path).directAlignment !== null;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function checkSpace(what: string, directory: string): Finding {
+  const { bavail, blocks, bsize } = statfsSync(directory);
+  const free = bavail * bsize;
+  const found = `${formatBytes(free)} free of ${formatBytes(blocks * bsize)}`;
+  if (free < FREE_BYTES_FEW) return warn(`${what}: space`, found, `writes that do not fit fail at once, with ENOSPC: free some on the file system of ${directory}`);
+  return ok(`${what}: space`, found);
+}
+
+async function checkStrayFiles(what: string, path: string): Promise<Finding[]> {
+  if (!existsSync(path)) return [];
+  const { paths, bytes, complete } = await findStrayFiles(path);
+  const looked = complete ? '' : ' among the first 50000 entries';
+  if (paths.length === 0) return [ok(`${what}: partial files`, `none older than a day${looked}`)];
+  return [
+    warn(
+      `${what}: partial files`,
+      `${paths.length} older than a day${looked}, ${formatBytes(bytes)}: ${paths[0]}${paths.length > 1 ? ', …' : ''}`,
+      `left by killed hosts, of no use to anybody: find ${path} -name '.penstock-*.part' -mtime +0 -delete`,
+    ),
+  ];
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+/** `penstock`: runs one command, tells in one line what went wrong, and ends with its exit code. */
+import { createRequire } from 'node:module';
+import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './failures.ts';
+import { printJson, say, surviveBrokenPipes } from './output.ts';
+import { programFor } from './program.ts';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+async function run(args: string[]): Promise<number> {
+  try {
+    const program = await programFor(args, version);
+    await program.parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    tell(error, args);
+    return exitCodeOf(error);
+  }
+}
+
+function tell(error: unknown, args: readonly string[]): void {
+  if (error instanceof AlreadyTold) return;
+  if (isCommanderError(error) && exitCodeOf(error) === 0) return;
+  // commander speaks for itself where it parses; not for what a setting made of the environment.
+  const spoken = isCommanderError(error) && error.constructor.name === 'CommanderError';
+  if (!spoken) {
+    const [message, ...more] = describeFailure(error);
+    say(message ?? '');
+    for (const text of more) process.stderr.write(`  ${text}\n`);
+  }
+  if (args.includes('--json')) {
+    printJson({ ok: false, error: { name: 'UsageError', message: (error as Error).message, code: 'EUSAGE', retryable: false } });
+  }
+  if (wantsStacks(process.env) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}
+
+surviveBrokenPipes();
+process.exitCode = await run(process.argv.slice(2));

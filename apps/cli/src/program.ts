@@ -1,0 +1,95 @@
+/** The command line as a whole. Only the command that is asked for is loaded: the others are a name and a line. */
+import { Command, CommanderError } from 'commander';
+
+interface Entry {
+  name: string;
+  summary: string;
+  load: () => Promise<Command>;
+}
+
+const ENTRIES: readonly Entry[] = [
+  {
+    name: 'write',
+    summary: 'write a file through the queue and wait until it is done',
+    load: async () => (await import('./commands/write.ts')).writeCommand(),
+  },
+  {
+    name: 'enqueue',
+    summary: 'put a write into the queue and leave',
+    load: async () => (await import('./commands/enqueue.ts')).enqueueCommand(),
+  },
+  {
+    name: 'watch',
+    summary: 'follow a job to its end',
+    load: async () => (await import('./commands/watch.ts')).watchCommand(),
+  },
+  {
+    name: 'host',
+    summary: 'write the files that the queue asks for',
+    load: async () => (await import('./commands/host.ts')).hostCommand(),
+  },
+  {
+    name: 'up',
+    summary: 'run all of it on this machine: Redis, a host, the dashboard',
+    load: async () => (await import('./commands/up.ts')).upCommand(),
+  },
+  {
+    name: 'verify',
+    summary: 'read a file back and compare it',
+    load: async () => (await import('./commands/verify.ts')).verifyCommand(),
+  },
+  {
+    name: 'doctor',
+    summary: 'look at everything a host depends on',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+  {
+    name: 'demo',
+    summary: 'see it work: three files through the real queue, verified',
+    load: async () => (await import('./commands/demo.ts')).demoCommand(),
+  },
+];
+
+const EXAMPLES = `
+Examples:
+  $ penstock demo                                          see it work
+  $ penstock up                                            run all of it here
+  $ penstock write run-42.dat --size 1GiB --pattern stamp  write a file, and wait
+  $ penstock verify run-42.dat --pattern stamp             is it what was asked for?
+  $ penstock doctor                                        is this machine fit for it?
+
+penstock <command> --help tells more. Without --redis or PENSTOCK_REDIS_URL the commands share an embedded Redis.
+PENSTOCK_DEBUG=1 adds stacks to errors.`;
+
+/** The program for `args`. Running it throws CommanderError for wrong usage, and for help and version too. */
+export async function programFor(args: readonly string[], version: string): Promise<Command> {
+  const program = new Command('penstock')
+    .description('Durable file writes for Linux: queued in Redis, written with kernel AIO and direct I/O.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'tell more of a command')
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('(penstock --help tells more)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'penstock: ')) })
+    // What follows a command is its own: `penstock host` hands all of it on.
+    .enablePositionalOptions()
+    .exitOverride();
+  const [first, second] = args.filter((arg) => !arg.startsWith('-'));
+  const wanted = first === 'help' ? second : first;
+  for (const { name, summary, load } of ENTRIES) {
+    if (name !== wanted) {
+      program.command(name).description(summary);
+      continue;
+    }
+    // oxlint-disable-next-line no-await-in-loop -- at most one is loaded
+    const command = await load();
+    program.addCommand(command.summary(summary).copyInheritedSettings(program));
+    command.showHelpAfterError(`(penstock ${name} --help tells more)`);
+  }
+  // Without a command, the help is the answer, and not an error.
+  program.action(() => {
+    program.outputHelp();
+    throw new CommanderError(0, 'commander.help', 'help');
+  });
+  return program;
+}

@@ -1,0 +1,240 @@
+// Where Redis is, how to speak to it, and, in words a person can act on, why it could not be reached.
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
+export type Connection = { url: string } | { socketPath: string };
+
+/** A producer gives up after some seconds and says so; a worker waits for ever. */
+export type Role = 'producer' | 'worker';
+
+const reconnectMsMin = 25;
+const reconnectMsMax = 1000;
+/** With the delays above a producer tries for 2.6 seconds: the embedded Redis has long been started again by then. */
+const producerRetries = 7;
+const connectMsMax = 3000;
+/** Longer than any blocking read of BullMQ (10 s): a connection this silent is dead, whatever TCP believes. */
+const silenceMsMax = { producer: 10_000, worker: 30_000 };
+
+/** Options for ioredis (or for any BullMQ class). Throws ConnectionError if the address cannot be understood. */
+export function redisOptions(connection: Connection, role: Role = 'producer'): RedisOptions {
+  return {
+    ...addressOf(connection),
+    // BullMQ demands null of its blocking connections; commands then wait for the connection, however long.
+    maxRetriesPerRequest: role === 'worker' ? null : producerRetries,
+    retryStrategy: (times) => Math.min(reconnectMsMin * 2 ** Math.min(times - 1, 10), reconnectMsMax),
+    connectTimeout: connectMsMax,
+    socketTimeout: silenceMsMax[role],
+    // ioredis would wait a second or more for a server that loads its data in milliseconds.
+    maxLoadingRetryTime: 100,
+    // On a connection that is gone already ioredis would keep the process alive for this long.
+    disconnectTimeout: 200,
+  };
+}
+
+/** The address for people: never with user or password. */
+export function describeConnection(connection: Connection): string {
+  if ('socketPath' in connection) return `unix:${connection.socketPath}`;
+  const { host, port, path, db, tls } = addressOf(connection);
+  if (path !== undefined) return `unix:${path}`;
+  const shownHost = host?.includes(':') === true ? `[${host}]` : host;
+  return `${tls === undefined ? 'redis' : 'rediss'}://${shownHost}:${port}${db === 0 ? '' : `/${db}`}`;
+}
+
+type Address = Pick<RedisOptions, 'host' | 'port' | 'path' | 'username' | 'password' | 'db' | 'tls'>;
+
+function addressOf(connection: Connection): Address {
+  if ('socketPath' in connection) return { path: connection.socketPath };
+  const { url: text } = connection;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === 'unix:') return { path: decodeURIComponent(url.pathname) };
+  if (url === null || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
+    throw badAddress(text, 'it is not an address of a Redis');
+  }
+  const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
+  if (db === undefined) throw badAddress(text, `'${url.pathname}' is not the number of a database`);
+  if (url.search !== '' || url.hash !== '') throw badAddress(text, `'${url.search}${url.hash}' is not understood`);
+  return {
+    host: url.hostname.replaceAll(/^\[|\]$/g, ''),
+    port: url.port === '' ? 6379 : Number(url.port),
+    db: Number(db),
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+  };
+}
+
+function badAddress(text: string, why: string): ConnectionError {
+  const shown = text.replace(/\/\/.*@/, '//***@');
+  return new ConnectionError({
+    code: 'EBADURL',
+    address: shown,
+    message: `'${shown}' cannot be used: ${why}.`,
+    hint: 'Write redis://host:6379, redis://:password@host:6379/0, rediss:// for TLS, or unix:///path/redis.sock.',
+  });
+}
+
+export interface ConnectionFailure {
+  code: string;
+  address: string;
+  message: string;
+  hint: string;
+  cause?: unknown;
+}
+
+/** Redis cannot be used: the message names the address, without a password, and what to do. */
+export class ConnectionError extends Error {
+  override readonly name: string = 'ConnectionError';
+  /** Node's code where the system gave one; else EBADURL, EAUTH, EVERSION, EPROTO, ELOADING or ETIMEDOUT. */
+  readonly code: string;
+  readonly address: string;
+  readonly hint: string;
+  /** Whether time may mend it. */
+  readonly retryable: boolean;
+
+  constructor(failure: ConnectionFailure) {
+    super(`${failure.message} ${failure.hint}`, failure.cause === undefined ? {} : { cause: failure.cause });
+    this.code = failure.code;
+    this.address = failure.address;
+    this.hint = failure.hint;
+    this.retryable = !['EBADURL', 'EAUTH', 'EVERSION', 'EPROTO'].includes(failure.code);
+  }
+}
+
+interface Reason {
+  code: string;
+  why: string;
+  hint: string;
+}
+
+const startIt = 'Start it, or correct the address.';
+const reasonsOfCodes: Readonly<Record<string, Omit<Reason, 'code'>>> = {
+  ECONNREFUSED: { why: 'nothing listens there', hint: startIt },
+  ENOENT: { why: 'there is no such socket', hint: startIt },
+  ENOTDIR: { why: 'there is no such socket', hint: startIt },
+  EACCES: { why: 'this user may not open the socket', hint: 'Run as its owner, or change its permissions.' },
+  ENOTFOUND: { why: 'there is no host of that name', hint: 'Correct the address.' },
+  EAI_AGAIN: { why: 'the name of the host could not be looked up', hint: 'Check the network, or give its number.' },
+  EHOSTUNREACH: { why: 'the host cannot be reached', hint: 'Check the network and the address.' },
+  ENETUNREACH: { why: 'the network cannot be reached', hint: 'Check the network and the address.' },
+  ETIMEDOUT: { why: 'it did not answer in time', hint: 'Is the address right, and no firewall in between?' },
+  ECONNRESET: { why: 'the connection was broken off', hint: 'Is it a Redis, and does it want rediss:// (TLS)?' },
+  EPIPE: { why: 'the connection was broken off', hint: 'Is it a Redis, and does it want rediss:// (TLS)?' },
+};
+const reasonsOfMessages: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
+  [/^NOAUTH/, { code: 'EAUTH', why: 'it asks for a password', hint: 'Give one: redis://:password@host:6379.' }],
+  [
+    /WRONGPASS|invalid password|invalid username/i,
+    { code: 'EAUTH', why: 'it does not accept this user and password', hint: 'Correct them in the address.' },
+  ],
+  [/^NOPERM/, { code: 'EAUTH', why: 'this user may not use it', hint: 'Give the user the right to all commands.' }],
+  [
+    /DB index is out of range/i,
+    { code: 'EBADURL', why: 'it has no database of that number', hint: 'Correct the end of the address.' },
+  ],
+  [/^LOADING/, { code: 'ELOADING', why: 'it still reads its data', hint: 'Wait for it.' }],
+  [
+    /Protocol error|wrong version number|SSL|TLS/i,
+    { code: 'EPROTO', why: 'what answers there is no Redis', hint: 'Correct the address; for TLS it begins with rediss://.' },
+  ],
+  [
+    /Connection is closed|max retries per request|Socket timeout|Stream isn't writeable/i,
+    { code: 'ECONNRESET', why: 'the connection was broken off', hint: 'Is it a Redis that runs and stays up?' },
+  ],
+];
+
+/** The error of a client as one that people can act on; null if it is not about the connection. */
+export function explain(error: unknown, connection: Connection): ConnectionError | null {
+  if (error instanceof ConnectionError) return error;
+  if (typeof error !== 'object' || error === null) return null;
+  const code = 'code' in error ? String(error.code) : '';
+  const message = 'message' in error ? String(error.message) : '';
+  const byCode = reasonsOfCodes[code];
+  const reason = byCode === undefined ? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] : { code, ...byCode };
+  return reason === undefined ? null : refuse(connection, reason, error);
+}
+
+function refuse(connection: Connection, reason: Reason, cause?: unknown): ConnectionError {
+  const address = describeConnection(connection);
+  return new ConnectionError({
+    code: reason.code,
+    address,
+    message: `Redis at ${address} cannot be used: ${reason.why} (${reason.code}).`,
+    hint: reason.hint,
+    cause,
+  });
+}
+
+/** What a Redis says of itself. */
+export interface RedisFacts {
+  flavour: 'redis' | 'valkey' | 'dragonfly';
+  /** Of the flavour, such as '7.0.15'. */
+  version: string;
+  /** Whether it keeps an append-only file: without one, acknowledged jobs can be lost. */
+  appendOnly: boolean;
+  /** Must be 'noeviction': any other lets it drop jobs when memory is short. */
+  evictionPolicy: string;
+}
+
+/** Redis 6.2 brought what BullMQ counts on; Valkey and Dragonfly came later. */
+const versionMin = [6, 2] as const;
+
+/**
+ * Connects once, asks what it is, and lets go. Rejects with ConnectionError within `timeoutMs` if there is no Redis
+ * that can be used: nothing there, no answer, a wrong password, another protocol, a version too old.
+ */
+export async function checkRedis(connection: Connection, timeoutMs: number = connectMsMax): Promise<RedisFacts> {
+  const redis = new Redis({
+    ...redisOptions(connection),
+    lazyConnect: true,
+    enableReadyCheck: false,
+    retryStrategy: () => null,
+    connectTimeout: timeoutMs,
+  });
+  let first: unknown;
+  redis.on('error', (error) => {
+    first ??= error;
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })), timeoutMs);
+  });
+  try {
+    const info = await Promise.race([readInfo(redis), timeout]);
+    return judge(info, connection);
+  } catch (error) {
+    // The client's own rejection says only that the connection is closed; the event before it says why.
+    throw explain(first, connection) ?? explain(error, connection) ?? error;
+  } finally {
+    clearTimeout(timer);
+    redis.disconnect();
+  }
+}
+
+async function readInfo(redis: Redis): Promise<string> {
+  await redis.connect();
+  return redis.info();
+}
+
+function judge(info: string, connection: Connection): RedisFacts {
+  const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1];
+  const redisVersion = field('redis_version');
+  if (redisVersion === undefined) {
+    throw refuse(connection, { code: 'EPROTO', why: 'what answers there is no Redis', hint: 'Correct the address.' });
+  }
+  const [major = 0, minor = 0] = redisVersion.split('.').map(Number);
+  if (major < versionMin[0] || (major === versionMin[0] && minor < versionMin[1])) {
+    throw refuse(connection, {
+      code: 'EVERSION',
+      why: `it is version ${redisVersion}, and ${versionMin.join('.')} or newer is needed`,
+      hint: 'Upgrade it, or use another.',
+    });
+  }
+  const valkey = field('valkey_version');
+  const dragonfly = field('dragonfly_version');
+  return {
+    flavour: valkey === undefined ? (dragonfly === undefined ? 'redis' : 'dragonfly') : 'valkey',
+    version: valkey ?? dragonfly ?? redisVersion,
+    appendOnly: field('aof_enabled') === '1',
+    evictionPolicy: field('maxmemory_policy') ?? 'unknown',
+  };
+}

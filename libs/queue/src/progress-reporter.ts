@@ -1,0 +1,50 @@
+import type { WriteProgress } from '@penstock/contract';
+
+/**
+ * Carries a job's progress to the queue: one update under way at a time, and of those that come meanwhile only the
+ * newest. A slow Redis thus makes progress coarser, never late, and never piles it up.
+ */
+export class ProgressReporter {
+  readonly #send: (progress: WriteProgress) => Promise<void>;
+  readonly #onError: (error: unknown) => void;
+  #newest: WriteProgress | null = null;
+  #waiting: WriteProgress | null = null;
+  #sending: Promise<void> | null = null;
+
+  /** `onError` is told of updates that could not be made; they are not made again. */
+  constructor(send: (progress: WriteProgress) => Promise<void>, onError: (error: unknown) => void) {
+    this.#send = send;
+    this.#onError = onError;
+  }
+
+  /** The last one reported, sent or not. */
+  get newest(): WriteProgress | null {
+    return this.#newest;
+  }
+
+  /** Returns at once and never throws. */
+  report(progress: WriteProgress): void {
+    this.#newest = progress;
+    this.#waiting = progress;
+    this.#sending ??= this.#sendWaiting();
+  }
+
+  /** Resolves when the last one reported has arrived, or could not be sent. */
+  async flush(): Promise<void> {
+    await this.#sending;
+  }
+
+  async #sendWaiting(): Promise<void> {
+    while (this.#waiting !== null) {
+      const progress = this.#waiting;
+      this.#waiting = null;
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one at a time is the purpose
+        await this.#send(progress);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+    this.#sending = null;
+  }
+}

@@ -1,0 +1,67 @@
+import type { Lease } from './leases.ts';
+
+/** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
+export class LockLostError extends Error {
+  override readonly name: string = 'LockLostError';
+  readonly code = 'ELOCKLOST';
+  readonly retryable = true;
+
+  constructor(jobId: string, why: 'taken' | 'expired') {
+    const cause =
+      why === 'taken'
+        ? 'it is in the hands of another worker, or its lock ran out'
+        : 'Redis could not be reached for as long as the lock lasts';
+    super(`The write of job ${jobId} was stopped: ${cause}. It is taken up again from its beginning.`);
+  }
+}
+
+/** One attempt at a job, from the moment it was handed out until nothing of it runs any more. */
+export class Run {
+  readonly jobId: string;
+  /** Resolves when the attempt's work has ended: no byte is written for it after that. */
+  readonly settled: Promise<void>;
+  readonly #controller = new AbortController();
+  #lease: Lease | null = null;
+  #settle: () => void = () => {};
+
+  constructor(jobId: string) {
+    this.jobId = jobId;
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  hold(keep: (onLoss: () => void) => Lease): void {
+    const lease = keep(() => this.abort(new LockLostError(this.jobId, lease.lost ?? 'expired')));
+    this.#lease = lease;
+  }
+
+  /** Why its lock was lost, or null. */
+  get lost(): LockLostError | null {
+    const why = this.#lease?.lost ?? null;
+    return why === null ? null : new LockLostError(this.jobId, why);
+  }
+
+  /** Resolves when the lock is lost. */
+  get loss(): Promise<void> {
+    return this.#lease?.loss ?? new Promise(() => {});
+  }
+
+  /** The job was handed out again, so this run cannot have its lock any more. */
+  supersede(): void {
+    this.#lease?.lose('taken');
+  }
+
+  abort(reason: Error): void {
+    this.#controller.abort(reason);
+  }
+
+  settle(): void {
+    this.#lease?.release();
+    this.#settle();
+  }
+}

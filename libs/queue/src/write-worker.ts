@@ -1,0 +1,292 @@
+import {
+  parseRequest,
+  RequestError,
+  toWire,
+  WriteAbortedError,
+  type WireError,
+  type WriteProgress,
+  type WriteRequest,
+  type WriteResult,
+} from '@penstock/contract';
+import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import { checkRedis, explain, redisOptions, type Connection } from './connection.ts';
+import { ErrorRelay } from './error-relay.ts';
+import { Leases } from './leases.ts';
+import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { ProgressReporter } from './progress-reporter.ts';
+import { Run } from './run.ts';
+
+export interface WriteJobInfo {
+  id: string;
+  /** 1 for the first. */
+  attempt: number;
+  /** Aborted when the worker drains (reason: WriteAbortedError 'shutdown') or the job's lock is lost (LockLostError). */
+  signal: AbortSignal;
+  /** From the job's creation to this attempt, in milliseconds. */
+  waitedMs: number;
+}
+
+export interface WriteWorkerOptions {
+  connection: Connection;
+  /** BullMQ's key prefix; its default unless given. */
+  prefix?: string;
+  /** How many jobs may run at a time. */
+  concurrency: number;
+  /** How long a job stays this worker's without word from it; 30,000 unless given. A dead host's jobs wait that long. */
+  lockDurationMs?: number;
+  /** How often jobs of dead hosts are looked for; 10,000 unless given. */
+  stalledIntervalMs?: number;
+  /** The name of this host, as the queue's clients see it. */
+  host: string;
+  /**
+   * Writes. It must end soon after `signal` is aborted, having stopped to write; whatever it then rejects with.
+   * `report` may be called at any time and never throws.
+   */
+  perform(request: WriteRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<WriteResult>;
+  /** Told of what no job's result tells: a lost connection, a lost lock. Repetitions are left out. */
+  onError(error: Error): void;
+}
+
+type WriteJob = Job<unknown, WriteResult>;
+
+const lockDurationMsDefault = 30_000;
+const stalledIntervalMsDefault = 10_000;
+/** A stall is a host that died or lost Redis, seldom the job's fault: ten outlast a fleet restarted one by one, and
+ * still end a job that itself kills every host it runs on. */
+const stalledCountMax = 10;
+/** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
+const finishMsMax = 5000;
+
+/** Takes jobs from the queue and has them performed. */
+export class WriteWorker {
+  readonly #options: WriteWorkerOptions;
+  readonly #errors: ErrorRelay;
+  readonly #leases: Leases;
+  /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
+  readonly #runs = new Map<string, Run>();
+  readonly #handling = new Set<Promise<unknown>>();
+  readonly #started: Promise<Worker<unknown, WriteResult>>;
+  #stopping: Promise<void> | null = null;
+  #draining = false;
+
+  /** Connects and begins at once; `ready` tells whether it could. */
+  constructor(o: WriteWorkerOptions) {
+    this.#options = o;
+    this.#errors = new ErrorRelay((error) => o.onError(error));
+    this.#leases = new Leases({
+      durationMs: o.lockDurationMs ?? lockDurationMsDefault,
+      extend: async (ids, tokens, ms) => (await this.#started).extendJobLocks(ids, tokens, ms),
+      onError: (error) => this.#report(error),
+    });
+    this.#started = this.#start();
+    this.#started.catch(() => {}); // told by ready()
+  }
+
+  /** Resolves when jobs are being taken. Rejects with ConnectionError, within seconds, if Redis cannot be used. */
+  async ready(): Promise<void> {
+    await this.#started;
+  }
+
+  /**
+   * Takes no more jobs, aborts those that run, and resolves when all have ended. A job whose `perform` rejects as
+   * aborted by the shutdown goes back to the queue and has not used up an attempt; others finish as they will.
+   */
+  drain(reason: 'shutdown'): Promise<void> {
+    this.#draining = true;
+    this.#stopping ??= this.#stop();
+    for (const run of this.#runs.values()) run.abort(new WriteAbortedError(reason));
+    return this.#stopping;
+  }
+
+  /** Takes no more jobs, lets those that run finish, and disconnects. Resolves when that is done. */
+  close(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<Worker<unknown, WriteResult>> {
+    const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
+    await checkRedis(connection);
+    const worker = new Worker<unknown, WriteResult>(QUEUE_NAME, (job, token) => this.#handle(job, token ?? ''), {
+      connection: redisOptions(connection, 'worker'),
+      ...(prefix === undefined ? {} : { prefix }),
+      concurrency,
+      // The name becomes part of a connection's name, which may not have spaces in it.
+      name: host.replaceAll(/[^\u0021-\u007E]/g, '_'),
+      lockDuration: lockDurationMs ?? lockDurationMsDefault,
+      skipLockRenewal: true, // see leases.ts
+      stalledInterval: stalledIntervalMs ?? stalledIntervalMsDefault,
+      maxStalledCount: stalledCountMax,
+      // For jobs of producers that say nothing of it: the queue must not grow for ever.
+      removeOnComplete: defaultJobOptions.removeOnComplete,
+      removeOnFail: defaultJobOptions.removeOnFail,
+    });
+    worker.on('error', (error) => this.#report(error));
+    await worker.waitUntilReady();
+    return worker;
+  }
+
+  #report(error: unknown): void {
+    this.#errors.report(explain(error, this.#options.connection) ?? error);
+  }
+
+  #handle(job: WriteJob, token: string): Promise<WriteResult> {
+    const handled = this.#attempt(job, token);
+    const ended = handled.then(
+      () => this.#handling.delete(ended),
+      () => this.#handling.delete(ended),
+    );
+    this.#handling.add(ended);
+    return handled;
+  }
+
+  async #attempt(job: WriteJob, token: string): Promise<WriteResult> {
+    const id = job.id ?? '';
+    // One that was being fetched when the drain began.
+    if (this.#draining) return this.#putBack(job, token);
+
+    const run = new Run(id);
+    const earlier = this.#runs.get(id);
+    this.#runs.set(id, run);
+    const ageMs = Math.max(0, Date.now() - (job.processedOn ?? Date.now()));
+    run.hold((onLoss) => this.#leases.keep(id, token, ageMs, onLoss));
+    const progress = new ProgressReporter(
+      (newest) => job.updateProgress(newest),
+      (error) => this.#report(error),
+    );
+    try {
+      if (earlier !== undefined) {
+        // Two runs of one job must not write at once, in this process least of all.
+        earlier.supersede();
+        await earlier.settled;
+      }
+      if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
+      const outcome = await this.#perform(job, run, progress);
+      // From here on nothing is written, but the lock is still needed to record how it ended.
+      await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      if (run.lost !== null) {
+        this.#report(run.lost);
+        throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
+      }
+      if ('error' in outcome) throw verdictOn(outcome.error);
+      return outcome.result;
+    } finally {
+      run.settle();
+      if (this.#runs.get(id) === run) this.#runs.delete(id);
+    }
+  }
+
+  async #perform(job: WriteJob, run: Run, progress: ProgressReporter): Promise<Outcome> {
+    try {
+      run.signal.throwIfAborted();
+      const request = requestOf(job);
+      const info: WriteJobInfo = {
+        id: run.jobId,
+        attempt: job.attemptsMade + 1,
+        signal: run.signal,
+        waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
+      };
+      return { result: await this.#options.perform(request, info, (newest) => progress.report(newest)) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  /** Tells Redis what has to be told before BullMQ records the end. */
+  async #conclude(job: WriteJob, token: string, progress: ProgressReporter, outcome: Outcome): Promise<void> {
+    if ('error' in outcome && isShutdown(outcome.error)) {
+      await this.#putBack(job, token);
+    } else if ('error' in outcome) {
+      const wire = toWire(outcome.error);
+      progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
+      await this.#log(job, wire);
+    }
+    await progress.flush();
+  }
+
+  async #log(job: WriteJob, wire: WireError): Promise<void> {
+    try {
+      const when = new Date().toISOString();
+      await job.log(`${when} attempt ${job.attemptsMade + 1} on ${this.#options.host} failed: ${wire.message}`);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** Back to the head of the queue, with as many attempts left as before. */
+  async #putBack(job: WriteJob, token: string): Promise<never> {
+    try {
+      await job.moveToWait(token);
+    } catch (error) {
+      this.#report(error); // its lock expires, and it is taken up as a stalled one
+    }
+    throw new WaitingError();
+  }
+
+  async #stop(): Promise<void> {
+    const worker = await this.#started.catch(() => null);
+    if (worker === null) return;
+    const backend = worker.getBackend();
+    // Fetching ends first: a job that is put back must not come straight back to us. The blocking read is broken off;
+    // BullMQ takes it for a time-out.
+    await worker.pause(true);
+    await within(finishMsMax, backend.disconnectBlocking(false));
+    // How long the work itself may take is for `perform` to know.
+    while (this.#runs.size > 0) {
+      // oxlint-disable-next-line no-await-in-loop -- a job fetched at the last moment may come while others end
+      await Promise.all([...this.#runs.values()].map((run) => run.settled));
+    }
+    const told = await within(finishMsMax, Promise.all(this.#handling));
+    // With Redis away an orderly close would wait for it, for ever.
+    if (told && (await within(finishMsMax, worker.close()))) return;
+    await within(finishMsMax, worker.close(true));
+  }
+}
+
+type Outcome = { result: WriteResult } | { error: unknown };
+
+function requestOf(job: WriteJob): WriteRequest {
+  if (job.name === JOB_NAME) return parseRequest(job.data);
+  throw new RequestError({ field: 'name', value: job.name, accepted: `"${JOB_NAME}", the name of every job of this queue` });
+}
+
+/** What BullMQ is to make of it: an error that another attempt would meet again is not retried. */
+function verdictOn(caught: unknown): Error {
+  const { message, retryable } = toWire(caught);
+  const error = retryable ? new Error(message) : new UnrecoverableError(message);
+  error.cause = caught;
+  if (caught instanceof Error && caught.stack !== undefined) error.stack = caught.stack;
+  return error;
+}
+
+function isShutdown(caught: unknown): boolean {
+  if (typeof caught !== 'object' || caught === null) return false;
+  return Reflect.get(caught, 'code') === 'ECANCELED' && Reflect.get(caught, 'reason') === 'shutdown';
+}
+
+function blankProgress(host: string): WriteProgress {
+  return {
+    progress: 0,
+    bytesWritten: 0,
+    bytesDurable: 0,
+    totalBytes: 0,
+    bytesPerSecond: 0,
+    etaMs: null,
+    inFlight: 0,
+    phase: 'waiting',
+    host,
+  };
+}
+
+/** Whether the promise settled in time. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([promise.then(() => true, () => true), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
