@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
+import { Redis } from 'ioredis';
 import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
 
 // Compiled code of the bench lies one level deeper, below dist.
@@ -52,7 +53,8 @@ export class System {
     this.queue = new Queue('penstock', { connection });
     this.events = new QueueEvents('penstock', { connection });
     // Redis is killed on purpose in some tests: the clients reconnect, and what they say meanwhile is expected.
-    for (const emitter of [this.queue, this.events]) emitter.on('error', () => {});
+    this.queue.on('error', () => {});
+    this.events.on('error', () => {});
   }
 
   static async open(): Promise<System> {
@@ -138,8 +140,12 @@ export class System {
   }
 
   async redisPid(): Promise<number> {
-    const client = await this.queue.client;
-    return Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+    const client = new Redis(this.redis.socketPath);
+    try {
+      return Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+    } finally {
+      client.disconnect();
+    }
   }
 
   /** Removes a file of the data root. */

@@ -83,6 +83,12 @@ export function addWriterOptions(command: Command): Command {
       new Option('--engine <engine>', 'what carries the I/O')
         .choices(['auto', 'libaio', 'syscalls', 'positional'])
         .default('auto'),
+    )
+    .option(
+      '--lock-duration <ms>',
+      'milliseconds that a job stays with a host that fell silent before another takes it up',
+      integer(1000, 3_600_000),
+      defaults.LOCK_DURATION_MS,
     );
 }
 

@@ -18,11 +18,12 @@ export interface Completion {
   result2: number;
 }
 
-const open = new Set<PortBench>();
+const open = new Set<PortBench | TestFile>();
 
-/** Closes the benches that a test opened. */
+/** Closes the benches and files that a test left open, even if it failed. */
 export function closeBenches(): void {
-  for (const bench of open) bench.close();
+  // The newest first: a context is destroyed before the file that its I/O goes to is closed.
+  for (const left of [...open].toReversed()) if (open.has(left)) left.close();
 }
 
 /** A file on the checkout's disk, opened for direct I/O where the file system has it. */
@@ -38,6 +39,7 @@ export class TestFile {
     writeFileSync(this.path, content);
     const direct = native.openat(native.AT_FDCWD, this.path, native.O_RDWR | native.O_DIRECT, 0);
     this.fd = direct >= 0 ? direct : native.openat(native.AT_FDCWD, this.path, native.O_RDWR, 0);
+    open.add(this);
   }
 
   get directory(): string {
@@ -55,6 +57,7 @@ export class TestFile {
   }
 
   close(): void {
+    open.delete(this);
     native.close(this.fd);
     rmSync(this.#directory, { recursive: true });
   }

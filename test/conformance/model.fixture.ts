@@ -67,7 +67,6 @@ export class EngineModel {
     switch (command.type) {
       case 'submit':
         this.engine.submit();
-        assert.equal(this.engine.prepared === 0 || this.engine.inFlight > 0 || this.#pending.size > 0, true);
         return;
       case 'reap':
         this.#reap();

@@ -123,10 +123,11 @@ describePorts(
       }
       expect(last).toBe(-EAGAIN);
       expect(taken).toBeGreaterThanOrEqual(4);
-      let reaped = bench!.reap(2).length;
-      expect(reaped).toBe(2);
-      expect(bench!.submit([0])).toBe(1);
-      while (reaped < taken + 1) reaped += bench!.reap(64).length;
+      // All of them: the kernel counts free places by processor, and one alone may be out of this one's sight.
+      let reaped = 0;
+      while (reaped < taken) reaped += bench!.reap(64).length;
+      expect(bench!.submit(numbers(4))).toBe(4);
+      expect([...bench!.reapAll(4).keys()].toSorted((left, right) => left - right)).toEqual(numbers(4));
       expect(bench!.reap(1, 0, 0)).toEqual([]);
     });
 
@@ -272,22 +273,18 @@ describePorts(
   (kind) => {
     test('at the file size limit tells the bytes done, and the write behind it EFBIG', () => {
       const file = new TestFile();
-      try {
-        // ulimit counts 512-byte units: 96 KiB, or 192 KiB where a shell counts in 1024.
-        const args = [process.execPath, fixture('file-limit.fixture.mjs'), file.path, ...childPort(kind)];
-        const child = spawnSync('sh', ['-c', 'ulimit -f 192 && exec "$@"', 'sh', ...args], { encoding: 'utf8' });
-        expect(child.stderr).toBe('');
-        const { limit, across, at } = JSON.parse(child.stdout) as {
-          limit: number;
-          across: { result: number; refused: number };
-          at: { result: number; refused: number };
-        };
-        expect(across).toEqual({ result: limit, refused: 0 });
-        expect(at).toEqual({ result: -EFBIG, refused: 0 });
-        expect(file.content()).toEqual(new Uint8Array(limit).fill(0x5a));
-      } finally {
-        file.close();
-      }
+      // ulimit counts 512-byte units: 96 KiB, or 192 KiB where a shell counts in 1024.
+      const args = [process.execPath, fixture('file-limit.fixture.mjs'), file.path, ...childPort(kind)];
+      const child = spawnSync('sh', ['-c', 'ulimit -f 192 && exec "$@"', 'sh', ...args], { encoding: 'utf8' });
+      expect(child.stderr).toBe('');
+      const { limit, across, at } = JSON.parse(child.stdout) as {
+        limit: number;
+        across: { result: number; refused: number };
+        at: { result: number; refused: number };
+      };
+      expect(across).toEqual({ result: limit, refused: 0 });
+      expect(at).toEqual({ result: -EFBIG, refused: 0 });
+      expect(file.content()).toEqual(new Uint8Array(limit).fill(0x5a));
     });
   },
 );

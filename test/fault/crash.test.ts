@@ -87,6 +87,7 @@ withStrace(
     const inject = [
       strace!.bin,
       '-f',
+      '-D',
       '-qq',
       '-o',
       '/dev/null',
@@ -114,6 +115,7 @@ withStrace(
     const inject = [
       strace!.bin,
       '-f',
+      '-D',
       '-qq',
       '-o',
       '/dev/null',
@@ -141,6 +143,7 @@ withStrace(
     const inject = [
       strace!.bin,
       '-f',
+      '-D',
       '-qq',
       '-o',
       '/dev/null',
@@ -161,7 +164,16 @@ withStrace(
   'the writing is done by io_submit and io_getevents in batches, on a descriptor opened with O_DIRECT',
   async () => {
     const log = `${system.home}/strace.log`;
-    const trace = [strace!.bin, '-f', '-qq', '-o', log, '-e', 'trace=io_submit,io_getevents,openat,pwrite64,write'];
+    const trace = [
+      strace!.bin,
+      '-D',
+      '-f',
+      '-qq',
+      '-o',
+      log,
+      '-e',
+      'trace=io_submit,io_getevents,openat,pwrite64,write',
+    ];
     const host = await system.host(['--threads', '1'], trace, strace!.env);
     await system.finished(
       await system.add({ path: 'traced.dat', size: '16MiB', matrix: { rows: 32, rowBytes: 65_536 } }),

@@ -1,7 +1,19 @@
 /** A made-up checkout with the real set-up scripts, and programs that only note that they were run. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  writeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +30,8 @@ export class Checkout {
   // A space, because a folder of somebody's home has one.
   readonly root: string = realpathSync(mkdtempSync(join(tmpdir(), 'a checkout ')));
   readonly #children: ChildProcess[] = [];
+  readonly #gate: string = join(this.root, 'gate');
+  readonly #opened: number[] = [];
 
   constructor() {
     for (const name of ['setup.mjs', 'setup', 'start.mjs', 'report.mjs', 'test.mjs'])
@@ -40,6 +54,7 @@ export class Checkout {
     this.program(
       'npm',
       `echo "$1" >>"$ROOT/npm.log"
+echo "npm works"
 mkdir -p "$ROOT/node_modules/left" "$ROOT/node_modules/typescript/bin"
 [ ! -p "$ROOT/gate" ] || read -r _ <"$ROOT/gate"
 echo '{}' >"$ROOT/node_modules/left/package.json"
@@ -94,7 +109,22 @@ fs.writeFileSync(process.env.ROOT + '/libs/one/dist/.tsbuildinfo', '');`,
     return ended(this.start(script, args, env));
   }
 
+  /** Until `openGate` is called the made-up npm waits in the middle of its work. */
+  closeGate(): void {
+    execFileSync('mkfifo', [this.#gate]);
+  }
+
+  openGate(): void {
+    // For reading as well, so that opening does not wait for a reader, and the line stays for one to come.
+    const gate = openSync(this.#gate, 'r+');
+    writeSync(gate, 'go\n');
+    this.#opened.push(gate);
+    rmSync(this.#gate);
+  }
+
   close(): void {
+    if (existsSync(this.#gate)) this.openGate();
+    for (const gate of this.#opened) closeSync(gate);
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.root, { recursive: true, force: true });
   }

@@ -1,6 +1,6 @@
 /** What can end a command early, the exit code each stands for, and the one line a person reads. */
 import { constants } from 'node:os';
-import { type WireError, toWire } from '@penstock/contract';
+import { toWire } from '@penstock/contract';
 
 export const EXIT_OK = 0;
 /** The write, or whatever else was asked for, failed. */
@@ -55,13 +55,11 @@ export function isCommanderError(error: unknown): error is Error & { code: strin
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted || error instanceof AlreadyTold) return error.exitCode;
   if (isCommanderError(error)) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
-  return exitCodeOfWire(toWire(error));
+  return USAGE_CODES.has(codeOf(error)) ? EXIT_USAGE : EXIT_FAILED;
 }
 
-/** The exit code of a job that failed: 2 where the request itself is at fault. */
-export function exitCodeOfWire(error: WireError): number {
-  return error.code === 'EBADREQUEST' || error.code === 'EUSAGE' ? EXIT_USAGE : EXIT_FAILED;
-}
+/** A request that no host can carry out, a command line that asks for nothing sensible, a job that is not there. */
+const USAGE_CODES: ReadonlySet<string> = new Set(['EBADREQUEST', 'EUSAGE', 'ENOJOB', 'EBADURL']);
 
 /** One line about `error`, and its hint on another where the message does not carry it already. */
 export function describeFailure(error: unknown): string[] {

@@ -44,7 +44,7 @@ export function formatExactBytes(bytes: number): string {
 
 /** `text` in at most `width` characters, cut in the middle: the ends of a path say more than its middle. */
 export function shortenMiddle(text: string, width: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   if (characters.length <= width) return text;
   if (width <= 1) return '…'.slice(0, width);
   const tail = Math.ceil((width - 1) / 2);

@@ -25,13 +25,14 @@ export async function follow(
           line.state(title, 'waiting in the queue');
           break;
         case 'active':
-          line.state(title, 'starting');
-          break;
+          break; // its first progress follows at once
         case 'progress':
           line.update(title, event.progress);
           break;
         case 'retrying':
-          line.note(`${event.error.message}; attempt ${event.attempt} failed, the next begins in ${formatSeconds(event.delayMs)}`);
+          line.note(
+            `${event.error.message}; attempt ${event.attempt} failed, the next begins in ${formatSeconds(event.delayMs)}`,
+          );
           break;
         case 'completed':
           return { ok: true, result: event.result };

@@ -22,14 +22,18 @@ export function storeEnvironment(
 
 /** The arguments of a host with these settings; `roots` are those that were named: the default one is its own affair. */
 export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'roots'>, roots: readonly Root[]): string[] {
+  const options: Record<string, string | number> = {
+    name: settings.name,
+    threads: settings.threads,
+    depth: settings.depth,
+    jobs: settings.jobs,
+    memory: settings.memoryBytes,
+    engine: settings.engine,
+    'lock-duration': settings.lockDurationMs,
+  };
   return [
     ...storeArguments(settings),
-    ...['--name', settings.name],
-    ...['--threads', String(settings.threads)],
-    ...['--depth', String(settings.depth)],
-    ...['--jobs', String(settings.jobs)],
-    ...['--memory', String(settings.memoryBytes)],
-    ...['--engine', settings.engine],
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }

@@ -29,7 +29,10 @@ function tell(error: unknown, args: readonly string[]): void {
     for (const text of more) process.stderr.write(`  ${text}\n`);
   }
   if (args.includes('--json')) {
-    printJson({ ok: false, error: { name: 'UsageError', message: (error as Error).message, code: 'EUSAGE', retryable: false } });
+    printJson({
+      ok: false,
+      error: { name: 'UsageError', message: (error as Error).message, code: 'EUSAGE', retryable: false },
+    });
   }
   if (wantsStacks(process.env) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
 }

@@ -41,7 +41,10 @@ export function bar(fraction: number, width: number): string {
 /** The figures of a write: "58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left". */
 export function figuresOf(shown: Shown): string {
   const parts = [`${String(Math.floor(shown.progress)).padStart(3)}%`];
-  parts.push(`${formatBytes(shown.bytesWritten)} of ${formatBytes(shown.totalBytes)}`, formatRate(shown.bytesPerSecond));
+  parts.push(
+    `${formatBytes(shown.bytesWritten)} of ${formatBytes(shown.totalBytes)}`,
+    formatRate(shown.bytesPerSecond),
+  );
   if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
   else parts.push(shown.phase);
   return parts.join('  ');
@@ -75,8 +78,8 @@ async function terminalProgress(stream: NodeJS.WriteStream): Promise<ProgressLin
   const draw = createLogUpdate(stream, { showCursor: true });
   const paint = stream.hasColors() ? (text: string): string => styleText('cyan', text) : String;
   return {
-    update: (title, shown) => draw(terminalLine(title, shown, stream.columns, paint)),
-    state: (title, text) => draw(shortenMiddle(`${escapeControls(title)}  ${text}`, stream.columns)),
+    update: (title, shown) => draw(terminalLine(title, shown, widthOf(stream), paint)),
+    state: (title, text) => draw(shortenMiddle(`${escapeControls(title)}  ${text}`, widthOf(stream))),
     note: (text) => draw.persist(text),
     clear: () => {
       draw.clear();
@@ -114,3 +117,6 @@ export function plainProgress(
     },
   };
 }
+
+/** Some terminals do not tell their width, or say 0. */
+const widthOf = (stream: NodeJS.WriteStream): number => stream.columns || 80;

@@ -7,8 +7,10 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { PatternName } from '@penstock/contract';
 import { type Mismatch, createPatternSource, findMismatch } from '@penstock/sources';
 
-/** A whole number of every block a pattern has, and large enough that reads cost no time. */
-const CHUNK_BYTES = 4_194_304;
+/** A whole number of every block a pattern has. */
+const CHUNK_BYTES = 1_048_576;
+/** Reads under way while one chunk is worked on: as many as libuv has threads. */
+const READS_AHEAD = 4;
 
 export interface ReadBackOptions {
   path: string;
@@ -125,26 +127,32 @@ export async function compareFiles(
   }
 }
 
-/** The file from `offset` on. The next chunk is read while the caller works on this one, which is valid until then. */
+/** The file from `offset` on. The next chunks are read while the caller works on one, which is valid until then. */
 async function* chunksOf(file: FileHandle, offset: number): AsyncGenerator<{ chunk: Buffer; position: number }> {
-  // The first chunk ends where whole chunks do, so that no block is cut in two for the comparison.
-  const buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
+  const buffers = Array.from({ length: READS_AHEAD + 1 }, () => Buffer.allocUnsafe(CHUNK_BYTES));
+  const reading: Promise<Buffer>[] = [];
   let position = offset;
-  let turn: 0 | 1 = 0;
-  let reading = readFully(file, buffers[turn], CHUNK_BYTES - (offset % CHUNK_BYTES), position);
+  let readPosition = offset;
+  let turn = 0;
+  const readAhead = (): void => {
+    // The first chunk ends where whole chunks do, so that no block is cut in two for the comparison.
+    const length = CHUNK_BYTES - (readPosition % CHUNK_BYTES);
+    reading.push(readFully(file, buffers[turn % buffers.length]!, length, readPosition));
+    turn += 1;
+    readPosition += length;
+  };
   try {
+    while (reading.length < READS_AHEAD) readAhead();
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- one chunk after the other
-      const chunk = await reading;
+      const chunk = await reading.shift()!;
       if (chunk.length === 0) return;
-      const at = position;
+      readAhead();
+      yield { chunk, position };
       position += chunk.length;
-      turn = turn === 0 ? 1 : 0;
-      reading = readFully(file, buffers[turn], CHUNK_BYTES, position);
-      yield { chunk, position: at };
     }
   } finally {
-    await reading.catch(() => {}); // the file is closed next; nothing may still be reading from it
+    await Promise.allSettled(reading); // the file is closed next; nothing may still be reading from it
   }
 }
 

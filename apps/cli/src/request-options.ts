@@ -1,6 +1,12 @@
 /** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { PATTERN_NAMES, parseRequest, type PatternName, type WriteRequest, type WriteRequestInput } from '@penstock/contract';
+import {
+  PATTERN_NAMES,
+  parseRequest,
+  type PatternName,
+  type WriteRequest,
+  type WriteRequestInput,
+} from '@penstock/contract';
 import { UsageError } from './failures.ts';
 
 /** What the options of addRequestOptions hold; all of it may be absent. */
@@ -35,7 +41,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 /** Adds what a request can say besides its path and its roots. */
 export function addRequestOptions(command: Command): Command {
   return command
-    .option('-s, --size <size>', 'how many bytes: 1048576, 1MiB, 1.5GB (a copy takes its source\'s size)')
+    .option('-s, --size <size>', "how many bytes: 1048576, 1MiB, 1.5GB (a copy takes its source's size)")
     .addOption(
       new Option('-p, --pattern <pattern>', 'what the bytes are (default: zero)')
         .choices(PATTERN_NAMES)
@@ -111,7 +117,8 @@ export function judgeRequest(request: WriteRequestInput): WriteRequest {
   try {
     return parseRequest(request);
   } catch (error) {
-    const foreign = isForeignPath(request.path) || (request.source?.kind === 'file' && isForeignPath(request.source.path));
+    const foreign =
+      isForeignPath(request.path) || (request.source?.kind === 'file' && isForeignPath(request.source.path));
     throw foreign ? Object.assign(error as Error, { hint: FOREIGN_PATH }) : error;
   }
 }

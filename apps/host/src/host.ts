@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { IoError, type WriteProgress, type WriteRequest, type WriteResult } from '@penstock/contract';
 import type { HostSettings } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
-import { type Connection, WriteWorker } from '@penstock/queue';
+import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { ProgressMeter } from './meter.ts';
 import { WriterPool } from './pool.ts';
 
@@ -64,10 +64,10 @@ export class Host {
 
   async #perform(
     request: WriteRequest,
-    job: { id: string; attempt: number; signal: AbortSignal },
+    job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<WriteResult> {
-    const running = this.pool.run(request, job.id, job.attempt);
+    const running = this.pool.run(request, job.id, job.starts);
     const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report };
     const stop = (): void => {
       const shutdown = (job.signal.reason as { reason?: unknown } | undefined)?.reason === 'shutdown';

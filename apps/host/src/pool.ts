@@ -101,10 +101,10 @@ export class WriterPool {
   }
 
   /**
-   * Starts one attempt. `jobId` names the job; `attempt` counts from 1, and from 2 on what earlier attempts left
-   * behind is removed.
+   * Starts one attempt. `jobId` names the job; `starts` is how often it was begun, this time included: above 1, what
+   * earlier attempts left behind is removed.
    */
-  run(request: WriteRequest, jobId: string, attempt: number): RunningWrite {
+  run(request: WriteRequest, jobId: string, starts: number): RunningWrite {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
@@ -113,7 +113,7 @@ export class WriterPool {
       jobKey: createHash('sha256').update(`${jobId}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
       attemptToken: randomBytes(4).toString('hex'),
     };
-    const task: WriterTask = { request, ...files, sweep: attempt > 1, jobSlot };
+    const task: WriterTask = { request, ...files, sweep: starts > 1, jobSlot };
     return { block, done: this.#finish(task, block, files) };
   }
 

@@ -38,6 +38,7 @@ const BREATH_AFTER_MS = 20;
 
 export class AioLoop {
   readonly #engine: AioEngine;
+  /** In the order of their turns, a ring; the next turn is that of `#nextLane`. */
   readonly #lanes: Lane[] = [];
   readonly #slotLane: (Lane | undefined)[];
   #nextLane = 0;
@@ -65,7 +66,10 @@ export class AioLoop {
    */
   add(lane: Lane): void {
     if (this.#fatal !== undefined) throw this.#fatal.error;
-    this.#lanes.push(lane);
+    // Behind the lane whose turn was last, so that it is the last to have its own: were it appended, a lane at the
+    // front would wait for as long as short ones keep coming.
+    this.#lanes.splice(this.#nextLane, 0, lane);
+    this.#nextLane += 1;
     this.wake();
   }
 

@@ -1,5 +1,5 @@
 // Where Redis is, how to speak to it, and, in words a person can act on, why it could not be reached.
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 
 /** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
 export type Connection = { url: string } | { socketPath: string };
@@ -15,8 +15,29 @@ const connectMsMax = 3000;
 /** Longer than any blocking read of BullMQ (10 s): a connection this silent is dead, whatever TCP believes. */
 const silenceMsMax = { producer: 10_000, worker: 30_000 };
 
+type Address = {
+  host?: string;
+  port?: number;
+  /** Of a Unix socket. */
+  path?: string;
+  username?: string;
+  password?: string;
+  db?: number;
+  tls?: Record<string, never>;
+};
+
+/** Options of ioredis, in a form that BullMQ's types accept too. */
+export type RedisClientOptions = Address & {
+  maxRetriesPerRequest: number | null;
+  retryStrategy: (times: number) => number;
+  connectTimeout: number;
+  socketTimeout: number;
+  maxLoadingRetryTime: number;
+  disconnectTimeout: number;
+};
+
 /** Options for ioredis (or for any BullMQ class). Throws ConnectionError if the address cannot be understood. */
-export function redisOptions(connection: Connection, role: Role = 'producer'): RedisOptions {
+export function redisOptions(connection: Connection, role: Role = 'producer'): RedisClientOptions {
   return {
     ...addressOf(connection),
     // BullMQ demands null of its blocking connections; commands then wait for the connection, however long.
@@ -39,8 +60,6 @@ export function describeConnection(connection: Connection): string {
   const shownHost = host?.includes(':') === true ? `[${host}]` : host;
   return `${tls === undefined ? 'redis' : 'rediss'}://${shownHost}:${port}${db === 0 ? '' : `/${db}`}`;
 }
-
-type Address = Pick<RedisOptions, 'host' | 'port' | 'path' | 'username' | 'password' | 'db' | 'tls'>;
 
 function addressOf(connection: Connection): Address {
   if ('socketPath' in connection) return { path: connection.socketPath };
@@ -71,6 +90,13 @@ function badAddress(text: string, why: string): ConnectionError {
     message: `'${shown}' cannot be used: ${why}.`,
     hint: 'Write redis://host:6379, redis://:password@host:6379/0, rediss:// for TLS, or unix:///path/redis.sock.',
   });
+}
+
+/** Ends a client at once, in whatever state it is, so that everything waiting in it is rejected. */
+export function sever(client: { status: string; connect: () => Promise<unknown>; disconnect: () => void }): void {
+  // Between two tries to reconnect there is no socket whose end would do that: begin a try, and end it.
+  if (client.status === 'reconnecting') client.connect().catch(() => {});
+  client.disconnect();
 }
 
 export interface ConnectionFailure {
@@ -133,8 +159,12 @@ const reasonsOfMessages: readonly (readonly [pattern: RegExp, reason: Reason])[]
   ],
   [/^LOADING/, { code: 'ELOADING', why: 'it still reads its data', hint: 'Wait for it.' }],
   [
-    /Protocol error|wrong version number|SSL|TLS/i,
-    { code: 'EPROTO', why: 'what answers there is no Redis', hint: 'Correct the address; for TLS it begins with rediss://.' },
+    /Protocol error|wrong version number|\bSSL\b|\bTLS\b/,
+    {
+      code: 'EPROTO',
+      why: 'what answers there is no Redis',
+      hint: 'Correct the address; for TLS it begins with rediss://.',
+    },
   ],
   [
     /Connection is closed|max retries per request|Socket timeout|Stream isn't writeable/i,
@@ -149,7 +179,8 @@ export function explain(error: unknown, connection: Connection): ConnectionError
   const code = 'code' in error ? String(error.code) : '';
   const message = 'message' in error ? String(error.message) : '';
   const byCode = reasonsOfCodes[code];
-  const reason = byCode === undefined ? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] : { code, ...byCode };
+  const reason =
+    byCode === undefined ? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] : { code, ...byCode };
   return reason === undefined ? null : refuse(connection, reason, error);
 }
 

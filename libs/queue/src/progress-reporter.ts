@@ -10,6 +10,7 @@ export class ProgressReporter {
   #newest: WriteProgress | null = null;
   #waiting: WriteProgress | null = null;
   #sending: Promise<void> | null = null;
+  #closed = false;
 
   /** `onError` is told of updates that could not be made; they are not made again. */
   constructor(send: (progress: WriteProgress) => Promise<void>, onError: (error: unknown) => void) {
@@ -22,15 +23,17 @@ export class ProgressReporter {
     return this.#newest;
   }
 
-  /** Returns at once and never throws. */
+  /** Returns at once and never throws. Without effect after `close`. */
   report(progress: WriteProgress): void {
+    if (this.#closed) return;
     this.#newest = progress;
     this.#waiting = progress;
     this.#sending ??= this.#sendWaiting();
   }
 
-  /** Resolves when the last one reported has arrived, or could not be sent. */
-  async flush(): Promise<void> {
+  /** Resolves when the last one reported has arrived, or could not be sent. A straggler is dropped. */
+  async close(): Promise<void> {
+    this.#closed = true;
     await this.#sending;
   }
 

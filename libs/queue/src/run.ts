@@ -15,11 +15,12 @@ export class LockLostError extends Error {
   }
 }
 
-/** One attempt at a job, from the moment it was handed out until nothing of it runs any more. */
+/** One attempt at a job, from the moment it was handed out. */
 export class Run {
   readonly jobId: string;
   /** Resolves when the attempt's work has ended: no byte is written for it after that. */
   readonly settled: Promise<void>;
+  hasSettled = false;
   readonly #controller = new AbortController();
   #lease: Lease | null = null;
   #settle: () => void = () => {};
@@ -60,8 +61,13 @@ export class Run {
     this.#controller.abort(reason);
   }
 
+  /** Its work has ended; it keeps its lock, to record how. */
   settle(): void {
-    this.#lease?.release();
+    this.hasSettled = true;
     this.#settle();
+  }
+
+  release(): void {
+    this.#lease?.release();
   }
 }

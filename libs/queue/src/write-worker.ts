@@ -9,10 +9,11 @@ import {
   type WriteResult,
 } from '@penstock/contract';
 import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
-import { checkRedis, explain, redisOptions, type Connection } from './connection.ts';
+import { checkRedis, explain, redisOptions, sever, type Connection } from './connection.ts';
+import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { Leases } from './leases.ts';
-import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 
@@ -20,6 +21,8 @@ export interface WriteJobInfo {
   id: string;
   /** 1 for the first. */
   attempt: number;
+  /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
+  starts: number;
   /** Aborted when the worker drains (reason: WriteAbortedError 'shutdown') or the job's lock is lost (LockLostError). */
   signal: AbortSignal;
   /** From the job's creation to this attempt, in milliseconds. */
@@ -55,7 +58,9 @@ const stalledIntervalMsDefault = 10_000;
  * still end a job that itself kills every host it runs on. */
 const stalledCountMax = 10;
 /** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
-const finishMsMax = 5000;
+const finishMsMax = 3000;
+/** With no job at hand there is hardly anything left to tell. */
+const idleMsMax = 500;
 
 /** Takes jobs from the queue and has them performed. */
 export class WriteWorker {
@@ -64,8 +69,9 @@ export class WriteWorker {
   readonly #leases: Leases;
   /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
   readonly #runs = new Map<string, Run>();
-  readonly #handling = new Set<Promise<unknown>>();
   readonly #started: Promise<Worker<unknown, WriteResult>>;
+  /** BullMQ's loop of fetching and processing. */
+  #loop: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
   #draining = false;
 
@@ -107,10 +113,11 @@ export class WriteWorker {
   async #start(): Promise<Worker<unknown, WriteResult>> {
     const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
     await checkRedis(connection);
-    const worker = new Worker<unknown, WriteResult>(QUEUE_NAME, (job, token) => this.#handle(job, token ?? ''), {
+    const worker = new Worker<unknown, WriteResult>(QUEUE_NAME, (job, token) => this.#attempt(job, token ?? ''), {
       connection: redisOptions(connection, 'worker'),
       ...(prefix === undefined ? {} : { prefix }),
       concurrency,
+      autorun: false,
       // The name becomes part of a connection's name, which may not have spaces in it.
       name: host.replaceAll(/[^\u0021-\u007E]/g, '_'),
       lockDuration: lockDurationMs ?? lockDurationMsDefault,
@@ -118,26 +125,22 @@ export class WriteWorker {
       stalledInterval: stalledIntervalMs ?? stalledIntervalMsDefault,
       maxStalledCount: stalledCountMax,
       // For jobs of producers that say nothing of it: the queue must not grow for ever.
-      removeOnComplete: defaultJobOptions.removeOnComplete,
-      removeOnFail: defaultJobOptions.removeOnFail,
+      removeOnComplete: keepCompleted,
+      removeOnFail: keepFailed,
     });
     worker.on('error', (error) => this.#report(error));
-    await worker.waitUntilReady();
-    return worker;
+    try {
+      await worker.waitUntilReady();
+      this.#loop = worker.run().catch((error: unknown) => this.#report(error));
+      return worker;
+    } catch (error) {
+      await within(finishMsMax, worker.close(true));
+      throw explain(error, connection) ?? error;
+    }
   }
 
   #report(error: unknown): void {
     this.#errors.report(explain(error, this.#options.connection) ?? error);
-  }
-
-  #handle(job: WriteJob, token: string): Promise<WriteResult> {
-    const handled = this.#attempt(job, token);
-    const ended = handled.then(
-      () => this.#handling.delete(ended),
-      () => this.#handling.delete(ended),
-    );
-    this.#handling.add(ended);
-    return handled;
   }
 
   async #attempt(job: WriteJob, token: string): Promise<WriteResult> {
@@ -162,16 +165,17 @@ export class WriteWorker {
       }
       if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
       const outcome = await this.#perform(job, run, progress);
+      run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
       await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
       if (run.lost !== null) {
-        this.#report(run.lost);
+        this.#errors.report(run.lost);
         throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
       }
       if ('error' in outcome) throw verdictOn(outcome.error);
       return outcome.result;
     } finally {
-      run.settle();
+      run.release();
       if (this.#runs.get(id) === run) this.#runs.delete(id);
     }
   }
@@ -183,6 +187,7 @@ export class WriteWorker {
       const info: WriteJobInfo = {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
+        starts: job.attemptsStarted,
         signal: run.signal,
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       };
@@ -195,13 +200,15 @@ export class WriteWorker {
   /** Tells Redis what has to be told before BullMQ records the end. */
   async #conclude(job: WriteJob, token: string, progress: ProgressReporter, outcome: Outcome): Promise<void> {
     if ('error' in outcome && isShutdown(outcome.error)) {
+      await progress.close(); // before somebody else takes the job and reports
       await this.#putBack(job, token);
     } else if ('error' in outcome) {
       const wire = toWire(outcome.error);
       progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
-      await this.#log(job, wire);
+      await Promise.all([progress.close(), this.#log(job, wire)]);
+    } else {
+      await progress.close();
     }
-    await progress.flush();
   }
 
   async #log(job: WriteJob, wire: WireError): Promise<void> {
@@ -228,18 +235,27 @@ export class WriteWorker {
     if (worker === null) return;
     const backend = worker.getBackend();
     // Fetching ends first: a job that is put back must not come straight back to us. The blocking read is broken off;
-    // BullMQ takes it for a time-out.
+    // BullMQ takes that for a time-out.
     await worker.pause(true);
-    await within(finishMsMax, backend.disconnectBlocking(false));
-    // How long the work itself may take is for `perform` to know.
-    while (this.#runs.size > 0) {
-      // oxlint-disable-next-line no-await-in-loop -- a job fetched at the last moment may come while others end
-      await Promise.all([...this.#runs.values()].map((run) => run.settled));
-    }
-    const told = await within(finishMsMax, Promise.all(this.#handling));
-    // With Redis away an orderly close would wait for it, for ever.
-    if (told && (await within(finishMsMax, worker.close()))) return;
-    await within(finishMsMax, worker.close(true));
+    await within(idleMsMax, backend.disconnectBlocking(false));
+    const idle = this.#runs.size === 0;
+    await this.#workEnded();
+    // BullMQ's loop ends when the end of every job, the last one fetched included, has been recorded.
+    await within(idle ? idleMsMax : finishMsMax, this.#loop);
+
+    // By force: all has been told, and an orderly close would wait for a Redis that is away, for ever.
+    const clients = [await backend.client, await backend.blockingClient];
+    const closed = worker.close(true);
+    for (const client of clients) if (client !== undefined) sever(client);
+    await within(finishMsMax, closed);
+  }
+
+  /** How long this may take is for `perform` to know. */
+  async #workEnded(): Promise<void> {
+    const working = [...this.#runs.values()].filter((run) => !run.hasSettled);
+    if (working.length === 0) return;
+    await Promise.all(working.map((run) => run.settled));
+    await this.#workEnded(); // a job may have come at the last moment
   }
 }
 
@@ -247,7 +263,11 @@ type Outcome = { result: WriteResult } | { error: unknown };
 
 function requestOf(job: WriteJob): WriteRequest {
   if (job.name === JOB_NAME) return parseRequest(job.data);
-  throw new RequestError({ field: 'name', value: job.name, accepted: `"${JOB_NAME}", the name of every job of this queue` });
+  throw new RequestError({
+    field: 'name',
+    value: job.name,
+    accepted: `"${JOB_NAME}", the name of every job of this queue`,
+  });
 }
 
 /** What BullMQ is to make of it: an error that another attempt would meet again is not retried. */
@@ -276,17 +296,4 @@ function blankProgress(host: string): WriteProgress {
     phase: 'waiting',
     host,
   };
-}
-
-/** Whether the promise settled in time. */
-async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([promise.then(() => true, () => true), timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

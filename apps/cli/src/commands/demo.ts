@@ -76,7 +76,6 @@ async function perform(
   size: number,
   { signal, hurry }: { signal: AbortSignal; hurry: AbortSignal },
 ): Promise<void> {
-  const { WriteQueue } = await import('@penstock/queue');
   const line = await createProgressLine(process.stderr);
   const note = (text: string): void => line.note(text);
   const store = await openStore({ kind: 'embedded', directory }, process.env, (error) => note(error.message));
@@ -84,6 +83,8 @@ async function perform(
   let host: AppProcess | null = null;
   try {
     const { PENSTOCK_REDIS_URL: _other, ...env } = process.env;
+    // Each loads a client of the queue: on two cores, at the same time.
+    const loading = import('@penstock/queue');
     host = await AppProcess.start({
       label: 'host',
       args: ['--quiet', '--data', directory, '--root', `node=${dirname(program)}:ro`],
@@ -92,7 +93,8 @@ async function perform(
       signal,
       hurry,
     });
-    queue = new WriteQueue({ connection: store.connection });
+    const { WriteQueue } = await loading;
+    queue = new WriteQueue({ connection: store.connection, onError: (error) => note(error.message) });
     const unattended = new AbortController();
     const abandon = async (app: AppProcess): Promise<void> => {
       const how = await app.ended;
@@ -150,7 +152,12 @@ function stepsFor(program: string, size: number): Step[] {
   ];
 }
 
-async function writeThrough(queue: WriteQueue, step: Step, line: ProgressLine, signal: AbortSignal): Promise<WriteResult> {
+async function writeThrough(
+  queue: WriteQueue,
+  step: Step,
+  line: ProgressLine,
+  signal: AbortSignal,
+): Promise<WriteResult> {
   signal.throwIfAborted();
   const id = await queue.add(step.request);
   const outcome = await follow(queue, id, step.request.path, line, signal);
@@ -168,7 +175,8 @@ async function checkPattern(
   const { describeDifference, readBack } = await import('../read-back.ts');
   const onProgress = showReading(basename(path), line);
   const { mismatch, sha256 } = await readBack({ path, size, source: { pattern, seed: SEED }, onProgress, signal });
-  if (mismatch !== null) throw new Error(`${path} was read back and is not what was asked for: ${describeDifference(mismatch)}`);
+  if (mismatch !== null)
+    throw new Error(`${path} was read back and is not what was asked for: ${describeDifference(mismatch)}`);
   return sha256;
 }
 
@@ -176,7 +184,8 @@ async function checkCopy(path: string, original: string, line: ProgressLine, sig
   const { compareFiles, describeDifference } = await import('../read-back.ts');
   const onProgress = showReading(basename(path), line);
   const { file, against } = await compareFiles(path, original, { onProgress, signal });
-  if (file.mismatch !== null) throw new Error(`${path} is no copy of ${original}: ${describeDifference(file.mismatch)}`);
+  if (file.mismatch !== null)
+    throw new Error(`${path} is no copy of ${original}: ${describeDifference(file.mismatch)}`);
   if (file.sha256 !== against.sha256) throw new Error(`${path} and ${original} have different checksums`);
   return file.sha256;
 }

@@ -17,6 +17,29 @@ interface EnqueueOptions extends RequestOptions, StoreOptions {
   jobId?: string;
 }
 
+/** The options by whom they are for. */
+interface Sorted {
+  json: string | undefined;
+  described: RequestOptions;
+  inQueue: Pick<EnqueueOptions, 'priority' | 'delay' | 'attempts' | 'jobId'>;
+  store: StoreOptions;
+}
+
+function sort(options: EnqueueOptions): Sorted {
+  const { request: json, redis, data, priority, delay, attempts, jobId, ...described } = options;
+  return {
+    json,
+    described,
+    inQueue: {
+      ...(priority === undefined ? {} : { priority }),
+      ...(delay === undefined ? {} : { delay }),
+      ...(attempts === undefined ? {} : { attempts }),
+      ...(jobId === undefined ? {} : { jobId }),
+    },
+    store: { ...(redis === undefined ? {} : { redis }), ...(data === undefined ? {} : { data }) },
+  };
+}
+
 /** BullMQ's largest priority: it shares a double with a counter. */
 const PRIORITY_MAX = 2_097_152;
 const YEAR_MS = 31_536_000_000;
@@ -51,22 +74,17 @@ export function enqueueCommand(): Command {
 }
 
 async function enqueue(path: string | undefined, options: EnqueueOptions): Promise<void> {
-  const request = await requestFrom(path, options);
+  const { json, described, inQueue, store: storeOptions } = sort(options);
+  const request = await requestFrom(path, json, described);
   judgeRequest(request);
-  const { priority, delay, attempts, jobId } = options;
   const { WriteQueue } = await import('@penstock/queue');
-  const { store } = await openStoreOf(options, (error) => say(error.message));
-  const queue = new WriteQueue({ connection: store.connection });
+  const { store } = await openStoreOf(storeOptions, (error) => say(error.message));
+  const queue = new WriteQueue({ connection: store.connection, onError: (error) => say(error.message) });
   try {
-    const id = await queue.add(request, {
-      ...(priority === undefined ? {} : { priority }),
-      ...(delay === undefined ? {} : { delay }),
-      ...(attempts === undefined ? {} : { attempts }),
-      ...(jobId === undefined ? {} : { jobId }),
-    });
+    const id = await queue.add(request, inQueue);
     print(id);
     if ((await queue.workers()) === 0) {
-      say(`no host serves this queue now; start one with: penstock host${storeFlags(options, process.env)}`);
+      say(`no host serves this queue now; start one with: penstock host${storeFlags(storeOptions, process.env)}`);
     }
   } finally {
     await queue.close();
@@ -74,8 +92,11 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
   }
 }
 
-async function requestFrom(path: string | undefined, options: EnqueueOptions): Promise<WriteRequestInput> {
-  const { request: json, redis: _redis, data: _data, priority, delay, attempts, jobId, ...described } = options;
+async function requestFrom(
+  path: string | undefined,
+  json: string | undefined,
+  described: RequestOptions,
+): Promise<WriteRequestInput> {
   if (json === undefined) {
     if (path === undefined) throw new UsageError('name the file to write, or give the whole request with --request');
     return requestOf(path, described);

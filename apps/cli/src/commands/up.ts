@@ -20,7 +20,12 @@ The dashboard listens on this machine only. In another terminal: penstock write 
 export function upCommand(): Command {
   const command = new Command('up')
     .description('Run all of it on this machine: the embedded Redis, a host, and the dashboard.')
-    .option('--port <port>', 'where the dashboard listens; 0 takes a free port', wholeNumber(0, 65_535), defaults.GATEWAY_PORT);
+    .option(
+      '--port <port>',
+      'where the dashboard listens; 0 takes a free port',
+      wholeNumber(0, 65_535),
+      defaults.GATEWAY_PORT,
+    );
   addHostOptions(command.optionsGroup('The host:'));
   return command.addHelpText('after', EXAMPLES).action(up);
 }
@@ -39,7 +44,8 @@ async function up(options: UpOptions): Promise<void> {
       AppProcess.start({ ...shared, label: 'host', args: hostArguments(settings, options.root) }),
       AppProcess.start({ ...shared, label: 'gateway', args: gateway }),
     ];
-    for (const started of await Promise.allSettled(starting)) if (started.status === 'fulfilled') apps.push(started.value);
+    for (const started of await Promise.allSettled(starting))
+      if (started.status === 'fulfilled') apps.push(started.value);
     await Promise.all(starting); // the first that failed
     const [, dashboard] = apps;
     print(`dashboard: ${dashboard?.url}`);

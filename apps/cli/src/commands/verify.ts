@@ -32,9 +32,7 @@ export function verifyCommand(): Command {
     .description('Read a file back and compare it, byte by byte, with a pattern or with another file.')
     .argument('<file>', 'the file, by its own path')
     .addOption(new Option('-p, --pattern <pattern>', 'what its bytes should be').choices(PATTERN_NAMES))
-    .addOption(
-      new Option('--seed <n>', 'the seed of the pattern (default: 0)').argParser(wholeNumber(0, SEED_MAX)),
-    )
+    .addOption(new Option('--seed <n>', 'the seed of the pattern (default: 0)').argParser(wholeNumber(0, SEED_MAX)))
     .option('-s, --size <size>', 'the size it should have')
     .option('--offset <size>', 'begin here; what is before is not read')
     .addOption(new Option('--against <file>', 'the file it should equal').conflicts(['pattern', 'seed', 'size']))
@@ -48,13 +46,15 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
     throw new UsageError('say what the file should hold: --pattern with --seed, or --against another file');
   }
   const interrupts = takeInterrupts();
-  const line = options.json && !process.stderr.isTTY ? silentProgress(() => {}) : await createProgressLine(process.stderr);
+  const line =
+    options.json && !process.stderr.isTTY ? silentProgress(() => {}) : await createProgressLine(process.stderr);
   try {
     const { describeDifference } = await import('../read-back.ts');
     const { file, against } = await read(path, options, line, interrupts.signal);
     line.clear();
     const skipped = options.offset === undefined ? 0 : bytesOf('--offset', options.offset);
-    if (skipped > file.fileBytes) throw new UsageError(`--offset ${skipped} is beyond the file's ${file.fileBytes} bytes`);
+    if (skipped > file.fileBytes)
+      throw new UsageError(`--offset ${skipped} is beyond the file's ${file.fileBytes} bytes`);
     const equal = file.mismatch === null;
     if (options.json) {
       const { fileBytes, bytes, sha256, mismatch } = file;
@@ -101,7 +101,11 @@ async function read(
 }
 
 /** How a reading is shown on the progress line; `verb` says what is being done. */
-export function showReading(title: string, line: ProgressLine, verb = 'reading back'): (read: number, total: number) => void {
+export function showReading(
+  title: string,
+  line: ProgressLine,
+  verb = 'reading back',
+): (read: number, total: number) => void {
   const startedAt = performance.now();
   return (bytesWritten, totalBytes) => {
     const bytesPerSecond = (bytesWritten / (performance.now() - startedAt)) * 1000;

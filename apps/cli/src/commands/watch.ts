@@ -1,8 +1,8 @@
 /** `penstock watch`: follows a job to its end. */
 import { Command } from 'commander';
 import { addStoreOptions } from '@penstock/config';
-import { type WriteRequest, fromWire } from '@penstock/contract';
-import { Interrupted, UsageError } from '../failures.ts';
+import { fromWire } from '@penstock/contract';
+import { Interrupted } from '../failures.ts';
 import { follow } from '../follow.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { answering, type JobAnswer } from '../job-report.ts';
@@ -37,18 +37,16 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
   answer.id = id;
   const interrupts = takeInterrupts();
   const { WriteQueue } = await import('@penstock/queue');
-  const line =
-    options.json && !process.stderr.isTTY ? silentProgress(say) : await createProgressLine(process.stderr);
+  const line = options.json && !process.stderr.isTTY ? silentProgress(say) : await createProgressLine(process.stderr);
   const { store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
-  const queue = new WriteQueue({ connection: store.connection });
+  const queue = new WriteQueue({
+    connection: store.connection,
+    onError: (error) => line.note(`penstock: ${error.message}`),
+  });
   try {
-    const job = await queue.job(id);
-    if (job === undefined || job === null) {
-      throw new UsageError(`there is no job ${id} in the queue: it never was, or it ended long ago and was forgotten`);
-    }
-    const { path } = job.data as WriteRequest;
-    const title = typeof path === 'string' ? path : `job ${id}`;
-    if ((await queue.workers()) === 0 && !(await job.isCompleted()) && !(await job.isFailed())) {
+    const job = await queue.job(id); // null: watching it says so, in the queue's own words
+    const title = pathOf(job?.data) ?? `job ${id}`;
+    if (job !== null && job.finishedOn === undefined && (await queue.workers()) === 0) {
       say('no host serves this queue now: the write waits until one is started (penstock host)');
     }
     const outcome = await follow(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
@@ -63,4 +61,10 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
     await store.close();
     interrupts.release();
   }
+}
+
+/** The path of a job that anybody may have added. */
+function pathOf(request: unknown): string | undefined {
+  const path: unknown = typeof request === 'object' && request !== null ? Reflect.get(request, 'path') : undefined;
+  return typeof path === 'string' ? path : undefined;
 }

@@ -27,7 +27,7 @@ interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOp
 }
 
 const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
-const HOST_OPTIONS = ['name', 'threads', 'depth', 'jobs', 'memory', 'engine'] as const;
+const HOST_OPTIONS = ['name', 'threads', 'depth', 'jobs', 'memory', 'engine', 'lockDuration'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -65,8 +65,13 @@ export function writeCommand(): Command {
 
 function warnAboutIdleOptions(command: Command, options: WriteOptions): void {
   if (options.redis === undefined) return;
-  const given = HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map((name) => `--${name}`);
+  const given = HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map(flagOf);
   if (given.length > 0) say(`${given.join(', ')}: of no effect with --redis, where no host is started`);
+}
+
+/** The option as it is typed. */
+function flagOf(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 async function write(path: string, options: WriteOptions, answer: JobAnswer): Promise<{ result: WriteResult }> {
@@ -90,7 +95,10 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   const line = await lineOf(options.json);
   const { WriteQueue } = await import('@penstock/queue');
   const { settings, store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
-  const queue = new WriteQueue({ connection: store.connection });
+  const queue = new WriteQueue({
+    connection: store.connection,
+    onError: (error) => line.note(`penstock: ${error.message}`),
+  });
   const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
   const keeper = new HostKeeper({
     queue,
@@ -101,7 +109,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
         label: 'host',
         args: ['--quiet', ...hostArguments(host, roots)],
         env: storeEnvironment(settings, options.redis, process.env),
-        onLine: line.note,
+        onLine: (text) => line.note(text),
         signal: wanted,
         hurry: interrupts.hurry,
       }),

@@ -1,18 +1,19 @@
 /**
- * The three mistakes of the 2011 forum program, made again on purpose: rows in memory as malloc gives it, submitted to
- * a file opened with O_DIRECT. Small, real, and through the same engine, which decodes what the program did not.
+ * The three mistakes of the 2011 forum program, made again on purpose: memory as calloc gives it, submitted to a file
+ * opened with O_DIRECT. Small, real, and through the same engine, which decodes what the program did not.
  */
 import { join } from 'node:path';
 import { AioEngine, type AioPort, abi, libaioPort, native, syscallPort } from '@penstock/aio';
 import { IoError } from '@penstock/contract';
-import { type ArenaMemory, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
+import { createArenaMemory } from '@penstock/matrix';
 import { type Alignment, statFd } from '@penstock/sink';
 
-const ROW_COUNT = 8;
-/** The forum's row. */
-const ROW_BYTES = 1024;
-/** glibc's malloc maps large blocks: they begin 16 bytes after a page does. */
-const MALLOC_SHIFT = 16;
+const WRITE_COUNT = 8;
+/** Whole pages: newer kernels take a misaligned write, as long as it stays within one page. */
+const WRITE_BYTES = 4096;
+const CALLOC_SHIFT = 16;
+/** The forum's matrix. */
+const FORUM_BYTES = 1_048_576;
 const REAP_MS = 1000;
 // struct io_event in words; the second half of each number is only its sign.
 const EVENT_RES = 4;
@@ -20,7 +21,7 @@ const EVENT_RES2 = 6;
 
 /** What came of one round of submissions. */
 export interface Round {
-  /** Of the first row. */
+  /** Of the first write's memory. */
   address: number;
   submitted: number;
   /** Every event as the kernel delivered it. */
@@ -32,11 +33,10 @@ export interface Round {
 export interface ForumFindings {
   /** What this file asks of addresses and lengths. */
   alignment: Alignment;
-  rowBytes: number;
   misaligned: Round;
   aligned: Round;
-  /** What Penstock says of the first misaligned row; null where this disk takes such memory. */
-  message: string | null;
+  /** What Penstock says of a misaligned write; null where this disk takes such memory. */
+  error: IoError | null;
 }
 
 /**
@@ -51,38 +51,47 @@ export function repeatForumProgram(directory: string, libaioFile: string | undef
   native.unlinkat(native.AT_FDCWD, path); // the descriptor keeps it
   try {
     const alignment = statFd(fd, path).directAlignment ?? { memory: 512, offset: 512 };
-    const rowBytes = Math.max(ROW_BYTES, alignment.offset);
-    held = createArenaMemory(HUGE_PAGE_BYTES);
-    const aligned = native.addressOf(new Uint8Array(held.buffer)) + held.start;
-    const misaligned = aligned + shiftFor(alignment);
+    const writeBytes = Math.max(WRITE_BYTES, alignment.offset);
+    const bytes = writeBytes * WRITE_COUNT;
+    // V8 takes this from calloc, as the program did: memory this large begins 16 bytes after a page does.
+    const calloced = new SharedArrayBuffer(FORUM_BYTES + bytes);
+    const arena = createArenaMemory(bytes);
+    held.add(calloced).add(arena.buffer);
+    const misaligned = misalign(native.addressOf(new Uint8Array(calloced)), alignment);
+    const aligned = native.addressOf(new Uint8Array(arena.buffer)) + arena.start;
     const rounds = {
-      misaligned: submitRows(fd, misaligned, rowBytes, libaioFile),
-      aligned: submitRows(fd, aligned, rowBytes, libaioFile),
+      misaligned: submitAll(fd, misaligned, writeBytes, libaioFile),
+      aligned: submitAll(fd, aligned, writeBytes, libaioFile),
     };
-    const res = rounds.misaligned.events[0]?.res ?? 0;
-    const message =
-      res < 0 ? new IoError({ syscall: 'pwrite', errno: res, path, offset: 0, length: rowBytes }).message : null;
-    return { alignment, rowBytes, ...rounds, message };
+    const refused = rounds.misaligned.events.find(({ res }) => res < 0);
+    const error =
+      refused === undefined
+        ? null
+        : new IoError({ syscall: 'pwrite', errno: refused.res, path, offset: 0, length: writeBytes });
+    return { alignment, ...rounds, error };
   } finally {
-    held = null;
+    held.clear();
     native.close(fd);
   }
 }
 
-// The kernel reads the rows by address alone: without this, they could be collected while in flight.
-let held: ArenaMemory | null = null;
+// The kernel reads the memory by its address alone: without this, it could be collected while in flight.
+const held = new Set<SharedArrayBuffer>();
 
-/** malloc's shift, or a smaller one for a disk that would take it: some ask for no more than 4 bytes. */
-function shiftFor({ memory }: Alignment): number {
-  return MALLOC_SHIFT % memory === 0 && memory > 1 ? memory / 2 : MALLOC_SHIFT;
+/** `address`, moved on where it happens to suit the disk: by calloc's 16 bytes, or by less where those would suit too. */
+function misalign(address: number, { memory }: Alignment): number {
+  if (memory <= 1 || address % memory !== 0) return address;
+  return address + (CALLOC_SHIFT % memory === 0 ? memory / 2 : CALLOC_SHIFT);
 }
 
-function submitRows(fd: number, address: number, rowBytes: number, libaioFile: string | undefined): Round {
+function submitAll(fd: number, address: number, writeBytes: number, libaioFile: string | undefined): Round {
   const events: Round['events'] = [];
-  const engine = new AioEngine(listening(libaioPort(libaioFile) ?? libaioPort() ?? syscallPort(), events), ROW_COUNT);
+  const port = listening(libaioPort(libaioFile) ?? libaioPort() ?? syscallPort(), events);
+  const engine = new AioEngine(port, WRITE_COUNT);
   try {
-    for (let row = 0; row < ROW_COUNT; row += 1) {
-      engine.prepWrite(engine.acquireSlot(), fd, address + row * rowBytes, rowBytes, row * rowBytes);
+    for (let index = 0; index < WRITE_COUNT; index += 1) {
+      const done = index * writeBytes;
+      engine.prepWrite(engine.acquireSlot(), fd, address + done, writeBytes, done);
     }
     engine.submit();
     const submitted = engine.inFlight;

@@ -1,5 +1,15 @@
 /** Where the demo writes: a private directory on a real disk with room for it. */
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, rmdirSync, statfsSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  rmdirSync,
+  statfsSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '@penstock/contract';

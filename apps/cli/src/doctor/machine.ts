@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
 import { AioEngine, libaioPort, syscallPort } from '@penstock/aio';
-import { type IoError, formatBytes, toWire } from '@penstock/contract';
+import { formatBytes, toWire } from '@penstock/contract';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
 
 const OPENAT2_SINCE = [5, 6] as const;
@@ -18,10 +18,18 @@ export function checkKernel(kernel: string = release()): Finding {
   const since = ([wantedMajor, wantedMinor]: readonly [number, number]): boolean =>
     major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
   if (!since(OPENAT2_SINCE)) {
-    return warn(what, `${found}: no openat2`, 'symbolic links below roots are refused one and all; Linux 5.6 follows those that stay inside');
+    return warn(
+      what,
+      `${found}: no openat2`,
+      'symbolic links below roots are refused one and all; Linux 5.6 follows those that stay inside',
+    );
   }
   if (!since(DIOALIGN_SINCE)) {
-    return warn(what, `${found}: statx does not tell alignments`, 'a page is assumed, which suits every disk; Linux 6.1 tells exactly');
+    return warn(
+      what,
+      `${found}: statx does not tell alignments`,
+      'a page is assumed, which suits every disk; Linux 6.1 tells exactly',
+    );
   }
   return ok(what, found);
 }
@@ -30,7 +38,11 @@ export function checkKernel(kernel: string = release()): Finding {
 export function checkLibaio(file: string | undefined): Finding {
   const what = 'libaio';
   if ((libaioPort(file) ?? libaioPort()) === null) {
-    return warn(what, 'none can be loaded; raw system calls are used, as fast', 'to have it: apt-get install libaio1 (libaio1t64 on Debian 13 and Ubuntu 24.04), dnf install libaio');
+    return warn(
+      what,
+      'none can be loaded; raw system calls are used, as fast',
+      'to have it: apt-get install libaio1 (libaio1t64 on Debian 13 and Ubuntu 24.04), dnf install libaio',
+    );
   }
   return ok(what, loadedLibrary(readFileSync('/proc/self/maps', 'utf8')) ?? 'loaded');
 }
@@ -50,9 +62,13 @@ export function checkAio(file: string | undefined): Finding {
   try {
     new AioEngine(port, CONTEXT_DEPTH).destroy();
   } catch (error) {
-    const { code, message } = toWire(error as IoError);
+    const { code, message } = toWire(error);
     if (code === 'EAGAIN') return fail(what, `no context can be had: ${limits}`, raise);
-    return warn(what, message, 'plain positional writes are used instead, correct and slower; is this a container whose seccomp filter forbids io_setup?');
+    return warn(
+      what,
+      message,
+      'plain positional writes are used instead, correct and slower; is this a container whose seccomp filter forbids io_setup?',
+    );
   }
   if (limit - inUse < ROOM_WANTED) return warn(what, `works, but hardly any requests are left: ${limits}`, raise);
   return ok(what, `works through ${port.name === 'libaio' ? 'libaio' : 'system calls'}; ${limits}`);
@@ -66,11 +82,19 @@ function contextLimits(): { inUse: number; limit: number } {
 const THP_FILE = '/sys/kernel/mm/transparent_hugepage/enabled';
 
 /** Whether rows can lie on huge pages; `enabled` is the kernel's file, like "always [madvise] never". */
-export function checkHugePages(enabled: string = readOrEmpty(THP_FILE), memInfo: string = readOrEmpty('/proc/meminfo')): Finding {
+export function checkHugePages(
+  enabled: string = readOrEmpty(THP_FILE),
+  memInfo: string = readOrEmpty('/proc/meminfo'),
+): Finding {
   const what = 'huge pages';
   const setting = /\[(\w+)\]/.exec(enabled)?.[1];
   const remedy = `a third of the speed of large rows depends on it: echo madvise > ${THP_FILE}`;
-  if (setting === undefined) return warn(what, 'this kernel has no transparent huge pages', 'large rows are written about a quarter slower; another kernel has them');
+  if (setting === undefined)
+    return warn(
+      what,
+      'this kernel has no transparent huge pages',
+      'large rows are written about a quarter slower; another kernel has them',
+    );
   if (setting === 'never') return warn(what, 'transparent huge pages are off (never)', remedy);
   const bytes = Number(/^Hugepagesize:\s+(\d+) kB/m.exec(memInfo)?.[1] ?? 2048) * 1024;
   return ok(what, `transparent, on advice or always (${setting}), ${formatBytes(bytes)} each`);

@@ -36,7 +36,15 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
       await store.close();
     }
   } catch (error) {
-    findings.push(fail('redis', `${where}: ${messageOf(error)}`, settings.redis.kind === 'embedded' ? 'see above, or use a Redis of your own with --redis' : 'is it running, and is the URL of --redis or PENSTOCK_REDIS_URL right?'));
+    findings.push(
+      fail(
+        'redis',
+        `${where}: ${messageOf(error)}`,
+        settings.redis.kind === 'embedded'
+          ? 'see above, or use a Redis of your own with --redis'
+          : 'is it running, and is the URL of --redis or PENSTOCK_REDIS_URL right?',
+      ),
+    );
   }
   return findings;
 }
@@ -50,14 +58,23 @@ function checkProgram(env: NodeJS.ProcessEnv): Finding {
     ...(explicit === undefined ? {} : { explicit }),
   });
   if (server === null) {
-    return fail(what, 'no redis-server or valkey-server was found', 'apt-get install redis-server, or name one with REDIS_SERVER, or use a running one with --redis');
+    return fail(
+      what,
+      'no redis-server or valkey-server was found',
+      'apt-get install redis-server, or name one with REDIS_SERVER, or use a running one with --redis',
+    );
   }
   const { stdout, error, status } = spawnSync(server.bin, ['--version'], {
     encoding: 'utf8',
     timeout: CONNECT_MS_MAX,
     env: { ...env, ...server.env },
   });
-  if (status !== 0) return fail(what, `${server.bin}: ${error?.message ?? `exit code ${status}`}`, 'install it anew, or name another with REDIS_SERVER');
+  if (status !== 0)
+    return fail(
+      what,
+      `${server.bin}: ${error?.message ?? `exit code ${status}`}`,
+      'install it anew, or name another with REDIS_SERVER',
+    );
   const version = /v=(\S+)/.exec(stdout)?.[1] ?? stdout.trim();
   return ok(what, `${server.bin}, version ${version}`);
 }
@@ -65,7 +82,7 @@ function checkProgram(env: NodeJS.ProcessEnv): Finding {
 /** What CONFIG GET says; a managed Redis may forbid asking. */
 async function policyOf(client: Redis): Promise<string | null> {
   try {
-    return (await client.config('GET', 'maxmemory-policy') as string[])[1] ?? null;
+    return (await client.config('GET', 'maxmemory-policy'))[1] ?? null;
   } catch {
     return null;
   }
@@ -98,20 +115,42 @@ function olderThan(version: string, [wantedMajor, wantedMinor]: readonly [number
 function judgePersistence(get: (name: string) => string): Finding {
   const what = 'redis persistence';
   if (get('aof_enabled') !== '1') {
-    return warn(what, 'appendonly no: a crash of Redis loses the jobs since its last snapshot', 'redis-cli config set appendonly yes, and the same in its configuration file');
+    return warn(
+      what,
+      'appendonly no: a crash of Redis loses the jobs since its last snapshot',
+      'redis-cli config set appendonly yes, and the same in its configuration file',
+    );
   }
-  if (get('aof_last_write_status') !== 'ok') return fail(what, `appendonly yes, but its last write failed (${get('aof_last_write_status')})`, 'is its disk full? Jobs are refused until it can write again');
-  if (get('aof_last_bgrewrite_status') === 'err') return warn(what, 'appendonly yes, but its last rewrite failed: the file only grows', 'is its disk full? See its log');
+  if (get('aof_last_write_status') !== 'ok')
+    return fail(
+      what,
+      `appendonly yes, but its last write failed (${get('aof_last_write_status')})`,
+      'is its disk full? Jobs are refused until it can write again',
+    );
+  if (get('aof_last_bgrewrite_status') === 'err')
+    return warn(
+      what,
+      'appendonly yes, but its last rewrite failed: the file only grows',
+      'is its disk full? See its log',
+    );
   return ok(what, 'appendonly yes, last write ok');
 }
 
 function judgePolicy(policy: string | null): Finding {
   const what = 'redis memory';
-  if (policy === null) return warn(what, 'the server does not tell its maxmemory-policy', 'make sure that it is noeviction');
-  if (policy !== 'noeviction') return fail(what, `maxmemory-policy ${policy}: it may throw jobs away when memory is short`, 'redis-cli config set maxmemory-policy noeviction');
+  if (policy === null)
+    return warn(what, 'the server does not tell its maxmemory-policy', 'make sure that it is noeviction');
+  if (policy !== 'noeviction')
+    return fail(
+      what,
+      `maxmemory-policy ${policy}: it may throw jobs away when memory is short`,
+      'redis-cli config set maxmemory-policy noeviction',
+    );
   return ok(what, 'maxmemory-policy noeviction');
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error && error.message !== '' ? error.message : String((error as { code?: string }).code ?? error);
+  return error instanceof Error && error.message !== ''
+    ? error.message
+    : String((error as { code?: string }).code ?? error);
 }

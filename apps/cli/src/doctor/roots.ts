@@ -54,7 +54,11 @@ function checkPlace(what: string, root: RootConfig, directory: string): Finding 
     accessSync(directory, constants.R_OK | constants.X_OK | (root.writable ? constants.W_OK : 0));
   } catch {
     const user = process.getuid?.() ?? 0;
-    return fail(what, `${place}: not ${root.writable ? 'writable' : 'readable'} for user ${user}`, `give it to the user that runs the host: chown ${user} ${directory}`);
+    return fail(
+      what,
+      `${place}: not ${root.writable ? 'writable' : 'readable'} for user ${user}`,
+      `give it to the user that runs the host: chown ${user} ${directory}`,
+    );
   }
   return ok(what, place);
 }
@@ -73,7 +77,10 @@ async function checkWriting(what: string, directory: string, libaioFile: string 
 }
 
 /** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx told the alignment. */
-async function probe(directory: string, libaioFile: string | undefined): Promise<{ result: WriteResult; told: boolean }> {
+async function probe(
+  directory: string,
+  libaioFile: string | undefined,
+): Promise<{ result: WriteResult; told: boolean }> {
   const name = `.penstock-doctor-${randomBytes(6).toString('hex')}.part`;
   const roots = openRoots([{ name: 'data', path: directory, writable: true }]);
   let engine: AioEngine | null = null;
@@ -120,7 +127,12 @@ function checkSpace(what: string, directory: string): Finding {
   const { bavail, blocks, bsize } = statfsSync(directory);
   const free = bavail * bsize;
   const found = `${formatBytes(free)} free of ${formatBytes(blocks * bsize)}`;
-  if (free < FREE_BYTES_FEW) return warn(`${what}: space`, found, `writes that do not fit fail at once, with ENOSPC: free some on the file system of ${directory}`);
+  if (free < FREE_BYTES_FEW)
+    return warn(
+      `${what}: space`,
+      found,
+      `writes that do not fit fail at once, with ENOSPC: free some on the file system of ${directory}`,
+    );
   return ok(`${what}: space`, found);
 }
 

@@ -1,0 +1,36 @@
+import { expect, test } from '@jest/globals';
+import { judgeRedis } from './redis.ts';
+
+const good = [
+  '# Server',
+  'redis_version:7.0.15',
+  'aof_enabled:1',
+  'aof_last_write_status:ok',
+  'aof_last_bgrewrite_status:ok',
+].join('\r\n');
+
+const verdicts = (info: string, policy: string | null): string[] =>
+  judgeRedis(info, policy, 'server').map(({ verdict }) => verdict);
+
+test('a Redis that keeps what it is told is fine', () => {
+  expect(verdicts(good, 'noeviction')).toEqual(['ok', 'ok', 'ok']);
+});
+
+test('a version without what BullMQ needs fails', () => {
+  expect(verdicts(good.replace('7.0.15', '6.0.16'), 'noeviction')).toEqual(['fail', 'ok', 'ok']);
+});
+
+test('without an append-only file jobs can be lost, and with a failing one they are refused', () => {
+  expect(verdicts(good.replace('aof_enabled:1', 'aof_enabled:0'), 'noeviction')).toEqual(['ok', 'warn', 'ok']);
+  expect(verdicts(good.replace('write_status:ok', 'write_status:err'), 'noeviction')).toEqual(['ok', 'fail', 'ok']);
+});
+
+test('a policy that throws jobs away fails, and one that is not told is a warning', () => {
+  expect(verdicts(good, 'allkeys-lru')).toEqual(['ok', 'ok', 'fail']);
+  expect(verdicts(good, null)).toEqual(['ok', 'ok', 'warn']);
+});
+
+test('Valkey is called by its name', () => {
+  const info = `${good}\r\nvalkey_version:8.1.0`;
+  expect(judgeRedis(info, 'noeviction', 'server')[0]?.found).toContain('Valkey 8.1.0');
+});

@@ -1,0 +1,69 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from '@jest/globals';
+import { mountOf, parseMounts } from './mounts.ts';
+import { checkRoot } from './roots.ts';
+import { findStrayFiles } from './stray.ts';
+
+const cache = fileURLToPath(new URL('../../../../.cache/', import.meta.url));
+mkdirSync(cache, { recursive: true });
+const scratch = mkdtempSync(join(cache, 'doctor-test-'));
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const mountinfo = [
+  '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw',
+  '30 22 0:25 / /srv rw - xfs /dev/vdb rw',
+  String.raw`31 30 0:26 / /srv/my\040disk rw - tmpfs tmpfs rw,size=1024k`,
+].join('\n');
+
+test('a path lies on the longest mount that covers it, names with spaces included', () => {
+  const mounts = parseMounts(mountinfo);
+  expect(mountOf(mounts, '/home/me')?.fileSystem).toBe('ext4');
+  expect(mountOf(mounts, '/srv')?.fileSystem).toBe('xfs');
+  expect(mountOf(mounts, '/srvx')?.fileSystem).toBe('ext4');
+  expect(mountOf(mounts, '/srv/my disk/a')?.fileSystem).toBe('tmpfs');
+});
+
+test('only partial files that nobody has touched for a day are stray', async () => {
+  const root = join(scratch, 'stray');
+  mkdirSync(join(root, 'below'), { recursive: true });
+  const old = new Date(Date.now() - 2 * 86_400_000);
+  for (const name of ['.penstock-ab12-cd.part', 'below/.penstock-ab13-ce.part', 'other.part', '.penstock-new-1.part']) {
+    writeFileSync(join(root, name), 'abc');
+    if (!name.includes('new')) utimesSync(join(root, name), old, old);
+  }
+  symlinkSync(root, join(root, 'loop'));
+  const found = await findStrayFiles(root);
+  expect(found.paths.toSorted()).toEqual([
+    join(root, '.penstock-ab12-cd.part'),
+    join(root, 'below/.penstock-ab13-ce.part'),
+  ]);
+  expect(found).toMatchObject({ bytes: 6, complete: true });
+});
+
+test('a root is judged by a real write, which leaves nothing', async () => {
+  const path = join(scratch, 'root');
+  mkdirSync(path);
+  const findings = await checkRoot({ name: 'data', path, writable: true }, undefined);
+  expect(findings.map(({ what }) => what)).toEqual([
+    'root data',
+    'root data: writing',
+    'root data: space',
+    'root data: partial files',
+  ]);
+  expect(findings[1]?.found).toMatch(/^(aio|sync)-(direct|buffered) \((libaio|syscalls|positional)\)/);
+  expect(readdirSync(path)).toEqual([]);
+});
+
+test('a root that is missing is judged by what it will be made on', async () => {
+  const findings = await checkRoot({ name: 'data', path: join(scratch, 'not/yet'), writable: true }, undefined);
+  expect(findings[0]).toMatchObject({ verdict: 'ok', found: expect.stringContaining('the host makes it') });
+  expect(readdirSync(scratch)).not.toContain('not');
+});
+
+test('a root to read from is not written to', async () => {
+  const findings = await checkRoot({ name: 'archive', path: scratch, writable: false }, undefined);
+  expect(findings.map(({ what }) => what)).toEqual(['root archive', 'root archive: partial files']);
+});

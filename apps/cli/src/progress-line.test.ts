@@ -1,0 +1,62 @@
+import { expect, test } from '@jest/globals';
+import { PLAIN_EVERY_MS, type Shown, bar, figuresOf, plainProgress, terminalLine } from './progress-line.ts';
+
+const MIB = 1_048_576;
+const half: Shown = {
+  progress: 58,
+  bytesWritten: 594 * MIB,
+  totalBytes: 1024 * MIB,
+  bytesPerSecond: 1902 * MIB,
+  etaMs: 900,
+  phase: 'writing',
+};
+
+test('a bar is drawn to an eighth of a character and always has its width', () => {
+  expect(bar(0, 4)).toBe('░░░░');
+  expect(bar(1, 4)).toBe('████');
+  expect(bar(0.5, 4)).toBe('██░░');
+  expect(bar(0.54, 4)).toBe('██▏░');
+  expect(bar(7, 4)).toBe('████');
+  for (let index = 0; index <= 100; index += 1) expect(bar(index / 100, 10)).toHaveLength(10);
+});
+
+test('the figures name percent, bytes, MiB/s and the time left', () => {
+  expect(figuresOf(half)).toBe(' 58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left');
+});
+
+test('outside of writing the phase stands where the time left would', () => {
+  expect(figuresOf({ ...half, phase: 'syncing' })).toMatch(/syncing$/);
+  expect(figuresOf({ ...half, etaMs: null })).toMatch(/-:-- left$/);
+});
+
+test('a line never exceeds the terminal: the title gives way, then the bar', () => {
+  const title = 'captures/2026/november/a-rather-long-directory-name/run-42.dat';
+  for (let columns = 20; columns <= 200; columns += 1) {
+    expect(Array.from(terminalLine(title, half, columns, String)).length).toBeLessThanOrEqual(columns);
+  }
+  expect(terminalLine(title, half, 120, String)).toContain('█');
+  expect(terminalLine(title, half, 60, String)).not.toContain('█');
+  expect(terminalLine('a.bin', half, 120, String)).toMatch(/^a\.bin {2}█/);
+});
+
+test('a title cannot carry control characters to the terminal', () => {
+  expect(terminalLine('a\u001B[2Jb', half, 120, String)).not.toContain('\u001B');
+});
+
+test('without a terminal a line comes every few seconds, and each state once', () => {
+  const lines: string[] = [];
+  let nowMs = 0;
+  const line = plainProgress({ write: (text) => lines.push(text) }, () => nowMs);
+  line.state('a.bin', 'waiting in the queue');
+  line.state('a.bin', 'waiting in the queue');
+  line.update('a.bin', half);
+  nowMs = PLAIN_EVERY_MS;
+  line.update('a.bin', half);
+  line.update('a.bin', half);
+  line.note('attempt 1 failed');
+  expect(lines).toEqual([
+    'a.bin  waiting in the queue\n',
+    'a.bin  58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left\n',
+    'attempt 1 failed\n',
+  ]);
+});

@@ -1,0 +1,79 @@
+import { expect, test } from '@jest/globals';
+import { Command } from 'commander';
+import { parseRequest } from '@penstock/contract';
+import { type RequestOptions, addRequestOptions, judgeRequest, requestOf } from './request-options.ts';
+
+function optionsFrom(...args: string[]): RequestOptions {
+  const command = addRequestOptions(new Command('write'))
+    .option('--root <name>')
+    .option('--from-root <name>')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  return command.parse(args, { from: 'user' }).opts();
+}
+
+test("a path alone is sent alone: defaults are the contract's affair", () => {
+  expect(requestOf('a.bin', optionsFrom())).toEqual({ path: 'a.bin' });
+});
+
+test('every option finds its field', () => {
+  const options = optionsFrom(
+    ...'--size 1GiB --pattern stamp --seed 7 --rows 32 --row-bytes 1MiB'.split(' '),
+    ...'--mode create --publish in-place --durability none --root scratch'.split(' '),
+  );
+  const request = requestOf('run/42.dat', options);
+  expect(request).toEqual({
+    path: 'run/42.dat',
+    root: 'scratch',
+    size: '1GiB',
+    matrix: { rows: 32, rowBytes: '1MiB' },
+    source: { kind: 'pattern', pattern: 'stamp', seed: 7 },
+    mode: 'create',
+    publish: 'in-place',
+    durability: 'none',
+  });
+  expect(parseRequest(request).size).toBe(1_073_741_824);
+});
+
+test('--from makes it a copy, whose root is named apart', () => {
+  expect(requestOf('copy', optionsFrom('--from', 'in.dat', '--from-root', 'archive')).source).toEqual({
+    kind: 'file',
+    path: 'in.dat',
+    root: 'archive',
+  });
+});
+
+test('a seed alone belongs to the default pattern', () => {
+  expect(requestOf('a', optionsFrom('--seed', '3', '--size', '1')).source).toEqual({ kind: 'pattern', seed: 3 });
+});
+
+test('options that do not go together are refused by name', () => {
+  expect(() => requestOf('a', optionsFrom('--rows', '4'))).toThrow(/--rows and --row-bytes/);
+  expect(() => requestOf('a', optionsFrom('--from-root', 'archive'))).toThrow(/--from-root names the root of --from/);
+  expect(() => optionsFrom('--from', 'b', '--pattern', 'zero')).toThrow(/cannot be used with/);
+  expect(() => optionsFrom('--pattern', 'zebra')).toThrow(/zero, byte, counter, text, stamp, random/);
+});
+
+test.each([
+  ['--size', '-5', /size: "-5"/],
+  ['--size', 'lots', /size: "lots"/],
+  ['--seed', '-1', /seed/],
+  ['--seed', 'x', /"x"/],
+])("what the contract refuses keeps the contract's words: %s %s", (option, value, message) => {
+  const size = option === '--size' ? [] : ['--size', '1'];
+  expect(() => judgeRequest(requestOf('a', optionsFrom(option, value, ...size)))).toThrow(message);
+});
+
+test('a path that only a shell understands comes with advice', () => {
+  const hintFor = (path: string): unknown => {
+    try {
+      judgeRequest({ path, size: 1 });
+      return null;
+    } catch (error) {
+      return Reflect.get(error as object, 'hint');
+    }
+  };
+  expect(hintFor('/tmp/a')).toMatch(/--root here="\$PWD"/);
+  expect(hintFor('../a')).toMatch(/--root here="\$PWD"/);
+  expect(hintFor('a\0b')).toBeUndefined();
+});

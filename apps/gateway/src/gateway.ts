@@ -1,0 +1,113 @@
+/** The gateway: an HTTP server on loopback with the dashboard and a health check. */
+import type { AddressInfo } from 'node:net';
+import { QUEUE_NAME, type Connection, redisOptions } from '@penstock/queue';
+import { Queue } from 'bullmq';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { dashboard } from './dashboard.ts';
+import { isLoopback, refuseForeign } from './local-only.ts';
+
+export interface GatewayOptions {
+  connection: Connection;
+  /** A loopback address. */
+  address: string;
+  /** 0 takes a free port. */
+  port: number;
+  /** Told of what no request is told: a lost connection to Redis. */
+  onError: (error: Error) => void;
+}
+
+const DASHBOARD_PATH = '/queues';
+/** A health check that waits longer than its asker tells nothing. */
+const HEALTH_MS_MAX = 2000;
+
+export class Gateway {
+  /** Where the dashboard is, for people. */
+  readonly url: string;
+  readonly #server: FastifyInstance;
+  readonly #queue: Queue;
+
+  private constructor(server: FastifyInstance, queue: Queue, url: string) {
+    this.#server = server;
+    this.#queue = queue;
+    this.url = url;
+  }
+
+  /** Listens. @throws where the address is not this machine's own, or is taken */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const { address, port } = options;
+    if (!isLoopback(address)) {
+      throw Object.assign(
+        new Error(`${address} is not a loopback address, and the dashboard asks nobody for a password`),
+        {
+          code: 'EACCES',
+          hint: 'use 127.0.0.1 or ::1, and a tunnel or a proxy that knows its users for anybody else',
+        },
+      );
+    }
+    const queue = new Queue(QUEUE_NAME, { connection: redisOptions(options.connection) });
+    queue.on('error', options.onError);
+    const server = Fastify({ forceCloseConnections: true });
+    try {
+      server.addHook('onRequest', refuseForeign);
+      server.get('/', (_request, reply) => reply.redirect(DASHBOARD_PATH));
+      server.get('/healthz', async (_request, reply) => {
+        const health = await healthOf(queue);
+        return reply.code(health.status === 'ok' ? 200 : 503).send(health);
+      });
+      await server.register(dashboard(queue, DASHBOARD_PATH), { prefix: DASHBOARD_PATH });
+      await listen(server, address, port);
+      const { port: taken } = server.server.address() as AddressInfo;
+      const host = address.includes(':') ? `[${address}]` : address;
+      return new Gateway(server, queue, `http://${host}:${taken}${DASHBOARD_PATH}`);
+    } catch (error) {
+      await server.close();
+      await queue.close();
+      throw error;
+    }
+  }
+
+  /** Answers no more, and lets go of the queue. */
+  async close(): Promise<void> {
+    await this.#server.close();
+    await this.#queue.close();
+  }
+}
+
+async function listen(server: FastifyInstance, address: string, port: number): Promise<void> {
+  try {
+    await server.listen({ host: address, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hint =
+      code === 'EADDRINUSE' ? 'another program listens there: choose another --port, or 0 for a free one' : undefined;
+    throw Object.assign(new Error(`the dashboard cannot listen at ${address}:${port}: ${message}`), {
+      code,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
+}
+
+interface Health {
+  status: 'ok' | 'unavailable';
+  queue: string;
+  /** Hosts' workers that serve the queue. */
+  workers?: number;
+  counts?: Record<string, number>;
+  error?: string;
+}
+
+async function healthOf(queue: Queue): Promise<Health> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${HEALTH_MS_MAX} ms`)), HEALTH_MS_MAX);
+  });
+  try {
+    const asked = Promise.all([queue.getWorkersCount(), queue.getJobCounts()]);
+    const [workers, counts] = await Promise.race([asked, tooLate]);
+    return { status: 'ok', queue: queue.name, workers, counts };
+  } catch (error) {
+    return { status: 'unavailable', queue: queue.name, error: (error as Error).message };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** The gateway's process: serves the dashboard until told to stop. Started by `penstock up` or by a supervisor. */
+import { addStoreOptions, defaults, openStore, storeSettings } from '@penstock/config';
+import { toWire } from '@penstock/contract';
+import { Command, InvalidArgumentError } from 'commander';
+import { Gateway } from './gateway.ts';
+
+const PORT_MAX = 65_535;
+
+function port(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= PORT_MAX) return value;
+  throw new InvalidArgumentError(`Give a port from 0 (any free one) to ${PORT_MAX}.`);
+}
+
+const command = addStoreOptions(new Command('penstock-gateway'))
+  .description('serve the dashboard of the queue, on this machine only, until told to stop')
+  .option('--port <port>', 'where to listen; 0 takes a free port', port, defaults.GATEWAY_PORT)
+  .option('--address <address>', 'the loopback address to listen at', defaults.GATEWAY_ADDRESS)
+  .showHelpAfterError();
+
+function complain(error: unknown): void {
+  process.stderr.write(`penstock gateway: ${toWire(error).message}\n`);
+}
+
+async function main(): Promise<void> {
+  command.parse();
+  const options = command.opts<{ port: number; address: string; redis?: string; data?: string }>();
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+    process.once('disconnect', () => resolve());
+    // Whoever started this process with a channel may have gone before anybody listened to it.
+    if (process.send !== undefined && !process.connected) resolve();
+  });
+  const store = await openStore(storeSettings(options, process.env).redis, process.env, complain);
+  try {
+    const { address, port: wanted } = options;
+    const gateway = await Gateway.start({ connection: store.connection, address, port: wanted, onError: complain });
+    process.stderr.write(`penstock gateway: ${gateway.url}\n`);
+    if (process.connected) process.send?.({ ready: true, url: gateway.url });
+    await stopped;
+    await gateway.close();
+  } finally {
+    await store.close();
+  }
+  if (process.connected) process.disconnect();
+}
+
+try {
+  await main();
+} catch (error) {
+  complain(error);
+  if (process.connected) process.send?.({ failed: toWire(error) }, () => process.disconnect());
+  process.exitCode = 1;
+}

@@ -1,0 +1,69 @@
+import { expect, test } from '@jest/globals';
+import { readableName, readableProgress, readableRate, readableResult } from './readable.ts';
+
+const MIB = 1_048_576;
+const progress = {
+  progress: 43,
+  bytesWritten: 440 * MIB,
+  bytesDurable: 0,
+  totalBytes: 1024 * MIB,
+  bytesPerSecond: 1902 * MIB,
+  etaMs: 310,
+  inFlight: 32,
+  phase: 'writing',
+  host: 'alpha',
+};
+const data = { path: 'captures/run-42.dat', size: 1024 * MIB };
+
+test('a running write is called by its path, with its bytes and MiB/s', () => {
+  expect(readableName({ name: 'write', data, progress, returnvalue: null })).toBe(
+    'captures/run-42.dat · 440.00 MiB of 1.00 GiB · 1902 MiB/s',
+  );
+});
+
+test('a waiting write is called by its path, and by its root where that is not the usual one', () => {
+  expect(readableName({ name: 'write', data, progress: 0, returnvalue: null })).toBe('captures/run-42.dat');
+  const elsewhere = { ...data, root: 'scratch' };
+  expect(readableName({ name: 'write', data: elsewhere, progress: 0, returnvalue: null })).toBe(
+    'scratch:captures/run-42.dat',
+  );
+});
+
+test('a completed write tells its result, not its last progress', () => {
+  const returnvalue = { bytes: 1024 * MIB, bytesPerSecond: 2000 * MIB, durationsMs: { total: 530 } };
+  expect(readableName({ name: 'write', data, progress, returnvalue, finishedOn: 1 })).toBe(
+    'captures/run-42.dat · 1.00 GiB · 2000 MiB/s',
+  );
+  expect(readableResult(returnvalue)).toMatchObject({
+    written: '1.00 GiB',
+    speed: '2000 MiB/s',
+    took: '0.53 s',
+    bytes: 1024 * MIB,
+  });
+});
+
+test('progress keeps the number that the ring is drawn from', () => {
+  expect(readableProgress(progress)).toEqual({
+    progress: 43,
+    phase: 'writing',
+    written: '440.00 MiB of 1.00 GiB',
+    durable: '0 B',
+    speed: '1902 MiB/s',
+    left: '0.3 s',
+    inFlight: 32,
+    host: 'alpha',
+  });
+});
+
+test.each([null, undefined, 0, 'text', [], {}, { progress: 5 }])(
+  'what is not ours is shown as it came: %j',
+  (value) => {
+    expect(readableProgress(value)).toBe(value);
+    expect(readableResult(value)).toBe(value);
+    expect(readableName({ name: 'write', data: value, progress: value, returnvalue: value })).toBe('write');
+  },
+);
+
+test('speeds are told in MiB/s', () => {
+  expect([0, 14.23 * MIB, 250 * MIB].map(readableRate)).toEqual(['0 MiB/s', '14.2 MiB/s', '250 MiB/s']);
+});

@@ -1,0 +1,283 @@
+import { constants } from 'node:os';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { AioEngine } from './engine.ts';
+import { AioLoop, type Lane } from './loop.ts';
+import { type StubPort, stubPort } from './stub.fixture.ts';
+
+const { EBADF, EIO } = constants.errno;
+const DEPTH = 4;
+
+let port: StubPort;
+let engine: AioEngine;
+let loop: AioLoop;
+let fatal: unknown[];
+const lanes: CountingLane[] = [];
+
+function start(depth: number): void {
+  port = stubPort();
+  engine = new AioEngine(port, depth);
+  fatal = [];
+  loop = new AioLoop(engine, (error) => fatal.push(error));
+}
+
+beforeEach(() => start(DEPTH));
+afterEach(async () => {
+  for (const lane of lanes.splice(0)) lane.left = 0; // saturated lanes of a failed test would keep the process alive
+  while (loop.laneCount > 0 && fatal.length === 0) await breathe(); // oxlint-disable-line no-await-in-loop
+});
+
+/** Prepares `left` iocbs and counts what it is told. */
+class CountingLane implements Lane {
+  finished = false;
+  left: number;
+  prepared = 0;
+  inFlight = 0;
+  readonly results: number[] = [];
+  readonly refused: boolean[] = [];
+  readonly errors: unknown[] = [];
+  readonly ended: Promise<void>;
+  onPrepare: (slot: number) => void = () => {};
+  afterPrepare: (slot: number) => void = () => {};
+  onComplete: (slot: number) => void = () => {};
+  #end: () => void = () => {};
+
+  constructor(left: number) {
+    this.left = left;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    lanes.push(this);
+  }
+
+  prepare(slot: number): boolean {
+    this.onPrepare(slot);
+    if (this.left === 0) return this.#settle();
+    this.left -= 1;
+    this.prepared += 1;
+    this.inFlight += 1;
+    engine.prepWrite(slot, 3, 4096, 512, 0);
+    this.afterPrepare(slot);
+    return true;
+  }
+
+  complete(slot: number, result: number, refused: boolean): void {
+    this.inFlight -= 1;
+    this.results.push(result);
+    this.refused.push(refused);
+    this.onComplete(slot);
+    engine.releaseSlot(slot);
+    this.#settle();
+  }
+
+  fail(error: unknown): void {
+    this.errors.push(error);
+    this.left = 0;
+    this.#settle();
+  }
+
+  #settle(): boolean {
+    if (this.left === 0 && this.inFlight === 0) {
+      this.finished = true;
+      this.#end();
+    }
+    return false;
+  }
+}
+
+function run(left: number): CountingLane {
+  const lane = new CountingLane(left);
+  loop.add(lane);
+  return lane;
+}
+
+test('a lane with endless work does not starve another', async () => {
+  const endless = run(Number.POSITIVE_INFINITY);
+  const short = [run(20), run(20), run(20)];
+  await Promise.all(short.map((lane) => lane.ended));
+  // A fair share is 20 each; what else it has is the slots of turns in which the others ended.
+  expect(endless.prepared).toBeGreaterThanOrEqual(20);
+  expect(endless.prepared).toBeLessThanOrEqual(20 + 4 * DEPTH);
+});
+
+test('short lanes that come and go for ever do not starve a long one, even with a single slot', async () => {
+  start(1);
+  const endless = run(Number.POSITIVE_INFINITY);
+  let ended = 0;
+  // Each lane that ends is replaced before the next turn: there are always three.
+  const replace = async (): Promise<void> => {
+    while (ended < 60) {
+      await run(1).ended; // oxlint-disable-line no-await-in-loop
+      ended += 1;
+    }
+  };
+  await Promise.all([replace(), replace(), replace()]);
+  // One turn in four is its own.
+  expect(endless.prepared).toBeGreaterThanOrEqual(15);
+  expect(endless.prepared).toBeLessThanOrEqual(40);
+});
+
+test('lanes of one turn share a batch', async () => {
+  const both = [run(2), run(2)];
+  await Promise.all(both.map((lane) => lane.ended));
+  expect(port.offered.map((slots) => slots.length)).toEqual([4]);
+});
+
+test('a lane that throws in prepare fails alone', async () => {
+  const other = run(50);
+  const bad = run(50);
+  bad.onPrepare = () => {
+    if (bad.prepared === 3) throw new Error('the source ran dry');
+  };
+  await Promise.all([bad.ended, other.ended]);
+  expect(bad.errors).toEqual([new Error('the source ran dry')]);
+  expect(bad.results.length).toBe(3);
+  expect(other.results.length).toBe(50);
+  expect([fatal, engine.freeSlots]).toEqual([[], DEPTH]);
+});
+
+test('a lane that throws after it prepared still gets that completion', async () => {
+  const bad = run(50);
+  bad.afterPrepare = () => {
+    if (bad.prepared === 2) throw new Error('late');
+  };
+  await bad.ended;
+  expect(bad.results.length).toBe(2);
+  expect([fatal, engine.freeSlots]).toEqual([[], DEPTH]);
+});
+
+test('a lane that throws in complete fails alone, and the other events of that batch arrive', async () => {
+  const bad = run(50);
+  const other = run(50);
+  bad.onComplete = () => {
+    throw new Error('the disk is haunted');
+  };
+  await Promise.all([bad.ended, other.ended]);
+  expect(bad.errors.length).toBe(2); // both of its slots of that batch
+  expect(other.results.length).toBe(50);
+  expect([fatal, engine.freeSlots]).toEqual([[], DEPTH]);
+});
+
+test('a lane that keeps a completed slot, or says it prepared and did not, fails, and the slot is not lost', async () => {
+  const idle: Lane & { errors: string[] } = {
+    finished: false,
+    errors: [],
+    prepare: () => true,
+    complete: () => {},
+    fail(error) {
+      this.errors.push((error as Error).message);
+      Object.assign(this, { finished: true });
+    },
+  };
+  const keeping = {
+    ...idle,
+    errors: [] as string[],
+    prepare(slot: number) {
+      engine.prepWrite(slot, 3, 4096, 512, 0);
+      return true;
+    },
+  };
+  loop.add(idle);
+  loop.add(keeping);
+  await run(20).ended;
+  expect(idle.errors).toEqual(['a lane said it prepared and did not']);
+  expect(keeping.errors[0]).toBe('a lane kept a completed slot, which no event would return');
+  expect([fatal, engine.freeSlots]).toEqual([[], DEPTH]);
+});
+
+test('an errno and a refusal reach the lane that owns the slot', async () => {
+  port.submitResults.push(-EBADF);
+  port.resultOf = () => -EIO;
+  const first = run(1);
+  const second = run(1);
+  await Promise.all([first.ended, second.ended]);
+  expect([first.results, first.refused]).toEqual([[-EBADF], [true]]);
+  expect([second.results, second.refused]).toEqual([[-EIO], [false]]);
+});
+
+test('stops when no lanes remain, and starts again with the next', async () => {
+  await run(10).ended;
+  await breathe();
+  await breathe();
+  const { length } = port.calls;
+  for (let turn = 0; turn < 20; turn += 1) await breathe(); // oxlint-disable-line no-await-in-loop
+  expect([loop.laneCount, port.calls.length]).toEqual([0, length]);
+  const next = run(10);
+  await next.ended;
+  expect(next.results.length).toBe(10);
+});
+
+test('an idle lane is asked again only when it is woken', async () => {
+  const idle = new CountingLane(0);
+  let asked = 0;
+  let ready = false;
+  idle.prepare = () => {
+    asked += 1;
+    idle.finished = ready;
+    return false;
+  };
+  loop.add(idle);
+  for (let turn = 0; turn < 20; turn += 1) await breathe(); // oxlint-disable-line no-await-in-loop
+  expect(asked).toBe(1);
+  ready = true;
+  loop.wake();
+  await breathe();
+  await breathe();
+  expect([asked, loop.laneCount]).toEqual([2, 0]);
+});
+
+test('a lane added by another in the middle of a turn is run', async () => {
+  let added: CountingLane | undefined;
+  const idle = new CountingLane(0);
+  idle.prepare = () => {
+    added ??= run(3); // behind the loop's back, and then there is nothing to do
+    return false;
+  };
+  loop.add(idle);
+  await breathe();
+  await breathe();
+  await added!.ended;
+  expect(added!.results.length).toBe(3);
+  idle.finished = true;
+  loop.wake();
+});
+
+test('an error of the context itself reaches onFatal once, and later lanes are told at once', async () => {
+  port.waitResults.push(-EIO);
+  run(5);
+  await breathe();
+  await breathe();
+  expect(fatal).toEqual([expect.objectContaining({ syscall: 'io_getevents', code: 'EIO' })]);
+  expect(() => loop.add(new CountingLane(1))).toThrow(expect.objectContaining({ syscall: 'io_getevents' }));
+  loop.wake();
+  await breathe();
+  expect(fatal.length).toBe(1);
+});
+
+test('the event loop breathes while a lane is saturated', async () => {
+  const endless = run(Number.POSITIVE_INFINITY);
+  const before = endless.prepared;
+  let longest = 0;
+  for (let turn = 0; turn < 50; turn += 1) {
+    const began = port.calls.filter((call) => call === 'getevents').length;
+    await breathe(); // oxlint-disable-line no-await-in-loop
+    longest = Math.max(longest, port.calls.filter((call) => call === 'getevents').length - began);
+  }
+  expect(endless.prepared).toBeGreaterThan(before);
+  expect(longest).toBeLessThanOrEqual(16);
+  await new Promise((resolve) => {
+    setTimeout(resolve, 1);
+  });
+});
+
+test('the event loop breathes in time on a disk where every wait is long', async () => {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  port.onCall = (name) => {
+    if (name === 'getevents') Atomics.wait(cell, 0, 0, 15);
+  };
+  run(Number.POSITIVE_INFINITY);
+  await breathe();
+  const began = port.calls.filter((call) => call === 'getevents').length;
+  await breathe();
+  expect(port.calls.filter((call) => call === 'getevents').length - began).toBeLessThanOrEqual(2);
+});

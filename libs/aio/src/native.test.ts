@@ -1,0 +1,58 @@
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { expect, test } from '@jest/globals';
+import * as native from './native.ts';
+
+const { EBADF, EINVAL, ENOENT } = constants.errno;
+const thisFile = fileURLToPath(import.meta.url);
+
+test('a failed call returns -errno, whichever way the C function tells it', () => {
+  expect(native.close(-1)).toBe(-EBADF);
+  expect(native.openat(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0)).toBe(-ENOENT);
+  expect(native.openat2(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0, 0)).toBe(-ENOENT);
+  expect(native.pread(-1, 0, 0, 0)).toBe(-EBADF);
+  expect(native.fstatfs(-1, new Uint8Array(120))).toBe(-EBADF);
+  expect(native.statx(native.AT_FDCWD, '/does/not/exist', 0, 0, new Uint8Array(native.STATX_BYTES))).toBe(-ENOENT);
+});
+
+test('raw system calls and libaio tell a bad context alike', () => {
+  const ports = [native.syscallAio(), native.loadLibaio()].filter((port) => port !== null);
+  for (const port of ports) {
+    expect(port.setup(0, new BigUint64Array(1))).toBe(-EINVAL);
+    expect(port.submit(0, 1, new Uint32Array(new ArrayBuffer(8)))).toBe(-EINVAL);
+    expect(port.destroy(0)).toBe(-EINVAL);
+  }
+});
+
+test('a libaio that is not there is null, and so the next choice is taken', () => {
+  expect(native.loadLibaio('/does/not/exist/libaio.so.1')).toBeNull();
+  expect(native.loadLibaio(thisFile)).toBeNull();
+});
+
+test('opens, duplicates and reads by address', () => {
+  const fd = native.openat(native.AT_FDCWD, thisFile, native.O_RDONLY, 0);
+  const copy = native.dup3(fd, openSync('/dev/null', 'r'));
+  for (const descriptor of [fd, copy]) {
+    const buffer = new Uint8Array(new ArrayBuffer(8));
+    expect(native.pread(descriptor, native.addressOf(buffer), 8, 0)).toBe(8);
+    expect(Buffer.from(buffer).toString()).toBe('import {');
+    closeSync(descriptor);
+  }
+});
+
+test('shared memory has one address in every thread', async () => {
+  const shared = new SharedArrayBuffer(64);
+  const module = new URL('../dist/native.js', import.meta.url).href;
+  const source = `import { parentPort, workerData } from 'node:worker_threads';
+    import { addressOf } from ${JSON.stringify(module)};
+    parentPort.postMessage(addressOf(new Uint8Array(workerData, 8)));`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), { workerData: shared });
+  const address = await new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  expect(address).toBe(native.addressOf(new Uint8Array(shared)) + 8);
+  await worker.terminate();
+});

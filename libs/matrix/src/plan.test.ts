@@ -1,0 +1,68 @@
+import { expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import { chooseMatrix, planRows } from './plan.ts';
+
+const MIB = 1_048_576;
+const align = fc.constantFrom(1, 512, 4096);
+const anyPlan = fc.record({
+  size: fc.oneof(fc.nat({ max: 100_000 }), fc.maxSafeNat()),
+  rows: fc.integer({ min: 1, max: 65_536 }),
+  rowBytes: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.integer({ min: 1, max: 2 ** 30 })),
+  memory: align,
+  offset: align,
+  depth: fc.integer({ min: 1, max: 1024 }),
+  budget: fc.integer({ min: 0, max: 2 ** 31 }),
+});
+
+test('every plan can be submitted, fits its budget and its depth, and is no larger than its file (seed 9)', () => {
+  const property = fc.property(anyPlan, ({ size, rows, rowBytes, memory, offset, depth, budget }) => {
+    const plan = planRows(size, { rows, rowBytes }, memory, offset, depth, budget);
+    if (plan === null) {
+      // Only where one row is too large.
+      expect(Math.ceil((Math.ceil(rowBytes / offset) * offset) / memory) * memory).toBeGreaterThan(budget);
+      return;
+    }
+    const { ioBytes, rowStride, bufferRows } = plan;
+    expect(ioBytes % offset).toBe(0);
+    expect(rowStride % memory).toBe(0);
+    expect(ioBytes).toBeGreaterThanOrEqual(rowBytes);
+    expect(ioBytes - rowBytes).toBeLessThan(offset);
+    expect(rowStride - ioBytes).toBeLessThan(memory);
+    expect(bufferRows).toBeGreaterThanOrEqual(1);
+    expect(bufferRows * rowStride).toBeLessThanOrEqual(budget);
+    expect(bufferRows).toBeLessThanOrEqual(Math.min(depth, rows));
+    expect((bufferRows - 1) * ioBytes).toBeLessThan(Math.max(1, size)); // no row that nothing would go through
+  });
+  fc.assert(property, { seed: 9, numRuns: 2000 });
+});
+
+test('takes rows as they are where the disk can write them', () => {
+  const plan = planRows(64 * MIB, { rows: 8, rowBytes: MIB }, 512, 512, 32, 64 * MIB);
+  expect(plan).toEqual({ ioBytes: MIB, rowStride: MIB, bufferRows: 8 });
+});
+
+test('gathers rows that are too small for the disk', () => {
+  // The forum's matrix on a disk with 4096-byte sectors: four of its rows an iocb.
+  const plan = planRows(MIB, { rows: 1024, rowBytes: 1024 }, 512, 4096, 32, 64 * MIB);
+  expect(plan).toEqual({ ioBytes: 4096, rowStride: 4096, bufferRows: 32 });
+});
+
+test('an empty file still has a plan', () => {
+  expect(planRows(0, { rows: 4, rowBytes: 4096 }, 512, 512, 32, MIB)?.bufferRows).toBe(1);
+});
+
+test('a row larger than the memory there is has no plan', () => {
+  expect(planRows(MIB, { rows: 1, rowBytes: 2 * MIB }, 512, 512, 32, MIB)).toBeNull();
+});
+
+test('chooses a matrix that is as small as the file, and never more than 32 MiB (seed 10)', () => {
+  const property = fc.property(fc.oneof(fc.nat({ max: 5 * MIB }), fc.maxSafeNat()), (size) => {
+    const { rows, rowBytes } = chooseMatrix(size);
+    expect(rowBytes % 4096).toBe(0);
+    expect(rows * rowBytes).toBeLessThanOrEqual(32 * MIB);
+    expect(rows * rowBytes).toBeLessThan(Math.max(size, 1) + rowBytes);
+  });
+  fc.assert(property, { seed: 10 });
+  expect(chooseMatrix(0)).toEqual({ rows: 1, rowBytes: 4096 });
+  expect(chooseMatrix(2 ** 30)).toEqual({ rows: 32, rowBytes: MIB });
+});

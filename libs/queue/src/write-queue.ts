@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import {
+  parseRequest,
+  RequestError,
+  type WriteRequest,
+  type WriteRequestInput,
+  type WriteResult,
+} from '@penstock/contract';
+import { Queue, type Job, type JobsOptions } from 'bullmq';
+import { Redis } from 'ioredis';
+import { checkRedis, explain, redisOptions, sever, type Connection, type ConnectionError } from './connection.ts';
+import { ErrorRelay } from './error-relay.ts';
+import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { WatchHub, type WatchEvent } from './watch.ts';
+
+export interface WriteQueueOptions {
+  connection: Connection;
+  /** BullMQ's key prefix; its default unless given. */
+  prefix?: string;
+  /** Told when the connection breaks; it is made again by itself. Repetitions are left out. */
+  onError?: (error: Error) => void;
+}
+
+export type WriteJob = Job<WriteRequest, WriteResult, typeof JOB_NAME>;
+
+interface Opened {
+  redis: Redis;
+  queue: Queue<WriteRequest, WriteResult, typeof JOB_NAME>;
+  hub: WatchHub;
+}
+
+/**
+ * The producer's side of the queue: adds writes and follows them.
+ *
+ * It connects when it is first used. Every method rejects with ConnectionError, within seconds, if Redis cannot be
+ * reached; a break in between is mended in silence if it is shorter than that.
+ */
+export class WriteQueue {
+  readonly #options: WriteQueueOptions;
+  readonly #errors: ErrorRelay;
+  #opened: Promise<Opened> | null = null;
+  #closed = false;
+  #brokeBy: ConnectionError | null = null;
+
+  constructor(o: WriteQueueOptions) {
+    this.#options = o;
+    this.#errors = new ErrorRelay((error) => o.onError?.(error));
+  }
+
+  /** Connects now, for those who want to know at once whether they can. */
+  async connect(): Promise<void> {
+    await this.#open();
+  }
+
+  /**
+   * Adds a write; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
+   * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
+   */
+  async add(request: WriteRequestInput, options: JobsOptions = {}): Promise<string> {
+    const [id = ''] = await this.addBulk([request], options);
+    return id;
+  }
+
+  /** Adds many, all or, if one of the requests is refused, none. The ids are in the order of the requests. */
+  async addBulk(requests: readonly WriteRequestInput[], options: JobsOptions = {}): Promise<string[]> {
+    const jobs = requests.map((request, index) => ({
+      name: JOB_NAME as typeof JOB_NAME,
+      data: requests.length === 1 ? parseRequest(request) : parseNth(request, index),
+      // An id of our own making, so that a command sent again after a break adds nothing twice.
+      opts: { jobId: newJobId(), ...options },
+    }));
+    return this.#use(async ({ queue }) => {
+      const added = await queue.addBulk(jobs);
+      return added.map(({ id }) => id ?? '');
+    });
+  }
+
+  /**
+   * Follows a job to its end, however long ago that was; then the iteration is over. It outlasts breaks of the
+   * connection. Rejects with UnknownJobError if there is no such job, with the signal's reason when it is aborted.
+   */
+  async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
+    const { hub } = await this.#open();
+    try {
+      yield* hub.watch(id, o.signal);
+    } catch (error) {
+      throw this.#explained(error);
+    }
+  }
+
+  /** How many workers are connected to this queue. */
+  workers(): Promise<number> {
+    return this.#use(({ queue }) => queue.getWorkersCount());
+  }
+
+  /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
+  job(id: string): Promise<WriteJob | null> {
+    return this.#use(async ({ queue }) => (await queue.getJob(id)) ?? null);
+  }
+
+  /** Ends all watches and disconnects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const opened = await this.#opened?.catch(() => null);
+    if (opened == null) return;
+    await opened.hub.close();
+    await opened.queue.close();
+    sever(opened.redis);
+  }
+
+  async #use<T>(act: (opened: Opened) => Promise<T>): Promise<T> {
+    const opened = await this.#open();
+    try {
+      return await act(opened);
+    } catch (error) {
+      throw this.#explained(error);
+    }
+  }
+
+  /** A command given up says only how often it was tried; why the connection broke was told before. */
+  #explained(error: unknown): unknown {
+    const explained = explain(error, this.#options.connection);
+    return explained === null ? error : (this.#brokeBy ?? explained);
+  }
+
+  async #open(): Promise<Opened> {
+    if (this.#closed) throw new Error('the queue was closed');
+    this.#opened ??= this.#connect();
+    try {
+      return await this.#opened;
+    } catch (error) {
+      this.#opened = null; // the next call tries again
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<Opened> {
+    const { connection, prefix } = this.#options;
+    await checkRedis(connection);
+    const redis = new Redis(redisOptions(connection));
+    redis.on('error', (error) => {
+      this.#brokeBy = explain(error, connection);
+      this.#report(error);
+    });
+    redis.on('ready', () => {
+      this.#brokeBy = null;
+    });
+    const queue = new Queue<WriteRequest, WriteResult, typeof JOB_NAME>(QUEUE_NAME, {
+      connection: redis,
+      ...(prefix === undefined ? {} : { prefix }),
+      defaultJobOptions,
+    });
+    queue.on('error', (error) => this.#report(error));
+    const hub = new WatchHub({
+      connection,
+      ...(prefix === undefined ? {} : { prefix }),
+      redis,
+      toKey: (part) => queue.toKey(part),
+      onError: (error) => this.#report(error),
+    });
+    return { redis, queue, hub };
+  }
+
+  #report(error: unknown): void {
+    if (!this.#closed) this.#errors.report(explain(error, this.#options.connection) ?? error);
+  }
+}
+
+/** 64 random bits: short enough to be typed, and never met again. */
+function newJobId(): string {
+  return randomBytes(8).readBigUInt64BE().toString(36).padStart(13, '0');
+}
+
+function parseNth(request: WriteRequestInput, index: number): WriteRequest {
+  try {
+    return parseRequest(request);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { field, value, accepted, message, issues } = error;
+    throw new RequestError({ field, value, accepted, issues, message: `request ${index}: ${message}`, cause: error });
+  }
+}
