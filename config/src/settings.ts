@@ -59,11 +59,10 @@ export function addStoreOptions(command: Command): Command {
 
 /** Adds what a host can be told. */
 export function addHostOptions(command: Command): Command {
-  return addWriterOptions(addStoreOptions(command)).option(
-    '--root <name=directory[:ro]>',
-    'a directory that jobs may name; :ro allows reading only (repeatable; default: data=<data directory>/files)',
-    collectRoot,
-    [],
+  return addWriterOptions(addStoreOptions(command)).addOption(
+    new Option('--root <name=directory[:ro]>', 'a directory that jobs may name; :ro allows reading only (repeatable)')
+      .argParser(collectRoot)
+      .default([], 'data=<data directory>/files'),
   );
 }
 

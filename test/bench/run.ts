@@ -10,9 +10,10 @@ import { parseArgs } from 'node:util';
 import { System } from '../system.ts';
 import type { BenchCase } from './case.ts';
 import { largeWrites } from './cases/large-write.ts';
+import { smallFiles } from './cases/small-files.ts';
 import { type PairedResult, runPairs } from './pairs.ts';
 
-export const cases: BenchCase[] = [...largeWrites];
+export const cases: BenchCase[] = [...largeWrites, smallFiles];
 
 export type CaseOutcome = { name: string; skipped: string } | ({ name: string; floor: number } & PairedResult);
 
@@ -82,7 +83,7 @@ async function main(): Promise<void> {
     );
   }
   if (!smoke) {
-    const results = fileURLToPath(new URL('../../../bench/results/', import.meta.url));
+    const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
     mkdirSync(results, { recursive: true });
     const date = new Date().toISOString().slice(0, 10);
     const file = join(results, `${date}.json`);

@@ -6,6 +6,7 @@
  * this process dies, so nothing is left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type WireError, fromWire } from '@penstock/contract';
@@ -82,12 +83,11 @@ export class AppProcess {
   #ready(options: AppProcessOptions): Promise<void> {
     const child = this.#child;
     const early: string[] = [];
-    if (child.stderr !== null) {
-      createInterface({ input: child.stderr }).on('line', (line) => {
-        if (this.#isReady) options.onLine(line);
-        else if (early.push(line) > LINES_KEPT) early.shift();
-      });
-    }
+    const lines = child.stderr === null ? null : createInterface({ input: child.stderr });
+    lines?.on('line', (line) => {
+      if (this.#isReady) options.onLine(line);
+      else if (early.push(line) > LINES_KEPT) early.shift();
+    });
     return new Promise((resolve, reject) => {
       child.once('message', (message: ReadyMessage | FailedMessage) => {
         // It has printed the same error by then: the lines held back would say it twice.
@@ -101,10 +101,14 @@ export class AppProcess {
         for (const line of early) options.onLine(line);
       });
       options.signal?.addEventListener('abort', () => reject(options.signal?.reason), { once: true });
-      child.once('close', () => {
-        const said = early.length === 0 ? '' : `:\n  ${early.join('\n  ')}`;
-        reject(new Error(`the ${this.label} ended before it was ready (${this.outcome})${said}`));
-      });
+      const endEarly = async (): Promise<void> => {
+        // Its last lines say why, and may come after its end. (The event 'close' of the child would wait for them, but
+        // does not come where the channel was closed from here.)
+        await Promise.all([this.ended, lines === null ? null : once(lines, 'close')]);
+        const why = early.length === 0 ? '' : `:\n  ${early.join('\n  ')}`;
+        reject(new Error(`the ${this.label} ended before it was ready (${this.outcome})${why}`));
+      };
+      void endEarly();
     });
   }
 

@@ -3,14 +3,13 @@
 import { createRequire } from 'node:module';
 import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './failures.ts';
 import { printJson, say, surviveBrokenPipes } from './output.ts';
-import { programFor } from './program.ts';
+import { runProgram } from './program.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 async function run(args: string[]): Promise<number> {
   try {
-    const program = await programFor(args, version);
-    await program.parseAsync(args, { from: 'user' });
+    await runProgram(args, version);
     return 0;
   } catch (error) {
     tell(error, args);
@@ -31,7 +30,12 @@ function tell(error: unknown, args: readonly string[]): void {
   if (args.includes('--json')) {
     printJson({
       ok: false,
-      error: { name: 'UsageError', message: (error as Error).message, code: 'EUSAGE', retryable: false },
+      error: {
+        name: 'UsageError',
+        message: (error as Error).message.replace(/^error: /, ''),
+        code: 'EUSAGE',
+        retryable: false,
+      },
     });
   }
   if (wantsStacks(process.env) && error instanceof Error) process.stderr.write(`${error.stack}\n`);

@@ -1,10 +1,12 @@
 /** The command line as a whole. Only the command that is asked for is loaded: the others are a name and a line. */
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 
 interface Entry {
   name: string;
   summary: string;
   load: () => Promise<Command>;
+  /** Its options, --help among them, are those of the process it starts. */
+  isProxy?: true;
 }
 
 const ENTRIES: readonly Entry[] = [
@@ -27,6 +29,7 @@ const ENTRIES: readonly Entry[] = [
     name: 'host',
     summary: 'write the files that the queue asks for',
     load: async () => (await import('./commands/host.ts')).hostCommand(),
+    isProxy: true,
   },
   {
     name: 'up',
@@ -61,8 +64,17 @@ Examples:
 penstock <command> --help tells more. Without --redis or PENSTOCK_REDIS_URL the commands share an embedded Redis.
 PENSTOCK_DEBUG=1 adds stacks to errors.`;
 
-/** The program for `args`. Running it throws CommanderError for wrong usage, and for help and version too. */
-export async function programFor(args: readonly string[], version: string): Promise<Command> {
+/** Runs the command that `args` name. @throws what it throws; CommanderError for wrong usage, help and version */
+export async function runProgram(args: readonly string[], version: string): Promise<void> {
+  const [first, second] = args;
+  const asksProxy = first === 'help' && ENTRIES.some(({ name, isProxy }) => name === second && isProxy === true);
+  const words = asksProxy && second !== undefined ? [second, '--help'] : args;
+  const program = await programFor(words, version);
+  if (words.length === 0) program.outputHelp();
+  else await program.parseAsync(words, { from: 'user' });
+}
+
+async function programFor(args: readonly string[], version: string): Promise<Command> {
   const program = new Command('penstock')
     .description('Durable file writes for Linux: queued in Redis, written with kernel AIO and direct I/O.')
     .version(version, '-V, --version', 'print the version')
@@ -76,7 +88,7 @@ export async function programFor(args: readonly string[], version: string): Prom
     .exitOverride();
   const [first, second] = args.filter((arg) => !arg.startsWith('-'));
   const wanted = first === 'help' ? second : first;
-  for (const { name, summary, load } of ENTRIES) {
+  for (const { name, summary, load, isProxy } of ENTRIES) {
     if (name !== wanted) {
       program.command(name).description(summary);
       continue;
@@ -84,12 +96,8 @@ export async function programFor(args: readonly string[], version: string): Prom
     // oxlint-disable-next-line no-await-in-loop -- at most one is loaded
     const command = await load();
     program.addCommand(command.summary(summary).copyInheritedSettings(program));
+    if (isProxy === true) command.helpOption(false);
     command.showHelpAfterError(`(penstock ${name} --help tells more)`);
   }
-  // Without a command, the help is the answer, and not an error.
-  program.action(() => {
-    program.outputHelp();
-    throw new CommanderError(0, 'commander.help', 'help');
-  });
   return program;
 }

@@ -6,7 +6,7 @@ import { AlreadyTold, EXIT_FAILED } from '../failures.ts';
 import { print, printJson } from '../output.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
 
-type DoctorOptions = Parameters<typeof hostSettings>[0] & { json: boolean };
+type DoctorOptions = Parameters<typeof hostSettings>[0] & { json?: boolean };
 
 const EXAMPLES = `
 Examples:
@@ -19,7 +19,7 @@ Writes a few kilobytes to each root and removes them again. Exit codes: 0 nothin
 export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('Look at everything a host depends on, and say what to do where something is amiss.')
-    .option('--json', 'print one JSON object', false);
+    .option('--json', 'print one JSON object');
   return addHostOptions(command).addHelpText('after', EXAMPLES).action(doctor);
 }
 
@@ -38,7 +38,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   }
   findings.push(...(await checkRedis(settings, process.env)));
   const failed = findings.some(({ verdict }) => verdict === 'fail');
-  if (options.json) printJson({ ok: !failed, findings });
+  if (options.json === true) printJson({ ok: !failed, findings });
   else await printFindings(findings);
   if (failed) throw new AlreadyTold(EXIT_FAILED);
 }

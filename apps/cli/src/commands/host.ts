@@ -8,16 +8,12 @@ import { AlreadyTold } from '../failures.ts';
 import { takeInterrupts } from '../interrupts.ts';
 
 export function hostCommand(): Command {
-  return (
-    new Command('host')
-      .description('Write the files that the queue asks for, until told to stop.')
-      .argument('[options...]', 'the options of the host: penstock host --help tells them')
-      // All of it is the host's, --help too.
-      .helpOption(false)
-      .allowUnknownOption()
-      .passThroughOptions()
-      .action(host)
-  );
+  return new Command('host')
+    .description('Write the files that the queue asks for, until told to stop.')
+    .argument('[options...]', 'the options of the host')
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(host);
 }
 
 async function host(args: string[]): Promise<void> {
@@ -35,7 +31,7 @@ async function host(args: string[]): Promise<void> {
   interrupts.signal.addEventListener('abort', stop, { once: true });
   interrupts.hurry.addEventListener('abort', kill, { once: true });
   try {
-    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
     const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
     if (exitCode !== 0) throw new AlreadyTold(exitCode);
   } finally {

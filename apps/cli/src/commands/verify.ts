@@ -15,7 +15,7 @@ interface VerifyOptions {
   size?: string;
   offset?: string;
   against?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 const SEED_MAX = 0xffff_ffff;
@@ -36,7 +36,7 @@ export function verifyCommand(): Command {
     .option('-s, --size <size>', 'the size it should have')
     .option('--offset <size>', 'begin here; what is before is not read')
     .addOption(new Option('--against <file>', 'the file it should equal').conflicts(['pattern', 'seed', 'size']))
-    .option('--json', 'print one JSON object', false)
+    .option('--json', 'print one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(verify);
 }
@@ -47,7 +47,9 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
   }
   const interrupts = takeInterrupts();
   const line =
-    options.json && !process.stderr.isTTY ? silentProgress(() => {}) : await createProgressLine(process.stderr);
+    options.json === true && !process.stderr.isTTY
+      ? silentProgress(() => {})
+      : await createProgressLine(process.stderr);
   try {
     const { describeDifference } = await import('../read-back.ts');
     const { file, against } = await read(path, options, line, interrupts.signal);
@@ -56,7 +58,7 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
     if (skipped > file.fileBytes)
       throw new UsageError(`--offset ${skipped} is beyond the file's ${file.fileBytes} bytes`);
     const equal = file.mismatch === null;
-    if (options.json) {
+    if (options.json === true) {
       const { fileBytes, bytes, sha256, mismatch } = file;
       const other = against === undefined ? {} : { against: { path: options.against, sha256: against.sha256 } };
       printJson({ ok: equal, path, fileBytes, bytes, sha256, mismatch, ...other });

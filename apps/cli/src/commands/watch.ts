@@ -12,7 +12,7 @@ import { describeResult } from '../result-text.ts';
 import { openStoreOf, type StoreOptions } from '../store-options.ts';
 
 interface WatchOptions extends StoreOptions {
-  json: boolean;
+  json?: boolean;
 }
 
 const EXAMPLES = `
@@ -26,10 +26,10 @@ export function watchCommand(): Command {
   const command = new Command('watch')
     .description('Follow a job to its end. A finished one is told at once.')
     .argument('<id>', 'the id that enqueue printed')
-    .option('--json', 'print one JSON object, the result or the error', false);
+    .option('--json', 'print one JSON object, the result or the error');
   addStoreOptions(command.optionsGroup('Which queue:'));
   return command.addHelpText('after', EXAMPLES).action(async (id: string, options: WatchOptions) => {
-    await answering(options.json, (answer) => watch(id, options, answer));
+    await answering(options.json === true, (answer) => watch(id, options, answer));
   });
 }
 
@@ -37,7 +37,8 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
   answer.id = id;
   const interrupts = takeInterrupts();
   const { WriteQueue } = await import('@penstock/queue');
-  const line = options.json && !process.stderr.isTTY ? silentProgress(say) : await createProgressLine(process.stderr);
+  const line =
+    options.json === true && !process.stderr.isTTY ? silentProgress(say) : await createProgressLine(process.stderr);
   const { store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
   const queue = new WriteQueue({
     connection: store.connection,
@@ -51,7 +52,7 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
     }
     const outcome = await follow(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
     if (!outcome.ok) throw fromWire(outcome.error);
-    if (!options.json) for (const text of describeResult(outcome.result, title)) print(text);
+    if (options.json !== true) for (const text of describeResult(outcome.result, title)) print(text);
     return { result: outcome.result };
   } catch (error) {
     if (error instanceof Interrupted) say(`job ${id} goes on without this command`);

@@ -23,7 +23,7 @@ interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOp
   root?: RootChoice;
   fromRoot?: RootChoice;
   attempts?: number;
-  json: boolean;
+  json?: boolean;
 }
 
 const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
@@ -54,12 +54,12 @@ export function writeCommand(): Command {
       new Option('--from-root <name[=directory]>', 'the root of --from (default: data)').argParser(parseRootChoice),
     )
     .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
-    .option('--json', 'print one JSON object, the result or the error', false);
+    .option('--json', 'print one JSON object, the result or the error');
   addStoreOptions(command.optionsGroup('Which queue:'));
   addWriterOptions(command.optionsGroup('The host that is started where none runs:'));
   return command.addHelpText('after', EXAMPLES).action(async (path: string, options: WriteOptions) => {
     warnAboutIdleOptions(command, options);
-    await answering(options.json, (answer) => write(path, options, answer));
+    await answering(options.json === true, (answer) => write(path, options, answer));
   });
 }
 
@@ -92,7 +92,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   const interrupts = takeInterrupts();
   const unattended = new AbortController();
   const signal = AbortSignal.any([interrupts.signal, unattended.signal]);
-  const line = await lineOf(options.json);
+  const line = await lineOf(options.json === true);
   const { WriteQueue } = await import('@penstock/queue');
   const { settings, store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
   const queue = new WriteQueue({
@@ -128,7 +128,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
     const outcome = await follow(queue, answer.id, path, line, signal);
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;
-    if (!options.json) {
+    if (options.json !== true) {
       const directory = keeper.ownsHost ? host.roots.find(({ name }) => name === result.root)?.path : undefined;
       for (const text of describeResult(result, directory === undefined ? path : join(directory, path))) print(text);
     }

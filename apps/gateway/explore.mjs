@@ -1,0 +1,18 @@
+import { chromium } from 'playwright-core';
+const b = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: ['--no-sandbox','--disable-gpu','--disable-quic','--no-first-run','--disable-background-networking','--disable-component-update','--disable-sync'] });
+const page = await b.newPage({ viewport: { width: 1280, height: 900 } });
+page.on('console', m => console.log('console', m.type(), m.text()));
+await page.goto('http://127.0.0.1:4471/queues/queue/penstock?status=active');
+await page.waitForTimeout(500);
+await page.screenshot({ path: '/tmp/empty.png' });
+const { spawn } = await import('node:child_process');
+spawn('node', ['/work/main/apps/cli/dist/main.js', 'enqueue', 'slow.bin', '--size', '1GiB', '--rows', '1', '--row-bytes', '4096', '--pattern', 'stamp'], { stdio: 'inherit' });
+await page.getByText('slow.bin').first().waitFor({timeout: 20000});
+await page.waitForTimeout(3500);
+await page.screenshot({ path: '/tmp/active.png' });
+const html = await page.locator('main, #root').first().innerText();
+console.log(html);
+await page.goto('http://127.0.0.1:4471/queues/queue/penstock?status=completed');
+await page.waitForTimeout(1500);
+await page.screenshot({ path: '/tmp/completed.png' });
+await b.close();

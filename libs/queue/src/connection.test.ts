@@ -1,0 +1,170 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { checkRedis, ConnectionError, describeConnection, redisOptions } from './connection.ts';
+import { Stage } from './stage.fixture.ts';
+import { WriteQueue } from './write-queue.ts';
+
+let stage: Stage;
+const listeners: Server[] = [];
+const sockets: Socket[] = [];
+beforeEach(async () => {
+  stage = await Stage.open();
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await Promise.all(listeners.splice(0).map((listener) => new Promise((resolve) => listener.close(resolve))));
+  await stage.clear();
+});
+
+/** Something that listens and answers in its own way; resolves with its address. */
+async function listen(serve: (socket: Socket) => void, password = ''): Promise<{ url: string }> {
+  const listener = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    serve(socket);
+  });
+  listeners.push(listener);
+  await new Promise<void>((resolve) => {
+    listener.listen(0, '127.0.0.1', resolve);
+  });
+  const address = listener.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  return { url: `redis://${password}127.0.0.1:${port}` };
+}
+
+test.each([
+  ['redis://localhost', { host: 'localhost', port: 6379, db: 0 }],
+  ['redis://db.example:6380/2', { host: 'db.example', port: 6380, db: 2 }],
+  ['redis://:p%40ss@h', { host: 'h', port: 6379, db: 0, password: 'p@ss' }],
+  ['redis://me:secret@[::1]:1/0', { host: '::1', port: 1, db: 0, username: 'me', password: 'secret' }],
+  ['rediss://h/', { host: 'h', port: 6379, db: 0, tls: {} }],
+  ['unix:///run/redis%20one.sock', { path: '/run/redis one.sock' }],
+])('%s is understood', (url, expected) => {
+  expect(redisOptions({ url })).toMatchObject(expected);
+});
+
+test.each([
+  ['localhost:6379'],
+  ['http://localhost:6379'],
+  ['redis://'],
+  [''],
+  ['redis://h/one'],
+  ['redis://h?family=6'],
+  ['redis://h:99999'],
+])('%j is refused, with the forms that are accepted', (url) => {
+  expect(() => redisOptions({ url })).toThrow(ConnectionError);
+  expect(() => redisOptions({ url })).toThrow(/cannot be used: .* Write redis:\/\/host:6379/);
+});
+
+test('a password is never shown', async () => {
+  expect(describeConnection({ url: 'redis://me:secret@h:1/3' })).toBe('redis://h:1/3');
+  expect(describeConnection({ url: 'rediss://:secret@[::1]' })).toBe('rediss://[::1]:6379');
+  expect(() => redisOptions({ url: 'http://:secret@h' })).toThrow(/^'http:\/\/\*\*\*@h' cannot/);
+  const away = await checkRedis({ url: 'redis://me:secret@127.0.0.1:1' }).catch((error: unknown) => error);
+  expect(String(away)).not.toContain('secret');
+});
+
+test('a producer gives up in seconds, a worker never', () => {
+  expect(redisOptions({ url: 'redis://h' }).maxRetriesPerRequest).toBe(7);
+  const { maxRetriesPerRequest, retryStrategy } = redisOptions({ url: 'redis://h' }, 'worker');
+  expect(maxRetriesPerRequest).toBeNull();
+  expect([1, 2, 3, 7, 1000].map((times) => retryStrategy(times))).toEqual([25, 50, 100, 1000, 1000]);
+});
+
+test('a Redis says what it is', async () => {
+  expect(await checkRedis(stage.connection)).toEqual({
+    flavour: expect.stringMatching(/^(redis|valkey)$/),
+    version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+    appendOnly: true,
+    evictionPolicy: 'noeviction',
+  });
+});
+
+test('nothing there: refused, or no socket', async () => {
+  await expect(checkRedis({ url: 'redis://127.0.0.1:1' })).rejects.toMatchObject({
+    code: 'ECONNREFUSED',
+    address: 'redis://127.0.0.1:1',
+    retryable: true,
+    message:
+      'Redis at redis://127.0.0.1:1 cannot be used: nothing listens there (ECONNREFUSED). Start it, or correct the address.',
+  });
+  await expect(checkRedis({ url: 'redis://localhost:1' })).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await expect(checkRedis({ socketPath: '/nowhere/redis.sock' })).rejects.toMatchObject({
+    code: 'ENOENT',
+    message: expect.stringContaining('unix:/nowhere/redis.sock'),
+  });
+});
+
+test('a password that is missing, wrong, or not wanted', async () => {
+  await stage.client.config('SET', 'requirepass', 'right');
+  const { socketPath } = stage.connection as { socketPath: string };
+  await expect(checkRedis(stage.connection)).rejects.toMatchObject({ code: 'EAUTH', retryable: false });
+  await expect(checkRedis(stage.connection)).rejects.toThrow(/asks for a password.*redis:\/\/:password@host/);
+  expect(socketPath).toContain('redis.sock');
+});
+
+test('a wrong password is refused in words', async () => {
+  const connection = await listen((socket) => {
+    socket.on('data', () => socket.write('-WRONGPASS invalid username-password pair or user is disabled.\r\n'));
+  }, ':wrong@');
+  await expect(checkRedis(connection)).rejects.toMatchObject({
+    code: 'EAUTH',
+    message: expect.stringMatching(/does not accept/),
+  });
+});
+
+test('another protocol', async () => {
+  const connection = await listen((socket) => socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+  await expect(checkRedis(connection)).rejects.toMatchObject({ code: 'EPROTO', retryable: false });
+});
+
+test('a listener that hangs up', async () => {
+  const connection = await listen((socket) => socket.destroy());
+  await expect(checkRedis(connection)).rejects.toMatchObject({ code: 'ECONNRESET' });
+});
+
+test('a listener that never answers, in bounded time', async () => {
+  const connection = await listen((socket) => socket.resume());
+  const begun = performance.now();
+  await expect(checkRedis(connection, 300)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+  expect(performance.now() - begun).toBeLessThan(1500);
+});
+
+test('a Redis that is too old', async () => {
+  const info = 'redis_version:5.0.14\r\n';
+  const connection = await listen((socket) => {
+    socket.on('data', (chunk) => {
+      for (const command of chunk.toString().split('*').slice(1)) {
+        if (/\r\ninfo\r\n/i.test(command)) socket.write(`$${info.length}\r\n${info}\r\n`);
+        else if (/\r\nhello\r\n/i.test(command)) socket.write("-ERR unknown command 'HELLO'\r\n");
+        else socket.write('+OK\r\n');
+      }
+    });
+  });
+  await expect(checkRedis(connection)).rejects.toMatchObject({
+    code: 'EVERSION',
+    message: expect.stringMatching(/it is version 5\.0\.14, and 6\.2 or newer is needed/),
+  });
+});
+
+test('a producer is told within seconds, and may try again', async () => {
+  await stage.stopRedis();
+  const queue = new WriteQueue({ connection: stage.connection });
+  await expect(queue.add({ path: 'a', size: 1 })).rejects.toMatchObject({ name: 'ConnectionError', code: 'ENOENT' });
+  await stage.startRedis();
+  await expect(queue.add({ path: 'a', size: 1 })).resolves.toMatch(/^[0-9a-z]{13}$/);
+  await queue.close();
+});
+
+test('a producer whose Redis goes away is told why within seconds, not how often was tried', async () => {
+  const queue = stage.queue();
+  await queue.connect();
+  await stage.stopRedis();
+  const begun = performance.now();
+  await expect(queue.add({ path: 'a', size: 1 })).rejects.toMatchObject({
+    name: 'ConnectionError',
+    code: 'ENOENT',
+    message: expect.stringContaining('there is no such socket'),
+  });
+  expect(performance.now() - begun).toBeLessThan(6000);
+});
