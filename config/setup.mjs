@@ -16,14 +16,14 @@ const tools = wanted.has('--test') ? ['redis', 'libaio', 'chromium', 'strace'] :
 const say = (text) => process.stderr.write(`setup: ${text}\n`);
 
 /** Runs a command with its output on stderr, since stdout belongs to the command that set-up prepares. */
-function run(lock, command, args, options = {}) {
+function run(lock, title, command, args, options = {}) {
   return new Promise((resolve, reject) => {
     // The lock is inherited: should set-up be killed, the next run still waits for what it left running.
     const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2, lock.fd], ...options });
     child.once('error', (error) => reject(new Error(`${command} cannot be run: ${error.message}`)));
     child.once('close', (code, signal) => {
       if (code === 0) resolve();
-      else reject(new Error(`${[command, ...args].join(' ')} failed (${signal ?? `exit code ${code}`}), see above`));
+      else reject(new Error(`${title} failed (${signal ?? `exit code ${code}`}), see above`));
     });
   });
 }
@@ -53,8 +53,8 @@ async function installPackages(lock) {
     '--fetch-retry-maxtimeout=10000',
   ];
   const npm = process.env.npm_execpath ?? '';
-  if (npm.endsWith('npm-cli.js')) await run(lock, process.execPath, [npm, ...args]);
-  else await run(lock, 'npm', args);
+  if (npm.endsWith('npm-cli.js')) await run(lock, 'npm ci', process.execPath, [npm, ...args]);
+  else await run(lock, 'npm ci', 'npm', args);
   const left = packagesDiffer(root);
   if (left !== null) throw new Error(`npm ci ended well, yet ${left}`);
 }
@@ -63,7 +63,7 @@ async function build(lock) {
   const state = builtState(root);
   if (state.current) return;
   say('tsc -b');
-  await run(lock, process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
+  await run(lock, 'tsc -b', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
   recordBuilt(root, state);
 }
 

@@ -6,12 +6,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { forgetResults, report } from './report.mjs';
 
+/** Longer than a good run ever takes: a test file that never ends must not keep the count of the others. */
+const LIMIT_MS = 20 * 60 * 1000;
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 // A result of an earlier run must not pass for this one's; nx restores those of unchanged projects from its cache.
 forgetResults(root);
 const nx = [join(root, 'node_modules/.bin/nx'), 'run-many', '-t', 'build', 'lint', 'test', ...process.argv.slice(2)];
-const [code] = await once(spawn(process.execPath, nx, { cwd: root, stdio: 'inherit' }), 'close');
+const begun = Date.now();
+const [code] = await once(spawn(process.execPath, nx, { cwd: root, stdio: 'inherit', timeout: LIMIT_MS }), 'close');
 const { lines, good } = report(root);
+if (Date.now() - begun >= LIMIT_MS) lines.unshift(`ended after ${LIMIT_MS / 60_000} minutes`);
 process.stdout.write(`\n${lines.join('\n')}\n`);
 process.exitCode = code === 0 && good ? 0 : 1;

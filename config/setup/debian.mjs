@@ -6,17 +6,16 @@ import { join } from 'node:path';
 // The drivers of graphics cards and what asks for them: half of the download, and a headless browser draws without.
 const UNUSED = /^(libllvm\d.*|libz3-\d.*|libgl1-mesa-dri|mesa-.*|x11-utils|xdg-utils)$/;
 
-/** The packages that `names` need and this system does not have, themselves included. Null if apt knows none of that name. */
-function plan(options, names) {
+/** `name` and the packages it needs that this system does not have. Null if apt has no package of just that name. */
+function plan(options, name) {
   try {
-    const args = [...options, '--simulate', '--no-install-recommends', 'install', ...names];
-    const text = execFileSync('apt-get', args, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, LC_ALL: 'C' },
-    });
-    const missing = [...text.matchAll(/^Inst (\S+)/gm)].map(([, name]) => name);
-    return [...new Set([...names, ...missing])].filter((name) => !UNUSED.test(name));
+    const args = [...options, '--simulate', '--no-install-recommends', 'install', name];
+    const env = { ...process.env, LC_ALL: 'C' };
+    const text = execFileSync('apt-get', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env });
+    const missing = [...text.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
+    // Else apt chose another in its place, which may be one that only fetches a snap.
+    if (!missing.includes(name) && !text.includes(`${name} is already the newest version`)) return null;
+    return [...new Set([name, ...missing])].filter((found) => !UNUSED.test(found));
   } catch {
     return null;
   }
@@ -46,7 +45,7 @@ export class PrivateApt {
       'Acquire::Languages=none',
       'Acquire::Retries=3',
     ];
-    this.#options = ['-qq', '-c', config, ...settings.flatMap((setting) => ['-o', setting])];
+    this.#options = ['-c', config, ...settings.flatMap((setting) => ['-o', setting])];
   }
 
   /**
@@ -60,11 +59,11 @@ export class PrivateApt {
   async unpack(choices, target, announce) {
     if (!this.#updated) {
       // A source that fails, say of a third party, does not matter as long as the others have the package.
-      await this.#run('apt-get', [...this.#options, 'update']).catch(() => {});
+      await this.#run('apt-get update', 'apt-get', [...this.#options, '-qq', 'update']).catch(() => {});
       this.#updated = true;
     }
     let packages = null;
-    for (const name of choices) packages ??= plan(this.#options, [name]);
+    for (const name of choices) packages ??= plan(this.#options, name);
     if (packages === null)
       return `the apt sources of this system have no ${choices.join(' or ')}, or cannot be reached`;
     announce(packages.length);
@@ -72,8 +71,11 @@ export class PrivateApt {
     const partial = join(this.#folder, `unpacked-${choices[0]}`);
     mkdirSync(archives);
     mkdirSync(partial);
-    await this.#run('apt-get', [...this.#options, 'download', ...packages], { cwd: archives });
-    for (const file of readdirSync(archives)) await this.#run('dpkg-deb', ['-x', join(archives, file), partial]);
+    await this.#run('apt-get download', 'apt-get', [...this.#options, '-qq', 'download', ...packages], {
+      cwd: archives,
+    });
+    for (const file of readdirSync(archives))
+      await this.#run('dpkg-deb -x', 'dpkg-deb', ['-x', join(archives, file), partial]);
     rmSync(target, { recursive: true, force: true });
     mkdirSync(join(target, '..'), { recursive: true });
     renameSync(partial, target);

@@ -98,7 +98,7 @@ async function find(cache, tool, refused, fetch) {
  * @param {string} cache
  * @param {string[]} wanted names of tools
  * @param {(text: string) => void} say
- * @param {(command: string, args: string[], options?: object) => Promise<void>} run
+ * @param {(title: string, command: string, args: string[], options?: object) => Promise<void>} run
  */
 export async function findTools(cache, wanted, say, run) {
   mkdirSync(cache, { recursive: true });

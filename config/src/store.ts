@@ -6,6 +6,8 @@ import type { RedisChoice } from './settings.ts';
 
 export interface Store {
   connection: Connection;
+  /** True if this process started the embedded Redis just now: then nobody else uses it yet. */
+  started: boolean;
   /** Stops the embedded Redis if this process started it; others that use it start it again. */
   close(): Promise<void>;
 }
@@ -19,7 +21,7 @@ export async function openStore(
   env: NodeJS.ProcessEnv,
   onError?: (error: Error) => void,
 ): Promise<Store> {
-  if (choice.kind === 'server') return { connection: choice.connection, close: async () => {} };
+  if (choice.kind === 'server') return { connection: choice.connection, started: false, close: async () => {} };
   const explicit = env['REDIS_SERVER'];
   const server = findRedisServer({
     path: env['PATH'] ?? '',
@@ -37,5 +39,6 @@ export async function openStore(
     server,
     ...(onError === undefined ? {} : { onError }),
   });
-  return { connection: { socketPath: redis.socketPath }, close: () => redis.close() };
+  const { socketPath, started } = redis;
+  return { connection: { socketPath }, started, close: () => redis.close() };
 }

@@ -76,7 +76,11 @@ export class PortBench {
 
   constructor(
     kind: Pick<PortKind, 'make'>,
-    { depth = 32, iocbs = 64, content = new Uint8Array(0) }: { depth?: number; iocbs?: number; content?: Uint8Array } = {},
+    {
+      depth = 32,
+      iocbs = 64,
+      content = new Uint8Array(0),
+    }: { depth?: number; iocbs?: number; content?: Uint8Array } = {},
   ) {
     this.#iocbs = new Int32Array(new ArrayBuffer(iocbs * abi.IOCB_WORDS * 4));
     this.#iocbsAddress = native.addressOf(this.#iocbs);

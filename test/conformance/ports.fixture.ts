@@ -1,5 +1,6 @@
 /** The ports that one suite runs over. */
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import {
   type AioPort,
@@ -36,6 +37,17 @@ function recordedLibaio(): string | undefined {
 
 const libaioFile = recordedLibaio();
 const libaio = libaioPort(libaioFile) ?? libaioPort();
+
+/** False in a sandbox that has no kernel AIO (gVisor, a seccomp filter). */
+function kernelHasAio(): boolean {
+  const port = syscallPort();
+  const context = port.setup(1);
+  if (context < 0) return context === -constants.errno.EAGAIN;
+  port.destroy(context);
+  return true;
+}
+
+const hasAio = kernelHasAio();
 
 export const faultyKind: PortKind = {
   name: 'faulty',
@@ -75,7 +87,8 @@ export function describePorts(
   suite: (kind: PortKind) => void,
 ): void {
   for (const kind of kinds.filter((candidate) => which(candidate))) {
-    const describeIt = kind.name === 'libaio' && libaio === null ? describe.skip : describe;
+    const isMissing = (kind.kernel && !hasAio) || (kind.name === 'libaio' && libaio === null);
+    const describeIt = isMissing ? describe.skip : describe;
     describeIt(`${title}: ${kind.name}`, () => {
       afterEach(() => {
         closeBenches();

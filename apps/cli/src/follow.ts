@@ -31,7 +31,7 @@ export async function follow(
           break;
         case 'retrying':
           line.note(
-            `${event.error.message}; attempt ${event.attempt} failed, the next begins in ${formatSeconds(event.delayMs)}`,
+            `attempt ${event.attempt} failed: ${event.error.message.replace(/\.$/, '')}. The next begins in ${formatSeconds(event.delayMs)}.`,
           );
           break;
         case 'completed':

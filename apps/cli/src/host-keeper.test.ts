@@ -29,7 +29,7 @@ function keeperOver(workers: () => number): {
   const said: string[] = [];
   let seen: () => void = () => {};
   const keeper = new HostKeeper({
-    queue: { workers: async () => workers() },
+    workers: async () => workers(),
     start: async () => {
       const host = fakeHost();
       started.push(host);

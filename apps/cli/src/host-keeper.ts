@@ -1,6 +1,5 @@
 /** Sees to it that a queue has a host for as long as somebody waits for a write. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WriteQueue } from '@penstock/queue';
 import type { AppProcess } from './app-process.ts';
 
 /** Between two looks at who serves the queue: a host that another command had started may go with it. */
@@ -9,7 +8,8 @@ const LOOK_MS = 1000;
 const DEATHS_MAX = 3;
 
 export interface HostKeeperOptions {
-  queue: Pick<WriteQueue, 'workers'>;
+  /** How many workers serve the queue now. */
+  workers: () => Promise<number>;
   /** Starts a host; given up when `signal` is aborted. */
   start: (signal: AbortSignal) => Promise<Pick<AppProcess, 'ended' | 'outcome' | 'stop'>>;
   say: (text: string) => void;
@@ -38,9 +38,14 @@ export class HostKeeper {
 
   /** Starts a host if nobody serves the queue. Resolves with whether somebody else does. */
   async ensure(): Promise<boolean> {
-    if ((await this.#options.queue.workers()) > 0) return true;
-    this.#host = await this.#options.start(this.#over);
+    if ((await this.#options.workers()) > 0) return true;
+    await this.start();
     return false;
+  }
+
+  /** Starts a host, for those who know that there is none. */
+  async start(): Promise<void> {
+    this.#host = await this.#options.start(this.#over);
   }
 
   /** Looks after the host until stopped. @throws when a host cannot be started, or dies again and again */
@@ -66,7 +71,7 @@ export class HostKeeper {
 
   async #isServed(): Promise<boolean> {
     try {
-      return (await this.#options.queue.workers()) > 0;
+      return (await this.#options.workers()) > 0;
     } catch {
       return true; // not known: its Redis may be on its way up, and is asked again
     }

@@ -1,5 +1,13 @@
-import { expect, test } from '@jest/globals';
-import { PLAIN_EVERY_MS, type Shown, bar, figuresOf, plainProgress, terminalLine } from './progress-line.ts';
+import { expect, jest, test } from '@jest/globals';
+import {
+  PLAIN_EVERY_MS,
+  PLAIN_STATE_AFTER_MS,
+  type Shown,
+  bar,
+  figuresOf,
+  plainProgress,
+  terminalLine,
+} from './progress-line.ts';
 
 const MIB = 1_048_576;
 const half: Shown = {
@@ -43,17 +51,25 @@ test('a title cannot carry control characters to the terminal', () => {
   expect(terminalLine('a\u001B[2Jb', half, 120, String)).not.toContain('\u001B');
 });
 
-test('without a terminal a line comes every few seconds, and each state once', () => {
+test('without a terminal a line comes every few seconds, and a state when it lasts', () => {
+  jest.useFakeTimers();
   const lines: string[] = [];
   let nowMs = 0;
   const line = plainProgress({ write: (text) => lines.push(text) }, () => nowMs);
+  line.state('a.bin', 'passed through');
+  line.update('a.bin', half);
   line.state('a.bin', 'waiting in the queue');
   line.state('a.bin', 'waiting in the queue');
+  jest.advanceTimersByTime(PLAIN_STATE_AFTER_MS * 2);
   line.update('a.bin', half);
   nowMs = PLAIN_EVERY_MS;
   line.update('a.bin', half);
   line.update('a.bin', half);
   line.note('attempt 1 failed');
+  line.state('a.bin', 'over at once');
+  line.clear();
+  jest.runAllTimers();
+  jest.useRealTimers();
   expect(lines).toEqual([
     'a.bin  waiting in the queue\n',
     'a.bin  58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left\n',

@@ -27,6 +27,7 @@ const BAR_WIDTH_MAX = 32;
 const TITLE_WIDTH_MIN = 12;
 /** Between two lines of a write where there is no terminal: enough to see that it lives, few enough for a log. */
 export const PLAIN_EVERY_MS = 3000;
+export const PLAIN_STATE_AFTER_MS = 1000;
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
@@ -95,26 +96,30 @@ export function plainProgress(
 ): ProgressLine {
   let lastAt = now();
   let lastState = '';
+  let lasting: NodeJS.Timeout | undefined;
   const line = (text: string): void => {
+    lastAt = now();
     stream.write(`${text}\n`);
+  };
+  const leaveState = (): void => {
+    clearTimeout(lasting);
+    lastState = '';
   };
   return {
     update: (title, shown) => {
-      if (now() - lastAt < PLAIN_EVERY_MS) return;
-      lastAt = now();
-      line(`${escapeControls(title)}  ${figuresOf(shown).trimStart()}`);
+      leaveState();
+      if (now() - lastAt >= PLAIN_EVERY_MS) line(`${escapeControls(title)}  ${figuresOf(shown).trimStart()}`);
     },
     state: (title, text) => {
       const state = `${escapeControls(title)}  ${text}`;
       if (state === lastState) return;
+      leaveState();
       lastState = state;
-      lastAt = now();
-      line(state);
+      // Told once it lasts: most states are passed through in no time.
+      lasting = setTimeout(line, PLAIN_STATE_AFTER_MS, state);
     },
     note: line,
-    clear: () => {
-      lastState = '';
-    },
+    clear: leaveState,
   };
 }
 

@@ -2,13 +2,35 @@
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
-import { requestJsonSchema } from '@penstock/contract';
+import type { BeforeHookResult, HookContext } from '@bull-board/api/typings/app';
+import { type RequestError, parseRequest, requestJsonSchema } from '@penstock/contract';
+import { JOB_NAME } from '@penstock/queue';
 import type { Queue } from 'bullmq';
 import type { FastifyPluginCallback } from 'fastify';
 import { type ShownJob, readableName, readableProgress, readableResult } from './readable.ts';
 
 /** Seconds between two looks of the page: hosts report twice a second. */
 const POLL_SECONDS = 1;
+
+/** bull-board's route of its form for adding a job, which "duplicate" uses too. */
+const ADD_ROUTE = '/api/queues/:queueName/add';
+
+/**
+ * What the form sends becomes a write, whatever it calls it: the name it shows is our own text, and hosts refuse other
+ * jobs. A request that no host could carry out is refused here, where it can still be corrected.
+ */
+function judgeAdded({ route, request }: HookContext): BeforeHookResult {
+  if (route !== ADD_ROUTE) return undefined;
+  const { body } = request;
+  body['name'] = JOB_NAME;
+  try {
+    parseRequest(body['data']);
+    return undefined;
+  } catch (error) {
+    const { message } = error as RequestError;
+    return { allow: false, status: 400, errorKey: 'ERRORS.INVALID_REQUEST_BODY', message };
+  }
+}
 
 /** The fastify plugin that serves the dashboard of `queue` below `basePath`. */
 export function dashboard(queue: Queue, basePath: string): FastifyPluginCallback {
@@ -26,6 +48,7 @@ export function dashboard(queue: Queue, basePath: string): FastifyPluginCallback
     queues: [adapter],
     serverAdapter: server,
     options: {
+      handlerHooks: { before: judgeAdded },
       uiConfig: {
         boardTitle: 'Penstock',
         jobDetails: { defaultTab: 'Progress' },

@@ -1,6 +1,6 @@
 /** The gateway: an HTTP server on loopback with the dashboard and a health check. */
 import type { AddressInfo } from 'node:net';
-import { QUEUE_NAME, type Connection, redisOptions } from '@penstock/queue';
+import { type Connection, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
 import { Queue } from 'bullmq';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { dashboard } from './dashboard.ts';
@@ -32,7 +32,7 @@ export class Gateway {
     this.url = url;
   }
 
-  /** Listens. @throws where the address is not this machine's own, or is taken */
+  /** Listens. @throws where the address is not this machine's own, or is taken, or Redis cannot be used */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const { address, port } = options;
     if (!isLoopback(address)) {
@@ -44,8 +44,9 @@ export class Gateway {
         },
       );
     }
-    const queue = new Queue(QUEUE_NAME, { connection: redisOptions(options.connection) });
-    queue.on('error', options.onError);
+    await checkRedis(options.connection);
+    const queue = new Queue(QUEUE_NAME, { connection: redisOptions(options.connection), defaultJobOptions });
+    queue.on('error', onceInAWhile(options.onError));
     const server = Fastify({ forceCloseConnections: true });
     try {
       server.addHook('onRequest', refuseForeign);
@@ -71,6 +72,21 @@ export class Gateway {
     await this.#server.close();
     await this.#queue.close();
   }
+}
+
+/** How long the same message is not told again: a lost connection repeats itself on every try to mend it. */
+const QUIET_MS = 10_000;
+
+function onceInAWhile(tell: (error: Error) => void): (error: Error) => void {
+  let last = '';
+  let lastAt = 0;
+  return (error) => {
+    const now = performance.now();
+    if (error.message === last && now - lastAt < QUIET_MS) return;
+    last = error.message;
+    lastAt = now;
+    tell(error);
+  };
 }
 
 async function listen(server: FastifyInstance, address: string, port: number): Promise<void> {

@@ -36,8 +36,8 @@ async function main(): Promise<void> {
   try {
     const { address, port: wanted } = options;
     const gateway = await Gateway.start({ connection: store.connection, address, port: wanted, onError: complain });
-    process.stderr.write(`penstock gateway: ${gateway.url}\n`);
     if (process.connected) process.send?.({ ready: true, url: gateway.url });
+    else process.stderr.write(`penstock gateway: ${gateway.url}\n`);
     await stopped;
     await gateway.close();
   } finally {

@@ -41,9 +41,9 @@ export function readableProgress(progress: unknown): unknown {
     phase,
     written: `${formatBytes(bytesWritten)} of ${formatBytes(totalBytes)}`,
     ...(isCount(bytesDurable) ? { durable: formatBytes(bytesDurable) } : {}),
-    ...(isCount(bytesPerSecond) ? { speed: readableRate(bytesPerSecond) } : {}),
-    ...(isCount(etaMs) ? { left: `${(etaMs / 1000).toFixed(1)} s` } : {}),
-    inFlight,
+    ...(phase !== 'done' && isCount(bytesPerSecond) ? { speed: readableRate(bytesPerSecond) } : {}),
+    ...(phase !== 'done' && isCount(etaMs) ? { left: `${(etaMs / 1000).toFixed(1)} s` } : {}),
+    ...(phase === 'done' ? {} : { inFlight }),
     ...(host === undefined ? {} : { host }),
     ...(error === undefined ? {} : { error }),
   };

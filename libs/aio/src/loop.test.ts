@@ -117,6 +117,18 @@ test('short lanes that come and go for ever do not starve a long one, even with 
   expect(endless.prepared).toBeLessThanOrEqual(40);
 });
 
+test('turns come in the order in which the lanes came, also when each ends with its turn', async () => {
+  start(1);
+  const order: number[] = [];
+  const four = [0, 1, 2, 3].map((index) => {
+    const lane = run(1);
+    lane.afterPrepare = () => order.push(index);
+    return lane;
+  });
+  await Promise.all(four.map((lane) => lane.ended));
+  expect(order).toEqual([0, 1, 2, 3]);
+});
+
 test('lanes of one turn share a batch', async () => {
   const both = [run(2), run(2)];
   await Promise.all(both.map((lane) => lane.ended));

@@ -3,6 +3,7 @@
  * pages advised before its first touch, and given out in extents of whole pages to the writes that ask for rows.
  */
 import { strict as assert } from 'node:assert';
+import { readFileSync } from 'node:fs';
 import { native } from '@penstock/aio';
 
 /** A huge page on x86-64 and on arm64 with 4 KiB pages. */
@@ -16,7 +17,7 @@ export interface ArenaMemory {
   /** First byte of the aligned part, from the buffer's start. */
   start: number;
   sizeBytes: number;
-  /** True if the kernel took the advice to back it with huge pages. */
+  /** True if the kernel took the advice to back it with huge pages, and gives them out at all. */
   hugePages: boolean;
 }
 
@@ -30,8 +31,17 @@ export function createArenaMemory(sizeBytes: number): ArenaMemory {
   const address = native.addressOf(new Uint8Array(buffer));
   const start = (HUGE_PAGE_BYTES - (address % HUGE_PAGE_BYTES)) % HUGE_PAGE_BYTES;
   // Before the first touch: pages that are already small would only be collapsed much later, if ever.
-  const hugePages = native.madvise(address + start, rounded, native.MADV_HUGEPAGE) === 0;
+  const hugePages = native.madvise(address + start, rounded, native.MADV_HUGEPAGE) === 0 && kernelGivesHugePages();
   return { buffer, start, sizeBytes: rounded, hugePages };
+}
+
+/** The advice is taken, and means nothing, where they are switched off. */
+function kernelGivesHugePages(): boolean {
+  try {
+    return !readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1').includes('[never]');
+  } catch {
+    return false; // a kernel built without them
+  }
 }
 
 /** Memory granted to one write, for its rows one after the other. */

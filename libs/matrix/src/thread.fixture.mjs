@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Arena, Control } from '../dist/index.js';
 
 const answer = parentPort.postMessage.bind(parentPort);
-const { role, memory, threads, jobs, buffer, gate, publishes } = workerData;
+const { role, memory, threads, jobs, buffer, gate } = workerData;
 
 const ownCell = new Int32Array(new SharedArrayBuffer(4));
 
@@ -13,17 +13,16 @@ const roles = {
     answer({ address: arena.address, byte: arena.bytes[12_345] });
   },
 
-  // Publishes readings whose words are bound to each other, after pauses of all lengths from none to some microseconds;
-  // for ever without `publishes`.
+  // Publishes readings whose words are bound to each other, after pauses of all lengths from none to some microseconds,
+  // for ever.
   publisher() {
     const block = new Control(threads, jobs, buffer).job(0);
-    for (let count = 1; count <= (publishes ?? Number.POSITIVE_INFINITY); count += 1) {
+    for (let count = 1; ; count += 1) {
       // Low and high words change together: 2^32 - 1 and its neighbours.
       const written = count * 4_294_967_295;
       block.publish(count % 6, written, written - count, written + count, count % 1_000_000);
       for (let pause = count % 512; pause > 0; pause -= 1) Atomics.load(ownCell, 0);
     }
-    answer('published');
   },
 
   // Claims every slot it can get, all claimers at once.

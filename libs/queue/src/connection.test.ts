@@ -95,17 +95,18 @@ test('nothing there: refused, or no socket', async () => {
   });
 });
 
-test('a password that is missing, wrong, or not wanted', async () => {
+test('a password that is missing is asked for', async () => {
   await stage.client.config('SET', 'requirepass', 'right');
-  const { socketPath } = stage.connection as { socketPath: string };
   await expect(checkRedis(stage.connection)).rejects.toMatchObject({ code: 'EAUTH', retryable: false });
   await expect(checkRedis(stage.connection)).rejects.toThrow(/asks for a password.*redis:\/\/:password@host/);
-  expect(socketPath).toContain('redis.sock');
 });
 
 test('a wrong password is refused in words', async () => {
   const connection = await listen((socket) => {
-    socket.on('data', () => socket.write('-WRONGPASS invalid username-password pair or user is disabled.\r\n'));
+    socket.on('data', (chunk) => {
+      const commands = chunk.toString().split('*').length - 1;
+      socket.write('-WRONGPASS invalid username-password pair or user is disabled.\r\n'.repeat(commands));
+    });
   }, ':wrong@');
   await expect(checkRedis(connection)).rejects.toMatchObject({
     code: 'EAUTH',
@@ -120,7 +121,7 @@ test('another protocol', async () => {
 
 test('a listener that hangs up', async () => {
   const connection = await listen((socket) => socket.destroy());
-  await expect(checkRedis(connection)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await expect(checkRedis(connection)).rejects.toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
 });
 
 test('a listener that never answers, in bounded time', async () => {
@@ -160,6 +161,7 @@ test('a producer whose Redis goes away is told why within seconds, not how often
   const queue = stage.queue();
   await queue.connect();
   await stage.stopRedis();
+  await stage.told(/no such socket/);
   const begun = performance.now();
   await expect(queue.add({ path: 'a', size: 1 })).rejects.toMatchObject({
     name: 'ConnectionError',

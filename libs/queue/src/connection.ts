@@ -1,5 +1,6 @@
 // Where Redis is, how to speak to it, and, in words a person can act on, why it could not be reached.
 import { Redis } from 'ioredis';
+import { within } from './deadline.ts';
 
 /** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
 export type Connection = { url: string } | { socketPath: string };
@@ -12,8 +13,10 @@ const reconnectMsMax = 1000;
 /** With the delays above a producer tries for 2.6 seconds: the embedded Redis has long been started again by then. */
 const producerRetries = 7;
 const connectMsMax = 3000;
+/** A Redis that is there but hangs: its disk may be busy for seconds, and with `appendfsync always` it waits for it. */
+const answerMsMax = 10_000;
 /** Longer than any blocking read of BullMQ (10 s): a connection this silent is dead, whatever TCP believes. */
-const silenceMsMax = { producer: 10_000, worker: 30_000 };
+const silenceMsMax = 30_000;
 
 type Address = {
   host?: string;
@@ -32,6 +35,7 @@ export type RedisClientOptions = Address & {
   retryStrategy: (times: number) => number;
   connectTimeout: number;
   socketTimeout: number;
+  commandTimeout?: number;
   maxLoadingRetryTime: number;
   disconnectTimeout: number;
 };
@@ -44,7 +48,8 @@ export function redisOptions(connection: Connection, role: Role = 'producer'): R
     maxRetriesPerRequest: role === 'worker' ? null : producerRetries,
     retryStrategy: (times) => Math.min(reconnectMsMin * 2 ** Math.min(times - 1, 10), reconnectMsMax),
     connectTimeout: connectMsMax,
-    socketTimeout: silenceMsMax[role],
+    socketTimeout: silenceMsMax,
+    ...(role === 'producer' ? { commandTimeout: answerMsMax } : {}),
     // ioredis would wait a second or more for a server that loads its data in milliseconds.
     maxLoadingRetryTime: 100,
     // On a connection that is gone already ioredis would keep the process alive for this long.
@@ -92,6 +97,14 @@ function badAddress(text: string, why: string): ConnectionError {
   });
 }
 
+/** Waits until a BullMQ object is connected: it would wait for ever, if Redis went away since it was checked. */
+export async function connected(o: { waitUntilReady: () => Promise<unknown> }, connection: Connection): Promise<void> {
+  const ready = o.waitUntilReady();
+  if (!(await within(connectMsMax, ready)))
+    throw refuse(connection, { code: 'ETIMEDOUT', ...reasonsOfCodes.ETIMEDOUT });
+  await ready;
+}
+
 /** Ends a client at once, in whatever state it is, so that everything waiting in it is rejected. */
 export function sever(client: { status: string; connect: () => Promise<unknown>; disconnect: () => void }): void {
   // Between two tries to reconnect there is no socket whose end would do that: begin a try, and end it.
@@ -133,7 +146,7 @@ interface Reason {
 }
 
 const startIt = 'Start it, or correct the address.';
-const reasonsOfCodes: Readonly<Record<string, Omit<Reason, 'code'>>> = {
+const reasonsOfCodes = {
   ECONNREFUSED: { why: 'nothing listens there', hint: startIt },
   ENOENT: { why: 'there is no such socket', hint: startIt },
   ENOTDIR: { why: 'there is no such socket', hint: startIt },
@@ -142,10 +155,13 @@ const reasonsOfCodes: Readonly<Record<string, Omit<Reason, 'code'>>> = {
   EAI_AGAIN: { why: 'the name of the host could not be looked up', hint: 'Check the network, or give its number.' },
   EHOSTUNREACH: { why: 'the host cannot be reached', hint: 'Check the network and the address.' },
   ENETUNREACH: { why: 'the network cannot be reached', hint: 'Check the network and the address.' },
-  ETIMEDOUT: { why: 'it did not answer in time', hint: 'Is the address right, and no firewall in between?' },
+  ETIMEDOUT: {
+    why: 'it did not answer in time',
+    hint: 'Is the address right, no firewall in between, and its machine not overloaded?',
+  },
   ECONNRESET: { why: 'the connection was broken off', hint: 'Is it a Redis, and does it want rediss:// (TLS)?' },
   EPIPE: { why: 'the connection was broken off', hint: 'Is it a Redis, and does it want rediss:// (TLS)?' },
-};
+} as const;
 const reasonsOfMessages: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
   [/^NOAUTH/, { code: 'EAUTH', why: 'it asks for a password', hint: 'Give one: redis://:password@host:6379.' }],
   [
@@ -159,13 +175,14 @@ const reasonsOfMessages: readonly (readonly [pattern: RegExp, reason: Reason])[]
   ],
   [/^LOADING/, { code: 'ELOADING', why: 'it still reads its data', hint: 'Wait for it.' }],
   [
-    /Protocol error|wrong version number|\bSSL\b|\bTLS\b/,
+    /Unknown RESP type|wrong version number|\bSSL\b|\bTLS\b/,
     {
       code: 'EPROTO',
       why: 'what answers there is no Redis',
       hint: 'Correct the address; for TLS it begins with rediss://.',
     },
   ],
+  [/Command timed out/, { code: 'ETIMEDOUT', ...reasonsOfCodes.ETIMEDOUT }],
   [
     /Connection is closed|max retries per request|Socket timeout|Stream isn't writeable/i,
     { code: 'ECONNRESET', why: 'the connection was broken off', hint: 'Is it a Redis that runs and stays up?' },
@@ -178,10 +195,14 @@ export function explain(error: unknown, connection: Connection): ConnectionError
   if (typeof error !== 'object' || error === null) return null;
   const code = 'code' in error ? String(error.code) : '';
   const message = 'message' in error ? String(error.message) : '';
-  const byCode = reasonsOfCodes[code];
+  const byCode = isKnownCode(code) ? reasonsOfCodes[code] : undefined;
   const reason =
     byCode === undefined ? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] : { code, ...byCode };
   return reason === undefined ? null : refuse(connection, reason, error);
+}
+
+function isKnownCode(code: string): code is keyof typeof reasonsOfCodes {
+  return Object.hasOwn(reasonsOfCodes, code);
 }
 
 function refuse(connection: Connection, reason: Reason, cause?: unknown): ConnectionError {

@@ -42,7 +42,6 @@ export class ProgressReporter {
       const progress = this.#waiting;
       this.#waiting = null;
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one at a time is the purpose
         await this.#send(progress);
       } catch (error) {
         this.#onError(error);

@@ -161,9 +161,11 @@ export class WatchHub {
     this.#rechecking = true;
     try {
       await Promise.all(
-        [...this.#watches].map(async ([jobId, watches]) => {
-          const found = await this.#look(jobId);
-          for (const watch of watches) watch.adopt(found);
+        this.#all().map(async (watch) => {
+          const { position } = watch;
+          const found = await this.#look(watch.jobId);
+          // Told something meanwhile, it has its place in the stream, and needs no other.
+          if (watch.position === position) watch.adopt(found);
         }),
       );
       this.#rechecking = false;
@@ -221,7 +223,7 @@ interface Sight {
 class Watch {
   readonly jobId: string;
   /** The position of the stream up to which everything is known; null before the first sight. */
-  #known: string | null = null;
+  position: string | null = null;
   /** What came before the first sight. */
   readonly #early: { at: string; event: JobEvent }[] = [];
   #state: 'waiting' | 'active' | null = null;
@@ -249,7 +251,6 @@ class Watch {
       } else if (this.#ended) {
         return;
       } else {
-        // oxlint-disable-next-line no-await-in-loop -- events come when they come
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -265,9 +266,8 @@ class Watch {
   /** Takes the job as it was seen; what the stream tells of before is known from then on. */
   adopt(sight: Sight): void {
     if (this.#ended) return;
-    const first = this.#known === null;
-    if (!first && isAfter(this.#known ?? '', sight.at)) return;
-    this.#known = sight.at;
+    const first = this.position === null;
+    this.position = sight.at; // further back than before, if Redis came back without its latest
     if (Object.keys(sight.job).length === 0) {
       this.fail(first ? unknown(this.jobId) : vanished(this.jobId));
       return;
@@ -292,12 +292,12 @@ class Watch {
   }
 
   apply(at: string, event: JobEvent): void {
-    if (this.#known === null) {
+    if (this.position === null) {
       this.#early.push({ at, event });
       return;
     }
-    if (this.#ended || !isAfter(at, this.#known)) return;
-    this.#known = at;
+    if (this.#ended || !isAfter(at, this.position)) return;
+    this.position = at;
     switch (event.name) {
       case 'active':
         this.#error = null;
@@ -397,7 +397,6 @@ function isProgress(value: unknown): value is WriteProgress {
 
 /** What a worker returned; ours return a WriteResult. */
 function resultOf(value: unknown): WriteResult {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is what perform returned, through JSON
   return value as WriteResult;
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { resultOf, Stage } from './stage.fixture.ts';
+import { WriteQueue } from './write-queue.ts';
 
 let stage: Stage;
 beforeEach(async () => {
@@ -40,9 +41,10 @@ test('a request that cannot be carried out is refused before it is stored', asyn
 
 test('the ids of many are in the order of their requests', async () => {
   const queue = stage.queue();
-  const ids = await queue.addBulk([1, 2, 3].map((size) => ({ path: `${size}`, size })));
+  const sizes = Array.from({ length: 2003 }, (_, index) => index); // in three round trips
+  const ids = await queue.addBulk(sizes.map((size) => ({ path: `${size}`, size })));
   const jobs = await Promise.all(ids.map((id) => queue.job(id)));
-  expect(jobs.map((job) => job?.data.size)).toEqual([1, 2, 3]);
+  expect(jobs.map((job) => job?.data.size)).toEqual(sizes);
 });
 
 test('an add that is sent twice, as after a break, adds one job', async () => {
@@ -51,7 +53,6 @@ test('an add that is sent twice, as after a break, adds one job', async () => {
   let added = 0;
   const adding = (async () => {
     for (; added < 300; added += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other, across the break
       await queue.add(write);
       if (added === 100) void stage.killRedis();
     }
@@ -71,11 +72,12 @@ test('workers are counted by their connections', async () => {
   await stage.worker(async (request) => resultOf(request), { host: 'two' });
   expect(await queue.workers()).toBe(2);
   await one.close();
+  // Redis sees the end of a connection in its own time.
+  while ((await queue.workers()) > 1) await stage.client.ping();
   expect(await queue.workers()).toBe(1);
 });
 
 test('another prefix is another queue', async () => {
-  const { WriteQueue } = await import('./write-queue.ts');
   const other = new WriteQueue({ connection: stage.connection, prefix: 'other' });
   const id = await other.add(write);
   expect(await stage.queue().job(id)).toBeNull();
@@ -99,5 +101,5 @@ test('it can be closed while Redis is away', async () => {
   await stage.told(/no such socket/);
   const begun = performance.now();
   await queue.close();
-  expect(performance.now() - begun).toBeLessThan(1000);
+  expect(performance.now() - begun).toBeLessThan(2500);
 });

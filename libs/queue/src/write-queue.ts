@@ -8,7 +8,15 @@ import {
 } from '@penstock/contract';
 import { Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
-import { checkRedis, explain, redisOptions, sever, type Connection, type ConnectionError } from './connection.ts';
+import {
+  checkRedis,
+  connected,
+  explain,
+  redisOptions,
+  sever,
+  type Connection,
+  type ConnectionError,
+} from './connection.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
@@ -20,6 +28,9 @@ export interface WriteQueueOptions {
   /** Told when the connection breaks; it is made again by itself. Repetitions are left out. */
   onError?: (error: Error) => void;
 }
+
+/** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
+const bulkJobsMax = 1000;
 
 export type WriteJob = Job<WriteRequest, WriteResult, typeof JOB_NAME>;
 
@@ -61,7 +72,7 @@ export class WriteQueue {
     return id;
   }
 
-  /** Adds many, all or, if one of the requests is refused, none. The ids are in the order of the requests. */
+  /** Adds many; none if one of the requests is refused. The ids are in the order of the requests. */
   async addBulk(requests: readonly WriteRequestInput[], options: JobsOptions = {}): Promise<string[]> {
     const jobs = requests.map((request, index) => ({
       name: JOB_NAME as typeof JOB_NAME,
@@ -70,8 +81,12 @@ export class WriteQueue {
       opts: { jobId: newJobId(), ...options },
     }));
     return this.#use(async ({ queue }) => {
-      const added = await queue.addBulk(jobs);
-      return added.map(({ id }) => id ?? '');
+      const ids: string[] = [];
+      for (let start = 0; start < jobs.length; start += bulkJobsMax) {
+        const added = await queue.addBulk(jobs.slice(start, start + bulkJobsMax));
+        for (const { id } of added) ids.push(id ?? '');
+      }
+      return ids;
     });
   }
 
@@ -158,7 +173,13 @@ export class WriteQueue {
       toKey: (part) => queue.toKey(part),
       onError: (error) => this.#report(error),
     });
-    return { redis, queue, hub };
+    try {
+      await connected(queue, connection);
+      return { redis, queue, hub };
+    } catch (error) {
+      sever(redis);
+      throw this.#explained(error);
+    }
   }
 
   #report(error: unknown): void {

@@ -9,7 +9,7 @@ import {
   type WriteResult,
 } from '@penstock/contract';
 import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
-import { checkRedis, explain, redisOptions, sever, type Connection } from './connection.ts';
+import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { Leases } from './leases.ts';
@@ -130,7 +130,7 @@ export class WriteWorker {
     });
     worker.on('error', (error) => this.#report(error));
     try {
-      await worker.waitUntilReady();
+      await connected(worker, connection);
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return worker;
     } catch (error) {

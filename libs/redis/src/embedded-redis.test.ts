@@ -58,7 +58,6 @@ test('is ready in a tenth of a second, when the machine is not busy', async () =
   for (let round = 0; round < 5; round += 1) {
     const directory = stage.directory();
     const begun = performance.now();
-    // oxlint-disable-next-line no-await-in-loop -- one start at a time is what is measured
     await stage.open(directory);
     times.push(performance.now() - begun);
   }
@@ -125,7 +124,6 @@ test('starts the server again when it is killed, and nothing acknowledged is los
   let killed: Promise<void> | undefined;
   let acknowledged = 0;
   for (let number = 1; number <= 200; number += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- each write is acknowledged before the next
     await client.sadd('numbers', number);
     acknowledged = number;
     if (number === 100) killed = kill(redis.socketPath);
@@ -147,11 +145,8 @@ test('survives being killed again and again', async () => {
   const client = stage.client(redis.socketPath);
   const pids = new Set<number>();
   for (let round = 0; round < 5; round += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one death after the other
     await client.incr('rounds');
-    // oxlint-disable-next-line no-await-in-loop -- as above
     pids.add(await stage.pidOf(redis.socketPath));
-    // oxlint-disable-next-line no-await-in-loop -- as above
     await kill(redis.socketPath);
   }
   expect(await client.get('rounds')).toBe('5');

@@ -1,4 +1,3 @@
-/* oxlint-disable no-await-in-loop -- each look at the server follows from the one before */
 import {
   accessSync,
   closeSync,

@@ -104,7 +104,6 @@ export async function gone(pid: number): Promise<void> {
   const deadline = performance.now() + 5000;
   while (isAlive(pid)) {
     if (performance.now() > deadline) throw new Error(`process ${pid} is still there`);
-    // oxlint-disable-next-line no-await-in-loop -- nobody else's end can be awaited but by looking
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

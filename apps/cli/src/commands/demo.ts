@@ -60,7 +60,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const neededBytes = options.size + statSync(program).size + SLACK_BYTES;
   const place = makePlace(neededBytes, options.dir);
   try {
-    if (place.note !== undefined) say(place.note);
+    if (place.note !== undefined) say(`${place.note}: writing elsewhere`);
     print(`Three files through the queue, in ${place.directory}`);
     await perform(place.directory, program, options.size, interrupts);
   } finally {

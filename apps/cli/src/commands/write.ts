@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { addStoreOptions, addWriterOptions, hostSettings } from '@penstock/config';
 import { type WriteResult, fromWire } from '@penstock/contract';
+import type { Connection, WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../app-process.ts';
 import { Interrupted, UsageError } from '../failures.ts';
 import { hostArguments, storeEnvironment } from '../host-arguments.ts';
@@ -92,16 +93,15 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   const interrupts = takeInterrupts();
   const unattended = new AbortController();
   const signal = AbortSignal.any([interrupts.signal, unattended.signal]);
+  // Loading the queue's client takes longer than starting its Redis: meanwhile a host can start as well.
+  const loading = import('@penstock/queue');
   const line = await lineOf(options.json === true);
-  const { WriteQueue } = await import('@penstock/queue');
-  const { settings, store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
-  const queue = new WriteQueue({
-    connection: store.connection,
-    onError: (error) => line.note(`penstock: ${error.message}`),
-  });
+  const complain = (error: Error): void => line.note(`penstock: ${error.message}`);
+  const { settings, store } = await openStoreOf(options, complain);
+  const opening = openQueue(loading, store.connection, complain);
   const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
   const keeper = new HostKeeper({
-    queue,
+    workers: async () => (await opening).workers(),
     signal,
     say: (text) => line.note(`penstock: ${text}`),
     start: (wanted) =>
@@ -117,13 +117,16 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   try {
     // A host first: if none can be had, nothing must stay behind in the queue.
     if (settings.redis.kind === 'embedded') {
-      const served = await keeper.ensure();
-      if (served && roots.length > 0) say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
+      if (store.started) await keeper.start();
+      else if ((await keeper.ensure()) && roots.length > 0) {
+        say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
+      }
       void keeper.keep().catch((error: unknown) => unattended.abort(error));
-    } else if ((await queue.workers()) === 0) {
+    } else if ((await (await opening).workers()) === 0) {
       say('no host serves this queue now: the write waits until one is started (penstock host)');
     }
     signal.throwIfAborted();
+    const queue = await opening;
     answer.id = await queue.add(request, options.attempts === undefined ? {} : { attempts: options.attempts });
     const outcome = await follow(queue, answer.id, path, line, signal);
     if (!outcome.ok) throw fromWire(outcome.error);
@@ -146,10 +149,19 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
     throw error;
   } finally {
     await keeper.stop();
-    await queue.close();
+    await (await opening).close();
     await store.close();
     interrupts.release();
   }
+}
+
+async function openQueue(
+  loading: Promise<typeof import('@penstock/queue')>,
+  connection: Connection,
+  onError: (error: Error) => void,
+): Promise<WriteQueue> {
+  const { WriteQueue: Client } = await loading;
+  return new Client({ connection, onError });
 }
 
 /** A progress line where somebody may look at it; with --json only a terminal gets one. */

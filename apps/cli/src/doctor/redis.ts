@@ -1,8 +1,8 @@
 /** The queue's Redis: whether it is there, and whether it keeps what it is told. */
 import { spawnSync } from 'node:child_process';
-import type { StoreSettings } from '@penstock/config';
-import { nativeFile, openStore } from '@penstock/config';
-import { redisOptions } from '@penstock/queue';
+import { type StoreSettings, nativeFile, openStore } from '@penstock/config';
+import { toWire } from '@penstock/contract';
+import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
 import { findRedisServer } from '@penstock/redis';
 import { Redis } from 'ioredis';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -20,31 +20,18 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
   const where = settings.redis.kind === 'embedded' ? `embedded, in ${settings.redis.directory}` : 'server';
   try {
     const store = await openStore(settings.redis, env);
-    const client = new Redis({
-      ...redisOptions(store.connection),
-      connectTimeout: CONNECT_MS_MAX,
-      maxRetriesPerRequest: 0,
-      retryStrategy: () => null,
-      lazyConnect: true,
-    });
-    client.on('error', () => {}); // connect() rejects with it
+    const client = new Redis({ ...redisOptions(store.connection), lazyConnect: true });
+    client.on('error', () => {}); // checkRedis tells it better
     try {
-      await client.connect();
+      await checkServer(store.connection, CONNECT_MS_MAX);
       findings.push(...judgeRedis(await client.info(), await policyOf(client), where));
     } finally {
       client.disconnect();
       await store.close();
     }
   } catch (error) {
-    findings.push(
-      fail(
-        'redis',
-        `${where}: ${messageOf(error)}`,
-        settings.redis.kind === 'embedded'
-          ? 'see above, or use a Redis of your own with --redis'
-          : 'is it running, and is the URL of --redis or PENSTOCK_REDIS_URL right?',
-      ),
-    );
+    const { message, hint = 'see above, or use a Redis of your own with --redis' } = toWire(error);
+    findings.push(fail('redis', message.replace(` ${hint}`, ''), hint));
   }
   return findings;
 }
@@ -147,10 +134,4 @@ function judgePolicy(policy: string | null): Finding {
       'redis-cli config set maxmemory-policy noeviction',
     );
   return ok(what, 'maxmemory-policy noeviction');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error && error.message !== ''
-    ? error.message
-    : String((error as { code?: string }).code ?? error);
 }

@@ -1,0 +1,59 @@
+/** enqueue, watch and host together: what one puts in, another carries out and a third sees. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from '@jest/globals';
+import { Cli } from '../cli.fixture.ts';
+
+const cli = new Cli();
+afterAll(() => cli.close());
+
+test('a write that is enqueued while no host runs is carried out by the first that does, and can be watched', async () => {
+  const enqueued = await cli.run('enqueue', 'a.bin', '--size', '1MiB', '--pattern', 'stamp', '--job-id', 'mine');
+  expect(enqueued).toMatchObject({ code: 0, stdout: 'mine\n', stderr: expect.stringContaining('penstock host') });
+
+  const watch = cli.start('watch', 'mine', '--json');
+  await watch.says(/no host serves/);
+  const host = cli.start('host', '--threads', '1');
+  const watched = await watch.ended;
+  expect(watched.code).toBe(0);
+  expect(JSON.parse(watched.stdout)).toMatchObject({ ok: true, id: 'mine', result: { bytes: 1_048_576 } });
+  expect(existsSync(cli.file('a.bin'))).toBe(true);
+
+  const again = await cli.run('watch', 'mine');
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^a\.bin: 1\.00 MiB in/) });
+
+  host.child.kill('SIGTERM');
+  const stopped = await host.ended;
+  expect(stopped).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping') });
+});
+
+test('a whole request may come as JSON: as text, from a file, from standard input', async () => {
+  const request = { path: 'b.bin', size: '1KiB' };
+  const file = join(cli.directory, 'request.json');
+  writeFileSync(file, JSON.stringify(request));
+  const piped = cli.start('enqueue', '--request', '-');
+  piped.child.stdin?.end(JSON.stringify(request));
+  const all = await Promise.all([
+    cli.run('enqueue', '--request', JSON.stringify(request)),
+    cli.run('enqueue', '--request', `@${file}`),
+    piped.ended,
+  ]);
+  for (const { code, stdout } of all) {
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\w+\n$/);
+  }
+});
+
+test('what cannot be enqueued or watched ends with 2 and says why', async () => {
+  const cases: [args: string[], reason: RegExp][] = [
+    [['enqueue', '--request', '{"path":"a","sise":1}'], /did you mean "size"/],
+    [['enqueue', '--request', '{'], /not JSON/],
+    [['enqueue'], /name the file to write/],
+    [['enqueue', 'a.bin', '--request', '{}'], /give it alone/],
+    [['watch', 'nobody'], /no job 'nobody'/],
+  ];
+  const ended = await Promise.all(cases.map(([args]) => cli.run(...args)));
+  for (const [index, [, reason]] of cases.entries()) {
+    expect(ended[index]).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(reason) });
+  }
+});

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Store, openStore } from '@penstock/config';
+import { WriteQueue } from '@penstock/queue';
+import { Gateway } from './gateway.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'penstock-gateway-'));
+let store: Store;
+let queue: WriteQueue;
+let gateway: Gateway;
+let origin: string;
+
+beforeAll(async () => {
+  store = await openStore({ kind: 'embedded', directory }, process.env);
+  queue = new WriteQueue({ connection: store.connection });
+  gateway = await Gateway.start({ connection: store.connection, address: '127.0.0.1', port: 0, onError: () => {} });
+  ({ origin } = new URL(gateway.url));
+});
+
+afterAll(async () => {
+  await gateway.close();
+  await queue.close();
+  await store.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** What the dashboard's own page asks. */
+async function shownJobs(status: string): Promise<{ name: string; progress: unknown; data: unknown }[]> {
+  const response = await fetch(`${gateway.url}/api/queues?activeQueue=penstock&status=${status}&page=1&jobsPerPage=10`);
+  const { queues } = (await response.json()) as {
+    queues: { jobs: { name: string; progress: unknown; data: unknown }[] }[];
+  };
+  return queues[0]?.jobs ?? [];
+}
+
+const post = (body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${gateway.url}/api/queues/penstock/add`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+
+test('the health check tells of the queue and who serves it', async () => {
+  const response = await fetch(`${origin}/healthz`);
+  expect(response.status).toBe(200);
+  expect(await response.json()).toMatchObject({ status: 'ok', queue: 'penstock', workers: 0, counts: { active: 0 } });
+});
+
+test('the front door leads to the dashboard', async () => {
+  const response = await fetch(`${origin}/`);
+  expect(response.url).toBe(gateway.url);
+  expect(await response.text()).toContain('Penstock');
+});
+
+test('a job is shown by the path it writes, and its data as it came', async () => {
+  const id = await queue.add({ path: 'captures/run-42.dat', size: '1GiB' });
+  const [shown] = await shownJobs('waiting');
+  expect(shown).toMatchObject({
+    name: 'captures/run-42.dat',
+    data: { path: 'captures/run-42.dat', size: 1_073_741_824 },
+  });
+  await (await queue.job(id))?.remove();
+});
+
+test('what the form adds is a write, whatever it calls it', async () => {
+  const response = await post({ name: 'run-42.dat · 1.00 GiB', data: { path: 'a.bin', size: 1 }, options: {} });
+  expect(response.status).toBe(200);
+  const { job } = (await response.json()) as { job: { id: string } };
+  const added = await queue.job(job.id);
+  expect(added?.name).toBe('write');
+  expect(added?.opts.attempts).toBe(3);
+  await added?.remove();
+});
+
+test('a request that no host could carry out is refused with its reason', async () => {
+  const response = await post({ name: 'write', data: { path: '../a', size: 1 }, options: {} });
+  expect(response.status).toBe(400);
+  expect(await response.text()).toContain('..');
+});
+
+test('the form knows what a request is made of', async () => {
+  const response = await fetch(`${gateway.url}/api/queues/penstock/job-data-schema`);
+  expect(await response.text()).toContain('rowBytes');
+});
+
+test('a page of another site cannot add a job through the browser of somebody who works here', async () => {
+  const response = await post(
+    { name: 'write', data: { path: 'a', size: 1 }, options: {} },
+    { origin: 'https://evil.example' },
+  );
+  expect(response.status).toBe(403);
+  expect(await shownJobs('waiting')).toEqual([]);
+});
+
+test('it does not listen where others could reach it', async () => {
+  const start = Gateway.start({ connection: store.connection, address: '0.0.0.0', port: 0, onError: () => {} });
+  await expect(start).rejects.toThrow(/not a loopback address/);
+});
+
+test('a Redis that is not there is told by its address', async () => {
+  const connection = { url: 'redis://127.0.0.1:1' };
+  const start = Gateway.start({ connection, address: '127.0.0.1', port: 0, onError: () => {} });
+  await expect(start).rejects.toThrow(/127\.0\.0\.1:1.*ECONNREFUSED/);
+});
+
+test('a port that is taken is told with what to do', async () => {
+  const port = Number(new URL(origin).port);
+  const start = Gateway.start({ connection: store.connection, address: '127.0.0.1', port, onError: () => {} });
+  await expect(start).rejects.toMatchObject({ code: 'EADDRINUSE', hint: expect.stringContaining('--port') });
+});
+
+test('without its Redis the health check says so in time, and the gateway can still be closed', async () => {
+  await queue.close();
+  await store.close();
+  const response = await fetch(`${origin}/healthz`);
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ status: 'unavailable', error: expect.stringMatching(/./) });
+  await gateway.close();
+});
