@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-// The drivers of graphics cards and what asks for them: half of the download, and a headless browser draws without.
+// The drivers of graphics cards and what asks for them: a quarter of the download, and a headless browser draws without.
 const UNUSED = /^(libllvm\d.*|libz3-\d.*|libgl1-mesa-dri|mesa-.*|x11-utils|xdg-utils)$/;
 
 /** `name` and the packages it needs that this system does not have. Null if apt has no package of just that name. */

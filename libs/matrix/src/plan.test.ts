@@ -26,7 +26,9 @@ test('every plan can be submitted, fits its budget and its depth, and is no larg
     expect(ioBytes % offset).toBe(0);
     expect(rowStride % memory).toBe(0);
     expect(ioBytes).toBeGreaterThanOrEqual(rowBytes);
-    expect(ioBytes - rowBytes).toBeLessThan(offset);
+    // Either one row as it is, or as many as fit half a mebibyte (the last one in part); and up to the alignment.
+    expect(ioBytes - Math.max(rowBytes, 524_288 + rowBytes)).toBeLessThan(offset);
+    expect(ioBytes - rowBytes * rows).toBeLessThan(offset);
     expect(rowStride - ioBytes).toBeLessThan(memory);
     expect(bufferRows).toBeGreaterThanOrEqual(1);
     expect(bufferRows * rowStride).toBeLessThanOrEqual(budget);
@@ -42,9 +44,22 @@ test('takes rows as they are where the disk can write them', () => {
 });
 
 test('gathers rows that are too small for the disk', () => {
-  // The forum's matrix on a disk with 4096-byte sectors: four of its rows an iocb.
-  const plan = planRows(MIB, { rows: 1024, rowBytes: 1024 }, 512, 4096, 32, 64 * MIB);
-  expect(plan).toEqual({ ioBytes: 4096, rowStride: 4096, bufferRows: 32 });
+  // Three rows of 1000 bytes are less than the smallest block: one iocb carries them all, padded.
+  const plan = planRows(MIB, { rows: 3, rowBytes: 1000 }, 512, 4096, 32, 64 * MIB);
+  expect(plan).toEqual({ ioBytes: 4096, rowStride: 4096, bufferRows: 1 });
+});
+
+test('gathers small rows up to half a mebibyte, with four iocbs left to be in flight', () => {
+  const gathered = (rows: number, rowBytes: number) => planRows(64 * MIB, { rows, rowBytes }, 512, 512, 32, 64 * MIB);
+  expect(gathered(1024, 1024)).toEqual({ ioBytes: MIB / 4, rowStride: MIB / 4, bufferRows: 4 });
+  expect(gathered(32, 4096)).toEqual({ ioBytes: 32_768, rowStride: 32_768, bufferRows: 4 });
+  expect(gathered(32, 65_536)).toEqual({ ioBytes: MIB / 2, rowStride: MIB / 2, bufferRows: 4 });
+  expect(gathered(256, 65_536)).toEqual({ ioBytes: MIB / 2, rowStride: MIB / 2, bufferRows: 32 });
+});
+
+test('a file of up to half a mebibyte whose rows fit the matrix is one iocb', () => {
+  const plan = planRows(300_000, { rows: 128, rowBytes: 4096 }, 512, 512, 32, 64 * MIB);
+  expect(plan).toEqual({ ioBytes: 74 * 4096, rowStride: 74 * 4096, bufferRows: 1 });
 });
 
 test('an empty file still has a plan', () => {

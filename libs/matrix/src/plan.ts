@@ -31,6 +31,14 @@ export function chooseMatrix(size: number): MatrixShape {
 }
 
 /**
+ * Rows are gathered into iocbs of up to this length: adjacent rows of the matrix are adjacent in the file, so one iocb
+ * carries several. Measured on ext4 over virtio: rows of 4 KiB went from 82 to 417 MiB/s, of 64 KiB from 857 to 1776.
+ */
+const GATHERED_BYTES_MAX = 524_288;
+/** Gathering leaves this many iocbs to be in flight at once: enough to keep a device busy while one is filled. */
+const IN_FLIGHT_MIN = 4;
+
+/**
  * Plans the I/O of `size` bytes through `shape`, for a file that wants `memoryAlign` and `offsetAlign` (powers of
  * two; 1 where it does not care), with at most `depth` iocbs in flight and `budgetBytes` of row memory.
  * Returns null where even one row does not fit the budget.
@@ -43,11 +51,19 @@ export function planRows(
   depth: number,
   budgetBytes: number,
 ): RowPlan | null {
-  // A row that the disk cannot write directly is gathered with its neighbours, up to the next length it accepts.
-  const ioBytes = roundUp(shape.rowBytes, offsetAlign);
+  const matrixBytes = shape.rows * shape.rowBytes;
+  // A small file is one iocb; a larger one leaves some to be in flight.
+  const gathered =
+    size <= GATHERED_BYTES_MAX
+      ? Math.ceil(size / shape.rowBytes)
+      : Math.floor(Math.min(GATHERED_BYTES_MAX, matrixBytes / IN_FLIGHT_MIN) / shape.rowBytes);
+  const gatheredRows = Math.max(1, Math.min(shape.rows, gathered));
+  // And up to the next length that the disk accepts.
+  let ioBytes = roundUp(gatheredRows * shape.rowBytes, offsetAlign);
+  if (roundUp(ioBytes, memoryAlign) > budgetBytes) ioBytes = roundUp(shape.rowBytes, offsetAlign);
   const rowStride = roundUp(ioBytes, memoryAlign);
-  const matrixRows = Math.max(1, Math.floor((shape.rows * shape.rowBytes) / ioBytes));
-  const wanted = Math.max(1, Math.min(matrixRows, depth, Math.ceil(size / ioBytes)));
+  const matrixIos = Math.max(1, Math.floor(matrixBytes / ioBytes));
+  const wanted = Math.max(1, Math.min(matrixIos, depth, Math.ceil(size / ioBytes)));
   const fitting = Math.floor(budgetBytes / rowStride);
   return fitting < 1 ? null : { ioBytes, rowStride, bufferRows: Math.min(wanted, fitting) };
 }

@@ -58,7 +58,7 @@ const stalledIntervalMsDefault = 10_000;
  * still end a job that itself kills every host it runs on. */
 const stalledCountMax = 10;
 /** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
-const finishMsMax = 3000;
+const finishMsMax = 2000;
 /** With no job at hand there is hardly anything left to tell. */
 const idleMsMax = 500;
 

@@ -36,12 +36,12 @@ function openFaulty(options: FaultyOptions): ReturnType<typeof faultyPort> {
   return port;
 }
 
-/** Eight writes and copies of odd sizes at once, in rows of 4 KiB. */
+/** Eight writes and copies of odd sizes at once, in rows of 16 KiB. */
 function startAll(): { path: string; expected: Uint8Array; done: Promise<unknown> }[] {
   return Array.from({ length: 8 }, (_, index) => {
-    const size = index * 23_456 + (index % 3);
+    const size = index * 123_456 + (index % 3);
     const expected = stamp(index, size);
-    const matrix = { rows: 4, rowBytes: 4096 };
+    const matrix = { rows: 4, rowBytes: 16_384 };
     const request: WriteRequestInput = {
       path: `${index}.dat`,
       size,
@@ -99,7 +99,7 @@ test('an error in res is told with the offset and length of its row', async () =
     seed: 1,
     script: [{ fault: 'failed', errno: 5, when: (iocb) => iocb.opcode === 1 && iocb.offset === 8192 }],
   });
-  const failure = bench.write({ path: 'a', size: 40_960, matrix: { rows: 4, rowBytes: 4096 } });
+  const failure = bench.write({ path: 'a', size: 1_048_576, matrix: { rows: 4, rowBytes: 4096 } });
   await expect(failure).rejects.toMatchObject({ code: 'EIO', syscall: 'pwrite', offset: 8192, length: 4096 });
   expect(bench.names()).toEqual([]);
 });

@@ -94,10 +94,13 @@ describe('exact', () => {
     }
   });
 
-  test('submits rows in batches', async () => {
-    const result = await bench.write({ path: 'b.dat', size: 8_388_608, matrix: { rows: 32, rowBytes: 65_536 } });
-    expect(result.writes).toBe(128);
-    expect(result.submitCalls).toBeLessThan(129);
+  test('submits rows in batches, and gathers small ones into longer iocbs', async () => {
+    const large = await bench.write({ path: 'b.dat', size: '64MiB', matrix: { rows: 16, rowBytes: '1MiB' } });
+    expect(large.writes).toBe(64);
+    expect(large.submitCalls).toBeLessThan(64);
+    const small = await bench.write({ path: 'c.dat', size: '64MiB', matrix: { rows: 64, rowBytes: '64KiB' } });
+    expect(small.matrix).toEqual({ rows: 64, rowBytes: 65_536, ioBytes: 524_288 });
+    expect(small.writes).toBe(128);
   });
 
   test('writes that together need more rows than there are wait their turn and all end right', async () => {
