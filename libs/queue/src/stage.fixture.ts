@@ -1,5 +1,5 @@
 // A real Redis for one test, with producers and workers on it, and everything put away afterwards.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,11 +13,14 @@ import { WriteQueue } from './write-queue.ts';
 import type { WatchEvent } from './watch.ts';
 import { WriteWorker, type WriteWorkerOptions } from './write-worker.ts';
 
+// The disk is not what is tried here, and others may keep it busy.
+const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 export class Stage {
   /** What workers and queues were told of. */
   readonly errors: Error[] = [];
   readonly #listeners = new Set<(error: Error) => void>();
-  readonly #directory = mkdtempSync(join(tmpdir(), 'penstock-queue-'));
+  readonly #directory = mkdtempSync(join(memory, 'penstock-queue-'));
   readonly #toClose: (() => Promise<unknown>)[] = [];
   #redis: EmbeddedRedis | null = null;
   #client: Redis | null = null;

@@ -43,7 +43,7 @@ import {
   publish,
   truncateTo,
 } from './target.ts';
-import { statFd } from './stat.ts';
+import { type Alignment, statFd } from './stat.ts';
 import type { WriterThread } from './thread.ts';
 
 const { EINVAL, EIO } = constants.errno;
@@ -336,7 +336,7 @@ class WriteLane implements Lane {
     this.#writes += 1;
     if (result < expected) {
       this.#shortWrites += 1;
-      this.#goOn(slot, result, alignment.offset, 'pwrite', path);
+      this.#goOn(slot, result, alignment, 'pwrite', path);
       return;
     }
     this.#bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
@@ -371,14 +371,14 @@ class WriteLane implements Lane {
       this.#releaseRow(slot);
       throw changed(origin, position + done);
     }
-    this.#goOn(slot, result, origin.alignment.offset, 'pread', origin.path);
+    this.#goOn(slot, result, origin.alignment, 'pread', origin.path);
   }
 
   /** After a short read or write of `result` bytes: submits the residual, from the last aligned offset. */
-  #goOn(slot: number, result: number, offsetAlign: number, syscall: string, path: string): void {
+  #goOn(slot: number, result: number, alignment: Alignment, syscall: string, path: string): void {
     const { slots } = this.#thread;
-    // Direct I/O must go on at an aligned offset: a ragged end is moved again, with the same bytes.
-    const progress = result - (result % offsetAlign);
+    // Direct I/O must go on at an aligned offset and address: a ragged end is moved again, with the same bytes.
+    const progress = result - (result % Math.max(alignment.offset, alignment.memory));
     slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
     if (slots.stalls[slot] === STALLS_MAX) {
       const offset = slots.position[slot]! + slots.done[slot]!;
