@@ -8,8 +8,8 @@ import { System, foundProgram } from '../system.ts';
 const LOCK = ['--lock-duration', '1500'];
 const LARGE = {
   path: 'large.dat',
-  size: 1_073_741_824,
-  matrix: { rows: 4, rowBytes: 16_384 },
+  size: 134_217_728,
+  matrix: { rows: 1, rowBytes: 4096 }, // one block in flight: slow enough to be met while it runs
   source: { kind: 'pattern', pattern: 'stamp', seed: 3 },
 };
 const WAIT_MS = 90_000;

@@ -50,6 +50,8 @@ export class Checkout {
     this.write('libs/one/package.json', { name: 'one' });
     this.write('libs/one/src/index.ts', 'export {};');
     this.program('redis-server', 'echo "Redis server v=7.0.15 sha=0"');
+    // Where libaio is not installed, set-up would go and fetch it.
+    this.program('apt-get', 'exit 1');
     // Does to node_modules what npm ci does, its own lock file last.
     this.program(
       'npm',

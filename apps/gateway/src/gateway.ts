@@ -2,8 +2,10 @@
 import type { AddressInfo } from 'node:net';
 import { type Connection, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
 import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { dashboard } from './dashboard.ts';
+import { healthOf } from './health.ts';
 import { isLoopback, refuseForeign } from './local-only.ts';
 
 export interface GatewayOptions {
@@ -17,18 +19,18 @@ export interface GatewayOptions {
 }
 
 const DASHBOARD_PATH = '/queues';
-/** A health check that waits longer than its asker tells nothing. */
-const HEALTH_MS_MAX = 2000;
 
 export class Gateway {
   /** Where the dashboard is, for people. */
   readonly url: string;
   readonly #server: FastifyInstance;
   readonly #queue: Queue;
+  readonly #redis: Redis;
 
-  private constructor(server: FastifyInstance, queue: Queue, url: string) {
+  private constructor(server: FastifyInstance, queue: Queue, redis: Redis, url: string) {
     this.#server = server;
     this.#queue = queue;
+    this.#redis = redis;
     this.url = url;
   }
 
@@ -45,7 +47,10 @@ export class Gateway {
       );
     }
     await checkRedis(options.connection);
-    const queue = new Queue(QUEUE_NAME, { connection: redisOptions(options.connection), defaultJobOptions });
+    // A connection of our own: BullMQ could not let go of one whose server is away.
+    const redis = new Redis(redisOptions(options.connection));
+    redis.on('error', () => {}); // the queue tells it
+    const queue = new Queue(QUEUE_NAME, { connection: redis, defaultJobOptions });
     queue.on('error', onceInAWhile(options.onError));
     const server = Fastify({ forceCloseConnections: true });
     try {
@@ -59,10 +64,11 @@ export class Gateway {
       await listen(server, address, port);
       const { port: taken } = server.server.address() as AddressInfo;
       const host = address.includes(':') ? `[${address}]` : address;
-      return new Gateway(server, queue, `http://${host}:${taken}${DASHBOARD_PATH}`);
+      return new Gateway(server, queue, redis, `http://${host}:${taken}${DASHBOARD_PATH}`);
     } catch (error) {
       await server.close();
       await queue.close();
+      redis.disconnect();
       throw error;
     }
   }
@@ -71,6 +77,7 @@ export class Gateway {
   async close(): Promise<void> {
     await this.#server.close();
     await this.#queue.close();
+    this.#redis.disconnect();
   }
 }
 
@@ -100,30 +107,5 @@ async function listen(server: FastifyInstance, address: string, port: number): P
       code,
       ...(hint === undefined ? {} : { hint }),
     });
-  }
-}
-
-interface Health {
-  status: 'ok' | 'unavailable';
-  queue: string;
-  /** Hosts' workers that serve the queue. */
-  workers?: number;
-  counts?: Record<string, number>;
-  error?: string;
-}
-
-async function healthOf(queue: Queue): Promise<Health> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${HEALTH_MS_MAX} ms`)), HEALTH_MS_MAX);
-  });
-  try {
-    const asked = Promise.all([queue.getWorkersCount(), queue.getJobCounts()]);
-    const [workers, counts] = await Promise.race([asked, tooLate]);
-    return { status: 'ok', queue: queue.name, workers, counts };
-  } catch (error) {
-    return { status: 'unavailable', queue: queue.name, error: (error as Error).message };
-  } finally {
-    clearTimeout(timer);
   }
 }

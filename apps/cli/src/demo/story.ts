@@ -30,7 +30,8 @@ export function tellForumStory(findings: ForumFindings, result: WriteResult): st
   const page = 4096;
   const counted = misaligned.events.filter((event) => event.res >= 0).length;
   const left = misaligned.submitted - counted;
-  const batches = `${result.writes} writes of ${result.matrix.ioBytes} bytes in ${result.submitCalls} batches`;
+  const { rows, rowBytes, ioBytes } = result.matrix;
+  const gathered = `${rows} rows of ${rowBytes} bytes in ${result.writes} writes of ${ioBytes}`;
   return [
     'The 2011 program waited for ever. Its three mistakes, made again a moment ago, and what becomes of them here:',
     '',
@@ -45,6 +46,6 @@ export function tellForumStory(findings: ForumFindings, result: WriteResult): st
     '3 Its counter fell only on success',
     `  then  ${misaligned.submitted} submitted, ${misaligned.events.length} events, ${counted} counted: it waits for ${left} that came long ago`,
     `  here  every event counts, ${misaligned.inFlight} left in flight, and a failed one fails the whole write by name`,
-    `        its own request, above: ${batches}, ${result.shortWrites} short, ${result.retries} retried, all accounted for`,
+    `        its own request, above: ${gathered}, ${result.shortWrites} short, none left out`,
   ].join('\n');
 }

@@ -1,0 +1,34 @@
+/** Whether the gateway can do its work: whether Redis answers, and what it says of the queue. */
+import type { Queue } from 'bullmq';
+
+/** A health check that waits longer than its asker tells nothing. */
+const HEALTH_MS_MAX = 2000;
+
+export interface Health {
+  status: 'ok' | 'unavailable';
+  queue: string;
+  /** Hosts' workers that serve the queue. */
+  workers?: number;
+  counts?: Record<string, number>;
+  error?: string;
+}
+
+/** Asks Redis, for two seconds at most. Never rejects. */
+export async function healthOf(
+  queue: Pick<Queue, 'name' | 'getWorkersCount' | 'getJobCounts'>,
+  timeoutMs: number = HEALTH_MS_MAX,
+): Promise<Health> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    const asked = Promise.all([queue.getWorkersCount(), queue.getJobCounts()]);
+    const [workers, counts] = await Promise.race([asked, tooLate]);
+    return { status: 'ok', queue: queue.name, workers, counts };
+  } catch (error) {
+    return { status: 'unavailable', queue: queue.name, error: (error as Error).message };
+  } finally {
+    clearTimeout(timer);
+  }
+}
