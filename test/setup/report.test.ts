@@ -35,7 +35,7 @@ async function report(
   const files = Object.fromEntries(
     Object.entries(results).map(([name, text]) => [`${checkout.root}/libs/${name}/.jest-results.json`, text]),
   );
-  const { code, stdout } = await checkout.run('test.mjs', [], { RESULTS: JSON.stringify(files), ...env });
+  const { code, stdout } = await checkout.run('test.mjs', args, { RESULTS: JSON.stringify(files), ...env });
   return { code, lines: stdout.trim().split('\n') };
 }
 
@@ -74,6 +74,11 @@ test('a project with tests and no result fails the run, even if an earlier run l
   const { code, lines } = await report({ one: result(['passed', 'a']) });
   expect(lines).toEqual(['no result: libs/two (1 test files)', '1 passed, 0 failed, 0 skipped']);
   expect(code).toBe(1);
+});
+
+test('a project that was not asked for needs no result', async () => {
+  const { code, lines } = await report({ one: result(['passed', 'a']) }, {}, ['-p', 'one']);
+  expect({ code, lines }).toEqual({ code: 0, lines: ['1 passed, 0 failed, 0 skipped'] });
 });
 
 test('a failed build fails the run though every test passed', async () => {

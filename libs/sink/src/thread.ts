@@ -7,6 +7,12 @@ import type { Roots } from './roots.ts';
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
 
+// What a slot's iocb is for.
+export const READ_ROW = 0;
+export const WRITE_ROW = 1;
+export const SYNC_FILE = 2;
+export const SYNC_DIRECTORY = 3;
+
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {
   /** The buffer row it moves. */
@@ -19,7 +25,7 @@ export interface SlotTable {
   done: Int32Array;
   /** Short reads or writes in a row that moved no whole block. */
   stalls: Uint8Array;
-  /** Which of the write's steps it belongs to. */
+  /** READ_ROW, WRITE_ROW, SYNC_FILE or SYNC_DIRECTORY. */
   purpose: Uint8Array;
 }
 

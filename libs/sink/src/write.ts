@@ -24,7 +24,6 @@ import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
 import {
   type JobBlock,
   type MatrixShape,
-  type RowExtent,
   type RowPlan,
   STOP_NONE,
   STOP_SHUTDOWN,
@@ -32,7 +31,8 @@ import {
   planRows,
 } from '@penstock/matrix';
 import { type Source, createPatternSource } from '@penstock/sources';
-import { type Origin, assertUnchanged, changed, closeOrigin, openOrigin } from './origin.ts';
+import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { RowPipeline } from './rows.ts';
 import { sweepParts } from './sweep.ts';
 import {
   type AttemptIdentity,
@@ -43,16 +43,9 @@ import {
   publish,
   truncateTo,
 } from './target.ts';
-import { type Alignment, statFd } from './stat.ts';
-import type { WriterThread } from './thread.ts';
+import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EINVAL, EIO } = constants.errno;
-
-// A slot's purpose.
-const READ_ROW = 0;
-const WRITE_ROW = 1;
-const SYNC_FILE = 2;
-const SYNC_DIRECTORY = 3;
+const { EINVAL } = constants.errno;
 
 const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
@@ -60,9 +53,6 @@ const WRITING: number = PHASES.indexOf('writing');
 const SYNCING: number = PHASES.indexOf('syncing');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
-
-/** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
-const STALLS_MAX = 8;
 
 /** Which words of the job's control block name its descriptors. */
 const FD_TARGET = 0;
@@ -105,27 +95,16 @@ class WriteLane implements Lane {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: Source | null = null;
+  #rows: RowPipeline | null = null;
+  #rowsReturned = false;
   #size = 0;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
-  #extent: RowExtent | null = null;
-  #freeRows: Int32Array = new Int32Array(0);
-  #freeRowCount = 0;
-  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
-  #preparedRows = 0;
-
-  /** Where the next row to be prepared goes: everything before is in flight or written. */
-  #nextPosition = 0;
-  #bytesWritten = 0;
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
   /** Directories fsynced so far. */
   #directoriesSynced = 0;
-
-  #writes = 0;
-  #reads = 0;
-  #shortWrites = 0;
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -158,7 +137,11 @@ class WriteLane implements Lane {
     }
     if (this.#phase === OPENING) this.#open();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
-    if (this.#phase === WRITING) return this.#prepareRow(slot);
+    if (this.#phase === WRITING) {
+      if (!this.#rows!.prepare(slot)) return false;
+      this.#inFlight += 1;
+      return true;
+    }
     if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
     return false;
@@ -167,17 +150,10 @@ class WriteLane implements Lane {
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
     this.#inFlight -= 1;
     try {
-      switch (this.#thread.slots.purpose[slot]) {
-        case WRITE_ROW:
-          this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
-          this.#afterWrite(slot, result, refused);
-          break;
-        case READ_ROW:
-          this.#afterRead(slot, result, refused);
-          break;
-        default:
-          this.#afterSync(slot, result, refused);
-      }
+      const purpose = this.#thread.slots.purpose[slot]!;
+      if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
+      if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      else this.#afterSync(slot, result, refused);
     } catch (error) {
       this.fail(error);
     }
@@ -188,6 +164,7 @@ class WriteLane implements Lane {
     if (!this.#failed) {
       this.#failed = true;
       this.#failure = error;
+      this.#rows?.stop();
     }
     if (this.#inFlight === 0) this.#end();
   }
@@ -247,10 +224,9 @@ class WriteLane implements Lane {
     const extent = arena.acquire(this.#plan.bufferRows * this.#plan.rowStride);
     if (extent === null) return false;
     waiting.shift();
-    this.#extent = extent;
-    const rows = this.#plan.bufferRows;
-    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
-    this.#freeRowCount = rows;
+    const from =
+      this.#origin === null ? { source: this.#source!, origin: null } : { source: null, origin: this.#origin };
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
     this.#enter(OPENING); // reserving disk space is part of opening
     preallocate(this.#target!, this.#size);
     this.#enter(WRITING);
@@ -258,147 +234,14 @@ class WriteLane implements Lane {
     return true;
   }
 
-  // ------------------------------------------------------------------------------------------------------ writing
-
-  #prepareRow(slot: number): boolean {
-    if (this.#nextPosition >= this.#size || this.#freeRowCount === 0) return false;
-    const { slots } = this.#thread;
-    this.#freeRowCount -= 1;
-    const row = this.#freeRows[this.#freeRowCount]!;
-    const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#size - position);
-    this.#nextPosition += length;
-    slots.row[slot] = row;
-    slots.position[slot] = position;
-    slots.done[slot] = 0;
-    slots.stalls[slot] = 0;
-    if (this.#origin === null) {
-      this.#fillRow(row, length, position);
-      this.#beginWrite(slot, row, length);
-    } else {
-      slots.purpose[slot] = READ_ROW;
-      slots.length[slot] = roundUp(length, this.#origin.alignment.offset);
-      this.#submitRest(slot);
-    }
-    return true;
-  }
-
-  #fillRow(row: number, length: number, position: number): void {
-    const source = this.#source!;
-    const { bytes } = this.#thread.arena;
-    const start = this.#rowStart(row);
-    if (row >= this.#preparedRows) {
-      source.prepareRow(bytes, start, this.#plan.ioBytes);
-      this.#preparedRows = row + 1;
-    }
-    if (!source.constant) source.fill(bytes, start, length, position);
-  }
-
-  /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
-  #beginWrite(slot: number, row: number, length: number): void {
-    const { slots, arena } = this.#thread;
-    const padded = roundUp(length, this.#target!.alignment.offset);
-    const start = this.#rowStart(row);
-    // Another write's bytes must not reach the disk, not even until the truncate.
-    if (padded > length) arena.bytes.fill(0, start + length, start + padded);
-    slots.purpose[slot] = WRITE_ROW;
-    slots.length[slot] = padded;
-    slots.done[slot] = 0;
-    slots.stalls[slot] = 0;
-    this.#submitRest(slot);
-  }
-
-  /** Prepares what is left of the slot's read or write. */
-  #submitRest(slot: number): void {
-    const { engine, slots, arena } = this.#thread;
-    const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
-    const length = slots.length[slot]! - done;
-    const offset = slots.position[slot]! + done;
-    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target!.fd, address, length, offset);
-    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
-    this.#inFlight += 1;
-  }
-
-  #afterWrite(slot: number, result: number, refused: boolean): void {
-    const { slots } = this.#thread;
-    const { path, alignment } = this.#target!;
-    const expected = slots.length[slot]! - slots.done[slot]!;
-    if (result < 0 || this.#failed) {
-      const offset = slots.position[slot]! + slots.done[slot]!;
-      this.#releaseRow(slot);
-      if (result < 0) {
-        const syscall = refused ? 'io_submit' : 'pwrite';
-        this.fail(new IoError({ syscall, errno: result, path, offset, length: expected }));
-      }
+  #afterRow(slot: number, result: number, refused: boolean): void {
+    const rows = this.#rows!;
+    if (rows.complete(slot, result, refused)) {
+      this.#inFlight += 1;
       return;
     }
-    this.#writes += 1;
-    if (result < expected) {
-      this.#shortWrites += 1;
-      this.#goOn(slot, result, alignment, 'pwrite', path);
-      return;
-    }
-    this.#bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
-    this.#releaseRow(slot);
     this.#publishProgress();
-    if (this.#nextPosition >= this.#size && this.#inFlight === 0) this.#endWriting();
-  }
-
-  #afterRead(slot: number, result: number, refused: boolean): void {
-    const { slots } = this.#thread;
-    const origin = this.#origin!;
-    const position = slots.position[slot]!;
-    const wanted = Math.min(this.#plan.ioBytes, this.#size - position);
-    const done = slots.done[slot]! + Math.max(0, result);
-    if (result < 0 || this.#failed) {
-      const length = slots.length[slot]! - slots.done[slot]!;
-      const offset = position + slots.done[slot]!;
-      this.#releaseRow(slot);
-      if (result < 0) {
-        const syscall = refused ? 'io_submit' : 'pread';
-        this.fail(new IoError({ syscall, errno: result, path: origin.path, offset, length }));
-      }
-      return;
-    }
-    this.#reads += 1;
-    if (done >= wanted) {
-      this.#beginWrite(slot, slots.row[slot]!, wanted);
-      return;
-    }
-    // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
-      this.#releaseRow(slot);
-      throw changed(origin, position + done);
-    }
-    this.#goOn(slot, result, origin.alignment, 'pread', origin.path);
-  }
-
-  /** After a short read or write of `result` bytes: submits the residual, from the last aligned offset. */
-  #goOn(slot: number, result: number, alignment: Alignment, syscall: string, path: string): void {
-    const { slots } = this.#thread;
-    // Direct I/O must go on at an aligned offset and address: a ragged end is moved again, with the same bytes.
-    const progress = result - (result % Math.max(alignment.offset, alignment.memory));
-    slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
-    if (slots.stalls[slot] === STALLS_MAX) {
-      const offset = slots.position[slot]! + slots.done[slot]!;
-      const length = slots.length[slot]! - slots.done[slot]!;
-      this.#releaseRow(slot);
-      const hint = `The kernel moved ${result} of ${length} bytes, ${STALLS_MAX} times, and gave no reason.`;
-      throw new IoError({ syscall, errno: -EIO, path, offset, length, hint });
-    }
-    slots.done[slot]! += progress;
-    this.#submitRest(slot);
-  }
-
-  #releaseRow(slot: number): void {
-    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
-    this.#freeRowCount += 1;
-    this.#thread.engine.releaseSlot(slot);
-  }
-
-  #rowStart(row: number): number {
-    return this.#extent!.start + row * this.#plan.rowStride;
+    if (!this.#failed && rows.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
   // ------------------------------------------------------------------------------------------ syncing, publishing
@@ -470,12 +313,13 @@ class WriteLane implements Lane {
   }
 
   #publishProgress(): void {
-    this.#control.publish(this.#phase, this.#bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+    this.#control.publish(this.#phase, this.#rows?.bytesWritten ?? 0, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
   #returnRows(): void {
-    if (this.#extent !== null) this.#thread.arena.release(this.#extent);
-    this.#extent = null;
+    if (this.#rowsReturned) return;
+    this.#rowsReturned = true;
+    this.#rows?.release();
   }
 
   #end(): void {
@@ -527,9 +371,9 @@ class WriteLane implements Lane {
       durationsMs,
       bytesPerSecond: workingMs > 0 ? (this.#size / workingMs) * 1000 : 0,
       writeLatencyUs: summarize(this.#latency),
-      writes: this.#writes,
-      reads: this.#reads,
-      shortWrites: this.#shortWrites,
+      writes: this.#rows?.writes ?? 0,
+      reads: this.#rows?.reads ?? 0,
+      shortWrites: this.#rows?.shortWrites ?? 0,
       retries: engine.retries - this.#retriesBefore,
       submitCalls: engine.submitCalls - this.#submitCallsBefore,
       hugePages: arena.hugePages,
@@ -537,8 +381,6 @@ class WriteLane implements Lane {
     };
   }
 }
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 function summarize(latency: RecordableHistogram): LatencySummary {
   if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };

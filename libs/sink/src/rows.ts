@@ -1,0 +1,231 @@
+/**
+ * The rows of one write: taken from the arena, filled from the source (or read from the origin), written, and the
+ * residual of a short read or write submitted again. One slot carries one row at a time, from its fill to its last
+ * byte; rows go out in file order and come back in any.
+ */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import type { RowExtent, RowPlan } from '@penstock/matrix';
+import type { Source } from '@penstock/sources';
+import { type Origin, changed } from './origin.ts';
+import { type Alignment, statFd } from './stat.ts';
+import type { Target } from './target.ts';
+import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
+
+const { EIO } = constants.errno;
+
+/** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
+const STALLS_MAX = 8;
+
+/** Where the bytes come from: computed, or read from a file. */
+export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin };
+
+export class RowPipeline {
+  /** Bytes of the file whose writes are reaped. */
+  bytesWritten = 0;
+  /** Writes and reads reaped so far, and how many of the writes were short. */
+  writes = 0;
+  reads = 0;
+  shortWrites = 0;
+
+  readonly #thread: WriterThread;
+  readonly #target: Target;
+  readonly #source: Source | null;
+  readonly #origin: Origin | null;
+  readonly #size: number;
+  readonly #plan: RowPlan;
+  readonly #extent: RowExtent;
+  /** Rows that no slot carries, the last one first. */
+  readonly #freeRows: Int32Array;
+  #freeRowCount: number;
+  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
+  #preparedRows = 0;
+  /** Where the next row goes: everything before is in flight or written. */
+  #nextPosition = 0;
+  #stopped = false;
+
+  /** @param extent row memory for `plan`, the pipeline's until release() */
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    { source, origin }: RowSource,
+    size: number,
+    plan: RowPlan,
+    extent: RowExtent,
+  ) {
+    this.#thread = thread;
+    this.#target = target;
+    this.#source = source;
+    this.#origin = origin;
+    this.#size = size;
+    this.#plan = plan;
+    this.#extent = extent;
+    const rows = plan.bufferRows;
+    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
+    this.#freeRowCount = rows;
+  }
+
+  /** True once every row has been prepared: with nothing in flight, the file is written. */
+  get exhausted(): boolean {
+    return this.#nextPosition >= this.#size;
+  }
+
+  /** Prepares no more; what is in flight is only taken back. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Gives the row memory back. Nothing may be in flight. */
+  release(): void {
+    this.#thread.arena.release(this.#extent);
+  }
+
+  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
+  prepare(slot: number): boolean {
+    if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
+    const { slots } = this.#thread;
+    this.#freeRowCount -= 1;
+    const row = this.#freeRows[this.#freeRowCount]!;
+    const position = this.#nextPosition;
+    const length = Math.min(this.#plan.ioBytes, this.#size - position);
+    this.#nextPosition += length;
+    slots.row[slot] = row;
+    slots.position[slot] = position;
+    if (this.#origin === null) {
+      this.#fill(row, length, position);
+      this.#beginWrite(slot, row, length);
+    } else {
+      this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
+    }
+    return true;
+  }
+
+  /**
+   * Takes the completion of a row's slot. True if the slot was prepared again (a residual, or the write of a row that
+   * was read); otherwise it is released.
+   * @throws IoError where the row failed; its slot is released
+   */
+  complete(slot: number, result: number, refused: boolean): boolean {
+    const reading = this.#thread.slots.purpose[slot] === READ_ROW;
+    if (result < 0) {
+      const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
+      this.#releaseRow(slot);
+      throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
+    }
+    if (this.#stopped) {
+      this.#releaseRow(slot);
+      return false;
+    }
+    return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
+  }
+
+  #fill(row: number, length: number, position: number): void {
+    const source = this.#source!;
+    const { bytes } = this.#thread.arena;
+    const start = this.#rowStart(row);
+    if (row >= this.#preparedRows) {
+      source.prepareRow(bytes, start, this.#plan.ioBytes);
+      this.#preparedRows = row + 1;
+    }
+    if (!source.constant) source.fill(bytes, start, length, position);
+  }
+
+  /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
+  #beginWrite(slot: number, row: number, length: number): void {
+    const { bytes } = this.#thread.arena;
+    const padded = roundUp(length, this.#target.alignment.offset);
+    const start = this.#rowStart(row);
+    // Another write's bytes must not reach the disk, not even until the truncate.
+    if (padded > length) bytes.fill(0, start + length, start + padded);
+    this.#begin(slot, WRITE_ROW, padded);
+  }
+
+  #begin(slot: number, purpose: number, length: number): void {
+    const { slots } = this.#thread;
+    slots.purpose[slot] = purpose;
+    slots.length[slot] = length;
+    slots.done[slot] = 0;
+    slots.stalls[slot] = 0;
+    this.#submitRest(slot);
+  }
+
+  /** Prepares what is left of the slot's read or write. */
+  #submitRest(slot: number): void {
+    const { engine, slots, arena } = this.#thread;
+    const done = slots.done[slot]!;
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
+    const length = slots.length[slot]! - done;
+    const offset = slots.position[slot]! + done;
+    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
+    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+  }
+
+  #afterWrite(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    this.writes += 1;
+    if (result < slots.length[slot]! - slots.done[slot]!) {
+      this.shortWrites += 1;
+      this.#goOn(slot, result, this.#target.alignment, 'pwrite');
+      return true;
+    }
+    this.bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
+    this.#releaseRow(slot);
+    return false;
+  }
+
+  #afterRead(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const position = slots.position[slot]!;
+    const wanted = Math.min(this.#plan.ioBytes, this.#size - position);
+    const done = slots.done[slot]! + result;
+    this.reads += 1;
+    if (done >= wanted) {
+      this.#beginWrite(slot, slots.row[slot]!, wanted);
+      return true;
+    }
+    // A short read is the end of the file, or the kernel's whim: only the file knows.
+    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+      this.#releaseRow(slot);
+      throw changed(origin, position + done);
+    }
+    this.#goOn(slot, result, origin.alignment, 'pread');
+    return true;
+  }
+
+  /** After a short read or write of `result` bytes: submits the residual, from the last aligned offset. */
+  #goOn(slot: number, result: number, alignment: Alignment, syscall: string): void {
+    const { slots } = this.#thread;
+    // Direct I/O must go on at an aligned offset and address: a ragged end is moved again, with the same bytes.
+    const progress = result - (result % Math.max(alignment.offset, alignment.memory));
+    slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
+    if (slots.stalls[slot] === STALLS_MAX) {
+      const failure = this.#failure(slot, syscall, -EIO);
+      this.#releaseRow(slot);
+      const hint = `The kernel moved ${result} of ${failure.length} bytes, ${STALLS_MAX} times, and gave no reason.`;
+      throw new IoError({ ...failure, hint });
+    }
+    slots.done[slot]! += progress;
+    this.#submitRest(slot);
+  }
+
+  /** What failed in the slot: call, path, and the range that was not moved. */
+  #failure(slot: number, syscall: string, errno: number): ConstructorParameters<typeof IoError>[0] {
+    const { slots } = this.#thread;
+    const done = slots.done[slot]!;
+    const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
+    return { syscall, errno, path, offset: slots.position[slot]! + done, length: slots.length[slot]! - done };
+  }
+
+  #releaseRow(slot: number): void {
+    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
+    this.#freeRowCount += 1;
+    this.#thread.engine.releaseSlot(slot);
+  }
+
+  #rowStart(row: number): number {
+    return this.#extent.start + row * this.#plan.rowStride;
+  }
+}
+
+const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
