@@ -2,7 +2,10 @@
 import { Worker } from 'bullmq';
 
 const [socketPath, queueName, concurrency] = process.argv.slice(2);
-const worker = new Worker(queueName, async () => {}, { connection: { path: socketPath }, concurrency: Number(concurrency) });
+const worker = new Worker(queueName, async () => {}, {
+  connection: { path: socketPath },
+  concurrency: Number(concurrency),
+});
 await worker.waitUntilReady();
 process.send({ ready: true });
 process.once('disconnect', () => worker.close().then(() => process.exit(0)));

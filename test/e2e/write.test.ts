@@ -44,15 +44,27 @@ test('a service that knows only BullMQ enqueues a write and gets the file', asyn
   expect(Buffer.compare(readFileSync(system.path('captures/run-42.dat')), expected)).toBe(0);
 });
 
-test('the last progress is the whole file, before the job completes', async () => {
-  const job = await system.add({ path: 'progress.dat', size: '1MiB' });
+test('a write that lasts is reported while it runs, and wholly at its end', async () => {
+  // One block in flight: slow enough to be sampled.
+  const job = await system.add({ path: 'progress.dat', size: '64MiB', matrix: { rows: 1, rowBytes: 4096 } });
+  const running = await system.progressOf(job, (progress) => progress['bytesWritten']! > 0);
+  expect(running).toMatchObject({
+    totalBytes: 67_108_864,
+    bytesPerSecond: expect.any(Number),
+    host: expect.any(String),
+  });
   const end = await system.finished(job);
   expect(end.progress).toMatchObject({
     progress: 100,
-    bytesWritten: 1_048_576,
-    bytesDurable: 1_048_576,
+    bytesWritten: 67_108_864,
+    bytesDurable: 67_108_864,
     phase: 'done',
   });
+});
+
+test('a write that ends before the first sample costs no progress event', async () => {
+  const end = await system.finished(await system.add({ path: 'tiny.dat', size: 100 }));
+  expect(end.progress).toBe(0);
 });
 
 test('a copy through the queue has the sha256 of its source, at every edge size', async () => {

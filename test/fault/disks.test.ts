@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await system.hostsGone();
-  for (const step of undo.reverse()) step();
+  for (const step of undo.toReversed()) step();
   undo = [];
   await system.close();
 });

@@ -31,6 +31,7 @@ const result = (...tests: [status: string, fullName: string][]): string =>
 async function report(
   results: Record<string, string>,
   env: NodeJS.ProcessEnv = {},
+  args: string[] = [],
 ): Promise<{ code: number | null; lines: string[] }> {
   const files = Object.fromEntries(
     Object.entries(results).map(([name, text]) => [`${checkout.root}/libs/${name}/.jest-results.json`, text]),

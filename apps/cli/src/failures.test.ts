@@ -16,10 +16,10 @@ test('a failed write ends with 1, a bad request or command line with 2, a signal
   expect(exitCodeOf(new AlreadyTold(3))).toBe(3);
 });
 
-test('a hint is told once: not again where the message carries it', () => {
+test('a hint is told once: not again where the message carries it', async () => {
   const error = new IoError({ syscall: 'pwrite', errno: -28, path: '/a' });
-  expect(describeFailure(error)).toEqual([error.message]);
-  expect(describeFailure(Object.assign(new Error('no'), { hint: 'do this' }))).toEqual(['no', 'hint: do this']);
+  expect(await describeFailure(error)).toEqual([error.message]);
+  expect(await describeFailure(Object.assign(new Error('no'), { hint: 'do this' }))).toEqual(['no', 'hint: do this']);
 });
 
 test('stacks are shown only where somebody debugs', () => {

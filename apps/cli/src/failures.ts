@@ -1,6 +1,9 @@
-/** What can end a command early, the exit code each stands for, and the one line a person reads. */
+/**
+ * What can end a command early, the exit code each stands for, and the one line a person reads.
+ *
+ * Every start of the command line loads this, so it loads nothing large itself.
+ */
 import { constants } from 'node:os';
-import { toWire } from '@penstock/contract';
 
 export const EXIT_OK = 0;
 /** The write, or whatever else was asked for, failed. */
@@ -44,7 +47,9 @@ export class AlreadyTold extends Error {
   }
 }
 
-const codeOf = (error: unknown): string => toWire(error).code;
+/** The code of any error, one of another realm too. */
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null ? String(Reflect.get(error, 'code')) : '';
 
 /** True for what commander throws: it has printed its own message, or the help that was asked for. */
 export function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {
@@ -62,7 +67,8 @@ export function exitCodeOf(error: unknown): number {
 const USAGE_CODES: ReadonlySet<string> = new Set(['EBADREQUEST', 'EUSAGE', 'ENOJOB', 'EBADURL']);
 
 /** One line about `error`, and its hint on another where the message does not carry it already. */
-export function describeFailure(error: unknown): string[] {
+export async function describeFailure(error: unknown): Promise<string[]> {
+  const { toWire } = await import('@penstock/contract');
   const { message, hint } = toWire(error);
   return hint === undefined || message.includes(hint) ? [message] : [message, `hint: ${hint}`];
 }

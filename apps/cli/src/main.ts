@@ -12,18 +12,18 @@ async function run(args: string[]): Promise<number> {
     await runProgram(args, version);
     return 0;
   } catch (error) {
-    tell(error, args);
+    await tell(error, args);
     return exitCodeOf(error);
   }
 }
 
-function tell(error: unknown, args: readonly string[]): void {
+async function tell(error: unknown, args: readonly string[]): Promise<void> {
   if (error instanceof AlreadyTold) return;
   if (isCommanderError(error) && exitCodeOf(error) === 0) return;
   // commander speaks for itself where it parses; not for what a setting made of the environment.
   const spoken = isCommanderError(error) && error.constructor.name === 'CommanderError';
   if (!spoken) {
-    const [message, ...more] = describeFailure(error);
+    const [message, ...more] = await describeFailure(error);
     say(message ?? '');
     for (const text of more) process.stderr.write(`  ${text}\n`);
   }

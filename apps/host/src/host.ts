@@ -24,6 +24,8 @@ interface SampledWrite {
   block: JobBlock;
   meter: ProgressMeter;
   report: (progress: WriteProgress) => void;
+  /** True once anything was reported. */
+  seen: boolean;
 }
 
 export class Host {
@@ -68,7 +70,7 @@ export class Host {
     report: (progress: WriteProgress) => void,
   ): Promise<WriteResult> {
     const running = this.pool.run(request, job.id, job.starts);
-    const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report };
+    const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
     const stop = (): void => {
       const shutdown = (job.signal.reason as { reason?: unknown } | undefined)?.reason === 'shutdown';
       running.block.requestStop(shutdown ? STOP_SHUTDOWN : STOP_CANCEL);
@@ -78,7 +80,8 @@ export class Host {
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
-      report(sampled.meter.progress(running.block.read()));
+      // Whoever watched it sees its end; a write that ended before its first sample costs the queue no extra round trip.
+      if (sampled.seen) report(sampled.meter.progress(running.block.read()));
       return { ...result, host: this.#name };
     } finally {
       this.#sampled.delete(sampled);
@@ -87,7 +90,10 @@ export class Host {
   }
 
   #sample(): void {
-    for (const { block, meter, report } of this.#sampled) report(meter.progress(block.read()));
+    for (const sampled of this.#sampled) {
+      sampled.seen = true;
+      sampled.report(sampled.meter.progress(sampled.block.read()));
+    }
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */

@@ -1,7 +1,6 @@
 /** Files of 4 KiB, one job each, against a BullMQ worker that does nothing with the same concurrency. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents } from 'bullmq';
@@ -14,7 +13,10 @@ const JOBS_PER_THREAD = 8;
 const PEER_QUEUE = 'noop';
 // Plain JavaScript, so it lies beside the source and not below dist.
 const noopWorker = fileURLToPath(
-  new URL(import.meta.url.includes('/dist/') ? '../../../bench/noop-worker.mjs' : '../noop-worker.mjs', import.meta.url),
+  new URL(
+    import.meta.url.includes('/dist/') ? '../../../bench/noop-worker.mjs' : '../noop-worker.mjs',
+    import.meta.url,
+  ),
 );
 
 /** Adds `count` jobs to the paused queue, lets them run, and waits for the last; jobs a second from the start. */
@@ -55,6 +57,7 @@ export const smallFiles: BenchCase = {
     const count = smoke ? 50 : 3000;
     const host = await system.host(['--threads', String(THREADS), '--jobs', String(JOBS_PER_THREAD)]);
     const redisPid = await system.redisPid();
+    let round = 0;
     const concurrency = String(THREADS * JOBS_PER_THREAD);
     const peer = spawn(process.execPath, [noopWorker, system.redis.socketPath, PEER_QUEUE, concurrency], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -72,13 +75,13 @@ export const smallFiles: BenchCase = {
     };
     return {
       async subject() {
+        // A fresh directory each time, removed at the very end: ext4 searches long for an inode where many were just freed.
+        round += 1;
         const jobs = Array.from({ length: count }, (_, seed) => ({
           name: 'write',
-          data: { path: `small/${seed}.dat`, size: 4096, source: { kind: 'pattern', pattern: 'stamp', seed } },
+          data: { path: `small-${round}/${seed}.dat`, size: 4096, source: { kind: 'pattern', pattern: 'stamp', seed } },
         }));
-        const sample = await measure(host.child.pid!, () => timeJobs(system.queue, system.events, jobs));
-        rmSync(system.path('small'), { recursive: true });
-        return sample;
+        return measure(host.child.pid!, () => timeJobs(system.queue, system.events, jobs));
       },
       peer: () => {
         const jobs = Array.from({ length: count }, (_, seed) => ({ name: 'noop', data: { seed } }));
