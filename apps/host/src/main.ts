@@ -5,10 +5,14 @@ import { addHostOptions, hostSettings, openStore, readLibaio } from '@penstock/c
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 
+/** What the commands of penstock exit with when they were called wrongly. */
+const EXIT_USAGE = 2;
+
 const command = addHostOptions(new Command('penstock host'))
   .description('write the files that the queue asks for, until told to stop')
   .option('--quiet', 'say nothing but errors', false)
-  .showHelpAfterError();
+  .showHelpAfterError('(penstock host --help lists the options)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
 async function main(): Promise<void> {
   command.parse();
@@ -22,9 +26,11 @@ async function main(): Promise<void> {
   };
 
   const stopped = new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+    // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(signal));
     // Whoever started this process with a channel has gone: nobody else would ever stop it.
     process.once('disconnect', () => resolve('the parent process ended'));
+    if (process.send !== undefined && !process.connected) resolve('the parent process ended');
   });
 
   const store = await openStore(settings.redis, process.env);
