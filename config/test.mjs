@@ -16,8 +16,14 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 forgetResults(root);
 const args = process.argv.slice(2);
 const nx = [join(root, 'node_modules/.bin/nx'), 'run-many', '-t', 'build', 'lint', 'test', ...args];
-// By default nx leaves its sockets and a copy of its binary in the machine's temporary folder.
-const env = { ...process.env, NX_ISOLATE_PLUGINS: 'false', NX_SKIP_NATIVE_FILE_CACHE: 'true' };
+const env = {
+  ...process.env,
+  // Else nx tells every program to colour what it prints, which tests read.
+  FORCE_COLOR: '0',
+  // Else nx leaves its sockets and a copy of its binary in the machine's temporary folder.
+  NX_ISOLATE_PLUGINS: 'false',
+  NX_SKIP_NATIVE_FILE_CACHE: 'true',
+};
 const begun = Date.now();
 const [code] = await once(
   spawn(process.execPath, nx, { cwd: root, env, stdio: 'inherit', timeout: LIMIT_MS }),

@@ -4,6 +4,9 @@ import type { Connection } from '@penstock/queue';
 import { nativeFile } from './native-record.ts';
 import type { RedisChoice } from './settings.ts';
 
+/** Far longer than a restart takes (20 to 50 ms), even with a long append-only file to read. */
+const HANDOVER_MS = 5000;
+
 export interface Store {
   connection: Connection;
   /** True if this process started the embedded Redis just now: then nobody else uses it yet. */
@@ -40,5 +43,5 @@ export async function openStore(
     ...(onError === undefined ? {} : { onError }),
   });
   const { socketPath, started } = redis;
-  return { connection: { socketPath }, started, close: () => redis.close() };
+  return { connection: { socketPath, handoverMs: HANDOVER_MS }, started, close: () => redis.close() };
 }

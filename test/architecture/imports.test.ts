@@ -105,12 +105,6 @@ test.each([
     'reads process.env',
   ],
   ['a room without a rule', 'libs/extra/package.json', `{}`, 'libs/extra is a room of which no direction is known'],
-  [
-    'a path of one machine',
-    'docs/a.md',
-    `see ${['', 'work', 'main'].join('/')}`,
-    'docs/a.md names a path of one machine',
-  ],
 ])('%s is found', (_, file, text, complaint) => {
   write(file, text);
   expect(findViolations(tree).join('\n')).toContain(complaint);

@@ -30,9 +30,6 @@ const soleImporters: Record<string, string> = { koffi: 'libs/aio/src/native.ts' 
 /** Folders that hold no sources of this repository. */
 const skippedFolders = new Set(['node_modules', 'dist', '.git', '.cache', '.nx', '.jest-cache', '.penstock']);
 
-// Where this project's machines keep their checkouts; such a path means nothing to anybody else.
-const machinePath = /(?:^|[^\w.-])\/(?:work|farm)\/[a-z.]/m;
-
 /** Paths below `folder`, relative to `root`, of all files that are not generated. */
 function filesBelow(root: string, folder: string): string[] {
   const files: string[] = [];
@@ -149,8 +146,5 @@ export function findViolations(root: string): string[] {
       if (entry.isDirectory() && mayImport[`${parent}/${entry.name}`] === undefined)
         found.push(`${parent}/${entry.name} is a room of which no direction is known`);
   }
-  for (const file of filesBelow(root, '.'))
-    if (file !== 'package-lock.json' && machinePath.test(readFileSync(join(root, file), 'utf8')))
-      found.push(`${file} names a path of one machine`);
   return found;
 }

@@ -29,7 +29,9 @@ test("the README's ten lines of a service that knows only BullMQ enqueue a write
     `${code!.replace(connection, JSON.stringify({ path: system.redis.socketPath }))}\nprocess.exit(0);\n`,
   );
   await system.host();
-  const { stdout } = await promisify(execFile)(process.execPath, [script]);
+  const { stdout } = await promisify(execFile)(process.execPath, [script], {
+    env: { ...process.env, FORCE_COLOR: '0' },
+  });
   expect(stdout).toContain('bytes: 1073741824');
   const start = readFileSync(system.path('captures/run-42.dat')).subarray(0, 1_048_576);
   expect(Buffer.compare(start, readSource(createPatternSource('stamp', 7), 0, 1_048_576))).toBe(0);

@@ -1,9 +1,19 @@
 // Where Redis is, how to speak to it, and, in words a person can act on, why it could not be reached.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { within } from './deadline.ts';
 
 /** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
-export type Connection = { url: string } | { socketPath: string };
+export type Connection =
+  | { url: string }
+  | {
+      socketPath: string;
+      /**
+       * How long the first contact is tried again, in milliseconds; 0 unless given. The embedded Redis is gone for a
+       * moment whenever the process that started it ends and another takes over.
+       */
+      handoverMs?: number;
+    };
 
 /** A producer gives up after some seconds and says so; a worker waits for ever. */
 export type Role = 'producer' | 'worker';
@@ -13,6 +23,7 @@ const reconnectMsMax = 1000;
 /** With the delays above a producer tries for 2.6 seconds: the embedded Redis has long been started again by then. */
 const producerRetries = 7;
 const connectMsMax = 3000;
+const handoverPauseMs = 25;
 /** A Redis that is there but hangs: its disk may be busy for seconds, and with `appendfsync always` it waits for it. */
 const answerMsMax = 10_000;
 /** Longer than any blocking read of BullMQ (10 s): a connection this silent is dead, whatever TCP believes. */
@@ -231,10 +242,27 @@ export interface RedisFacts {
 const versionMin = [6, 2] as const;
 
 /**
- * Connects once, asks what it is, and lets go. Rejects with ConnectionError within `timeoutMs` if there is no Redis
- * that can be used: nothing there, no answer, a wrong password, another protocol, a version too old.
+ * Connects, asks what it is, and lets go. Rejects with ConnectionError within `timeoutMs` (and the connection's
+ * `handoverMs`) if there is no Redis that can be used: nothing there, no answer, a wrong password, another protocol, a
+ * version too old.
  */
 export async function checkRedis(connection: Connection, timeoutMs: number = connectMsMax): Promise<RedisFacts> {
+  const handoverMs = 'socketPath' in connection ? (connection.handoverMs ?? 0) : 0;
+  const triedUntil = performance.now() + handoverMs;
+  for (;;) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
+      return await checkOnce(connection, timeoutMs);
+    } catch (error) {
+      const mayPass = error instanceof ConnectionError && error.retryable;
+      if (!mayPass || performance.now() > triedUntil) throw error;
+      // oxlint-disable-next-line no-await-in-loop
+      await sleep(handoverPauseMs);
+    }
+  }
+}
+
+async function checkOnce(connection: Connection, timeoutMs: number): Promise<RedisFacts> {
   const redis = new Redis({
     ...redisOptions(connection),
     lazyConnect: true,
