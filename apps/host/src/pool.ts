@@ -52,6 +52,9 @@ export class WriterPool {
   readonly #roots: Root[];
   readonly #piscina: Piscina;
   readonly #freeJobSlots: number[];
+  /** Tells this pool's attempts from those of every other process; a count tells them from each other. */
+  readonly #tokenBase = randomBytes(6).toString('hex');
+  #attempts = 0;
   readonly #exits = new Map<number, Promise<void>>();
   readonly #kernel = native.syscallAio();
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
@@ -111,7 +114,7 @@ export class WriterPool {
     block.reset();
     const files: JobFiles = {
       jobKey: createHash('sha256').update(`${jobId}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
-      attemptToken: randomBytes(4).toString('hex'),
+      attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
     };
     const task: WriterTask = { request, ...files, sweep: starts > 1, jobSlot };
     return { block, done: this.#finish(task, block, files) };

@@ -31,8 +31,10 @@ import {
   planRows,
 } from '@penstock/matrix';
 import { type Source, createPatternSource } from '@penstock/sources';
+import type { DirectorySync, DirectorySyncWaiter } from './directory-syncs.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { RowPipeline } from './rows.ts';
+import { statFd } from './stat.ts';
 import { sweepParts } from './sweep.ts';
 import {
   type AttemptIdentity,
@@ -76,7 +78,7 @@ export function runWrite(thread: WriterThread, order: WriteOrder, control: JobBl
   });
 }
 
-class WriteLane implements Lane {
+class WriteLane implements Lane, DirectorySyncWaiter {
   finished = false;
 
   readonly #thread: WriterThread;
@@ -103,8 +105,10 @@ class WriteLane implements Lane {
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
-  /** Directories fsynced so far. */
+  /** Directories fsynced so far, and the one whose flush is waited for. */
   #directoriesSynced = 0;
+  #directory: DirectorySync | null = null;
+  #directoryIdentity = '';
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -228,7 +232,8 @@ class WriteLane implements Lane {
       this.#origin === null ? { source: this.#source!, origin: null } : { source: null, origin: this.#origin };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
     this.#enter(OPENING); // reserving disk space is part of opening
-    preallocate(this.#target!, this.#size);
+    // One write covers a small file: it allocates what it needs by itself, and saves a call.
+    if (this.#size > this.#plan.ioBytes) preallocate(this.#target!, this.#size);
     this.#enter(WRITING);
     if (this.#size === 0) this.#endWriting();
     return true;
@@ -252,7 +257,7 @@ class WriteLane implements Lane {
     this.#returnRows();
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    truncateTo(target, this.#size);
+    if (this.#size % target.alignment.offset !== 0) truncateTo(target, this.#size); // else it ends where the rows did
     if (this.#order.request.durability === 'none') this.#publishFile();
   }
 
@@ -265,12 +270,29 @@ class WriteLane implements Lane {
     return true;
   }
 
+  /** One flush of the directory covers every write of this thread that was renamed in it before. */
   #prepareDirectorySync(slot: number): boolean {
-    if (this.#inFlight > 0) return false;
+    const fd = this.#target!.directoryFds[this.#directoriesSynced]!;
+    if (this.#directory === null) {
+      this.#directoryIdentity = statFd(fd, this.#target!.path).identity;
+      this.#directory = this.#thread.directorySyncs.of(this.#directoryIdentity);
+      this.#directory.join(this);
+    }
+    if (!this.#directory.begin()) return false; // another write's flush is under way, or covers this one
     this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
-    this.#thread.engine.prepFsync(slot, this.#target!.directoryFds[this.#directoriesSynced]!);
+    this.#thread.engine.prepFsync(slot, fd);
     this.#inFlight += 1;
     return true;
+  }
+
+  directorySynced(result: number): void {
+    this.#directory = null;
+    if (result < 0) {
+      this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
+      return;
+    }
+    this.#directoriesSynced += 1;
+    if (this.#directoriesSynced === this.#target!.directoryFds.length) this.#end();
   }
 
   #afterSync(slot: number, result: number, refused: boolean): void {
@@ -282,17 +304,15 @@ class WriteLane implements Lane {
       // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
       outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.directoryFds[this.#directoriesSynced]!);
     }
-    if (outcome < 0) {
-      // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
-      throw new IoError({ syscall: ofFile ? 'fdatasync' : 'fsync', errno: outcome, path: target.path });
-    }
-    if (ofFile) {
-      this.#bytesDurable = this.#size;
-      this.#publishFile();
+    if (!ofFile) {
+      this.#directory!.end(outcome); // tells this write too
+      this.#thread.directorySyncs.forgetIfIdle(this.#directoryIdentity);
       return;
     }
-    this.#directoriesSynced += 1;
-    if (this.#directoriesSynced === target.directoryFds.length) this.#end();
+    // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+    this.#bytesDurable = this.#size;
+    this.#publishFile();
   }
 
   #publishFile(): void {
