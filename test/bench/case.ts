@@ -9,6 +9,8 @@ export interface BenchCase {
   unit: string;
   /** The least ratio of subject to peer; a median below it fails the run. */
   floor: number;
+  /** The most CPU seconds for one of the peer's, where that is promised too. */
+  cpuCeiling?: number;
   /** Why the case cannot run on this machine, and what to do; null where it can. */
   missing(): string | null;
   /** Makes both sides ready on a fresh system. */

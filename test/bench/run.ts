@@ -9,13 +9,16 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { System } from '../system.ts';
 import type { BenchCase } from './case.ts';
+import { copies } from './cases/copy.ts';
 import { largeWrites } from './cases/large-write.ts';
 import { smallFiles } from './cases/small-files.ts';
 import { type PairedResult, runPairs } from './pairs.ts';
 
-export const cases: BenchCase[] = [...largeWrites, smallFiles];
+export const cases: BenchCase[] = [...largeWrites, ...copies, smallFiles];
 
-export type CaseOutcome = { name: string; skipped: string } | ({ name: string; floor: number } & PairedResult);
+export type CaseOutcome =
+  | { name: string; skipped: string }
+  | ({ name: string; floor: number; cpuCeiling?: number } & PairedResult);
 
 export async function runCase(
   bench: BenchCase,

@@ -1,49 +1,65 @@
-/** One large write through the queue, from add to completed, against fio with the same rows and depth. */
-import { performance } from 'node:perf_hooks';
-import { cpuSecondsOf } from '../cpu.ts';
-import { fioVersion, runFio } from '../fio.ts';
+/** One large write through the queue, from add to completed, against fio and against Node's own ways. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { besideBench } from '../beside.ts';
 import type { BenchCase } from '../case.ts';
+import { fioVersion, runFio } from '../fio.ts';
+import { openLargeWrite } from '../large-write.ts';
 
-function largeWrite(name: string, rowBytes: number, rows: number, floor: number, batched = false): BenchCase {
+const MIB = 1_048_576;
+const run = promisify(execFile);
+
+const sizeOf = (smoke: boolean): number => (smoke ? 16 : 1024) * MIB;
+
+function againstFio(name: string, rowBytes: number, floor: number, batched = false): BenchCase {
+  const rows = 32;
   return {
     name,
-    what: `1 GiB write through the queue, ${rowBytes / 1024} KiB rows, fresh file, fdatasync`,
+    what: `1 GiB write through the queue, rows of ${rowBytes / 1024} KiB, fresh file, fdatasync`,
     peer: `fio libaio, direct, depth ${rows}${batched ? ', batched' : ''}, end_fsync`,
     unit: 'MiB/s',
     floor,
     missing: () => (fioVersion() === null ? 'fio is not installed; on Debian: apt install fio' : null),
     async open(system, { smoke }) {
-      const sizeBytes = smoke ? 16_777_216 : 1_073_741_824;
-      const host = await system.host(['--threads', '1', '--depth', String(Math.max(64, rows))]);
-      const redisPid = await system.redisPid();
-      const cpu = (): number => cpuSecondsOf(host.child.pid!) + cpuSecondsOf(redisPid);
+      const sizeBytes = sizeOf(smoke);
+      const { subject, close } = await openLargeWrite(system, { sizeBytes, rows, rowBytes });
+      const file = system.path('fio.dat');
+      return { subject, peer: async () => runFio({ file, sizeBytes, rowBytes, depth: rows, batched }), close };
+    },
+  };
+}
+
+function againstNode(name: string, way: 'stream' | 'handles', what: string, rowBytes: number): BenchCase {
+  return {
+    name,
+    what: `1 GiB write through the queue, rows of ${rowBytes / 1024} KiB, fresh file, fdatasync`,
+    peer: what,
+    unit: 'MiB/s',
+    floor: 1.7,
+    cpuCeiling: 0.25,
+    missing: () => null,
+    async open(system, { smoke }) {
+      const sizeBytes = sizeOf(smoke);
+      const { subject, close } = await openLargeWrite(system, { sizeBytes, rows: 32, rowBytes });
       return {
-        async subject() {
-          system.remove('large.dat');
-          const cpuBefore = cpu();
-          const started = performance.now();
-          const request = {
-            path: 'large.dat',
-            size: sizeBytes,
-            matrix: { rows, rowBytes },
-            source: { kind: 'pattern', pattern: 'stamp', seed: 7 },
-          };
-          const job = await system.add(request);
-          const { returnvalue, failedReason } = await system.finished(job);
-          const seconds = (performance.now() - started) / 1000;
-          if (returnvalue?.bytes !== sizeBytes) throw new Error(`the write failed: ${failedReason}`);
-          return { rate: sizeBytes / 1_048_576 / seconds, cpuSeconds: cpu() - cpuBefore };
+        subject,
+        async peer() {
+          system.remove('node.dat');
+          const options = [besideBench('node-ways.mjs'), way, system.path('node.dat'), `${sizeBytes}`, `${rowBytes}`];
+          const { stdout } = await run(process.execPath, options);
+          const { seconds, cpuSeconds } = JSON.parse(stdout) as { seconds: number; cpuSeconds: number };
+          return { rate: sizeBytes / MIB / seconds, cpuSeconds };
         },
-        peer: async () => runFio({ file: system.path('fio.dat'), sizeBytes, rowBytes, depth: rows, batched }),
-        close: async () => {
-          await host.end();
-        },
+        close,
       };
     },
   };
 }
 
 export const largeWrites: BenchCase[] = [
-  largeWrite('large-1m', 1_048_576, 32, 0.9),
-  largeWrite('large-64k', 65_536, 32, 0.9),
+  againstFio('large-1m', MIB, 1),
+  againstFio('large-64k', 65_536, 1),
+  againstFio('large-4k', 4096, 1, true),
+  againstNode('node-stream', 'stream', 'createWriteStream in rows of the same size, fdatasync', 65_536),
+  againstNode('node-handles', 'handles', '32 concurrent FileHandle.write, fdatasync', 65_536),
 ];

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents } from 'bullmq';
+import { besideBench } from '../beside.ts';
 import type { BenchCase } from '../case.ts';
 import { cpuSecondsOf } from '../cpu.ts';
 import type { Sample } from '../pairs.ts';
@@ -11,14 +11,6 @@ import type { Sample } from '../pairs.ts';
 const THREADS = 2;
 const JOBS_PER_THREAD = 8;
 const PEER_QUEUE = 'noop';
-// Plain JavaScript, so it lies beside the source and not below dist.
-const noopWorker = fileURLToPath(
-  new URL(
-    import.meta.url.includes('/dist/') ? '../../../bench/noop-worker.mjs' : '../noop-worker.mjs',
-    import.meta.url,
-  ),
-);
-
 /** Adds `count` jobs to the paused queue, lets them run, and waits for the last; jobs a second from the start. */
 async function timeJobs(queue: Queue, events: QueueEvents, jobs: { name: string; data: unknown }[]): Promise<number> {
   await queue.pause();
@@ -59,9 +51,13 @@ export const smallFiles: BenchCase = {
     const redisPid = await system.redisPid();
     let round = 0;
     const concurrency = String(THREADS * JOBS_PER_THREAD);
-    const peer = spawn(process.execPath, [noopWorker, system.redis.socketPath, PEER_QUEUE, concurrency], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    const peer = spawn(
+      process.execPath,
+      [besideBench('noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, concurrency],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      },
+    );
     await once(peer, 'message');
     const connection = { path: system.redis.socketPath };
     const peerQueue = new Queue(PEER_QUEUE, { connection });
