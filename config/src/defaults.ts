@@ -10,7 +10,7 @@ export const DEPTH = 64;
 export const JOBS = 8;
 /** Row memory of the whole host, split among its threads; only rows that are used take up memory. */
 export const MEMORY_BYTES = 268_435_456;
-/** BullMQ's own: renewed every half of it, so a host may be silent for that long before it loses a job. */
+/** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */
 export const LOCK_DURATION_MS = 30_000;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';

@@ -16,12 +16,12 @@ export interface LargeWrite {
 export async function openLargeWrite(
   system: System,
   { sizeBytes, rows, rowBytes, source = { kind: 'pattern', pattern: 'stamp', seed: 7 } }: LargeWrite,
-): Promise<{ subject: Runner; close(): Promise<void> }> {
+): Promise<{ subject: Runner; close: () => Promise<void> }> {
   const host = await system.host(['--threads', '1']);
   const redisPid = await system.redisPid();
   const cpu = (): number => cpuSecondsOf(host.child.pid!) + cpuSecondsOf(redisPid);
   return {
-    async subject() {
+    subject: async () => {
       system.remove('large.dat');
       const cpuBefore = cpu();
       const started = performance.now();

@@ -61,6 +61,37 @@ test('SIGKILL of the host: the write is taken up again after its lock expires, a
   expectLargeFile();
 }, 120_000);
 
+test.each(['atomic', 'in-place'] as const)(
+  'a host that is stopped beyond its lock and wakes harms neither the file nor what is known of the job (%s)',
+  async (publish) => {
+    const hosts = [
+      await system.host(['--name', 'a', '--threads', '1', ...LOCK]),
+      await system.host(['--name', 'b', '--threads', '1', ...LOCK]),
+    ];
+    const job = await system.add({ ...LARGE, publish }, { attempts: 20, backoff: { type: 'fixed', delay: 500 } });
+    const { host } = await system.progressOf(job, underWay);
+    const stopped = hosts[(host as unknown) === 'a' ? 0 : 1]!.child;
+    stopped.kill('SIGSTOP');
+    if (publish === 'in-place') {
+      // The stopped host still holds the file's lock: nobody writes beside it, and the job waits for it.
+      await system.progressOf(job, (progress) => JSON.stringify(progress).includes('EBUSY'));
+      stopped.kill('SIGCONT');
+    }
+    const end = await system.finished(job, WAIT_MS);
+    if (publish === 'atomic') stopped.kill('SIGCONT');
+    // A host that has taken a job and ended it has handled all that it woke up to.
+    const after = await Promise.all([1, 2, 3, 4].map((size) => system.add({ path: `after-${size}`, size })));
+    for (const each of after) await system.finished(each, WAIT_MS);
+    await Promise.all(hosts.map((each) => each.end('SIGTERM')));
+    expect(end.returnvalue).toMatchObject({ bytes: LARGE.size });
+    expect(await job.getState()).toBe('completed');
+    expect((await system.queue.getJob(job.id!))!.progress).toMatchObject({ progress: 100, phase: 'done' });
+    expect(system.names()).toEqual(['after-1', 'after-2', 'after-3', 'after-4', 'large.dat']);
+    expectLargeFile();
+  },
+  120_000,
+);
+
 test('Redis killed while a write runs: it comes back with what was acknowledged, and every write ends right', async () => {
   await system.host(LOCK);
   const job = await system.add(LARGE);

@@ -3,10 +3,16 @@
  * memory. All of it on the main thread, which never touches a file of a job.
  */
 import { mkdirSync } from 'node:fs';
-import { IoError, type WriteProgress, type WriteRequest, type WriteResult } from '@penstock/contract';
+import {
+  IoError,
+  WriteAbortedError,
+  type WriteProgress,
+  type WriteRequest,
+  type WriteResult,
+} from '@penstock/contract';
 import type { HostSettings } from '@penstock/config';
-import { type JobBlock, STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
-import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
+import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { ProgressMeter } from './meter.ts';
 import { WriterPool } from './pool.ts';
 
@@ -69,11 +75,10 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<WriteResult> {
-    const running = this.pool.run(request, job.id, job.starts);
+    const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
     const stop = (): void => {
-      const shutdown = (job.signal.reason as { reason?: unknown } | undefined)?.reason === 'shutdown';
-      running.block.requestStop(shutdown ? STOP_SHUTDOWN : STOP_CANCEL);
+      running.block.requestStop(stopWord(job.signal.reason));
     };
     job.signal.addEventListener('abort', stop, { once: true });
     if (job.signal.aborted) stop();
@@ -108,6 +113,12 @@ export class Host {
     clearInterval(this.#sampler);
     await this.pool.close();
   }
+}
+
+/** What an aborted signal means for the thread. */
+function stopWord(reason: unknown): number {
+  if (reason instanceof LockLostError) return STOP_LOST;
+  return reason instanceof WriteAbortedError && reason.reason === 'shutdown' ? STOP_SHUTDOWN : STOP_CANCEL;
 }
 
 /** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */

@@ -104,7 +104,7 @@ export class WriterPool {
   }
 
   /**
-   * Starts one attempt. `jobId` names the job; `starts` is how often it was begun, this time included: above 1, what
+   * Starts one attempt. `jobId` names the job for ever (ids alone are used again: BullMQ counts from 1 in every Redis); `starts` is how often it was begun, this time included: above 1, what
    * earlier attempts left behind is removed.
    */
   run(request: WriteRequest, jobId: string, starts: number): RunningWrite {
@@ -116,7 +116,7 @@ export class WriterPool {
       jobKey: createHash('sha256').update(`${jobId}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
       attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
     };
-    const task: WriterTask = { request, ...files, sweep: starts > 1, jobSlot };
+    const task: WriterTask = { request, ...files, again: starts > 1, jobSlot };
     return { block, done: this.#finish(task, block, files) };
   }
 

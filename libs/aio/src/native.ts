@@ -26,6 +26,7 @@ export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
 export const RENAME_NOREPLACE = 1;
+export const MADV_DONTNEED = 4;
 export const MADV_HUGEPAGE = 14;
 export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_BENEATH = 0x08;
@@ -126,13 +127,20 @@ const fsyncC = libc.func('int fsync(int)');
 /** fsync(2): 0 or -errno. Blocks the calling thread. */
 export const fsync = (fd: number): number => fail(fsyncC(fd));
 
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+const flockC = libc.func('int flock(int, int)');
+/** flock(2): 0 or -errno; the lock belongs to the open file and goes with its last descriptor, whatever ends it. */
+export const flock = (fd: number, operation: number): number => fail(flockC(fd, operation));
+
 const closeC = libc.func('int close(int)');
 /** close(2): 0 or -errno. */
 export const close = (fd: number): number => fail(closeC(fd));
 
-const dup3C = libc.func('int dup3(int, int, int)');
-/** dup3(2) with O_CLOEXEC: the new descriptor, or -errno. */
-export const dup3 = (fd: number, newFd: number): number => fail(dup3C(fd, newFd, O_CLOEXEC));
+const F_SETFL = 4;
+const fcntlC = libc.func('int fcntl(int, int, int)');
+/** fcntl(2) F_SETFL: sets the status flags (O_DIRECT among them) of an open file. 0 or -errno. */
+export const setStatusFlags = (fd: number, flags: number): number => fail(fcntlC(fd, F_SETFL, flags));
 
 const preadC = libc.func('int64_t pread(int, uint64_t, size_t, int64_t)');
 /** pread(2) into an address: bytes read, or -errno. */

@@ -166,9 +166,15 @@ export function issueMessage(field: string, value: unknown, accepted: string, fa
   return `${field}: ${printValue(value)} is not accepted${why}; give ${accepted}`;
 }
 
-export type AbortReason = 'cancel' | 'shutdown';
+export type AbortReason = 'cancel' | 'shutdown' | 'lost';
 
-/** A write that was stopped on purpose. A cancelled one stays so; one that met a shutdown is taken up again. */
+const ABORT_MESSAGES: Record<AbortReason, string> = {
+  cancel: 'the write was cancelled',
+  shutdown: 'the host is shutting down; the write goes back to the queue',
+  lost: "the job's lock was lost: another host may be writing it, so this one stopped",
+};
+
+/** A write that was stopped on purpose. A cancelled one stays so; any other is taken up again. */
 export class WriteAbortedError extends Error {
   static {
     nameErrors(this, 'WriteAbortedError');
@@ -179,12 +185,9 @@ export class WriteAbortedError extends Error {
   readonly retryable: boolean;
 
   constructor(reason: AbortReason, options?: { cause?: unknown }) {
-    super(
-      reason === 'cancel' ? 'the write was cancelled' : 'the host is shutting down; the write goes back to the queue',
-      options,
-    );
+    super(ABORT_MESSAGES[reason], options);
     this.reason = reason;
-    this.retryable = reason === 'shutdown';
+    this.retryable = reason !== 'cancel';
   }
 
   toJSON(): WireError {
@@ -293,6 +296,9 @@ function revive(wire: WireError): Error {
   if (wire.name === 'RequestError' && wire.field !== undefined) {
     return new RequestError({ field: wire.field, accepted: wire.hint ?? '', message: wire.message });
   }
-  if (wire.name === 'WriteAbortedError') return new WriteAbortedError(wire.retryable ? 'shutdown' : 'cancel');
+  if (wire.name === 'WriteAbortedError') {
+    const said = (['cancel', 'shutdown', 'lost'] as const).find((reason) => ABORT_MESSAGES[reason] === wire.message);
+    return new WriteAbortedError(said ?? (wire.retryable ? 'shutdown' : 'cancel'));
+  }
   return new Error(wire.message);
 }

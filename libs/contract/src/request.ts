@@ -365,7 +365,9 @@ function editDistance(from: string, to: string): number {
 
 const ISSUES_IN_MESSAGE_MAX = 3;
 
-function requestError(issues: readonly RequestIssue[]): RequestError {
+function requestError(found: readonly RequestIssue[]): RequestError {
+  // zod tells a value that breaks two rules twice; one sentence says it.
+  const issues = found.filter((issue, index) => found.findIndex((other) => other.message === issue.message) === index);
   const [first] = issues;
   if (first === undefined) throw new Error('zod refused a request without an issue');
   const shown = issues.slice(0, ISSUES_IN_MESSAGE_MAX).map((issue) => issue.message);

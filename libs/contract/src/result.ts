@@ -49,9 +49,9 @@ export interface WriteResult {
   reads: number;
   /** Writes that the kernel cut short and that were resubmitted for their residual. */
   shortWrites: number;
-  /** Submissions repeated after EAGAIN or EINTR. */
+  /** Submissions of the thread repeated after EAGAIN or EINTR while this write ran. */
   retries: number;
-  /** io_submit calls, each a batch. */
+  /** io_submit calls of the thread while this write ran: a batch may carry rows of several writes. */
   submitCalls: number;
   hugePages: boolean;
   /** The name of the host that wrote. */

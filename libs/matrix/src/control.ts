@@ -4,12 +4,16 @@
  */
 import { strict as assert } from 'node:assert';
 import { native } from '@penstock/aio';
-import { PHASES, type Phase } from '@penstock/contract';
+import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
 
 /** Why a job should stop; 0 is run on. */
 export const STOP_NONE = 0;
 export const STOP_CANCEL = 1;
 export const STOP_SHUTDOWN = 2;
+export const STOP_LOST = 3;
+
+/** What each stop word means. */
+export const STOP_REASONS: readonly (AbortReason | undefined)[] = [undefined, 'cancel', 'shutdown', 'lost'];
 
 // Two 64-byte cache lines a block, which processors fetch in pairs: threads share no line that one of them writes.
 const BLOCK_WORDS = 32;
@@ -153,7 +157,7 @@ export class JobBlock {
     }
   }
 
-  /** Main thread: asks the job to stop; STOP_CANCEL or STOP_SHUTDOWN. */
+  /** Main thread: asks the job to stop; STOP_CANCEL, STOP_SHUTDOWN or STOP_LOST. */
   requestStop(reason: number): void {
     Atomics.store(this.#words, this.#at + JOB_STOP, reason);
   }

@@ -1,4 +1,14 @@
 /** The matrix: aligned row memory, how a write is cut into rows, and the control words two threads share. */
 export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
 export { type MatrixShape, type RowPlan, chooseMatrix, planRows } from './plan.ts';
-export { Control, JobBlock, type JobReading, STOP_CANCEL, STOP_NONE, STOP_SHUTDOWN, ThreadBlock } from './control.ts';
+export {
+  Control,
+  JobBlock,
+  type JobReading,
+  STOP_CANCEL,
+  STOP_LOST,
+  STOP_NONE,
+  STOP_REASONS,
+  STOP_SHUTDOWN,
+  ThreadBlock,
+} from './control.ts';

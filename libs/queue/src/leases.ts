@@ -19,6 +19,8 @@ export interface Lease {
   readonly loss: Promise<void>;
   /** Declares it lost: the job turned up in other hands. Without effect once it is lost or released. */
   lose(why: 'taken' | 'expired'): void;
+  /** True while the lock is surely held. Asks the clock: after a stop of the process its timers fire in any order. */
+  readonly held: boolean;
   /** Ends the renewal, for a job that has ended. */
   release(): void;
 }
@@ -89,6 +91,7 @@ class HeldLease implements Lease {
   readonly #forget: (lease: HeldLease) => void;
   #announce: () => void = () => {};
   #expiry: NodeJS.Timeout | undefined;
+  #validUntil = 0;
   #ended = false;
 
   constructor(jobId: string, token: string, onLoss: () => void, forget: (lease: HeldLease) => void) {
@@ -105,7 +108,13 @@ class HeldLease implements Lease {
   extendTo(time: number): void {
     if (this.#ended) return;
     clearTimeout(this.#expiry);
+    this.#validUntil = time;
     this.#expiry = setTimeout(() => this.lose('expired'), Math.max(0, time - performance.now()));
+  }
+
+  get held(): boolean {
+    if (!this.#ended && performance.now() > this.#validUntil) this.lose('expired');
+    return this.lost === null;
   }
 
   lose(why: 'taken' | 'expired'): void {

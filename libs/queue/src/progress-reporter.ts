@@ -37,6 +37,12 @@ export class ProgressReporter {
     await this.#sending;
   }
 
+  /** Sends no more, not even what waits: the job is another's now. */
+  drop(): void {
+    this.#closed = true;
+    this.#waiting = null;
+  }
+
   async #sendWaiting(): Promise<void> {
     while (this.#waiting !== null) {
       const progress = this.#waiting;

@@ -47,6 +47,11 @@ export class Run {
     return why === null ? null : new LockLostError(this.jobId, why);
   }
 
+  /** True while nobody else can have the job. */
+  get holdsLock(): boolean {
+    return this.#lease?.held ?? false;
+  }
+
   /** Resolves when the lock is lost. */
   get loss(): Promise<void> {
     return this.#lease?.loss ?? new Promise(() => {});

@@ -23,6 +23,8 @@ export interface WriteJobInfo {
   attempt: number;
   /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
   starts: number;
+  /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
+  createdAtMs: number;
   /** Aborted when the worker drains (reason: WriteAbortedError 'shutdown') or the job's lock is lost (LockLostError). */
   signal: AbortSignal;
   /** From the job's creation to this attempt, in milliseconds. */
@@ -157,6 +159,9 @@ export class WriteWorker {
       (newest) => job.updateProgress(newest),
       (error) => this.#report(error),
     );
+    run.signal.addEventListener('abort', () => {
+      if (run.lost !== null) progress.drop();
+    });
     try {
       if (earlier !== undefined) {
         // Two runs of one job must not write at once, in this process least of all.
@@ -167,7 +172,8 @@ export class WriteWorker {
       const outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
-      await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      if (run.holdsLock) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      // Else the job is another's: nothing of this run may be told of it.
       if (run.lost !== null) {
         this.#errors.report(run.lost);
         throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
@@ -188,10 +194,15 @@ export class WriteWorker {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
         starts: job.attemptsStarted,
+        createdAtMs: job.timestamp,
         signal: run.signal,
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       };
-      return { result: await this.#options.perform(request, info, (newest) => progress.report(newest)) };
+      return {
+        result: await this.#options.perform(request, info, (newest) => {
+          if (run.holdsLock) progress.report(newest);
+        }),
+      };
     } catch (error) {
       return { error };
     }

@@ -4,4 +4,4 @@ export { type AttemptIdentity, partName, partPrefix } from './target.ts';
 export { sweepParts } from './sweep.ts';
 export { WriterThread } from './thread.ts';
 export { type WriteOrder, runWrite } from './write.ts';
-export { type Alignment, fileSystemRoom, statFd } from './stat.ts';
+export { type Alignment, fileSystemOf, statFd } from './stat.ts';

@@ -91,51 +91,53 @@ export function walkBeneath(rootFd: number, path: string, flags: number): number
   return dirFd;
 }
 
-/** A directory opened for a file to be made in it. */
-export interface ParentDirectory {
-  fd: number;
-  /** Directories that got a new entry on the way, to be fsynced for the path to survive power loss. */
-  newEntryFds: number[];
-}
-
-/** Opens the directory `path` ('' is the root itself) below `root`, making what is missing. @throws IoError */
-export function openParent(root: Root, path: string): ParentDirectory {
-  const newEntryFds: number[] = [];
-  const shown = path === '' ? root.path : `${root.path}/${path}`;
-  const open = (directory: string): number =>
-    openBeneath(root.fd, directory === '' ? '.' : directory, native.O_RDONLY | native.O_DIRECTORY);
-  try {
-    let fd = open(path);
-    if (fd === -ENOENT && path !== '') {
-      makeMissing(root, path, open, newEntryFds);
-      fd = open(path);
-    }
-    if (fd < 0) throw new IoError({ syscall: 'openat2', errno: fd, path: shown });
-    return { fd, newEntryFds };
-  } catch (error) {
-    for (const fd of newEntryFds) native.close(fd);
-    throw error;
+/**
+ * Opens the directory `path` ('' is the root itself) below `root`, making what is missing. A directory that is made is
+ * durable before anything is put into it. Returns its descriptor.
+ * @throws IoError
+ */
+export function openParent(root: Root, path: string): number {
+  let fd = openDirectory(root, path);
+  if (fd === -ENOENT && path !== '') {
+    makeMissing(root, path);
+    fd = openDirectory(root, path);
   }
+  if (fd < 0)
+    throw new IoError({ syscall: 'openat2', errno: fd, path: path === '' ? root.path : `${root.path}/${path}` });
+  return fd;
 }
 
-function makeMissing(root: Root, path: string, open: (directory: string) => number, newEntryFds: number[]): void {
+/** Opens an existing directory below `root`: a descriptor or -errno. */
+export function openDirectory(root: Root, path: string): number {
+  return openBeneath(root.fd, path === '' ? '.' : path, native.O_RDONLY | native.O_DIRECTORY);
+}
+
+function makeMissing(root: Root, path: string): void {
   const components = path.split('/');
   for (let depth = 1; depth <= components.length; depth += 1) {
     const directory = components.slice(0, depth).join('/');
-    const existing = open(directory);
+    const existing = openDirectory(root, directory);
     if (existing >= 0) {
       native.close(existing);
-      continue;
+    } else {
+      const shown = `${root.path}/${directory}`;
+      if (existing !== -ENOENT) throw new IoError({ syscall: 'openat2', errno: existing, path: shown });
+      makeOne(root, components.slice(0, depth - 1).join('/'), components[depth - 1]!, shown);
     }
-    const shown = `${root.path}/${directory}`;
-    if (existing !== -ENOENT) {
-      throw new IoError({ syscall: 'openat2', errno: existing, path: shown });
-    }
-    const parentFd = open(components.slice(0, depth - 1).join('/'));
-    if (parentFd < 0) throw new IoError({ syscall: 'openat2', errno: parentFd, path: shown });
-    newEntryFds.push(parentFd);
-    const made = native.mkdirat(parentFd, components[depth - 1]!, 0o777);
+  }
+}
+
+function makeOne(root: Root, parent: string, name: string, shown: string): void {
+  const parentFd = openDirectory(root, parent);
+  if (parentFd < 0) throw new IoError({ syscall: 'openat2', errno: parentFd, path: shown });
+  try {
+    const made = native.mkdirat(parentFd, name, 0o777);
     // Another job may have made it meanwhile.
     if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: shown });
+    // At once, and blocking: making directories is rare, and whoever finds this one may rely on it.
+    const synced = native.fsync(parentFd);
+    if (synced < 0) throw new IoError({ syscall: 'fsync', errno: synced, path: shown });
+  } finally {
+    native.close(parentFd);
   }
 }

@@ -19,6 +19,7 @@ const STATX_DIOALIGN = 0x2000;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
 
 /** Powers of two that addresses and lengths or offsets of direct I/O must be multiples of; 1 asks for nothing. */
 export interface Alignment {
@@ -29,6 +30,7 @@ export interface Alignment {
 export interface FileStat {
   isFile: boolean;
   isDirectory: boolean;
+  isSymbolicLink: boolean;
   sizeBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
@@ -56,6 +58,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   return {
     isFile: kind === S_IFREG,
     isDirectory: kind === S_IFDIR,
+    isSymbolicLink: kind === S_IFLNK,
     sizeBytes,
     identity,
     version: `${identity}:${sizeBytes}:${time(STX_MTIME)}`,
@@ -89,19 +92,39 @@ export function guessAlignment(device: { major: number; minor: number }): Alignm
 
 // struct statfs of 64-bit Linux: byte offsets.
 const STATFS_BYTES = 120;
+const F_TYPE = 0;
 const F_BSIZE = 8;
 const F_BLOCKS = 16;
 const F_BAVAIL = 32;
 
-/** Room on the file system of an open descriptor, in bytes: what is left for this user, and the whole. @throws IoError */
-export function fileSystemRoom(fd: number, path: string): { availableBytes: number; totalBytes: number } {
+// <linux/magic.h>
+const TMPFS_MAGIC = 0x01021994;
+const RAMFS_MAGIC = 0x858458f6;
+const BTRFS_MAGIC = 0x9123683e;
+
+/** What a file system says of itself. */
+export interface FileSystem {
+  /** Bytes left for this user, and in all. */
+  availableBytes: number;
+  totalBytes: number;
+  /** True where files live in memory alone: nothing survives power loss, whatever is flushed. */
+  inMemory: boolean;
+  /** True where direct I/O is accepted but carried out while it is submitted. */
+  synchronousDirect: boolean;
+}
+
+/** The file system of an open descriptor. @throws IoError */
+export function fileSystemOf(fd: number, path: string): FileSystem {
   const bytes = new Uint8Array(new ArrayBuffer(STATFS_BYTES));
   const result = native.fstatfs(fd, bytes);
   if (result < 0) throw new IoError({ syscall: 'fstatfs', errno: result, path });
   const view = new DataView(bytes.buffer);
+  const type = view.getUint32(F_TYPE, true);
   const blockBytes = Number(view.getBigInt64(F_BSIZE, true));
   return {
     availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
     totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
+    inMemory: type === TMPFS_MAGIC || type === RAMFS_MAGIC,
+    synchronousDirect: type === BTRFS_MAGIC,
   };
 }

@@ -6,9 +6,9 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { type Root, openParent } from './roots.ts';
-import { type Alignment, fileSystemRoom, guessAlignment, statAt, statFd } from './stat.ts';
+import { type Alignment, fileSystemOf, guessAlignment, statAt, statFd } from './stat.ts';
 
-const { EEXIST, EFBIG, EINVAL, EISDIR, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
+const { EAGAIN, EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOSPC, ENOSYS, EOPNOTSUPP, ESTALE } = constants.errno;
 
 /** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
 const OWNER_ATTRIBUTE = 'user.penstock.job';
@@ -23,6 +23,8 @@ export interface AttemptIdentity {
   jobKey: string;
   /** Different for every attempt. */
   attemptToken: string;
+  /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
+  again: boolean;
 }
 
 /** An open target. */
@@ -31,20 +33,23 @@ export interface Target {
   /** The absolute path it will have, for messages. */
   path: string;
   direct: boolean;
-  /** Why it is not direct, where it is not. */
-  bufferedReason: string | undefined;
+  /** What keeps it from direct or asynchronous I/O, or from durability, where anything does. */
+  modeReason: string | undefined;
   alignment: Alignment;
   dirFd: number;
-  /** Directories to fsync once the name is final: its own first. */
-  directoryFds: number[];
-  /** The name to clean up on failure; null for a file that was there before and is written in place. */
-  partName: string | null;
+  /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
+  existingBytes: number;
+  /** Device and inode of the open file. */
+  identity: string;
+  /** The name that goes if the write fails: the temporary one, or one that this write made in place. */
+  unpublishedName: string | null;
   finalName: string;
 }
 
 /**
- * Opens the target of `request` below `root`. `originIdentity` is the source file's device and inode, if there is one.
- * @throws IoError naming the call that failed
+ * Opens the target of `request` below `root`; what stands there is not changed. `originIdentity` is the source file's
+ * device and inode, if there is one.
+ * @throws IoError naming the call that failed; EBUSY where another write is at work in place
  * @throws RequestError where writing in place would destroy the source
  */
 export function openTarget(
@@ -53,54 +58,94 @@ export function openTarget(
   identity: AttemptIdentity,
   originIdentity: string | undefined,
 ): Target {
-  const slash = request.path.lastIndexOf('/');
-  const finalName = request.path.slice(slash + 1);
+  const { directory, name: finalName } = splitPath(request.path);
   const path = `${root.path}/${request.path}`;
-  const parent = openParent(root, slash === -1 ? '' : request.path.slice(0, slash));
+  const dirFd = openParent(root, directory);
   let fd = -1;
   let made: string | null = null;
   try {
-    const existing = refuseEarly(parent.fd, finalName, path, request, identity, originIdentity);
-    const name = request.publish === 'atomic' ? partName(identity.jobKey, identity.attemptToken) : finalName;
-    if (request.publish === 'atomic' || !existing) made = name;
-    const fresh = request.publish === 'atomic' || (request.mode === 'create' && !existing);
-    // A fresh inode of ours alone; in place, an existing file is emptied instead.
-    const exclusive = fresh ? native.O_EXCL : native.O_TRUNC;
+    const existing = refuseEarly(dirFd, finalName, path, request, identity, originIdentity);
+    const atomic = request.publish === 'atomic';
+    const name = atomic ? partName(identity.jobKey, identity.attemptToken) : finalName;
+    // A fresh inode of ours alone, but for a file that is to be written where it stands.
+    const fresh = atomic || !existing;
     // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
-    const flags = native.O_RDWR | native.O_CREAT | native.O_NOFOLLOW | native.O_NONBLOCK | exclusive;
+    const flags = native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK;
+    const making = fresh ? native.O_CREAT | native.O_EXCL : 0;
     let direct = true;
-    let bufferedReason: string | undefined;
-    fd = native.openat(parent.fd, name, flags | native.O_DIRECT, 0o666);
+    let modeReason: string | undefined;
+    fd = native.openat(dirFd, name, flags | making | native.O_DIRECT, 0o666);
     if (fd === -EINVAL) {
       // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
-      if (made !== null) native.unlinkat(parent.fd, name);
-      fd = native.openat(parent.fd, name, flags, 0o666);
+      if (fresh) native.unlinkat(dirFd, name);
+      fd = native.openat(dirFd, name, flags | making, 0o666);
       direct = false;
-      bufferedReason = 'this file system does not offer O_DIRECT';
+      modeReason = 'this file system does not offer O_DIRECT';
     }
-    if (fd < 0) {
-      if (fd === -EEXIST) made = null; // not ours to remove
-      throw new IoError({ syscall: 'openat', errno: fd, path });
-    }
+    if (fd < 0) throw openFailure(fd, path, request);
     const stat = statFd(fd, path);
-    if (!stat.isFile) throw new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'It is not a regular file.' });
+    if (!stat.isFile) throw notRegular(path);
+    if (!atomic) lockInPlace(fd, path);
+    if (fresh) made = name; // not before it is locked: another write may have been quicker
+    const fileSystem = fileSystemOf(fd, path);
     let alignment: Alignment = { memory: 1, offset: 1 };
     if (direct && stat.directAlignment?.offset === 0) {
       direct = false;
-      bufferedReason = 'this file does not support direct I/O (statx DIOALIGN says 0)';
-      reopenBuffered(parent.fd, name, fd, path);
+      modeReason = 'this file does not support direct I/O (statx DIOALIGN says 0)';
+      setBuffered(fd, path);
+    } else if (direct && fileSystem.inMemory) {
+      direct = false; // newer kernels accept O_DIRECT there, and ignore it
+      modeReason = 'tmpfs keeps its files in memory: nothing on it survives power loss';
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
+      if (fileSystem.synchronousDirect) modeReason = 'btrfs carries out direct I/O while it is submitted';
     }
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
-    const directoryFds = [parent.fd, ...parent.newEntryFds];
-    return { fd, path, direct, bufferedReason, alignment, dirFd: parent.fd, directoryFds, partName: made, finalName };
+    const { sizeBytes: existingBytes } = stat;
+    const { identity: inode } = stat;
+    return {
+      fd,
+      path,
+      direct,
+      modeReason,
+      alignment,
+      dirFd,
+      existingBytes,
+      identity: inode,
+      unpublishedName: made,
+      finalName,
+    };
   } catch (error) {
+    if (made !== null) native.unlinkat(dirFd, made);
     if (fd >= 0) native.close(fd);
-    if (made !== null && fd >= 0) native.unlinkat(parent.fd, made);
-    for (const directory of [parent.fd, ...parent.newEntryFds]) native.close(directory);
+    native.close(dirFd);
     throw error;
   }
+}
+
+/** The directory of a request's path ('' is the root) and the name in it. */
+export function splitPath(path: string): { directory: string; name: string } {
+  const slash = path.lastIndexOf('/');
+  return { directory: slash === -1 ? '' : path.slice(0, slash), name: path.slice(slash + 1) };
+}
+
+/** In place, a name that appeared or went between the look and the open is a race: another try settles it. */
+function openFailure(errno: number, path: string, request: WriteRequest): IoError {
+  const raced =
+    request.publish === 'in-place' && request.mode === 'replace' && (errno === -EEXIST || errno === -ENOENT);
+  if (!raced) return new IoError({ syscall: 'openat', errno, path });
+  return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint: 'Another write makes or removes this file now.' });
+}
+
+const notRegular = (path: string): IoError =>
+  new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
+
+/** One writer at a time: two writes in one file, or a woken stale one, would each make a lie of the other's result. */
+function lockInPlace(fd: number, path: string): void {
+  const locked = native.flock(fd, native.LOCK_EX | native.LOCK_NB);
+  if (locked === 0) return;
+  const hint = 'Another write is at work in this very file: try again when it has ended.';
+  throw new IoError({ syscall: 'flock', errno: locked === -EAGAIN ? -EBUSY : locked, path, hint });
 }
 
 /** What can be known to fail before a byte is written; returns whether the final name exists. */
@@ -115,6 +160,7 @@ function refuseEarly(
   const existing = statAt(dirFd, name);
   if (typeof existing === 'number') return false; // absent, or openat will say what is wrong
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
+  if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
   if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
     throw new IoError({ syscall: 'openat', errno: -EEXIST, path });
   }
@@ -128,6 +174,7 @@ function refuseEarly(
 
 /** True if the file `name` was published by an earlier attempt of the same job that died before it could say so. */
 function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolean {
+  if (!identity.again) return false;
   const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return false;
   const value = new Uint8Array(new ArrayBuffer(64));
@@ -136,38 +183,50 @@ function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolea
   return length > 0 && Buffer.from(value.buffer, 0, length).toString('latin1') === identity.jobKey;
 }
 
-/** Puts a descriptor without O_DIRECT in the place of `fd`, without a moment in which the number is free. */
-function reopenBuffered(dirFd: number, name: string, fd: number, path: string): void {
-  const buffered = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW, 0);
-  if (buffered < 0) throw new IoError({ syscall: 'openat', errno: buffered, path });
-  const moved = native.dup3(buffered, fd);
-  native.close(buffered);
-  if (moved < 0) throw new IoError({ syscall: 'dup3', errno: moved, path });
+/** Takes O_DIRECT from an open descriptor. @throws IoError */
+function setBuffered(fd: number, path: string): void {
+  const result = native.setStatusFlags(fd, 0);
+  if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
 }
 
+/** Up to this size a fresh file is one write, which allocates what it needs by itself. */
+const RESERVED_BYTES_MIN = 524_288;
+
 /**
- * Reserves `size` bytes, so that no write extends the file: writes past the end are synchronous inside io_submit and
- * take the inode's lock. Rounded up to the offset alignment; the end is cut once all is written.
- * @throws IoError ENOSPC where they do not fit now, EFBIG where the file system could never hold them
+ * Makes the target ready for `size` bytes: room is there, an existing file is emptied, and space is reserved, so that
+ * no write extends the file: writes past the end are synchronous inside io_submit and take the inode's lock. Rounded
+ * up to the offset alignment; the end is cut once all is written.
+ * @throws IoError ENOSPC where they do not fit now, EFBIG where the file system could never hold them; what stood
+ * there is untouched then
  */
-export function preallocate(target: Target, size: number): void {
-  if (size === 0) return; // fallocate of 0 bytes is EINVAL
-  const length = Math.ceil(size / target.alignment.offset) * target.alignment.offset;
-  const room = fileSystemRoom(target.fd, target.path);
-  const where = { syscall: 'fallocate', path: target.path, offset: 0, length };
-  // Asked first: fallocate itself would fill the disk before it failed.
-  if (room.totalBytes > 0 && size > room.totalBytes) {
+export function reserve(target: Target, size: number): void {
+  const small = size <= RESERVED_BYTES_MIN;
+  if (!small || target.existingBytes > 0) assertRoom(target, size);
+  if (target.existingBytes > 0) truncateTo(target, 0);
+  if (small) return;
+  const length = roundUp(size, target.alignment.offset);
+  let result = native.fallocate(target.fd, 0, length);
+  if (result === -EOPNOTSUPP || result === -ENOSYS) result = native.ftruncate(target.fd, length);
+  if (result < 0) throw new IoError({ syscall: 'fallocate', errno: result, path: target.path, offset: 0, length });
+}
+
+// Asked first: fallocate itself would fill the disk before it failed.
+function assertRoom(target: Target, size: number): void {
+  const room = fileSystemOf(target.fd, target.path);
+  if (room.totalBytes === 0) return; // a file system that does not tell
+  const where = { syscall: 'fallocate', path: target.path, offset: 0, length: roundUp(size, target.alignment.offset) };
+  if (size > room.totalBytes) {
     const hint = `The whole file system holds ${formatBytes(room.totalBytes)}: ask for less, or name a root on a larger one.`;
     throw new IoError({ ...where, errno: -EFBIG, hint });
   }
-  if (room.totalBytes > 0 && size > room.availableBytes) {
+  // What the file in place takes up comes free as it is emptied.
+  if (size > room.availableBytes + target.existingBytes) {
     const hint = `${formatBytes(size)} asked, ${formatBytes(room.availableBytes)} free: free some, or name another root.`;
     throw new IoError({ ...where, errno: -ENOSPC, hint });
   }
-  let result = native.fallocate(target.fd, 0, length);
-  if (result === -EOPNOTSUPP || result === -ENOSYS) result = native.ftruncate(target.fd, length);
-  if (result < 0) throw new IoError({ ...where, errno: result });
 }
+
+const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** Cuts the file to its exact size. Only with nothing in flight: ftruncate waits for every write. @throws IoError */
 export function truncateTo(target: Target, size: number): void {
@@ -178,7 +237,7 @@ export function truncateTo(target: Target, size: number): void {
 /** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */
 export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
   if (request.publish === 'atomic') {
-    const from = target.partName!;
+    const from = target.unpublishedName!;
     let result =
       request.mode === 'create'
         ? renameNoReplace(target.dirFd, from, target.finalName)
@@ -186,9 +245,14 @@ export function publish(target: Target, request: WriteRequest, identity: Attempt
     if (result === -EEXIST && ownedBy(target.dirFd, target.finalName, identity)) {
       result = native.renameat(target.dirFd, from, target.dirFd, target.finalName);
     }
+    if (result === -ENOENT) {
+      // A later attempt of this job removed it: that one is in charge now. Another try is right where it is not.
+      const hint = 'The partial file is gone: another attempt at this job removed it, or the directory went away.';
+      throw new IoError({ syscall: 'renameat', errno: -ESTALE, path: target.path, hint });
+    }
     if (result < 0) throw new IoError({ syscall: 'renameat', errno: result, path: target.path });
   }
-  target.partName = null; // from here on a failure must not remove it
+  target.unpublishedName = null; // from here on a failure must not remove it
 }
 
 function renameNoReplace(dirFd: number, from: string, to: string): number {
@@ -201,7 +265,12 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
 
 /** Closes the target; removes what was not published. Nothing may be in flight. */
 export function closeTarget(target: Target): void {
+  const { dirFd, unpublishedName } = target;
+  if (unpublishedName !== null) {
+    // Under its lock, and only if the name is still this file's: it may have been replaced meanwhile.
+    const standing = statAt(dirFd, unpublishedName);
+    if (typeof standing !== 'number' && standing.identity === target.identity) native.unlinkat(dirFd, unpublishedName);
+  }
   native.close(target.fd);
-  if (target.partName !== null) native.unlinkat(target.dirFd, target.partName);
-  for (const fd of target.directoryFds) native.close(fd);
+  native.close(dirFd);
 }

@@ -33,7 +33,7 @@ export interface WriteOptions {
   block?: JobBlock;
   jobKey?: string;
   attemptToken?: string;
-  sweep?: boolean;
+  again?: boolean;
 }
 
 export interface BenchOptions {
@@ -73,10 +73,10 @@ export function openBench(options: BenchOptions = {}): Bench {
     engine,
     fatal,
     control,
-    write(request, { block, jobKey, attemptToken = 'a', sweep = false } = {}) {
+    write(request, { block, jobKey, attemptToken = 'a', again = false } = {}) {
       const index = jobs % 64;
       jobs += 1;
-      const order = { request: parseRequest(request), jobKey: jobKey ?? `job${jobs}`, attemptToken, sweep };
+      const order = { request: parseRequest(request), jobKey: jobKey ?? `job${jobs}`, attemptToken, again };
       return runWrite(thread, order, block ?? control.job(index));
     },
     names: () => readdirSync(directory).toSorted(),

@@ -1,10 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -14,7 +17,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type WriteRequestInput, PATTERN_NAMES } from '@penstock/contract';
-import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
+import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Bench, openBench } from './thread.fixture.ts';
 
@@ -149,17 +152,101 @@ describe('atomic', () => {
   test('removes what an earlier attempt of the same job left, and nothing else', async () => {
     writeFileSync(join(bench.directory, '.penstock-mine-dead.part'), 'left');
     writeFileSync(join(bench.directory, '.penstock-other-dead.part'), 'kept');
-    await bench.write({ path: 'a.dat', size: 1 }, { jobKey: 'mine', sweep: true });
+    await bench.write({ path: 'a.dat', size: 1 }, { jobKey: 'mine', again: true });
     expect(bench.names()).toEqual(['.penstock-other-dead.part', 'a.dat']);
   });
 
   test('mode create refuses a file that exists, but not one that an earlier attempt of the job published', async () => {
     const request: WriteRequestInput = { path: 'new.dat', size: 10, mode: 'create' };
     await bench.write(request, { jobKey: 'mine' });
-    await bench.write(request, { jobKey: 'mine', attemptToken: 'b', sweep: true });
+    await bench.write(request, { jobKey: 'mine', attemptToken: 'b', again: true });
     expect(await failureOf(bench.write(request, { jobKey: 'other' }))).toMatchObject({ code: 'EEXIST' });
-    await bench.write({ ...request, publish: 'in-place' }, { jobKey: 'mine', attemptToken: 'c' });
+    await bench.write({ ...request, publish: 'in-place' }, { jobKey: 'mine', attemptToken: 'c', again: true });
     expect(bench.names()).toEqual(['new.dat']);
+  });
+
+  test('mode create refuses a file of another job that happens to have the same key', async () => {
+    const request: WriteRequestInput = { path: 'new.dat', size: 10, mode: 'create' };
+    await bench.write(request, { jobKey: 'same' });
+    // Only a job that was begun before can have left a file of its own.
+    expect(await failureOf(bench.write(request, { jobKey: 'same' }))).toMatchObject({ code: 'EEXIST' });
+  });
+
+  test('an earlier partial file goes even if the attempt is refused', async () => {
+    writeFileSync(join(bench.directory, '.penstock-mine-dead.part'), 'left');
+    const copy = bench.write({ path: 'a', source: { kind: 'file', path: 'gone' } }, { jobKey: 'mine', again: true });
+    expect(await failureOf(copy)).toMatchObject({ code: 'ENOENT' });
+    expect(bench.names()).toEqual([]);
+  });
+
+  test('a part that a later attempt removed is not published, and the attempt may be tried again', async () => {
+    const block = bench.control.job(63);
+    block.reset();
+    const request: WriteRequestInput = { path: 'a', size: 33_554_432, matrix: { rows: 1, rowBytes: 4096 } };
+    const stale = failureOf(bench.write(request, { block, jobKey: 'mine', attemptToken: 'old' }));
+    while (block.read().bytesWritten === 0) await setImmediate();
+    await bench.write({ ...request, size: 5 }, { jobKey: 'mine', attemptToken: 'new', again: true });
+    expect(await stale).toMatchObject({ code: 'ESTALE', syscall: 'renameat' });
+    expect(bytesOf('a').length).toBe(5);
+  });
+
+  test('in place, two writes in one file: one is refused as busy, and the other is right', async () => {
+    const block = bench.control.job(63);
+    block.reset();
+    const request: WriteRequestInput = {
+      path: 'a',
+      size: 33_554_432,
+      matrix: { rows: 1, rowBytes: 4096 },
+      publish: 'in-place',
+    };
+    const first = bench.write(request, { block });
+    while (block.read().bytesWritten === 0) await setImmediate();
+    const second = await failureOf(bench.write({ ...request, size: 10, source: { kind: 'pattern', pattern: 'text' } }));
+    expect(second).toMatchObject({ code: 'EBUSY', syscall: 'flock' });
+    await first;
+    expect(bytesOf('a').equals(Buffer.alloc(33_554_432))).toBe(true);
+  });
+
+  test('in place, a stopped write removes the file it made, but not one that took its place', async () => {
+    const stopped = async (during: () => void): Promise<void> => {
+      const block = bench.control.job(63);
+      block.reset();
+      const request: WriteRequestInput = {
+        path: 'a',
+        size: '4GB',
+        matrix: { rows: 1, rowBytes: 4096 },
+        publish: 'in-place',
+      };
+      const failure = failureOf(bench.write(request, { block }));
+      while (block.read().bytesWritten === 0) await setImmediate();
+      during();
+      block.requestStop(STOP_LOST);
+      expect(await failure).toMatchObject({ code: 'ECANCELED', reason: 'lost' });
+    };
+    await stopped(() => {});
+    expect(bench.names()).toEqual([]);
+    await stopped(() => {
+      writeFileSync(join(bench.directory, 'b'), 'another');
+      renameSync(join(bench.directory, 'b'), join(bench.directory, 'a'));
+    });
+    expect(bytesOf('a').toString()).toBe('another');
+  });
+
+  test.each([
+    ['more than the disk', { size: 2 ** 50 }, 'EFBIG'],
+    ['a row beyond the memory', { size: 1, matrix: { rows: 1, rowBytes: '1GiB' } }, 'EBADREQUEST'],
+  ])('in place, a request refused for %s leaves the old file as it was', async (_, fields, code) => {
+    writeFileSync(join(bench.directory, 'keep'), 'precious');
+    expect(await failureOf(bench.write({ path: 'keep', publish: 'in-place', ...fields }))).toMatchObject({ code });
+    expect(bytesOf('keep').toString()).toBe('precious');
+  });
+
+  test('what stands there and is no file is refused, not replaced', async () => {
+    execFileSync('mkfifo', [join(bench.directory, 'fifo')]);
+    for (const publish of ['atomic', 'in-place'] as const) {
+      expect(await failureOf(bench.write({ path: 'fifo', size: 1, publish }))).toMatchObject({ code: 'EINVAL' });
+    }
+    expect(lstatSync(join(bench.directory, 'fifo')).isFIFO()).toBe(true);
   });
 
   test('in place, a shorter file leaves nothing of the longer one', async () => {

@@ -26,7 +26,7 @@ import {
   type MatrixShape,
   type RowPlan,
   STOP_NONE,
-  STOP_SHUTDOWN,
+  STOP_REASONS,
   chooseMatrix,
   planRows,
 } from '@penstock/matrix';
@@ -36,15 +36,7 @@ import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.
 import { RowPipeline } from './rows.ts';
 import { statFd } from './stat.ts';
 import { sweepParts } from './sweep.ts';
-import {
-  type AttemptIdentity,
-  type Target,
-  closeTarget,
-  openTarget,
-  preallocate,
-  publish,
-  truncateTo,
-} from './target.ts';
+import { type AttemptIdentity, type Target, closeTarget, openTarget, reserve, publish, truncateTo } from './target.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
@@ -64,8 +56,6 @@ const FD_ORIGIN = 2;
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
   request: WriteRequest;
-  /** True when an earlier attempt may have left a partial file. */
-  sweep: boolean;
 }
 
 /**
@@ -105,8 +95,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
-  /** Directories fsynced so far, and the one whose flush is waited for. */
-  #directoriesSynced = 0;
+  /** The directory whose flush is waited for. */
   #directory: DirectorySync | null = null;
   #directoryIdentity = '';
   readonly #submitCallsBefore: number;
@@ -135,8 +124,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
     if (this.#phase <= WRITING && this.#control.stop !== STOP_NONE) {
-      const reason = this.#control.stop === STOP_SHUTDOWN ? 'shutdown' : 'cancel';
-      this.fail(new WriteAbortedError(reason));
+      this.fail(new WriteAbortedError(STOP_REASONS[this.#control.stop]!));
       return false;
     }
     if (this.#phase === OPENING) this.#open();
@@ -182,6 +170,8 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#publishProgress();
     const { source } = request;
     const root = roots.get(request.root, 'root', true);
+    // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
+    if (this.#order.again) sweepParts(root, request.path, this.#order.jobKey);
     if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
@@ -197,7 +187,6 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
-    if (this.#order.sweep) sweepParts(this.#target.dirFd, this.#order.jobKey, this.#target.partName);
     this.#planRows(request, engine.depth);
     this.#thread.waiting.push(this);
     this.#enter(WAITING);
@@ -232,8 +221,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       this.#origin === null ? { source: this.#source!, origin: null } : { source: null, origin: this.#origin };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
     this.#enter(OPENING); // reserving disk space is part of opening
-    // One write covers a small file: it allocates what it needs by itself, and saves a call.
-    if (this.#size > this.#plan.ioBytes) preallocate(this.#target!, this.#size);
+    reserve(this.#target!, this.#size);
     this.#enter(WRITING);
     if (this.#size === 0) this.#endWriting();
     return true;
@@ -272,7 +260,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
 
   /** One flush of the directory covers every write of this thread that was renamed in it before. */
   #prepareDirectorySync(slot: number): boolean {
-    const fd = this.#target!.directoryFds[this.#directoriesSynced]!;
+    const fd = this.#target!.dirFd;
     if (this.#directory === null) {
       this.#directoryIdentity = statFd(fd, this.#target!.path).identity;
       this.#directory = this.#thread.directorySyncs.of(this.#directoryIdentity);
@@ -291,8 +279,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
-    this.#directoriesSynced += 1;
-    if (this.#directoriesSynced === this.#target!.directoryFds.length) this.#end();
+    this.#end();
   }
 
   #afterSync(slot: number, result: number, refused: boolean): void {
@@ -302,7 +289,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     let outcome = result;
     if (refused && result === -EINVAL) {
       // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
-      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.directoryFds[this.#directoriesSynced]!);
+      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.dirFd);
     }
     if (!ofFile) {
       this.#directory!.end(outcome); // tells this write too
@@ -317,6 +304,8 @@ class WriteLane implements Lane, DirectorySyncWaiter {
 
   #publishFile(): void {
     if (this.#origin !== null) assertUnchanged(this.#origin);
+    // The last moment at which a write whose lock was lost can still step back.
+    if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
     this.#enter(PUBLISHING);
     publish(this.#target!, this.#order.request, this.#order);
     if (this.#order.request.durability === 'none') this.#end();
@@ -354,11 +343,11 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
-    if (this.#failed) {
+    if (this.#failed || target === null) {
       this.#reject(this.#failure);
     } else {
       this.#enter(DONE);
-      this.#resolve(this.#result(target!));
+      this.#resolve(this.#result(target));
     }
     this.#thread.returnHistogram(this.#latency);
   }
@@ -368,7 +357,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     const { engine, arena, index, syncReason } = this.#thread;
     const asynchronous = engine.port.name !== 'positional';
     const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
-    const fallbackReason = [syncReason, target.bufferedReason].filter((reason) => reason !== undefined).join('; ');
+    const fallbackReason = [syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
     const ms = (phase: Phase): number => this.#phaseMs[PHASES.indexOf(phase)]!;
     const durationsMs = {
       waiting: ms('waiting'),

@@ -28,7 +28,8 @@ export interface WriterTask {
   request: WriteRequest;
   jobKey: string;
   attemptToken: string;
-  sweep: boolean;
+  /** True when an earlier attempt was begun. */
+  again: boolean;
   /** The job block this attempt reports to. */
   jobSlot: number;
 }

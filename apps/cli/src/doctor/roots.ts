@@ -103,7 +103,7 @@ async function probe(
         syncReason,
       });
       const request = parseRequest({ path: name, size: PROBE_BYTES, mode: 'create' });
-      const order = { request, jobKey: 'doctor', attemptToken: randomBytes(4).toString('hex'), sweep: false };
+      const order = { request, jobKey: 'doctor', attemptToken: randomBytes(4).toString('hex'), again: false };
       runWrite(thread, order, new Control(1, 1).job(0)).then(resolve, reject);
     });
     return { result, told: statxTells(join(directory, name)) };
