@@ -11,7 +11,7 @@ function* filesBelow(folder) {
     if (entry.name === 'node_modules' || entry.name === 'dist') continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* filesBelow(path);
-    else if (/\.(ts|json)$/.test(entry.name) && !entry.name.startsWith('.')) yield path;
+    else if (/\.ts$|^(?:package|tsconfig)\.json$/.test(entry.name)) yield path;
   }
 }
 

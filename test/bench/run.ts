@@ -50,11 +50,37 @@ function describeMachine(): Record<string, unknown> {
   };
 }
 
+const USAGE = `npm run bench -- [name…] [--pairs <n>] [--smoke]
+
+Runs every bench, or those named, each next to its peer in turns; fails where a ratio is below its floor.
+  --pairs <n>  how often each side runs (default: 5)
+  --smoke      once and small, to see that it runs
+
+${cases.map((bench) => `  ${bench.name.padEnd(13)} against ${bench.peer}`).join('\n')}
+`;
+
+function readArguments(): { values: { pairs: string; smoke: boolean; help: boolean }; positionals: string[] } {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        pairs: { type: 'string', default: '5' },
+        smoke: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return process.exit(2);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { pairs: { type: 'string', default: '5' }, smoke: { type: 'boolean', default: false } },
-  });
+  const { values, positionals } = readArguments();
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
   const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
   if (unknown.length > 0) {
     throw new Error(`no such bench: ${unknown.join(', ')}; there are: ${cases.map((bench) => bench.name).join(', ')}`);

@@ -22,12 +22,9 @@ test("the README's ten lines of a service that knows only BullMQ enqueue a write
     .find((block) => block.includes('new Queue('));
   const connection = "{ host: '127.0.0.1', port: 6379 }";
   expect(code).toContain(connection);
-  // Only the address is another: the embedded Redis listens on a socket. A service would go on; the script ends.
+  // Only the address is another: the embedded Redis listens on a socket.
   const script = join(system.home, 'service.mjs');
-  writeFileSync(
-    script,
-    `${code!.replace(connection, JSON.stringify({ path: system.redis.socketPath }))}\nprocess.exit(0);\n`,
-  );
+  writeFileSync(script, code!.replace(connection, JSON.stringify({ path: system.redis.socketPath })));
   await system.host();
   const { stdout } = await promisify(execFile)(process.execPath, [script], {
     env: { ...process.env, FORCE_COLOR: '0' },

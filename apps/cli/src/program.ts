@@ -58,7 +58,7 @@ Examples:
   $ penstock demo                                          see it work
   $ penstock up                                            run all of it here
   $ penstock write run-42.dat --size 1GiB --pattern stamp  write a file, and wait
-  $ penstock verify run-42.dat --pattern stamp             is it what was asked for?
+  $ penstock verify <the path it printed> --pattern stamp  is it what was asked for?
   $ penstock doctor                                        is this machine fit for it?
 
 penstock <command> --help tells more. Without --redis or PENSTOCK_REDIS_URL the commands share an embedded Redis.

@@ -164,10 +164,17 @@ export class WriterPool {
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
       const result = block.context === 0 ? 0 : this.#kernel.destroy(block.context);
+      this.#forgetPages(index);
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }
     this.#exits.delete(threadId);
+  }
+
+  /** Gives the touched pages of a dead thread's rows back, so that its replacement's do not come on top of them. */
+  #forgetPages(index: number): void {
+    const { buffer, start, sizeBytes } = this.#arenas[index]!;
+    native.madvise(native.addressOf(new Uint8Array(buffer, start)), sizeBytes, native.MADV_DONTNEED);
   }
 
   /** Ends the threads and destroys their contexts. The running writes must be over: stop them first. */

@@ -123,7 +123,7 @@ function sizeSchema(min: number, max: number, description: string): z.ZodType<nu
       } catch {
         // parseSize's words name the size alone; the issue below names the field and its own bounds
       }
-      context.issues.push({ code: 'custom', input: value, message: '' });
+      context.issues.push({ code: 'custom', input: value, message: 'it is not a whole number of bytes in the range' });
       return z.NEVER;
     })
     .meta({ description });

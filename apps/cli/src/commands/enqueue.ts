@@ -1,7 +1,7 @@
 /** `penstock enqueue`: puts a write into the queue and leaves. */
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import type { WriteRequestInput } from '@penstock/contract';
 import { UsageError } from '../failures.ts';
@@ -68,9 +68,15 @@ export function enqueueCommand(): Command {
     .option('--priority <n>', 'lower numbers go first; without, before all of them', wholeNumber(1, PRIORITY_MAX))
     .option('--delay <ms>', 'milliseconds to wait before it may start', wholeNumber(0, YEAR_MS))
     .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
-    .option('--job-id <id>', 'an id of your own; one that is in the queue already is not added again');
+    .option('--job-id <id>', 'an id of your own; one that is in the queue already is not added again', parseJobId);
   addStoreOptions(command.optionsGroup('Which queue:'));
   return command.addHelpText('after', EXAMPLES).action(enqueue);
+}
+
+/** What BullMQ takes for an id: it numbers jobs itself, and builds keys with colons. */
+function parseJobId(given: string): string {
+  if (given !== '' && !/^\d+$/.test(given) && !given.includes(':')) return given;
+  throw new InvalidArgumentError('Give a text that is not a number and has no ":", like nightly-2026-11-23.');
 }
 
 async function enqueue(path: string | undefined, options: EnqueueOptions): Promise<void> {

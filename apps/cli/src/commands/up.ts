@@ -49,6 +49,8 @@ async function up(options: UpOptions): Promise<void> {
     await Promise.all(starting); // the first that failed
     const [, dashboard] = apps;
     print(`dashboard: ${dashboard?.url}`);
+    // What a plain BullMQ producer needs; a socket is for this user alone.
+    if ('socketPath' in store.connection) print(`redis: unix://${store.connection.socketPath}`);
     say('Ctrl-C stops all of it');
     await Promise.race([aborted(signal), ...apps.map((app) => unaskedEnd(app, signal))]);
     say('stopping');

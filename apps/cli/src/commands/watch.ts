@@ -17,8 +17,8 @@ interface WatchOptions extends StoreOptions {
 
 const EXAMPLES = `
 Examples:
-  $ penstock watch 17
-  $ penstock watch 17 --json --redis redis://queue.example:6379
+  $ penstock watch 1q9jvken2byc5
+  $ penstock watch 1q9jvken2byc5 --json --redis redis://queue.example:6379
 
 Exit codes: 0 written, 1 failed, 2 there is no such job, 130 stopped by Ctrl-C (the job goes on).`;
 
