@@ -12,4 +12,4 @@ export {
   type StoreSettings,
 } from './settings.ts';
 export { nativeFile, readLibaio } from './native-record.ts';
-export { openStore, type Store } from './store.ts';
+export { findServer, openStore, type Store } from './store.ts';

@@ -1,8 +1,18 @@
 /** Opens the Redis that the settings chose: the embedded one is started if no other process has, a server is just named. */
-import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
+import { EmbeddedRedis, findRedisServer, type RedisServerBinary } from '@penstock/redis';
 import type { Connection } from '@penstock/queue';
 import { nativeFile } from './native-record.ts';
 import type { RedisChoice } from './settings.ts';
+
+/** The Redis server that this environment offers; null where there is none. */
+export function findServer(env: NodeJS.ProcessEnv): RedisServerBinary | null {
+  const explicit = env['REDIS_SERVER'];
+  return findRedisServer({
+    path: env['PATH'] ?? '',
+    nativeFile,
+    ...(explicit === undefined ? {} : { explicit }),
+  });
+}
 
 /** Far longer than a restart takes (20 to 50 ms), even with a long append-only file to read. */
 const HANDOVER_MS = 5000;
@@ -25,12 +35,7 @@ export async function openStore(
   onError?: (error: Error) => void,
 ): Promise<Store> {
   if (choice.kind === 'server') return { connection: choice.connection, started: false, close: async () => {} };
-  const explicit = env['REDIS_SERVER'];
-  const server = findRedisServer({
-    path: env['PATH'] ?? '',
-    nativeFile,
-    ...(explicit === undefined ? {} : { explicit }),
-  });
+  const server = findServer(env);
   if (server === null) {
     throw new Error(
       'no redis-server or valkey-server was found: install one, name it with REDIS_SERVER=/path/to/redis-server, ' +

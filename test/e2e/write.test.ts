@@ -137,6 +137,16 @@ test('a directory that may not be written says so', async () => {
   expect(end.attemptsMade).toBe(1);
 });
 
+test('mode create refuses the file of an earlier job that had the same id', async () => {
+  const options = { jobId: 'nightly', removeOnComplete: true };
+  const request = { path: 'nightly.dat', size: 100, mode: 'create' };
+  const first = await system.add(request, options);
+  await first.waitUntilFinished(system.events);
+  const second = await system.finished(await system.add({ ...request, size: 5 }, options));
+  expect(second.failedReason).toMatch(/EEXIST.*nightly\.dat/);
+  expect(statSync(system.path('nightly.dat')).size).toBe(100);
+});
+
 test('many small files arrive whole', async () => {
   const files = Array.from({ length: 200 }, (_, seed) => ({
     name: 'write',

@@ -220,3 +220,32 @@ withStrace(
   },
   60_000,
 );
+
+withStrace(
+  'completed is said after all it rests on: new directories, the file, its name, each flushed in its turn',
+  async () => {
+    const log = `${system.home}/strace.log`;
+    // Positional I/O makes every flush a call of its own, which strace can see; the order is the same for all ports.
+    const calls = 'trace=mkdirat,fsync,pwrite64,ftruncate,fdatasync,renameat';
+    const trace = [strace!.bin, '-D', '-f', '-qq', '-y', '-o', log, '-e', calls];
+    const host = await system.host(['--threads', '1', '--engine', 'positional'], trace, strace!.env);
+    await system.finished(await system.add({ path: 'new/deep/a.dat', size: 1000 }));
+    await host.end('SIGTERM');
+    const order = readFileSync(log, 'latin1')
+      .split('\n')
+      .filter((line) => (line.includes(system.data) && line.endsWith('= 0')) || line.includes('pwrite64('))
+      .flatMap((line) => /\d+ +(\w+)\(/.exec(line)?.slice(1) ?? []);
+    expect(order).toEqual([
+      'mkdirat',
+      'fsync',
+      'mkdirat',
+      'fsync',
+      'pwrite64',
+      'ftruncate',
+      'fdatasync',
+      'renameat',
+      'fsync',
+    ]);
+  },
+  60_000,
+);

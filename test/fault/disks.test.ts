@@ -106,18 +106,20 @@ onXfs(
 onBtrfs(
   'on btrfs, which says nothing of alignment, every file is right',
   async () => {
-    await expectAllSizes(mountLoop(['mkfs.btrfs', '-q'], 268_435_456, 4096));
+    const result = await expectAllSizes(mountLoop(['mkfs.btrfs', '-q'], 268_435_456, 4096));
+    expect(result).toMatchObject({ mode: 'aio-direct', fallbackReason: expect.stringContaining('btrfs') });
   },
   120_000,
 );
 
 asRoot(
-  'on tmpfs every file is right',
+  'on tmpfs every file is right, and the result says that none survives power loss',
   async () => {
     const mount = mkdtempSync(join(system.home, 'tmpfs-'));
     run('mount', '-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', mount);
     undo.push(() => run('umount', mount));
-    await expectAllSizes(mount);
+    const result = await expectAllSizes(mount);
+    expect(result).toMatchObject({ mode: 'aio-buffered', fallbackReason: expect.stringContaining('power loss') });
   },
   120_000,
 );

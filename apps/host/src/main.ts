@@ -5,6 +5,8 @@ import { addHostOptions, hostSettings, openStore, readLibaio } from '@penstock/c
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 
+const RELEASED = 'the process that started it asked for it, or ended';
+
 /** What the commands of penstock exit with when they were called wrongly. */
 const EXIT_USAGE = 2;
 
@@ -29,8 +31,8 @@ async function main(): Promise<void> {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(signal));
     // Whoever started this process with a channel has gone: nobody else would ever stop it.
-    process.once('disconnect', () => resolve('the parent process ended'));
-    if (process.send !== undefined && !process.connected) resolve('the parent process ended');
+    process.once('disconnect', () => resolve(RELEASED));
+    if (process.send !== undefined && !process.connected) resolve(RELEASED);
   });
 
   const store = await openStore(settings.redis, process.env);

@@ -90,7 +90,7 @@ export class WriterPool {
       concurrentTasksPerWorker: jobs,
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: setup,
-      // Its own descriptors table would close a file under a write that is still in flight.
+      // A worker that ends would close its files, under writes that are still in flight.
       trackUnmanagedFds: false,
       recordTiming: false,
     });
@@ -104,16 +104,16 @@ export class WriterPool {
   }
 
   /**
-   * Starts one attempt. `jobId` names the job for ever (ids alone are used again: BullMQ counts from 1 in every Redis); `starts` is how often it was begun, this time included: above 1, what
-   * earlier attempts left behind is removed.
+   * Starts one attempt. `jobName` names the job for ever; an id alone does not: BullMQ counts from 1 in every Redis.
+   * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
    */
-  run(request: WriteRequest, jobId: string, starts: number): RunningWrite {
+  run(request: WriteRequest, jobName: string, starts: number): RunningWrite {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
     block.reset();
     const files: JobFiles = {
-      jobKey: createHash('sha256').update(`${jobId}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
+      jobKey: createHash('sha256').update(`${jobName}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
       attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
     };
     const task: WriterTask = { request, ...files, again: starts > 1, jobSlot };
@@ -164,7 +164,7 @@ export class WriterPool {
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
       const result = block.context === 0 ? 0 : this.#kernel.destroy(block.context);
-      this.#forgetPages(index);
+      if (result === 0) this.#forgetPages(index);
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }

@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { type Root, openParent } from './roots.ts';
-import { type Alignment, fileSystemOf, guessAlignment, statAt, statFd } from './stat.ts';
+import { type Alignment, type FileStat, fileSystemOf, guessAlignment, statAt, statFd } from './stat.ts';
 
 const { EAGAIN, EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOSPC, ENOSYS, EOPNOTSUPP, ESTALE } = constants.errno;
 
@@ -72,55 +72,49 @@ export function openTarget(
     // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
     const flags = native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK;
     const making = fresh ? native.O_CREAT | native.O_EXCL : 0;
-    let direct = true;
-    let modeReason: string | undefined;
     fd = native.openat(dirFd, name, flags | making | native.O_DIRECT, 0o666);
-    if (fd === -EINVAL) {
+    const offered = fd !== -EINVAL;
+    if (!offered) {
       // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
       if (fresh) native.unlinkat(dirFd, name);
       fd = native.openat(dirFd, name, flags | making, 0o666);
-      direct = false;
-      modeReason = 'this file system does not offer O_DIRECT';
     }
     if (fd < 0) throw openFailure(fd, path, request);
     const stat = statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
     if (!atomic) lockInPlace(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
-    const fileSystem = fileSystemOf(fd, path);
-    let alignment: Alignment = { memory: 1, offset: 1 };
-    if (direct && stat.directAlignment?.offset === 0) {
-      direct = false;
-      modeReason = 'this file does not support direct I/O (statx DIOALIGN says 0)';
-      setBuffered(fd, path);
-    } else if (direct && fileSystem.inMemory) {
-      direct = false; // newer kernels accept O_DIRECT there, and ignore it
-      modeReason = 'tmpfs keeps its files in memory: nothing on it survives power loss';
-    } else if (direct) {
-      alignment = stat.directAlignment ?? guessAlignment(stat.device);
-      if (fileSystem.synchronousDirect) modeReason = 'btrfs carries out direct I/O while it is submitted';
-    }
+    const mode = chooseMode(fd, path, stat, offered);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
-    const { sizeBytes: existingBytes } = stat;
-    const { identity: inode } = stat;
-    return {
-      fd,
-      path,
-      direct,
-      modeReason,
-      alignment,
-      dirFd,
-      existingBytes,
-      identity: inode,
-      unpublishedName: made,
-      finalName,
-    };
+    const file = { fd, path, dirFd, existingBytes: stat.sizeBytes, identity: stat.identity };
+    return { ...file, ...mode, unpublishedName: made, finalName };
   } catch (error) {
     if (made !== null) native.unlinkat(dirFd, made);
     if (fd >= 0) native.close(fd);
     native.close(dirFd);
     throw error;
   }
+}
+
+/** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. */
+function chooseMode(
+  fd: number,
+  path: string,
+  { directAlignment, device }: FileStat,
+  offered: boolean,
+): Pick<Target, 'direct' | 'modeReason' | 'alignment'> {
+  const { inMemory, synchronousDirect } = fileSystemOf(fd, path);
+  let why: string | undefined;
+  if (!offered) why = 'this file system does not offer O_DIRECT';
+  else if (directAlignment?.offset === 0) why = 'this file does not support direct I/O (statx DIOALIGN says 0)';
+  // Newer kernels accept O_DIRECT on tmpfs, and ignore it.
+  if (inMemory) why = 'this file system keeps its files in memory: nothing on it survives power loss';
+  if (why !== undefined) {
+    if (offered) setBuffered(fd, path);
+    return { direct: false, modeReason: why, alignment: { memory: 1, offset: 1 } };
+  }
+  const modeReason = synchronousDirect ? 'btrfs carries out direct I/O while it is submitted' : undefined;
+  return { direct: true, modeReason, alignment: directAlignment ?? guessAlignment(device) };
 }
 
 /** The directory of a request's path ('' is the root) and the name in it. */

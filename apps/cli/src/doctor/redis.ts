@@ -1,9 +1,8 @@
 /** The queue's Redis: whether it is there, and whether it keeps what it is told. */
 import { spawnSync } from 'node:child_process';
-import { type StoreSettings, nativeFile, openStore } from '@penstock/config';
+import { type StoreSettings, findServer, openStore } from '@penstock/config';
 import { toWire } from '@penstock/contract';
 import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
-import { findRedisServer } from '@penstock/redis';
 import { Redis } from 'ioredis';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -38,12 +37,7 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
 
 function checkProgram(env: NodeJS.ProcessEnv): Finding {
   const what = 'redis program';
-  const explicit = env['REDIS_SERVER'];
-  const server = findRedisServer({
-    path: env['PATH'] ?? '',
-    nativeFile,
-    ...(explicit === undefined ? {} : { explicit }),
-  });
+  const server = findServer(env);
   if (server === null) {
     return fail(
       what,
