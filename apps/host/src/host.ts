@@ -20,6 +20,8 @@ import { WriterPool } from './pool.ts';
 const SAMPLE_MS = 500;
 
 export interface HostOptions extends HostSettings {
+  threads: number;
+  depth: number;
   connection: Connection;
   libaio?: string;
   /** Told of what went wrong outside any single job. */

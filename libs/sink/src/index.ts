@@ -4,4 +4,6 @@ export { type AttemptIdentity, partName, partPrefix } from './target.ts';
 export { sweepParts } from './sweep.ts';
 export { WriterThread } from './thread.ts';
 export { type WriteOrder, runWrite } from './write.ts';
+export { type Device, deviceOf, nearestExisting } from './device.ts';
+export { type Mount, mountOf, parseMounts } from './mounts.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

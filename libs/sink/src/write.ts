@@ -187,13 +187,13 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
-    this.#planRows(request, engine.depth);
+    this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
     this.#thread.waiting.push(this);
     this.#enter(WAITING);
   }
 
-  #planRows(request: WriteRequest, depth: number): void {
-    this.#shape = request.matrix ?? chooseMatrix(this.#size);
+  #planRows(shape: MatrixShape, depth: number): void {
+    this.#shape = shape;
     const target = this.#target!.alignment;
     const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
     const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
