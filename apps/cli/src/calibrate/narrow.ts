@@ -1,7 +1,7 @@
 /**
  * Finds how a root is written fastest in few trials: one axis at a time with the others kept, again from where that
- * led, and the best of all at last against each other. Throughput rises with each axis until the device is full and
- * stays there, so that no hill hides another, and what is left to judge is noise.
+ * led, and the best of all at last against each other. Throughput rises along each axis until the device is full and
+ * stays about there, so this finds what trying everything would, and has the time to measure it more than once.
  */
 
 /** What is tried: threads, the rows of each one's matrix, all of them in flight at once, and the size of a row. */
@@ -38,10 +38,10 @@ const ROUNDS_MAX = 3;
 /** Rates this close are the same, and the cheaper of them is better. */
 const TIE = 0.03;
 const FINALISTS = 4;
-const FINAL_ROUNDS = 3;
+const FINAL_ROUNDS = 6;
 
-/** Memory limit of one write's matrix: what the default one takes. */
-const MATRIX_BYTES_MAX = 33_554_432;
+/** No matrix takes more row memory than the default one. */
+export const MATRIX_BYTES_MAX = 33_554_432;
 const DEPTHS = [8, 16, 32, 64, 128];
 const ROW_BYTES = [65_536, 262_144, 1_048_576, 4_194_304];
 
@@ -59,10 +59,7 @@ export function gridFor(tags: number | null, threadsMax: number): Grid {
 }
 
 /** Narrows `grid` down. `measure` resolves with bytes per second, or with null once the time is over. */
-export async function narrow(
-  grid: Grid,
-  measure: (candidate: Candidate) => Promise<number | null>,
-): Promise<Narrowed> {
+export async function narrow(grid: Grid, measure: (candidate: Candidate) => Promise<number | null>): Promise<Narrowed> {
   const sampled = new Map<string, Sampled>();
   let complete = true;
 
@@ -96,7 +93,10 @@ export async function narrow(
     }
     if (keyOf(best) === keyOf(before)) break;
   }
-  const finalists = ranked([...sampled.values()]).slice(0, FINALISTS);
+  // The cheapest so far, which need not be among the fastest, and the fastest.
+  const fastest = ranked([...sampled.values()]);
+  const chosen = best === null ? [] : measured([best]);
+  const finalists = [...new Set([...chosen, ...fastest])].slice(0, FINALISTS);
   for (let round = 0; round < FINAL_ROUNDS && finalists.length > 1; round += 1) {
     await sample(round % 2 === 0 ? finalists : finalists.toReversed());
   }
