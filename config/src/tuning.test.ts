@@ -21,11 +21,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const settings = (asked: { threads?: number; depth?: number; jobs?: number; roots?: RootConfig[] } = {}) => ({
+const settings = (
+  asked: { threads?: number; depth?: number; jobs?: number; memoryBytes?: number; roots?: RootConfig[] } = {},
+) => ({
   dataDirectory: home,
   threads: asked.threads,
   depth: asked.depth,
   jobs: asked.jobs ?? 8,
+  memoryBytes: asked.memoryBytes ?? defaults.MEMORY_BYTES,
   roots: asked.roots ?? [data, fast],
 });
 
@@ -58,6 +61,15 @@ test('the default root decides on threads and depth, else the first root with a 
 test('each of the writes that run at once on a thread can have an iocb in flight', () => {
   writeProfile(home, profileOf(data, { threads: 1, depth: 8 }));
   expect(tuneHost(settings({ jobs: 24 })).depth).toBe(24);
+});
+
+test('a matrix that the row memory has no room for is left out, and the log says so', () => {
+  writeProfile(home, profileOf(data, { threads: 2, rows: 8, rowBytes: 4_194_304 }));
+  const fits = tuneHost(settings({ memoryBytes: 67_108_864 }));
+  expect(fits.roots[0]).toEqual({ ...data, matrix: { rows: 8, rowBytes: 4_194_304 } });
+  const tight = tuneHost(settings({ memoryBytes: 67_108_863 }));
+  expect(tight.roots[0]).toEqual(data);
+  expect(tight.notes).toContainEqual(expect.stringContaining('8 rows of 4.00 MiB'));
 });
 
 test('a profile of what the root is no longer is not used, and the warning says how to make another', () => {

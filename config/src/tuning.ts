@@ -4,6 +4,7 @@
  *
  * An entry of its own, @penstock/config/tuning: it looks at disks, and most commands need not load what that takes.
  */
+import { formatBytes } from '@penstock/contract';
 import { type RootConfig, deviceOf } from '@penstock/sink';
 import * as defaults from './defaults.ts';
 import { type Profile, readProfile } from './profile.ts';
@@ -14,7 +15,7 @@ export { type Profile, type Trial, type Tuning, readProfile, writeProfile } from
 export interface HostTuning {
   threads: number;
   depth: number;
-  /** Each with the matrix that it was calibrated to. */
+  /** Each with the matrix that it was calibrated to, where that fits the row memory. */
   roots: RootConfig[];
   /** Where the figures come from, for the log. */
   notes: string[];
@@ -24,7 +25,7 @@ export interface HostTuning {
 
 /** Settles what the options left open. */
 export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>): HostTuning {
-  const { dataDirectory, jobs } = settings;
+  const { dataDirectory, jobs, memoryBytes } = settings;
   const profiles = new Map<string, Profile>();
   const notes: string[] = [];
   const warnings: string[] = [];
@@ -34,11 +35,6 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
     if (profile !== null) profiles.set(root.name, profile);
     if (fault !== null) warnings.push(`${fault}: the defaults hold until penstock calibrate ${root.name}=${root.path}`);
   }
-  const roots = settings.roots.map((root) => {
-    const winner = profiles.get(root.name)?.winner;
-    return winner === undefined ? root : { ...root, matrix: { rows: winner.rows, rowBytes: winner.rowBytes } };
-  });
-
   // Threads and depth are the host's, and serve all its roots: the default root decides, or else the first.
   const [first] = profiles.values();
   const profile = profiles.get(defaults.ROOT_NAME) ?? first;
@@ -48,6 +44,18 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
   if (profile !== undefined && (settings.threads === undefined || settings.depth === undefined)) {
     notes.push(`tuned as calibrated on root ${profile.root} at ${profile.measuredAt}`);
   }
+
+  const roots = settings.roots.map((root) => {
+    const winner = profiles.get(root.name)?.winner;
+    if (winner === undefined) return root;
+    const { rows, rowBytes } = winner;
+    if (threads * rows * rowBytes <= memoryBytes) return { ...root, matrix: { rows, rowBytes } };
+    // Cut down, it is not what was measured, and a row that does not fit at all would fail every write.
+    notes.push(
+      `root ${root.name} keeps the default matrix: --memory is less than ${threads} times ${rows} rows of ${formatBytes(rowBytes)}`,
+    );
+    return root;
+  });
 
   const tags = fewestTags(writable);
   let depth = wanted;
@@ -61,7 +69,7 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
   return { threads, depth, roots, notes, warnings };
 }
 
-type TunedBy = 'dataDirectory' | 'threads' | 'depth' | 'jobs' | 'roots';
+type TunedBy = 'dataDirectory' | 'threads' | 'depth' | 'jobs' | 'memoryBytes' | 'roots';
 
 /** The tags of the device that has the fewest; Infinity where none is known. */
 function fewestTags(roots: readonly RootConfig[]): number {

@@ -1,7 +1,7 @@
 /** `penstock calibrate`: measures how a root is written fastest, and keeps that for the hosts. */
 import { mkdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import { addDataOption, defaultRoot, defaults, storeSettings } from '@penstock/config';
 import type { Profile, Tuning } from '@penstock/config/tuning';
 import { formatBytes } from '@penstock/contract';
@@ -35,7 +35,11 @@ their options leave open: threads, depth, and the matrix of requests that name n
 export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .description('Measure row size x depth x threads on a root, and keep what is best for the hosts.')
-    .argument('[root]', 'name=directory, or "data" alone', parseRootChoice, { name: defaults.ROOT_NAME })
+    .addArgument(
+      new Argument('[root]', 'name=directory, or "data" alone')
+        .argParser(parseRootChoice)
+        .default({ name: defaults.ROOT_NAME }, defaults.ROOT_NAME),
+    )
     .option('--seconds <n>', 'the longest that is measured', wholeNumber(1, 3600), SECONDS)
     .option('--json', 'print one JSON object, with the profile and the file it is kept in');
   return addDataOption(command)
