@@ -1,8 +1,19 @@
 // Other disks: sectors of 4096 bytes, XFS, btrfs, tmpfs, and one that is full. As root only: they are loop-mounted.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { System } from '../system.ts';
 
@@ -175,3 +186,73 @@ asRoot(
   },
   120_000,
 );
+
+/**
+ * Cuts the file system's power while small writes end: what was not in its journal by then is lost. Every write whose
+ * end was told before must be there whole once it is mounted again, after the journal's recovery.
+ */
+async function expectAcknowledgedToSurvive(mount: string): Promise<void> {
+  const device = run('findmnt', '--noheadings', '--output', 'SOURCE', mount).trim();
+  const host = await system.host(['--threads', '2', '--root', `disk=${mount}`]);
+  const acknowledged: string[] = [];
+  system.events.on('completed', ({ jobId }) => acknowledged.push(jobId));
+  const enough = new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (acknowledged.length < 150) return;
+      system.events.off('completed', look);
+      resolve();
+    };
+    system.events.on('completed', look);
+  });
+  const sizeOf = (seed: number): number => 1 + ((seed * 2477) % 9000);
+  const requests = Array.from({ length: 600 }, (_, seed) => ({
+    path: `${seed % 3}/${seed}.dat`,
+    root: 'disk',
+    size: sizeOf(seed),
+    source: { kind: 'pattern', pattern: 'stamp', seed },
+  }));
+  const jobs = await system.queue.addBulk(requests.map((data) => ({ name: 'write', data })));
+  await enough;
+  run('xfs_io', '-x', '-c', 'shutdown', mount); // EXT4_IOC_SHUTDOWN too, without flushing the log
+  const told = new Set(acknowledged);
+  await host.end('SIGKILL');
+  run('umount', mount);
+  run('mount', device, mount);
+  for (const [seed, job] of jobs.entries()) {
+    if (!told.has(job.id!)) continue;
+    const expected = readSource(createPatternSource('stamp', seed), 0, sizeOf(seed));
+    expect(Buffer.compare(readFileSync(join(mount, `${seed % 3}/${seed}.dat`)), expected)).toBe(0);
+  }
+  expect(told.size).toBeGreaterThanOrEqual(150);
+  expect(told.size).toBeLessThan(600); // else the power was cut too late to prove anything
+}
+
+const mayCut = has('xfs_io') && has('findmnt');
+
+(mayCut ? asRoot : test.skip)(
+  'on ext4 every small file whose write was told to be completed survives a power cut, though many share a flush',
+  () => expectAcknowledgedToSurvive(mountLoop(['mkfs.ext4', '-q'], 134_217_728, 512)),
+  120_000,
+);
+
+(mayCut ? onXfs : test.skip)(
+  'on XFS every small file whose write was told to be completed survives a power cut, though many share a flush',
+  () => expectAcknowledgedToSurvive(mountLoop(['mkfs.xfs', '-q'], 335_544_320, 512)),
+  120_000,
+);
+
+function sharesFlushes(mount: string): boolean {
+  const fd = openSync(mount, 'r');
+  try {
+    return commitsTogether(fileSystemOf(fd, mount), statFd(fd, mount).device);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+asRoot('flushes are shared on ext4 with a journal, and never without one', () => {
+  expect(sharesFlushes(mountLoop(['mkfs.ext4', '-q'], 67_108_864, 512))).toBe(true);
+  for (const step of undo.splice(0).toReversed()) step();
+  // The same device, very likely: what was known of it must not be believed of another file system.
+  expect(sharesFlushes(mountLoop(['mkfs.ext4', '-q', '-O', '^has_journal'], 67_108_864, 512))).toBe(false);
+});

@@ -4,4 +4,5 @@ export { type AttemptIdentity, partName, partPrefix } from './target.ts';
 export { sweepParts } from './sweep.ts';
 export { WriterThread } from './thread.ts';
 export { type WriteOrder, runWrite } from './write.ts';
+export { commitsTogether } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

@@ -31,12 +31,20 @@ import {
   planRows,
 } from '@penstock/matrix';
 import { type Source, createPatternSource } from '@penstock/sources';
-import type { DirectorySync, DirectorySyncWaiter } from './directory-syncs.ts';
+import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { RowPipeline } from './rows.ts';
-import { statFd } from './stat.ts';
 import { sweepParts } from './sweep.ts';
-import { type AttemptIdentity, type Target, closeTarget, openTarget, reserve, publish, truncateTo } from './target.ts';
+import {
+  type AttemptIdentity,
+  SMALL_FILE_BYTES_MAX,
+  type Target,
+  closeTarget,
+  openTarget,
+  reserve,
+  publish,
+  truncateTo,
+} from './target.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
@@ -68,7 +76,7 @@ export function runWrite(thread: WriterThread, order: WriteOrder, control: JobBl
   });
 }
 
-class WriteLane implements Lane, DirectorySyncWaiter {
+class WriteLane implements Lane, FlushWaiter {
   finished = false;
 
   readonly #thread: WriterThread;
@@ -95,9 +103,10 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
-  /** The directory whose flush is waited for. */
-  #directory: DirectorySync | null = null;
-  #directoryIdentity = '';
+  /** Whose flush is waited for. */
+  #flushGroup: FlushGroup | null = null;
+  /** The directory of the flush that this write submitted. */
+  #flushingDirFd = -1;
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -246,7 +255,10 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#size % target.alignment.offset !== 0) truncateTo(target, this.#size); // else it ends where the rows did
-    if (this.#order.request.durability === 'none') this.#publishFile();
+    const { durability, publish: how } = this.#order.request;
+    // Written in place, it has no new name whose flush would cover it.
+    const covered = target.flushedTogether && how === 'atomic' && this.#size <= SMALL_FILE_BYTES_MAX;
+    if (durability === 'none' || covered) this.#publishFile();
   }
 
   #prepareFileSync(slot: number): boolean {
@@ -258,27 +270,29 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     return true;
   }
 
-  /** One flush of the directory covers every write of this thread that was renamed in it before. */
+  /** One flush covers every write of this thread that was renamed in the same group before. */
   #prepareDirectorySync(slot: number): boolean {
-    const fd = this.#target!.dirFd;
-    if (this.#directory === null) {
-      this.#directoryIdentity = statFd(fd, this.#target!.path).identity;
-      this.#directory = this.#thread.directorySyncs.of(this.#directoryIdentity);
-      this.#directory.join(this);
+    const { dirFd, flushGroup } = this.#target!;
+    if (this.#flushGroup === null) {
+      this.#flushGroup = this.#thread.flushGroups.of(flushGroup);
+      this.#flushGroup.join(this, dirFd);
     }
-    if (!this.#directory.begin()) return false; // another write's flush is under way, or covers this one
+    const newestDirFd = this.#flushGroup.begin();
+    if (newestDirFd === -1) return false; // another write's flush is under way, or covers this one
     this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
-    this.#thread.engine.prepFsync(slot, fd);
+    this.#thread.engine.prepFsync(slot, newestDirFd);
+    this.#flushingDirFd = newestDirFd;
     this.#inFlight += 1;
     return true;
   }
 
-  directorySynced(result: number): void {
-    this.#directory = null;
+  flushed(result: number): void {
+    this.#flushGroup = null;
     if (result < 0) {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
+    this.#bytesDurable = this.#size;
     this.#end();
   }
 
@@ -289,11 +303,11 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     let outcome = result;
     if (refused && result === -EINVAL) {
       // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
-      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.dirFd);
+      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(this.#flushingDirFd);
     }
     if (!ofFile) {
-      this.#directory!.end(outcome); // tells this write too
-      this.#thread.directorySyncs.forgetIfIdle(this.#directoryIdentity);
+      this.#flushGroup!.end(outcome); // tells this write too
+      this.#thread.flushGroups.forgetIfIdle(target.flushGroup);
       return;
     }
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
@@ -358,14 +372,14 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     const asynchronous = engine.port.name !== 'positional';
     const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
     const fallbackReason = [syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
-    const ms = (phase: Phase): number => this.#phaseMs[PHASES.indexOf(phase)]!;
+    const ms = (phase: Phase): number => wholeMicroseconds(this.#phaseMs[PHASES.indexOf(phase)]!);
     const durationsMs = {
       waiting: ms('waiting'),
       opening: ms('opening'),
       writing: ms('writing'),
       syncing: ms('syncing'),
       publishing: ms('publishing'),
-      total: this.#phaseMs.reduce((sum, duration) => sum + duration, 0),
+      total: wholeMicroseconds(this.#phaseMs.reduce((sum, duration) => sum + duration, 0)),
     };
     const workingMs = durationsMs.total - durationsMs.waiting;
     return {
@@ -378,7 +392,7 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       alignment: target.alignment,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       durationsMs,
-      bytesPerSecond: workingMs > 0 ? (this.#size / workingMs) * 1000 : 0,
+      bytesPerSecond: workingMs > 0 ? Math.round((this.#size / workingMs) * 1000) : 0,
       writeLatencyUs: summarize(this.#latency),
       writes: this.#rows?.writes ?? 0,
       reads: this.#rows?.reads ?? 0,
@@ -390,6 +404,9 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     };
   }
 }
+
+/** The clock is no finer, and further digits would only travel. */
+const wholeMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 function summarize(latency: RecordableHistogram): LatencySummary {
   if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
