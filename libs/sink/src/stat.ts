@@ -8,6 +8,7 @@ const STX_MASK = 0;
 const STX_MODE = 28;
 const STX_INO = 32;
 const STX_SIZE = 40;
+const STX_BLOCKS = 48;
 const STX_MTIME = 112; // tv_sec i64, tv_nsec u32
 const STX_DEV_MAJOR = 136;
 const STX_DEV_MINOR = 140;
@@ -32,6 +33,8 @@ export interface FileStat {
   isDirectory: boolean;
   isSymbolicLink: boolean;
   sizeBytes: number;
+  /** What it takes up on the disk: less than its size where it has holes. */
+  allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
   /** Changes whenever the content, the size or the identity of the file does. */
@@ -60,6 +63,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     isDirectory: kind === S_IFDIR,
     isSymbolicLink: kind === S_IFLNK,
     sizeBytes,
+    allocatedBytes: Number(words.getBigUint64(STX_BLOCKS, true)) * 512,
     identity,
     version: `${identity}:${sizeBytes}:${time(STX_MTIME)}`,
     device,
