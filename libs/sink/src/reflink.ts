@@ -17,8 +17,11 @@ const { EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, ETXTBSY, EXDEV } = constants.
 /** What tells that these two files cannot share blocks; anything else is a failure of the disk. */
 const REFUSALS: ReadonlySet<number> = new Set([EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, ETXTBSY, EXDEV]);
 
-/** Shared by one call: it blocks the thread, mostly to write out what of the source is still in the page cache alone. */
-const PIECE_BYTES = 268_435_456;
+/**
+ * Shared by one call, which blocks the thread: hardly, but that what of the source is in the page cache alone is written
+ * out first. Larger pieces gain nothing: 1 GiB takes 7 to 17 ms in 4 pieces or in 16, once it is written out.
+ */
+const PIECE_BYTES = 67_108_864;
 
 /** The largest block of any file system: only whole blocks can be shared, and the last one of a file. */
 const BLOCK_BYTES_MAX = 65_536;

@@ -1,4 +1,5 @@
-// Copies as reflinks: on file systems that can, that cannot, and between two. As root only: they are loop-mounted.
+// Copies with reflinks and holes, on file systems that have both, that lack one, and between two. As root only: they
+// are loop-mounted.
 import {
   appendFileSync,
   ftruncateSync,
@@ -12,6 +13,7 @@ import {
   statSync,
   statfsSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -26,13 +28,13 @@ import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.t
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
 const MIB = 1_048_576;
-const PIECE_BYTES = 256 * MIB;
+const PIECE_BYTES = 64 * MIB;
 
 let home: string;
 let undo: Undo = [];
 beforeEach(() => {
   mkdirSync(scratch, { recursive: true });
-  home = mkdtempSync(join(scratch, 'reflink-'));
+  home = mkdtempSync(join(scratch, 'copies-'));
 });
 afterEach(() => {
   for (const step of undo.toReversed()) step();
@@ -190,6 +192,26 @@ describe.each([
       expect(statSync(join(disk.path, 'out')).size).toBe(40 * PIECE_BYTES + 11);
     },
   );
+
+  where('holes are kept where rows are copied', async () => {
+    const disk = open();
+    const bytes = Buffer.alloc(20 * MIB + 11);
+    const fd = openSync(join(disk.path, 'in'), 'w');
+    for (const start of [100_000, 5 * MIB + 1, 17 * MIB]) {
+      bytes.set(stamp(300_000), start);
+      writeSync(fd, bytes, start, 300_000, start);
+    }
+    ftruncateSync(fd, bytes.length);
+    closeSync(fd);
+    const source = { kind: 'file', root: 'archive', path: 'in', holes: 'keep' } as const;
+    const result = await disk.copy('never', { source });
+    expect(result.copied).toBe('rows');
+    expect(result.holeBytes).toBeGreaterThan(18 * MIB);
+    disk.expectCopied(bytes);
+    disk.free(); // what is allocated is told once it is settled
+    const allocated = (name: string): number => statSync(join(disk.path, name)).blocks * 512;
+    expect(allocated('out')).toBeLessThanOrEqual(allocated('in') + 65_536);
+  });
 
   where(
     'from another file system "auto" copies rows and says why; "always" refuses, and the old file stays',
