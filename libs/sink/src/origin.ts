@@ -13,6 +13,8 @@ export interface Origin {
   /** Its absolute path, for messages. */
   path: string;
   sizeBytes: number;
+  /** What it takes up on its disk. */
+  allocatedBytes: number;
   alignment: Alignment;
   /** Device and inode. */
   identity: string;
@@ -42,7 +44,8 @@ export function openOrigin(root: Root, path: string): Origin {
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
-    return { fd, path: shown, sizeBytes: stat.sizeBytes, alignment, identity: stat.identity, version: versionOf(stat) };
+    const { sizeBytes, allocatedBytes, identity } = stat;
+    return { fd, path: shown, sizeBytes, allocatedBytes, alignment, identity, version: versionOf(stat) };
   } catch (error) {
     native.close(fd);
     throw error;

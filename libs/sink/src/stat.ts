@@ -8,6 +8,7 @@ const STX_MASK = 0;
 const STX_MODE = 28;
 const STX_INO = 32;
 const STX_SIZE = 40;
+const STX_BLOCKS = 48;
 const STX_MTIME = 112; // tv_sec i64, tv_nsec u32
 const STX_DEV_MAJOR = 136;
 const STX_DEV_MINOR = 140;
@@ -40,6 +41,8 @@ export interface FileStat {
   isDirectory: boolean;
   isSymbolicLink: boolean;
   sizeBytes: number;
+  /** What it takes up on the disk: less than its size where it has holes. */
+  allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
   /** When its content last changed: whole seconds, and nanoseconds within the second. */
@@ -67,6 +70,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     isDirectory: kind === S_IFDIR,
     isSymbolicLink: kind === S_IFLNK,
     sizeBytes: sizeHigh * TWO_TO_32 + sizeLow,
+    allocatedBytes: words.getUint32(STX_BLOCKS, true) * 512 + words.getUint32(STX_BLOCKS + 4, true) * TWO_TO_32 * 512,
     identity: `${device.major}:${device.minor}:${words.getUint32(STX_INO + 4, true)}.${words.getUint32(STX_INO, true)}`,
     modified: {
       seconds: words.getInt32(STX_MTIME + 4, true) * TWO_TO_32 + words.getUint32(STX_MTIME, true),

@@ -3,11 +3,13 @@
  *
  *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
  *
- * Rows are filled and written in file order; a copy reads each row into place first. The first failure stops the
- * preparing; once the last slot is reaped the partial file is removed and the failure handed on.
+ * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
+ * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
+ * last slot is reaped the partial file is removed and the failure handed on.
  */
 import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 import {
   IoError,
   type LatencySummary,
@@ -33,6 +35,7 @@ import {
 import { type Source, createPatternSource } from '@penstock/sources';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { Reflink, refusalReason } from './reflink.ts';
 import { RowPipeline } from './rows.ts';
 import { sweepParts } from './sweep.ts';
 import {
@@ -41,8 +44,9 @@ import {
   type Target,
   closeTarget,
   openTarget,
-  reserve,
   publish,
+  reserve,
+  reserveSparse,
   truncateTo,
 } from './target.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
@@ -95,6 +99,10 @@ class WriteLane implements Lane, FlushWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: Source | null = null;
+  /** The copy as a reflink, unless none was asked for or the file system refused. */
+  #reflink: Reflink | null = null;
+  #reflinkDue = false;
+  #noReflinkReason: string | undefined;
   #rows: RowPipeline | null = null;
   #rowsReturned = false;
   #size = 0;
@@ -137,9 +145,10 @@ class WriteLane implements Lane, FlushWaiter {
       return false;
     }
     if (this.#phase === OPENING) this.#open();
+    if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (!this.#rows!.prepare(slot)) return false;
+      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
       this.#inFlight += 1;
       return true;
     }
@@ -197,6 +206,16 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#planRows(request, engine.depth);
+    if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
+      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
+      this.#reflinkDue = true;
+      this.#enter(WRITING);
+    } else {
+      this.#waitForRows();
+    }
+  }
+
+  #waitForRows(): void {
     this.#thread.waiting.push(this);
     this.#enter(WAITING);
   }
@@ -219,6 +238,37 @@ class WriteLane implements Lane, FlushWaiter {
     this.#plan = plan;
   }
 
+  /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
+  #shareNext(): void {
+    this.#reflinkDue = false;
+    const reflink = this.#reflink!;
+    const refusal = reflink.shareNext();
+    if (refusal < 0) {
+      this.#refuseReflink(refusal);
+    } else if (reflink.complete) {
+      this.#endWriting();
+    } else {
+      this.#publishProgress();
+      setImmediate(() => {
+        this.#reflinkDue = !this.finished;
+        if (this.#reflinkDue) this.#thread.loop.wake();
+      });
+    }
+  }
+
+  /** Rows take over, unless the request would rather have nothing. */
+  #refuseReflink(errno: number): void {
+    const { source } = this.#order.request;
+    const reason = refusalReason(errno);
+    if (source.kind === 'file' && source.reflink === 'always') {
+      const hint = `No reflink: ${reason}. With reflink "auto" the bytes are copied where that is so.`;
+      throw new IoError({ syscall: 'ioctl', errno, path: this.#target!.path, hint });
+    }
+    this.#reflink = null;
+    this.#noReflinkReason = reason;
+    this.#waitForRows();
+  }
+
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
     const { waiting, arena } = this.#thread;
@@ -226,13 +276,15 @@ class WriteLane implements Lane, FlushWaiter {
     const extent = arena.acquire(this.#plan.bufferRows * this.#plan.rowStride);
     if (extent === null) return false;
     waiting.shift();
-    const from =
-      this.#origin === null ? { source: this.#source!, origin: null } : { source: null, origin: this.#origin };
+    const origin = this.#origin;
+    const keepsHoles = this.#keepsHoles;
+    const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
     this.#enter(OPENING); // reserving disk space is part of opening
-    reserve(this.#target!, this.#size);
+    if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
+    else reserve(this.#target!, this.#size);
     this.#enter(WRITING);
-    if (this.#size === 0) this.#endWriting();
+    if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
 
@@ -254,7 +306,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.#returnRows();
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    if (this.#size % target.alignment.offset !== 0) truncateTo(target, this.#size); // else it ends where the rows did
+    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
+    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
     const { durability, publish: how } = this.#order.request;
     // Written in place, it has no new name whose flush would cover it.
     const covered = target.flushedTogether && how === 'atomic' && this.#size <= SMALL_FILE_BYTES_MAX;
@@ -336,7 +389,13 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #publishProgress(): void {
-    this.#control.publish(this.#phase, this.#rows?.bytesWritten ?? 0, this.#bytesDurable, this.#size, this.#inFlight);
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+  }
+
+  get #keepsHoles(): boolean {
+    const { source } = this.#order.request;
+    return source.kind === 'file' && source.holes === 'keep';
   }
 
   #returnRows(): void {
@@ -389,6 +448,7 @@ class WriteLane implements Lane, FlushWaiter {
       mode,
       engine: engine.port.name as WriteResult['engine'],
       ...(fallbackReason === '' ? {} : { fallbackReason }),
+      ...this.#copyResult(),
       alignment: target.alignment,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       durationsMs,
@@ -401,6 +461,16 @@ class WriteLane implements Lane, FlushWaiter {
       submitCalls: engine.submitCalls - this.#submitCallsBefore,
       hugePages: arena.hugePages,
       thread: index,
+    };
+  }
+
+  #copyResult(): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
+    if (this.#origin === null) return {};
+    if (this.#reflink !== null) return { copied: 'reflink' };
+    return {
+      copied: 'rows',
+      ...(this.#noReflinkReason === undefined ? {} : { noReflinkReason: this.#noReflinkReason }),
+      ...(this.#keepsHoles ? { holeBytes: this.#rows?.holeBytes ?? 0 } : {}),
     };
   }
 }
