@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type Device, type RootConfig, deviceOf } from '@penstock/sink';
+import { type RootDevice, type RootConfig, deviceOf } from '@penstock/sink';
 
 /** How a host writes: its threads, the iocbs that each may have in flight, and the matrix of a write. */
 export interface Tuning {
@@ -27,7 +27,7 @@ export interface Profile {
   /** The root's name and directory. */
   root: string;
   path: string;
-  device: Device;
+  device: RootDevice;
   /** The release of the kernel. */
   kernel: string;
   /** ISO 8601. */
@@ -101,13 +101,13 @@ function mismatchOf({ path, device }: Profile, root: RootConfig): string | null 
   if (path !== root.path) return `root ${root.name} was calibrated at ${path} and is now ${root.path}`;
   const now = deviceOf(root.path);
   if (isSame(device, now)) return null;
-  const name = ({ number, fileSystem }: Device): string => `${fileSystem} on device ${number}`;
+  const name = ({ number, fileSystem }: RootDevice): string => `${fileSystem} on device ${number}`;
   return `root ${root.name} was calibrated on ${name(device)} and is now on ${name(now)}`;
 }
 
 /** File systems without a block device of their own get another number with each mount. */
-function isSame(before: Device, now: Device): boolean {
-  const isAnonymous = ({ number }: Device): boolean => number.startsWith('0:');
+function isSame(before: RootDevice, now: RootDevice): boolean {
+  const isAnonymous = ({ number }: RootDevice): boolean => number.startsWith('0:');
   if (before.fileSystem !== now.fileSystem) return false;
   return before.number === now.number || (isAnonymous(before) && isAnonymous(now));
 }

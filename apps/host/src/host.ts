@@ -79,11 +79,10 @@ export class Host {
   ): Promise<WriteResult> {
     const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
-    const stop = (): void => {
-      running.block.requestStop(stopWord(job.signal.reason));
-    };
-    job.signal.addEventListener('abort', stop, { once: true });
-    if (job.signal.aborted) stop();
+    let ended = false;
+    job.whenAborted((reason) => {
+      if (!ended) running.block.requestStop(stopWord(reason)); // else the block is another write's by now
+    });
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
@@ -91,8 +90,8 @@ export class Host {
       if (sampled.seen) report(sampled.meter.progress(running.block.read()));
       return { ...result, host: this.#name };
     } finally {
+      ended = true;
       this.#sampled.delete(sampled);
-      job.signal.removeEventListener('abort', stop);
     }
   }
 

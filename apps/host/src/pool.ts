@@ -5,14 +5,21 @@
  * AIO contexts and descriptors belong to the process, not to the thread: whatever ends a thread (an exception,
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type WriteRequest, type WriteResult, fromWire } from '@penstock/contract';
+import { IoError, type WriteRequest, type WriteResult } from '@penstock/contract';
 import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
 import { type Root, type RootConfig, closeRoots, openRoots, partName } from '@penstock/sink';
-import { type EngineChoice, type WriterAnswer, type WriterSetup, type WriterTask, writerEntry } from '@penstock/writer';
+import {
+  type EngineChoice,
+  type WriterSession,
+  type WriterSetup,
+  type WriterTask,
+  writerEntry,
+} from '@penstock/writer';
+import { Session } from './session.ts';
 
 export interface PoolOptions {
   threads: number;
@@ -37,11 +44,6 @@ export interface RunningWrite {
   readonly done: Promise<WriteResult>;
 }
 
-interface JobFiles {
-  jobKey: string;
-  attemptToken: string;
-}
-
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
 const heldArenas = new Set<ArenaMemory[]>();
 
@@ -51,6 +53,9 @@ export class WriterPool {
   readonly #arenas: ArenaMemory[];
   readonly #roots: Root[];
   readonly #piscina: Piscina;
+  readonly #threadCount: number;
+  /** One for each thread, and when it has ended; a dead thread's is made anew with the next task. */
+  readonly #sessions = new Map<Session, Promise<void>>();
   readonly #freeJobSlots: number[];
   /** Tells this pool's attempts from those of every other process; a count tells them from each other. */
   readonly #tokenBase = randomBytes(6).toString('hex');
@@ -65,6 +70,7 @@ export class WriterPool {
     const { threads, depth, jobs, engine } = options;
     this.#roots = openRoots(options.roots);
     this.jobSlots = threads * jobs;
+    this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
@@ -87,7 +93,6 @@ export class WriterPool {
       filename: (options.entry ?? writerEntry).href,
       minThreads: threads,
       maxThreads: threads,
-      concurrentTasksPerWorker: jobs,
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: setup,
       // A worker that ends would close its files, under writes that are still in flight.
@@ -112,39 +117,71 @@ export class WriterPool {
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
     block.reset();
-    const files: JobFiles = {
-      jobKey: createHash('sha256').update(`${jobName}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
+    const task: WriterTask = {
+      request,
+      jobKey: hash('sha256', `${jobName}\0${request.root}\0${request.path}`).slice(0, 16),
       attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
+      again: starts > 1,
+      jobSlot,
     };
-    const task: WriterTask = { request, ...files, again: starts > 1, jobSlot };
-    return { block, done: this.#finish(task, block, files) };
+    return { block, done: this.#finish(task) };
   }
 
-  async #finish(task: WriterTask, block: JobBlock, files: JobFiles): Promise<WriteResult> {
-    let answer: WriterAnswer;
+  async #finish(task: WriterTask): Promise<WriteResult> {
     try {
-      answer = (await this.#piscina.run(task)) as WriterAnswer;
-    } catch (error) {
-      await this.#cleanUpAfterDeath(block, files);
-      throw Object.assign(new Error(`the writer thread ended during the write: ${(error as Error).message}`), {
-        code: 'EWRITERDIED',
-        retryable: true,
-        cause: error,
-      });
+      return await this.#leastBusy().run(task);
     } finally {
       this.#freeJobSlots.push(task.jobSlot);
     }
-    if (answer.ok) return answer.result;
-    throw fromWire(answer.error);
   }
 
-  /** Waits until the dead thread is gone and its context destroyed, then removes what its job left open. */
-  async #cleanUpAfterDeath(block: JobBlock, files: JobFiles): Promise<void> {
+  #leastBusy(): Session {
+    this.#openMissingSessions();
+    let least: Session | undefined;
+    for (const session of this.#sessions.keys())
+      if (least === undefined || session.running < least.running) least = session;
+    return least!;
+  }
+
+  #openMissingSessions(): void {
+    while (this.#sessions.size < this.#threadCount) {
+      const session = new Session();
+      this.#sessions.set(session, this.#serve(session));
+    }
+  }
+
+  async #serve(session: Session): Promise<void> {
+    const { far: port } = session;
+    try {
+      await this.#piscina.run({ port } satisfies WriterSession, { transferList: [port] });
+    } catch (error) {
+      await this.#afterDeath(session, error as Error);
+    } finally {
+      session.close();
+    }
+  }
+
+  async #afterDeath(session: Session, cause: Error): Promise<void> {
+    this.#sessions.delete(session);
+    const unanswered = session.takeUnanswered();
+    await this.#deadAreGone();
+    for (const { task, reject } of unanswered) {
+      this.#closeWhatWasOpen(task);
+      const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });
+      reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true }));
+    }
+  }
+
+  /** Waits until the threads that are no longer Piscina's are gone and their contexts destroyed. */
+  async #deadAreGone(): Promise<void> {
     const running = new Set(this.#piscina.threads.map((thread) => thread.threadId));
-    const dying = [...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited);
-    await Promise.all(dying);
-    const fds = block.openFds();
-    for (const fd of fds) native.unlinkat(fd, partName(files.jobKey, files.attemptToken)); // ENOTDIR but for its directory
+    await Promise.all([...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited));
+  }
+
+  /** What a dead thread's write left open; its context is destroyed. */
+  #closeWhatWasOpen({ jobSlot, jobKey, attemptToken }: WriterTask): void {
+    const fds = this.#control.job(jobSlot).openFds();
+    for (const fd of fds) native.unlinkat(fd, partName(jobKey, attemptToken)); // ENOTDIR but for its directory
     for (const fd of fds) native.close(fd);
   }
 
@@ -182,6 +219,10 @@ export class WriterPool {
     if (this.#closing) return;
     this.#closing = true;
     this.#watchExits();
+    // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
+    this.#openMissingSessions();
+    for (const session of this.#sessions.keys()) session.end();
+    await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();
     await Promise.all(this.#exits.values());
     heldArenas.delete(this.#arenas);

@@ -1,18 +1,20 @@
 // A writer thread that dies by an exception in the middle of its first write of a file named "die…".
 import { workerData } from 'node:worker_threads';
-import write from '@penstock/writer/worker';
+import serve from '@penstock/writer/worker';
 import { Control } from '@penstock/matrix';
 
 const control = new Control(workerData.threadSlots, workerData.jobSlots, workerData.control);
 
-export default function writeAndDie(task) {
-  if (task.request.path.startsWith('die')) {
-    const block = control.job(task.jobSlot);
+export default function serveAndDie({ port }) {
+  port.on('message', (message) => {
+    const dying = message === 'end' ? undefined : message.find((task) => task.request.path.startsWith('die'));
+    if (dying === undefined) return;
+    const block = control.job(dying.jobSlot);
     const watch = () => {
       if (block.read().bytesWritten > 0) throw new Error('the thread dies here');
       setImmediate(watch);
     };
     setImmediate(watch);
-  }
-  return write(task);
+  });
+  return serve({ port });
 }

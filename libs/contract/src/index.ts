@@ -20,16 +20,20 @@ export { escapeControls, printValue } from './print.ts';
 export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
 export {
   type FileSource,
+  HOLES,
   type MatrixShape,
   parseRequest,
   PATTERN_NAMES,
   type PatternName,
   type PatternSource,
+  REFLINKS,
   requestJsonSchema,
   type WriteRequest,
   type WriteRequestInput,
 } from './request.ts';
 export {
+  COPY_WAYS,
+  type CopyWay,
   type Engine,
   ENGINES,
   type LatencySummary,

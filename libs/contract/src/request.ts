@@ -21,6 +21,13 @@ export interface FileSource {
   kind: 'file';
   path: string;
   root: string;
+  /** 'keep': what is a hole of the source stays one, and takes no space. 'fill': zeros are written there. */
+  holes: 'fill' | 'keep';
+  /**
+   * 'auto': the target shares the source's blocks, holes included, where the file system can do that, else bytes are
+   * copied. 'always' fails where it cannot.
+   */
+  reflink: 'never' | 'auto' | 'always';
 }
 
 export interface MatrixShape {
@@ -59,7 +66,15 @@ export interface WriteRequestInput {
   /** Default: the pattern 'zero'. */
   source?:
     | { kind: 'pattern'; pattern?: PatternName | undefined; seed?: number | undefined }
-    | { kind: 'file'; path: string; root?: string | undefined }
+    | {
+        kind: 'file';
+        path: string;
+        root?: string | undefined;
+        /** Default 'fill'. */
+        holes?: FileSource['holes'] | undefined;
+        /** Default 'never'. */
+        reflink?: FileSource['reflink'] | undefined;
+      }
     | undefined;
   /** Default 'replace'. */
   mode?: WriteRequest['mode'] | undefined;
@@ -76,6 +91,8 @@ const MODES = ['create', 'replace'] as const;
 const PUBLISHES = ['atomic', 'in-place'] as const;
 const DURABILITIES = ['none', 'fdatasync'] as const;
 const SOURCE_KINDS = ['pattern', 'file'] as const;
+export const HOLES = ['fill', 'keep'] as const;
+export const REFLINKS = ['never', 'auto', 'always'] as const;
 
 const PATH_ACCEPTED = 'a relative path inside its root, without "..", up to 4095 bytes, like "captures/run-42.dat"';
 const ROOT_ACCEPTED = 'the name of one of the host\'s roots, like "data": 1 to 64 letters, digits, _ or -';
@@ -95,6 +112,8 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.seed': `a whole number from 0 to ${SEED_MAX}`,
   'source.path': PATH_ACCEPTED,
   'source.root': ROOT_ACCEPTED,
+  'source.holes': oneOf(HOLES),
+  'source.reflink': oneOf(REFLINKS),
   mode: oneOf(MODES),
   publish: oneOf(PUBLISHES),
   durability: oneOf(DURABILITIES),
@@ -104,7 +123,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   request: ['path', 'root', 'size', 'matrix', 'source', 'mode', 'publish', 'durability'],
   matrix: ['rows', 'rowBytes'],
   pattern: ['kind', 'pattern', 'seed'],
-  file: ['kind', 'path', 'root'],
+  file: ['kind', 'path', 'root', 'holes', 'reflink'],
 };
 
 function oneOf(words: readonly string[]): string {
@@ -160,6 +179,18 @@ const fileSourceSchema = z.strictObject({
   kind: z.literal('file'),
   path: pathSchema(`The file to copy: ${PATH_ACCEPTED}`),
   root: rootSchema,
+  holes: z
+    .enum(HOLES)
+    .default('fill')
+    .meta({ description: '"keep": holes of the source stay holes. "fill": zeros are written there' }),
+  reflink: z
+    .enum(REFLINKS)
+    .default('never')
+    .meta({
+      description:
+        '"auto": the target shares the source\'s blocks, holes included, where the file system can do that, else bytes ' +
+        'are copied. "always" fails where it cannot',
+    }),
 });
 
 const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z

@@ -6,7 +6,7 @@ import { native } from '@penstock/aio';
 import { mountOf, parseMounts } from './mounts.ts';
 import { statAt } from './stat.ts';
 
-export interface Device {
+export interface RootDevice {
   /** major:minor, as below /sys/dev/block; major 0 is no block device: a network, virtual or multi-disk file system. */
   number: string;
   fileSystem: string;
@@ -15,7 +15,7 @@ export interface Device {
 }
 
 /** The device of `path`, or of what it will be made on. @throws IoError */
-export function deviceOf(path: string): Device {
+export function deviceOf(path: string): RootDevice {
   const real = nearestExisting(path);
   const stat = statAt(native.AT_FDCWD, real);
   if (typeof stat === 'number') throw new IoError({ syscall: 'statx', errno: stat, path: real });

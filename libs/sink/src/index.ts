@@ -4,6 +4,7 @@ export { type AttemptIdentity, partName, partPrefix } from './target.ts';
 export { sweepParts } from './sweep.ts';
 export { WriterThread } from './thread.ts';
 export { type WriteOrder, runWrite } from './write.ts';
-export { type Device, deviceOf, nearestExisting } from './device.ts';
+export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { type Mount, mountOf, parseMounts } from './mounts.ts';
+export { commitsTogether } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

@@ -1,2 +1,10 @@
 /** The writer thread: its entry and what crosses to it and back. */
-export { type EngineChoice, type WriterAnswer, type WriterSetup, type WriterTask, writerEntry } from './protocol.ts';
+export {
+  type EngineChoice,
+  type FromWriter,
+  type ToWriter,
+  type WriterSession,
+  type WriterSetup,
+  type WriterTask,
+  writerEntry,
+} from './protocol.ts';
