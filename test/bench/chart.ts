@@ -2,9 +2,11 @@
 import { init } from 'echarts';
 import { type Outcome, type Paired, type Verdict, verdictOn } from './outcome.ts';
 
-const WIDTH = 900;
+const WIDTH = 920;
 const ROW_HEIGHT = 44;
-const FRAME_HEIGHT = 120;
+const FRAME_HEIGHT = 96;
+/** Without a screen echarts only guesses how wide a text is: this holds the longest name of a peer. */
+const LABEL_WIDTH = 370;
 
 /** The page's own ink: an SVG shown as an image follows the reader's scheme. */
 const INK = 'currentColor';
@@ -17,6 +19,7 @@ const COLORS: Readonly<Record<Verdict, string>> = {
   missed: '#d9534f',
   shown: '#6b8fbf',
   skipped: '#8a8f98',
+  failed: '#8a8f98',
 };
 
 /** The chart of all cases that ran beside a peer. */
@@ -38,51 +41,51 @@ export function renderChart(outcomes: readonly Outcome[], title: string): string
 
 function optionOf(rows: readonly Paired[], title: string): Parameters<ReturnType<typeof init>['setOption']>[0] {
   const font = { color: INK, fontFamily: 'system-ui, sans-serif' };
+  const twoLines = (align: 'left' | 'right'): Record<string, object> => ({
+    strong: { ...font, fontSize: 13, fontWeight: 'bold', align },
+    small: { ...font, fontSize: 11, align },
+  });
+  const axis = { type: 'category', axisTick: { show: false }, axisLine: { lineStyle: { color: INK } } } as const;
   return {
     animation: false,
     textStyle: font,
     title: {
+      left: 8,
       text: title,
-      subtext: "times the peer's rate; ▏ marks the least that is promised",
+      subtext: "Rates as multiples of the peer's, medians. A thick mark is the least that is promised.",
       textStyle: { ...font, fontSize: 16 },
       subtextStyle: { ...font, fontSize: 12 },
     },
-    grid: { left: 8, right: 56, top: 70, bottom: 8, containLabel: true },
+    grid: { left: LABEL_WIDTH, right: 72, top: 64, bottom: 32 },
     xAxis: {
       type: 'value',
       axisLabel: { ...font, formatter: '{value}x' },
       splitLine: { lineStyle: { color: INK, opacity: 0.15 } },
     },
-    yAxis: {
-      type: 'category',
-      data: rows.map(({ name, peer }) => `{name|${name}}\n{peer|${peer}}`),
-      axisTick: { show: false },
-      axisLine: { lineStyle: { color: INK } },
-      axisLabel: {
-        ...font,
-        interval: 0,
-        rich: {
-          name: { ...font, fontSize: 13, fontWeight: 'bold', align: 'right' },
-          peer: { ...font, fontSize: 11, align: 'right' },
-        },
+    yAxis: [
+      {
+        ...axis,
+        data: rows.map(({ name, peer }) => `{strong|${name}}\n{small|${peer}}`),
+        axisLabel: { ...font, interval: 0, rich: twoLines('right') },
       },
-    },
+      {
+        ...axis,
+        position: 'right',
+        // The verdict in words: colour alone does not reach everybody.
+        data: rows.map((row) => `{strong|${row.result.ratio.toFixed(2)}x}\n{small|${verdictOn(row)}}`),
+        axisLabel: { ...font, interval: 0, rich: twoLines('left') },
+      },
+    ],
     series: [
       {
         type: 'bar',
         silent: true,
         barWidth: 18,
         data: rows.map((row) => ({ value: row.result.ratio, itemStyle: { color: COLORS[verdictOn(row)] } })),
-        label: {
-          ...font,
-          show: true,
-          position: 'right',
-          formatter: ({ value }: { value: unknown }) => `${Number(value).toFixed(2)}x`,
-        },
         markLine: {
           silent: true,
           symbol: 'none',
-          label: { ...font, formatter: 'peer' },
+          label: { show: false },
           lineStyle: { color: INK, opacity: 0.6, type: 'dashed' },
           data: [{ xAxis: 1 }],
         },

@@ -5,8 +5,10 @@ import { type PairedResult, runPairs } from './pairs.ts';
 import { settleDisk } from './program.ts';
 import { type CeilingTarget, type RatioTarget, ceilingTargets, ratioTargets } from './targets.ts';
 
-export interface Skipped {
-  kind: 'skipped';
+/** A case without a result: this machine lacks what it needs, or it went wrong. */
+export interface Unmeasured {
+  kind: 'unmeasured';
+  verdict: 'skipped' | 'failed';
   name: string;
   what: string;
   reason: string;
@@ -30,7 +32,7 @@ export interface Measured {
   result: Measurement;
 }
 
-export type Outcome = Skipped | Paired | Measured;
+export type Outcome = Unmeasured | Paired | Measured;
 
 /** How a case is run. */
 export interface Plan {
@@ -39,10 +41,14 @@ export interface Plan {
   smoke: boolean;
 }
 
+export function unmeasured({ name, what }: BenchCase, verdict: Unmeasured['verdict'], reason: string): Unmeasured {
+  return { kind: 'unmeasured', verdict, name, what, reason };
+}
+
 export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
   const { name, what } = bench;
   const reason = bench.missing(plan);
-  if (reason !== null) return { kind: 'skipped', name, what, reason };
+  if (reason !== null) return unmeasured(bench, 'skipped', reason);
   const system = await System.open();
   try {
     if (bench.kind === 'measured') {
@@ -62,11 +68,11 @@ export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
   }
 }
 
-export type Verdict = 'met' | 'missed' | 'shown' | 'skipped';
+export type Verdict = 'met' | 'missed' | 'shown' | Unmeasured['verdict'];
 
 /** 'shown' is what nothing is promised of. A figure that is no number has missed its target. */
 export function verdictOn(outcome: Outcome): Verdict {
-  if (outcome.kind === 'skipped') return 'skipped';
+  if (outcome.kind === 'unmeasured') return outcome.verdict;
   if (outcome.kind === 'measured') return outcome.result.value <= outcome.target.max ? 'met' : 'missed';
   const { ratioMin, cpuRatioMax } = outcome.target;
   if (ratioMin === null && cpuRatioMax === null) return 'shown';

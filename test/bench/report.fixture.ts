@@ -39,7 +39,13 @@ export const outcomes: Outcome[] = [
     target: { promise: 'small', max: 10, unit: 'ms' },
     result: { value: 12.5, processes: [], figures: {} },
   },
-  { kind: 'skipped', name: 'skipped-case', what: 'what is skipped', reason: 'fio is not installed' },
+  {
+    kind: 'unmeasured',
+    verdict: 'skipped',
+    name: 'skipped-case',
+    what: 'what is skipped',
+    reason: 'fio is not installed',
+  },
 ];
 
 export const report: Report = {

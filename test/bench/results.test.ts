@@ -35,10 +35,10 @@ test('the table names machine, rates, ratio, targets and verdict of every case, 
   expect(table).toContain(
     '| met-case | what met-case does | a \\| peer | 1500 MiB/s | 1000 MiB/s | 1.50 | at least 1 | 0.50 | none | met |',
   );
-  expect(table).toContain('| 2.00 | at least 1.7 | 0.50 | at most 0.25 | missed |');
+  expect(table).toContain('| 2.00 | at least 1.7 | 0.50 | at most 0.25 | **missed** |');
   expect(table).toContain('400 MiB/s (p99 41.0 ms)');
-  expect(table).toContain('| measured-case | what is measured | 12.50 ms | at most 10 ms | missed |');
-  expect(table).toContain('skipped-case was skipped: fio is not installed');
+  expect(table).toContain('| measured-case | what is measured | 12.50 ms | at most 10 ms | **missed** |');
+  expect(table).toContain('skipped-case skipped: fio is not installed');
   expect(table).toContain('| met-case | ours | host 0.50 s 120 MiB |');
 });
 
@@ -53,6 +53,7 @@ test('the chart shows each ratio by name, marks the targets, and leaves the ink 
   expect(svg).toMatch(/^<svg [^>]*><style>/);
   for (const text of ['A title', 'met-case', '1.50x', 'cpu-missed-case', '2.00x', 'shown-case', '0.40x'])
     expect(svg).toContain(`>${text}</text>`);
+  for (const verdict of ['met', 'missed', 'shown']) expect(svg).toContain(`>${verdict}</text>`);
   expect(svg).not.toContain('measured-case');
   expect(svg).toContain('prefers-color-scheme:dark');
   expect(svg).not.toMatch(/fill="(#000|#fff|#333)/);

@@ -9,17 +9,18 @@ import { besideBench } from './beside.ts';
 import type { BenchCase } from './case.ts';
 import { cases } from './cases/index.ts';
 import { type Machine, describeMachine } from './machine.ts';
-import { type Outcome, runCase, verdictOn } from './outcome.ts';
+import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
 import type { Sample } from './pairs.ts';
 import { writeResults } from './results.ts';
-import { PAIRS_MIN, describe, figuresOf, figuresText } from './table.ts';
+import { PAIRS_MIN, figuresOf, figuresText, machineText } from './table.ts';
+import { ceilingTargets, ratioTargets } from './targets.ts';
 
 const EXIT_MISSED = 1;
 const EXIT_USAGE = 2;
 
 const USAGE = `npm run bench -- [name…] [--pairs <n>] [--out <directory>] [--smoke] [--list]
 
-Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed.
+Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
   --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
   --out <directory>  where <date>.json, .md and .svg go (default: test/bench/results)
   --smoke            once and small, to see that it runs; writes nothing unless --out is given
@@ -65,17 +66,28 @@ function say(text: string): void {
 
 const besideText = (bench: BenchCase): string => (bench.kind === 'paired' ? `against ${bench.peer}` : 'without a peer');
 
+function targetText(bench: BenchCase): string {
+  if (bench.kind === 'measured') {
+    const { promise, max, unit } = ceilingTargets[bench.name];
+    return `promised: ${promise}; at most ${max} ${unit}`;
+  }
+  const { promise, ratioMin, cpuRatioMax } = ratioTargets[bench.name];
+  if (ratioMin === null) return `shown: ${promise}`;
+  const cpu = cpuRatioMax === null ? '' : `, at most ${cpuRatioMax} of its CPU`;
+  return `promised: ${promise}; at least ${ratioMin} times its rate${cpu}`;
+}
+
 function sayCases(chosen: BenchCase[]): void {
   for (const bench of chosen) {
-    say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}`);
+    say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}\n  ${targetText(bench)}`);
     const missing = bench.missing({ smoke: false });
     if (missing !== null) say(`  would be skipped: ${missing}`);
   }
 }
 
 function sayOutcome(outcome: Outcome): void {
-  if (outcome.kind === 'skipped') {
-    say(`  skipped: ${outcome.reason}`);
+  if (outcome.kind === 'unmeasured') {
+    say(`  ${outcome.verdict}: ${outcome.reason}`);
     return;
   }
   const verdict = verdictOn(outcome);
@@ -112,11 +124,14 @@ async function main({ chosen, pairs, smoke, list, help, out }: Options): Promise
   if (help) return say(USAGE);
   if (list) return sayCases(chosen);
   const ranOn = await machine();
-  say(describe(ranOn));
+  say(machineText(ranOn));
   const outcomes: Outcome[] = [];
   for (const bench of chosen) {
     say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}`);
-    const outcome = await runCase(bench, { pairs, warmups: smoke ? 0 : 1, smoke });
+    // One that goes wrong must not take the results of the others with it.
+    const outcome = await runCase(bench, { pairs, warmups: smoke ? 0 : 1, smoke }).catch((error: Error) =>
+      unmeasured(bench, 'failed', error.message),
+    );
     sayOutcome(outcome);
     outcomes.push(outcome);
   }
@@ -124,8 +139,9 @@ async function main({ chosen, pairs, smoke, list, help, out }: Options): Promise
     const date = new Date().toISOString().slice(0, 10);
     for (const file of writeResults(out, { date, machine: ranOn, pairs, smoke, outcomes })) say(`written: ${file}`);
   }
-  // A smoke run is too small to judge.
-  if (!smoke && outcomes.some((outcome) => verdictOn(outcome) === 'missed')) process.exitCode = EXIT_MISSED;
+  const verdicts = new Set(outcomes.map(verdictOn));
+  // The figures of a smoke run are too small to judge.
+  if (verdicts.has('failed') || (!smoke && verdicts.has('missed'))) process.exitCode = EXIT_MISSED;
 }
 
 let options: Options | null = null;

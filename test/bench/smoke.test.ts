@@ -26,7 +26,7 @@ for (const bench of cases) {
     async () => {
       const outcome = await runCase(bench, SMOKE);
       outcomes.push(outcome);
-      if (outcome.kind === 'skipped') throw new Error(outcome.reason);
+      if (outcome.kind === 'unmeasured') throw new Error(outcome.reason);
       if (outcome.kind === 'measured') {
         expect(outcome.result.value).toEqual(expect.any(Number));
         expectUsage(outcome.result.processes);

@@ -19,18 +19,20 @@ export const PAIRS_MIN = 5;
 export function renderTable({ date, machine, pairs, smoke, outcomes }: Report): string {
   const paired = outcomes.filter((outcome) => outcome.kind === 'paired');
   const measured = outcomes.filter((outcome) => outcome.kind === 'measured');
-  const skipped = outcomes.filter((outcome) => outcome.kind === 'skipped');
+  const unmeasured = outcomes.filter((outcome) => outcome.kind === 'unmeasured');
   return [
     `# Penstock's bench, ${date}`,
     ...(smoke ? ['**A smoke run: small, to see that it runs. Its figures mean nothing.**'] : []),
     ...(!smoke && pairs < PAIRS_MIN
       ? [`**Only ${pairs} of at least ${PAIRS_MIN} pairs: the medians prove little.**`]
       : []),
-    describe(machine),
+    machineText(machine),
     `Each row ran beside its peer in this one run, in turns, ${pairs} pairs after a warm-up, the disk at rest before each; rates are medians, the ratio is the median of the pairs' ratios. CPU is that of every process that took part, Redis and the producer included; kernel threads, which write back what buffered peers left, are not.`,
     ...(paired.length === 0 ? [] : [pairedTable(paired)]),
     ...(measured.length === 0 ? [] : [measuredTable(measured)]),
-    ...(skipped.length === 0 ? [] : [skipped.map(({ name, reason }) => `- ${name} was skipped: ${reason}`).join('\n')]),
+    ...(unmeasured.length === 0
+      ? []
+      : [unmeasured.map(({ name, verdict, reason }) => `- ${name} ${verdict}: ${reason}`).join('\n')]),
     '## Processes',
     'CPU seconds and peak resident memory, medians of the runs.',
     processTable(paired, measured),
@@ -41,7 +43,7 @@ export function renderTable({ date, machine, pairs, smoke, outcomes }: Report): 
     .concat('\n');
 }
 
-export function describe({
+export function machineText({
   cpu,
   cores,
   memoryGiB,
@@ -77,7 +79,7 @@ function pairedTable(paired: Paired[]): string {
         atLeast(target.ratioMin),
         result.cpuRatio.toFixed(2),
         atMost(target.cpuRatioMax),
-        verdictOn(outcome),
+        verdictText(outcome),
       ];
     }),
   );
@@ -93,7 +95,7 @@ function measuredTable(measured: Measured[]): string {
         what,
         `${result.value.toFixed(2)} ${target.unit}${figuresText(result.figures)}`,
         `at most ${target.max} ${target.unit}`,
-        verdictOn(outcome),
+        verdictText(outcome),
       ];
     }),
   );
@@ -136,6 +138,12 @@ export function figuresText(figures: Record<string, number>): string {
     return `${label} ${value.toFixed(1)} ${unit}`;
   });
   return texts.length === 0 ? '' : ` (${texts.join(', ')})`;
+}
+
+/** What is missed stands out. */
+function verdictText(outcome: Outcome): string {
+  const verdict = verdictOn(outcome);
+  return verdict === 'missed' ? '**missed**' : verdict;
 }
 
 const atLeast = (value: number | null): string => (value === null ? 'none' : `at least ${value}`);

@@ -10,7 +10,8 @@ const ROWS = 32;
 
 const sizeOf = (smoke: boolean): number => (smoke ? 16 : 1024) * MIB;
 
-const inKiB = (bytes: number): string => `${bytes / 1024} KiB`;
+const rowsOf = (rowBytes: number): string =>
+  `rows of ${rowBytes < MIB ? `${rowBytes / 1024} K` : `${rowBytes / MIB} M`}iB`;
 
 interface AgainstFio {
   name: PairedCase['name'];
@@ -20,17 +21,16 @@ interface AgainstFio {
 }
 
 function againstFio({ name, rowBytes, batched = false, overwrite = false }: AgainstFio): PairedCase {
-  const tuned = batched ? ', batches of up to 32' : '';
+  // fallocate comes before fio's clock starts; the file that is overwritten has its blocks already.
+  const manner = [`depth ${ROWS}`, overwrite ? 'in place' : 'fallocated', ...(batched ? ['batched'] : [])].join(', ');
   return {
     kind: 'paired',
     name,
     what: overwrite
       ? // In place Penstock empties a file first, so this is the write that its users make over an existing one.
-        `1 GiB write through the queue, rows of ${inKiB(rowBytes)}, an existing file replaced atomically, fdatasync`
-      : `1 GiB write through the queue, rows of ${inKiB(rowBytes)}, fresh file, fdatasync`,
-    peer: overwrite
-      ? `fio libaio, direct, depth ${ROWS}${tuned}, overwriting the blocks in place, end_fsync`
-      : `fio libaio, direct, depth ${ROWS}${tuned}, fallocated before its clock starts, end_fsync`,
+        `1 GiB write through the queue, ${rowsOf(rowBytes)}, an existing file replaced atomically, fdatasync`
+      : `1 GiB write through the queue, ${rowsOf(rowBytes)}, fresh file, fdatasync`,
+    peer: `fio libaio direct, ${manner}, end_fsync`,
     unit: 'MiB/s',
     missing: fioMissing,
     async open(system, { smoke }) {
@@ -57,7 +57,7 @@ function againstNode(name: PairedCase['name'], way: 'stream' | 'handles', peer: 
   return {
     kind: 'paired',
     name,
-    what: `1 GiB write through the queue, rows of ${inKiB(rowBytes)}, fresh file, fdatasync`,
+    what: `1 GiB write through the queue, ${rowsOf(rowBytes)}, fresh file, fdatasync`,
     peer,
     unit: 'MiB/s',
     missing: () => null,
@@ -90,6 +90,6 @@ export const largeWrites: PairedCase[] = [
   againstFio({ name: 'large-4k', rowBytes: 4096, batched: true }),
   againstFio({ name: 'overwrite-1m', rowBytes: MIB, overwrite: true }),
   againstFio({ name: 'overwrite-4k', rowBytes: 4096, batched: true, overwrite: true }),
-  againstNode('node-stream', 'stream', 'createWriteStream, 64 KiB chunks, 2 MiB highWaterMark, fdatasync'),
+  againstNode('node-stream', 'stream', 'createWriteStream, highWaterMark of 2 MiB, fdatasync'),
   againstNode('node-handles', 'handles', '32 concurrent FileHandle.write of 64 KiB, fdatasync'),
 ];

@@ -55,7 +55,7 @@ const small4k: PairedCase = {
   kind: 'paired',
   name: 'small-4k',
   what: `4 KiB files through the queue, one job each, ${THREADS} threads of ${JOBS_PER_THREAD}, fdatasync`,
-  peer: `a BullMQ worker that does nothing with the same jobs, concurrency ${CONCURRENCY}`,
+  peer: `a BullMQ worker that does nothing, concurrency ${CONCURRENCY}`,
   unit: 'jobs/s',
   missing: () => null,
   async open(system, options) {
