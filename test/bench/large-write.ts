@@ -9,12 +9,14 @@ export const MIB = 1_048_576;
 
 /** Stamped rows: every byte is computed again for every row, so no memory stays untouched. */
 export const stamped = { kind: 'pattern', pattern: 'stamp', seed: 7 };
+/** Rows filled once, before they are first written, as the peers that have no source fill theirs. */
+export const filledOnce = { kind: 'pattern', pattern: 'byte', seed: 7 };
 
 export interface LargeWrite {
   /** Of all files together. */
   sizeBytes: number;
-  rows: number;
-  rowBytes: number;
+  /** The host's own choice by default. */
+  matrix?: { rows: number; rowBytes: number };
   /** What is written; stamped rows by default. */
   source?: Record<string, unknown>;
   /** How many files the bytes go to, all written at once; 1 by default. */
@@ -26,12 +28,12 @@ export interface LargeWrite {
 export function largeWriteSide(
   system: System,
   { pids }: BenchHost,
-  { sizeBytes, rows, rowBytes, source = stamped, files = 1, overwrite = false }: LargeWrite,
+  { sizeBytes, matrix, source = stamped, files = 1, overwrite = false }: LargeWrite,
 ): Side {
   const names = Array.from({ length: files }, (_, index) => `large-${index}.dat`);
   const size = sizeBytes / files;
   const write = async (path: string): Promise<void> => {
-    const job = await system.add({ path, size, matrix: { rows, rowBytes }, source });
+    const job = await system.add({ path, size, source, ...(matrix && { matrix }) });
     const { returnvalue, failedReason } = await system.finished(job);
     if (returnvalue?.bytes !== size) throw new Error(`the write failed: ${failedReason}`);
   };

@@ -31,7 +31,7 @@ function againstTool(
       await system.finished(await system.add(made));
       const [from, to] = [system.path('source.dat'), system.path('tool.dat')];
       const source = { kind: 'file', path: 'source.dat' };
-      const subject = largeWriteSide(system, host, { sizeBytes, rows: 32, rowBytes: MIB, source });
+      const subject = largeWriteSide(system, host, { sizeBytes, matrix: { rows: 32, rowBytes: MIB }, source });
       return {
         subject: {
           async prepare() {

@@ -3,7 +3,7 @@ import { besideBench } from '../beside.ts';
 import type { PairedCase } from '../case.ts';
 import { fioMissing, fioSide } from '../fio.ts';
 import { openHost } from '../host.ts';
-import { MIB, largeWriteSide } from '../large-write.ts';
+import { MIB, filledOnce, largeWriteSide } from '../large-write.ts';
 import { runProgram } from '../program.ts';
 
 const ROWS = 32;
@@ -36,7 +36,7 @@ function againstFio({ name, rowBytes, batched = false, overwrite = false }: Agai
     async open(system, { smoke }) {
       const sizeBytes = sizeOf(smoke);
       const host = await openHost(system, ['--threads', '1']);
-      const subject = largeWriteSide(system, host, { sizeBytes, rows: ROWS, rowBytes, overwrite });
+      const subject = largeWriteSide(system, host, { sizeBytes, matrix: { rows: ROWS, rowBytes }, overwrite });
       const file = system.path('fio.dat');
       const peer = fioSide({ file, sizeBytes, rowBytes, depth: ROWS, batched, overwrite });
       if (overwrite) for (const side of [subject, peer]) await side.run(); // what the first pair is to overwrite
@@ -45,7 +45,7 @@ function againstFio({ name, rowBytes, batched = false, overwrite = false }: Agai
   };
 }
 
-/** What node-ways.mjs prints; its start is left out, to its advantage, as the host's is. */
+/** The peers write 64 KiB at a time, as streams and pipes hand it to them. What node-ways.mjs prints; its start is left out, to its advantage, as the host's is. */
 interface NodeReport {
   seconds: number;
   cpuSeconds: number;
@@ -57,7 +57,7 @@ function againstNode(name: PairedCase['name'], way: 'stream' | 'handles', peer: 
   return {
     kind: 'paired',
     name,
-    what: `1 GiB write through the queue, ${rowsOf(rowBytes)}, fresh file, fdatasync`,
+    what: '1 GiB write through the queue, default matrix, rows filled once, fresh file, fdatasync',
     peer,
     unit: 'MiB/s',
     missing: () => null,
@@ -66,7 +66,7 @@ function againstNode(name: PairedCase['name'], way: 'stream' | 'handles', peer: 
       const host = await openHost(system, ['--threads', '1']);
       const file = system.path('node.dat');
       return {
-        subject: largeWriteSide(system, host, { sizeBytes, rows: ROWS, rowBytes }),
+        subject: largeWriteSide(system, host, { sizeBytes, source: filledOnce }),
         peer: {
           async prepare() {
             system.remove('node.dat');

@@ -6,7 +6,10 @@ import { type LargeWrite, MIB, largeWriteSide } from '../large-write.ts';
 
 const FILES = 4;
 
-const writeOf = (smoke: boolean): LargeWrite => ({ sizeBytes: (smoke ? 16 : 1024) * MIB, rows: 32, rowBytes: MIB });
+const writeOf = (smoke: boolean): LargeWrite => ({
+  sizeBytes: (smoke ? 16 : 1024) * MIB,
+  matrix: { rows: 32, rowBytes: MIB },
+});
 
 const threads: PairedCase = {
   kind: 'paired',
