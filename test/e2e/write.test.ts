@@ -147,6 +147,23 @@ test('mode create refuses the file of an earlier job that had the same id', asyn
   expect(statSync(system.path('nightly.dat')).size).toBe(100);
 });
 
+test('where the row memory is spent a write waits its turn, visibly, and is then written whole', async () => {
+  await system.hostsGone();
+  await system.host(['--threads', '1', '--memory', '2MiB', '--name', 'small']);
+  // One row of all the memory there is, so nothing beside it, and large enough to be met by a sample.
+  const all = { matrix: { rows: 1, rowBytes: 2_097_152 }, source: { kind: 'pattern', pattern: 'stamp', seed: 1 } };
+  const first = await system.add({ path: 'first.dat', size: '2GiB', ...all });
+  await system.progressOf(first, (progress) => progress['bytesWritten']! > 0);
+  const second = await system.add({ path: 'second.dat', size: 5_000_000, ...all });
+  const seen = await system.progressOf(second, () => true);
+  expect(seen).toMatchObject({ phase: 'waiting', bytesWritten: 0, totalBytes: 5_000_000 });
+  const end = await system.finished(second);
+  expect(end.returnvalue).toMatchObject({ bytes: 5_000_000, durationsMs: { waiting: expect.any(Number) } });
+  expect(end.returnvalue.durationsMs.waiting).toBeGreaterThan(100);
+  const expected = readSource(createPatternSource('stamp', 1), 0, 5_000_000);
+  expect(readFileSync(system.path('second.dat')).equals(expected)).toBe(true);
+}, 120_000);
+
 test('many small files arrive whole', async () => {
   const files = Array.from({ length: 200 }, (_, seed) => ({
     name: 'write',

@@ -31,6 +31,9 @@ export const PLAIN_STATE_AFTER_MS = 1000;
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
+/** What a host's --memory bounds: a write begins when those before it have given enough of it back. */
+const WAITING_FOR_ROWS = 'waiting for row memory';
+
 /** A bar of `width` characters, drawn to an eighth of one. */
 export function bar(fraction: number, width: number): string {
   const eighths = Math.floor(Math.min(1, Math.max(0, fraction)) * width * 8);
@@ -47,7 +50,7 @@ export function figuresOf(shown: Shown): string {
     formatRate(shown.bytesPerSecond),
   );
   if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
-  else parts.push(shown.phase);
+  else parts.push(shown.phase === 'waiting' ? WAITING_FOR_ROWS : shown.phase);
   return parts.join('  ');
 }
 

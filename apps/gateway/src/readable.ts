@@ -39,7 +39,7 @@ export function readableProgress(progress: unknown): unknown {
   const { bytesWritten, bytesDurable, totalBytes, bytesPerSecond, etaMs, inFlight, phase, host, error } = seen;
   return {
     progress: seen.progress,
-    phase,
+    phase: phase === 'waiting' ? 'waiting for row memory' : phase,
     written: `${formatBytes(bytesWritten)} of ${formatBytes(totalBytes)}`,
     ...(isCount(bytesDurable) ? { durable: formatBytes(bytesDurable) } : {}),
     ...(phase !== 'done' && isCount(bytesPerSecond) ? { speed: readableRate(bytesPerSecond) } : {}),
