@@ -5,14 +5,22 @@
  * AIO contexts and descriptors belong to the process, not to the thread: whatever ends a thread (an exception,
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type WriteRequest, type WriteResult, fromWire } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult, fromWire } from '@penstock/contract';
 import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
-import { type Root, type RootConfig, closeRoots, openRoots, partName } from '@penstock/sink';
-import { type EngineChoice, type WriterAnswer, type WriterSetup, type WriterTask, writerEntry } from '@penstock/writer';
+import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
+import {
+  type BulkTask,
+  type EngineChoice,
+  type WriterAnswer,
+  type WriterSetup,
+  type WriterTask,
+  writerEntry,
+} from '@penstock/writer';
+import { closeLeftOpen } from './left-open.ts';
 
 export interface PoolOptions {
   threads: number;
@@ -34,12 +42,7 @@ export interface PoolOptions {
 /** One attempt that runs now. */
 export interface RunningWrite {
   readonly block: JobBlock;
-  readonly done: Promise<WriteResult>;
-}
-
-interface JobFiles {
-  jobKey: string;
-  attemptToken: string;
+  readonly done: Promise<JobResult>;
 }
 
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
@@ -107,25 +110,39 @@ export class WriterPool {
    * Starts one attempt. `jobName` names the job for ever; an id alone does not: BullMQ counts from 1 in every Redis.
    * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
    */
-  run(request: WriteRequest, jobName: string, starts: number): RunningWrite {
+  run(request: JobRequest, jobName: string, starts: number): RunningWrite {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
     block.reset();
-    const files: JobFiles = {
-      jobKey: createHash('sha256').update(`${jobName}\0${request.root}\0${request.path}`).digest('hex').slice(0, 16),
+    const attempt = {
       attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
+      again: starts > 1,
+      jobSlot,
     };
-    const task: WriterTask = { request, ...files, again: starts > 1, jobSlot };
-    return { block, done: this.#finish(task, block, files) };
+    if ('files' in request) {
+      // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
+      const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
+      const task: BulkTask = { bulk: request, jobName, ...attempt, lanes: lanes.buffer, laneCount: lanes.jobs };
+      return {
+        block,
+        done: this.#finish(
+          task,
+          Array.from({ length: lanes.jobs }, (_, lane) => lanes.job(lane)),
+        ),
+      };
+    }
+    const task: WriterTask = { request, jobKey: jobKeyOf(jobName, request), ...attempt };
+    return { block, done: this.#finish(task, [block]) };
   }
 
-  async #finish(task: WriterTask, block: JobBlock, files: JobFiles): Promise<WriteResult> {
+  /** @param blocks where the attempt records what it has open */
+  async #finish(task: WriterTask | BulkTask, blocks: readonly JobBlock[]): Promise<JobResult> {
     let answer: WriterAnswer;
     try {
       answer = (await this.#piscina.run(task)) as WriterAnswer;
     } catch (error) {
-      await this.#cleanUpAfterDeath(block, files);
+      await this.#cleanUpAfterDeath(blocks, task.attemptToken);
       throw Object.assign(new Error(`the writer thread ended during the write: ${(error as Error).message}`), {
         code: 'EWRITERDIED',
         retryable: true,
@@ -139,13 +156,11 @@ export class WriterPool {
   }
 
   /** Waits until the dead thread is gone and its context destroyed, then removes what its job left open. */
-  async #cleanUpAfterDeath(block: JobBlock, files: JobFiles): Promise<void> {
+  async #cleanUpAfterDeath(blocks: readonly JobBlock[], attemptToken: string): Promise<void> {
     const running = new Set(this.#piscina.threads.map((thread) => thread.threadId));
     const dying = [...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited);
     await Promise.all(dying);
-    const fds = block.openFds();
-    for (const fd of fds) native.unlinkat(fd, partName(files.jobKey, files.attemptToken)); // ENOTDIR but for its directory
-    for (const fd of fds) native.close(fd);
+    for (const block of blocks) closeLeftOpen(block, attemptToken);
   }
 
   #watchExits(): void {

@@ -120,9 +120,14 @@ test.each<[string, unknown, string, string]>([
     'an unknown kind',
     { ...base, source: { kind: 'url' } },
     'source.kind',
-    'source.kind: "url" is not accepted; give "pattern" or "file"',
+    'source.kind: "url" is not accepted; give "pattern", "file" or "extents"',
   ],
-  ['no kind', { ...base, source: { seed: 1 } }, 'source.kind', 'source.kind: missing; give "pattern" or "file"'],
+  [
+    'no kind',
+    { ...base, source: { seed: 1 } },
+    'source.kind',
+    'source.kind: missing; give "pattern", "file" or "extents"',
+  ],
   ['a mode', { ...base, mode: 'append' }, 'mode', 'mode: "append" is not accepted; give "create" or "replace"'],
 ])('names the field, the value and what is accepted: %s', (_, input, field, message) => {
   const error = refusal(input);

@@ -1,7 +1,7 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
-import type { WireError, WriteRequest, WriteResult } from '@penstock/contract';
+import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory } from '@penstock/matrix';
-import type { Root } from '@penstock/sink';
+import type { BulkOrder, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -34,8 +34,17 @@ export interface WriterTask {
   jobSlot: number;
 }
 
+/** One attempt at a bulk. */
+export interface BulkTask extends BulkOrder {
+  /** The words of a Control of no thread: a job block for each item that runs at a time. */
+  lanes: SharedArrayBuffer;
+  laneCount: number;
+  /** The job block this attempt reports to. */
+  jobSlot: number;
+}
+
 /** Errors lose their name, code and fields on the way out of a worker thread: they travel as data. */
-export type WriterAnswer = { ok: true; result: WriteResult } | { ok: false; error: WireError };
+export type WriterAnswer = { ok: true; result: JobResult } | { ok: false; error: WireError };
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
 export const writerEntry: URL = new URL('../dist/worker.js', import.meta.url);

@@ -10,8 +10,8 @@ import { threadId, workerData } from 'node:worker_threads';
 import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import { IoError, toWire } from '@penstock/contract';
 import { Arena, Control } from '@penstock/matrix';
-import { Roots, WriterThread, runWrite } from '@penstock/sink';
-import type { WriterAnswer, WriterSetup, WriterTask } from './protocol.ts';
+import { Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import type { BulkTask, WriterAnswer, WriterSetup, WriterTask } from './protocol.ts';
 
 const { EAGAIN, ENOSYS, EPERM } = constants.errno;
 
@@ -104,10 +104,15 @@ function dieWith(error: unknown): void {
   });
 }
 
-export default async function write(task: WriterTask): Promise<WriterAnswer> {
+export default async function write(task: WriterTask | BulkTask): Promise<WriterAnswer> {
   try {
     const thread = await writerThread();
-    return { ok: true, result: await runWrite(thread, task, control.job(task.jobSlot)) };
+    const job = control.job(task.jobSlot);
+    const result =
+      'bulk' in task
+        ? await runBulk(thread, task, job, new Control(0, task.laneCount, task.lanes))
+        : await runWrite(thread, task, job);
+    return { ok: true, result };
   } catch (error) {
     return { ok: false, error: toWire(error) };
   }
