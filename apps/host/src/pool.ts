@@ -124,13 +124,8 @@ export class WriterPool {
       // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
       const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
       const task: BulkTask = { bulk: request, jobName, ...attempt, lanes: lanes.buffer, laneCount: lanes.jobs };
-      return {
-        block,
-        done: this.#finish(
-          task,
-          Array.from({ length: lanes.jobs }, (_, lane) => lanes.job(lane)),
-        ),
-      };
+      const blocks = Array.from({ length: lanes.jobs }, (_, lane) => lanes.job(lane));
+      return { block, done: this.#finish(task, blocks) };
     }
     const task: WriterTask = { request, jobKey: jobKeyOf(jobName, request), ...attempt };
     return { block, done: this.#finish(task, [block]) };

@@ -503,6 +503,7 @@ function valueAt(value: unknown, at: readonly string[]): unknown {
 /** The fields of the object at a place. */
 function knownFields(at: readonly string[], value: unknown, whole: 'request' | 'bulk'): readonly string[] {
   const place = at.at(-1) ?? whole;
+  if (place === 'source' && at.includes('extents')) return FIELDS['pattern'] ?? [];
   if (place === 'source' && isRecord(value)) return FIELDS[String(value['kind'])] ?? [];
   if (/^\d+$/.test(place)) return FIELDS[at.at(-2) === 'files' ? 'request' : 'extent'] ?? [];
   return FIELDS[place] ?? [];

@@ -1,4 +1,4 @@
-import type { BulkResult, WireError } from '@penstock/contract';
+import type { BulkResult } from '@penstock/contract';
 
 /** Files of a bulk failed, and another attempt may write them. */
 export class BulkError extends Error {

@@ -44,8 +44,7 @@ test(`rows of any length, in any order, make the file that the extents describe 
         const position = index * rowBytes;
         const length = Math.min(rowBytes, size - position);
         row.fill(0xee); // what the row held before must not show
-        source.prepareRow();
-        source.fill(row, 0, length, position);
+        source.write(row, 0, length, position);
         file.set(row.subarray(0, length), position);
       }
       expect(Buffer.compare(file, fileOf(extents, size))).toBe(0);
