@@ -141,7 +141,7 @@ test.each<[string, unknown, string, string | RegExp]>([
 });
 
 test('of many items at fault the first are told in full, and the message stays short', () => {
-  const error = refusal({ files: files(10_000).map((item) => ({ ...item, size: -1, extra: 1 })) });
+  const error = refusal({ files: Array.from({ length: 10_000 }, () => ({ path: 'a', size: -1, extra: 1 })) });
   expect(error.message).toMatch(
     /^files\.0\.size: .+\. Also: files\.0: unknown .+\. Also: files\.1\.size: .+\. And \d+ more$/,
   );
@@ -236,6 +236,7 @@ test('the JSON Schemas of a bulk and of any job name fields, bounds and defaults
     },
   });
   expect(bulkJsonSchema).not.toHaveProperty('properties.files.items.properties.mode.default');
-  expect(jobJsonSchema).toMatchObject({ then: { title: 'BulkRequest' }, else: { title: 'WriteRequest' } });
+  expect(jobJsonSchema).toHaveProperty('then.title', 'BulkRequest');
+  expect(jobJsonSchema).toHaveProperty('else.title', 'WriteRequest');
   expect(JSON.parse(JSON.stringify(jobJsonSchema))).toEqual(jobJsonSchema);
 });
