@@ -7,7 +7,7 @@ export const THREADS: number = Math.min(4, Math.max(1, availableParallelism()));
 /** iocbs in flight a thread. Two threads of 64 stay below the 256 tags of a common device queue. */
 export const DEPTH = 64;
 /** Writes that run at once on one thread. */
-export const JOBS = 8;
+export const JOBS = 32;
 /** Row memory of the whole host, split among its threads; only rows that are used take up memory. */
 export const MEMORY_BYTES = 268_435_456;
 /** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */

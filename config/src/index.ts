@@ -1,9 +1,11 @@
 /** Settings: what they are, where they come from, and what holds by default. */
 export * as defaults from './defaults.ts';
 export {
+  addDataOption,
   addHostOptions,
   addStoreOptions,
   addWriterOptions,
+  defaultRoot,
   hostSettings,
   type HostSettings,
   parseRoot,

@@ -22,8 +22,9 @@ export interface StoreSettings {
 /** What a host needs besides. */
 export interface HostSettings {
   name: string;
-  threads: number;
-  depth: number;
+  /** undefined, as with the depth: as calibrated, else the default. tuneHost() decides. */
+  threads: number | undefined;
+  depth: number | undefined;
   jobs: number;
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -39,8 +40,8 @@ interface StoreOptions {
 
 interface HostOptions extends StoreOptions {
   name: string;
-  threads: number;
-  depth: number;
+  threads?: number;
+  depth?: number;
   jobs: number;
   memory: number;
   engine: HostSettings['engine'];
@@ -50,11 +51,16 @@ interface HostOptions extends StoreOptions {
 
 /** Adds --redis and --data. */
 export function addStoreOptions(command: Command): Command {
-  return command
-    .addOption(new Option('--redis <url>', 'the Redis to use instead of the embedded one').env('PENSTOCK_REDIS_URL'))
-    .addOption(
-      new Option('--data <directory>', 'where the embedded Redis and the root "data" live (env: PENSTOCK_DATA)'),
-    );
+  return addDataOption(
+    command.addOption(
+      new Option('--redis <url>', 'the Redis to use instead of the embedded one').env('PENSTOCK_REDIS_URL'),
+    ),
+  );
+}
+
+/** Adds --data. */
+export function addDataOption(command: Command): Command {
+  return command.option('--data <directory>', 'where the embedded Redis and the root "data" live (env: PENSTOCK_DATA)');
 }
 
 /** Adds what a host can be told. */
@@ -70,8 +76,16 @@ export function addHostOptions(command: Command): Command {
 export function addWriterOptions(command: Command): Command {
   return command
     .option('--name <name>', 'the name of this host', defaults.hostName())
-    .option('--threads <n>', 'writer threads, each with its own AIO context', integer(1, 64), defaults.THREADS)
-    .option('--depth <n>', 'iocbs in flight at once, a thread', integer(1, 4096), defaults.DEPTH)
+    .option(
+      '--threads <n>',
+      `writer threads, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
+      integer(1, 64),
+    )
+    .option(
+      '--depth <n>',
+      `iocbs in flight at once, a thread (default: as calibrated, else ${defaults.DEPTH}, or what the disk's tags allow)`,
+      integer(1, 4096),
+    )
     .option('--jobs <n>', 'writes that run at once on one thread', integer(1, 256), defaults.JOBS)
     .addOption(
       new Option('--memory <size>', 'row memory of all threads together')
@@ -107,9 +121,14 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
   const named = options.root;
   const roots = named.some((root) => root.name === defaults.ROOT_NAME)
     ? named
-    : [{ name: defaults.ROOT_NAME, path: join(store.dataDirectory, 'files'), writable: true }, ...named];
+    : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
   return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs };
+}
+
+/** The root that requests name by default, where none of that name is defined. */
+export function defaultRoot(dataDirectory: string): RootConfig {
+  return { name: defaults.ROOT_NAME, path: join(dataDirectory, 'files'), writable: true };
 }
 
 /** The Redis that `url` names: redis://, rediss:// or unix:///path. */

@@ -1,26 +1,27 @@
 // Other disks: sectors of 4096 bytes, XFS, btrfs, tmpfs, and one that is full. As root only: they are loop-mounted.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
+import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const MATRICES = [undefined, { rows: 1024, rowBytes: 1024 }, { rows: 5, rowBytes: 1000 }];
 
-const run = (command: string, ...args: string[]): string =>
-  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-
-/** Whether this process may attach loop devices and mount them: root in a container often may not. */
-function mayMount(): boolean {
-  if (process.getuid?.() !== 0 || !has('losetup') || !has('mkfs.ext4')) return false;
-  return spawnSync('losetup', ['--find']).status === 0;
-}
-
 let system: System;
-let undo: (() => void)[] = [];
+let undo: Undo = [];
 beforeEach(async () => {
   system = await System.open();
 });
@@ -31,19 +32,8 @@ afterEach(async () => {
   await system.close();
 });
 
-/** A fresh file system of `sizeBytes` on a loop device; returns where it is mounted. */
-function mountLoop(make: string[], sizeBytes: number, sectorBytes: number): string {
-  const image = join(system.home, 'disk.img');
-  writeFileSync(image, '');
-  truncateSync(image, sizeBytes);
-  const device = run('losetup', '--find', '--show', '--sector-size', String(sectorBytes), image).trim();
-  undo.push(() => run('losetup', '--detach', device));
-  run(make[0]!, ...make.slice(1), device);
-  const mount = mkdtempSync(join(system.home, 'mnt-'));
-  run('mount', device, mount);
-  undo.push(() => run('umount', mount));
-  return mount;
-}
+const mountDisk = (make: string[], sizeBytes: number, sectorBytes: number): string =>
+  mountLoop(system.home, undo, make, sizeBytes, sectorBytes);
 
 /** Writes every edge size with every matrix, and copies, on the root "disk"; compares whole files. */
 async function expectAllSizes(mount: string): Promise<Record<string, unknown>> {
@@ -87,7 +77,7 @@ const onBtrfs = mayMount() && has('mkfs.btrfs') ? test : test.skip;
 asRoot(
   'on a disk with sectors of 4096 bytes rows of any size are gathered, and every file is right',
   async () => {
-    const mount = mountLoop(['mkfs.ext4', '-q'], 134_217_728, 4096);
+    const mount = mountDisk(['mkfs.ext4', '-q'], 134_217_728, 4096);
     const result = await expectAllSizes(mount);
     expect(result).toMatchObject({ mode: 'aio-direct', alignment: { offset: 4096 } });
   },
@@ -97,7 +87,7 @@ asRoot(
 onXfs(
   'on XFS every file is right',
   async () => {
-    const result = await expectAllSizes(mountLoop(['mkfs.xfs', '-q'], 335_544_320, 512));
+    const result = await expectAllSizes(mountDisk(['mkfs.xfs', '-q'], 335_544_320, 512));
     expect(result).toMatchObject({ mode: 'aio-direct' });
   },
   120_000,
@@ -106,7 +96,7 @@ onXfs(
 onBtrfs(
   'on btrfs, which says nothing of alignment, every file is right',
   async () => {
-    const result = await expectAllSizes(mountLoop(['mkfs.btrfs', '-q'], 268_435_456, 4096));
+    const result = await expectAllSizes(mountDisk(['mkfs.btrfs', '-q'], 268_435_456, 4096));
     expect(result).toMatchObject({ mode: 'aio-direct', fallbackReason: expect.stringContaining('btrfs') });
   },
   120_000,
@@ -127,7 +117,7 @@ asRoot(
 asRoot(
   'a disk without space refuses with both figures, keeps nothing, and the retry succeeds once there is space',
   async () => {
-    const mount = mountLoop(['mkfs.ext4', '-q'], 67_108_864, 512);
+    const mount = mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512);
     writeFileSync(join(mount, 'ballast'), Buffer.alloc(40_000_000, 1));
     await system.host(['--root', `disk=${mount}`]);
     const request = { path: 'a.dat', root: 'disk', size: 30_000_000 };
@@ -175,3 +165,73 @@ asRoot(
   },
   120_000,
 );
+
+/**
+ * Cuts the file system's power while small writes end: what was not in its journal by then is lost. Every write whose
+ * end was told before must be there whole once it is mounted again, after the journal's recovery.
+ */
+async function expectAcknowledgedToSurvive(mount: string): Promise<void> {
+  const device = run('findmnt', '--noheadings', '--output', 'SOURCE', mount).trim();
+  const host = await system.host(['--threads', '2', '--root', `disk=${mount}`]);
+  const acknowledged: string[] = [];
+  system.events.on('completed', ({ jobId }) => acknowledged.push(jobId));
+  const enough = new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (acknowledged.length < 150) return;
+      system.events.off('completed', look);
+      resolve();
+    };
+    system.events.on('completed', look);
+  });
+  const sizeOf = (seed: number): number => 1 + ((seed * 2477) % 9000);
+  const requests = Array.from({ length: 600 }, (_, seed) => ({
+    path: `${seed % 3}/${seed}.dat`,
+    root: 'disk',
+    size: sizeOf(seed),
+    source: { kind: 'pattern', pattern: 'stamp', seed },
+  }));
+  const jobs = await system.queue.addBulk(requests.map((data) => ({ name: 'write', data })));
+  await enough;
+  run('xfs_io', '-x', '-c', 'shutdown', mount); // EXT4_IOC_SHUTDOWN too, without flushing the log
+  const told = new Set(acknowledged);
+  await host.end('SIGKILL');
+  run('umount', mount);
+  run('mount', device, mount);
+  for (const [seed, job] of jobs.entries()) {
+    if (!told.has(job.id!)) continue;
+    const expected = readSource(createPatternSource('stamp', seed), 0, sizeOf(seed));
+    expect(Buffer.compare(readFileSync(join(mount, `${seed % 3}/${seed}.dat`)), expected)).toBe(0);
+  }
+  expect(told.size).toBeGreaterThanOrEqual(150);
+  expect(told.size).toBeLessThan(600); // else the power was cut too late to prove anything
+}
+
+const mayCut = has('xfs_io') && has('findmnt');
+
+(mayCut ? asRoot : test.skip)(
+  'on ext4 every small file whose write was told to be completed survives a power cut, though many share a flush',
+  () => expectAcknowledgedToSurvive(mountDisk(['mkfs.ext4', '-q'], 134_217_728, 512)),
+  120_000,
+);
+
+(mayCut ? onXfs : test.skip)(
+  'on XFS every small file whose write was told to be completed survives a power cut, though many share a flush',
+  () => expectAcknowledgedToSurvive(mountDisk(['mkfs.xfs', '-q'], 335_544_320, 512)),
+  120_000,
+);
+
+function sharesFlushes(mount: string): boolean {
+  const fd = openSync(mount, 'r');
+  try {
+    return commitsTogether(fileSystemOf(fd, mount), statFd(fd, mount).device);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+asRoot('flushes are shared on ext4 with a journal, and never without one', () => {
+  expect(sharesFlushes(mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512))).toBe(true);
+  for (const step of undo.splice(0).toReversed()) step();
+  // The same device, very likely: what was known of it must not be believed of another file system.
+  expect(sharesFlushes(mountDisk(['mkfs.ext4', '-q', '-O', '^has_journal'], 67_108_864, 512))).toBe(false);
+});

@@ -22,7 +22,7 @@ export function storeEnvironment(
 
 /** The arguments of a host with these settings; `roots` are those that were named: the default one is its own affair. */
 export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'roots'>, roots: readonly Root[]): string[] {
-  const options: Record<string, string | number> = {
+  const options: Record<string, string | number | undefined> = {
     name: settings.name,
     threads: settings.threads,
     depth: settings.depth,
@@ -33,7 +33,8 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
   };
   return [
     ...storeArguments(settings),
-    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    // What was not said is left to the host.
+    ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }

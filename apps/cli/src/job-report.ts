@@ -15,14 +15,14 @@ export interface JobAnswer {
  */
 export async function answering(
   json: boolean,
-  perform: (answer: JobAnswer) => Promise<{ ok?: boolean; result: unknown }>,
+  perform: (answer: JobAnswer) => Promise<object & { ok?: boolean }>,
 ): Promise<void> {
   const answer: JobAnswer = {};
   if (!json) {
     concludeAs(await perform(answer));
     return;
   }
-  let found: { ok?: boolean; result: unknown };
+  let found: object & { ok?: boolean };
   try {
     found = await perform(answer);
   } catch (error) {

@@ -7,7 +7,7 @@ afterAll(() => cli.close());
 test('the version and the help are answers', async () => {
   const [version, help, none] = await Promise.all([cli.run('--version'), cli.run('--help'), cli.run()]);
   expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
-  for (const command of ['write', 'enqueue', 'watch', 'host', 'up', 'verify', 'doctor', 'demo']) {
+  for (const command of ['write', 'enqueue', 'watch', 'host', 'up', 'verify', 'calibrate', 'doctor', 'demo']) {
     expect(help.stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   }
   expect(help).toMatchObject({ code: 0, stderr: '' });

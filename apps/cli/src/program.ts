@@ -42,6 +42,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
   {
+    name: 'calibrate',
+    summary: 'measure how a root is written fastest, for hosts to use',
+    load: async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
+  },
+  {
     name: 'doctor',
     summary: 'look at everything a host depends on',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
@@ -59,6 +64,7 @@ Examples:
   $ penstock up                                            run all of it here
   $ penstock write run-42.dat --size 1GiB --pattern stamp  write a file, and wait
   $ penstock verify <the path it printed> --pattern stamp  is it what was asked for?
+  $ penstock calibrate                                     how is this disk written fastest?
   $ penstock doctor                                        is this machine fit for it?
 
 penstock <command> --help tells more. Without --redis or PENSTOCK_REDIS_URL the commands share an embedded Redis.

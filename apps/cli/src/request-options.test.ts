@@ -43,6 +43,15 @@ test('--from makes it a copy, whose root is named apart', () => {
   });
 });
 
+test('--holes and --reflink tell how the copy is made', () => {
+  expect(requestOf('copy', optionsFrom('--from', 'in.dat', '--holes', 'keep', '--reflink', 'auto')).source).toEqual({
+    kind: 'file',
+    path: 'in.dat',
+    holes: 'keep',
+    reflink: 'auto',
+  });
+});
+
 test('a seed alone belongs to the default pattern', () => {
   expect(requestOf('a', optionsFrom('--seed', '3', '--size', '1')).source).toEqual({ kind: 'pattern', seed: 3 });
 });
@@ -50,6 +59,10 @@ test('a seed alone belongs to the default pattern', () => {
 test('options that do not go together are refused by name', () => {
   expect(() => requestOf('a', optionsFrom('--rows', '4'))).toThrow(/--rows and --row-bytes/);
   expect(() => requestOf('a', optionsFrom('--from-root', 'archive'))).toThrow(/--from-root names the root of --from/);
+  expect(() => requestOf('a', optionsFrom('--holes', 'keep', '--size', '1'))).toThrow(/--holes .* give --from too/);
+  expect(() => requestOf('a', optionsFrom('--reflink', 'auto', '--seed', '1'))).toThrow(/--reflink .* give --from too/);
+  expect(() => optionsFrom('--from', 'b', '--holes', 'always')).toThrow(/fill, keep/);
+  expect(() => optionsFrom('--from', 'b', '--reflink', 'maybe')).toThrow(/never, auto, always/);
   expect(() => optionsFrom('--from', 'b', '--pattern', 'zero')).toThrow(/cannot be used with/);
   expect(() => optionsFrom('--pattern', 'zebra')).toThrow(/zero, byte, counter, text, stamp, random/);
 });

@@ -1,10 +1,13 @@
 /** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
+  type FileSource,
+  HOLES,
   type JobRequestInput,
   PATTERN_NAMES,
   parseJob,
   type PatternName,
+  REFLINKS,
   type RequestError,
   type WriteRequestInput,
 } from '@penstock/contract';
@@ -18,6 +21,8 @@ export interface RequestOptions {
   seed?: number;
   from?: string;
   fromRoot?: string;
+  holes?: FileSource['holes'];
+  reflink?: FileSource['reflink'];
   rows?: number;
   rowBytes?: string;
   mode?: 'create' | 'replace';
@@ -54,6 +59,17 @@ export function addRequestOptions(command: Command): Command {
         .conflicts('from'),
     )
     .option('-f, --from <path>', 'copy this file, named inside its root')
+    .addOption(
+      new Option('--holes <how>', 'of a copy: "keep" leaves holes of the source unwritten (default: fill)').choices(
+        HOLES,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--reflink <when>',
+        'of a copy: share the blocks of the source; "auto" where the disk can (default: never)',
+      ).choices(REFLINKS),
+    )
     .option('--rows <n>', 'rows of the matrix (default: chosen by the writer)', numberOrText)
     .option('--row-bytes <size>', 'bytes of one row, like 64KiB')
     .addOption(
@@ -99,9 +115,20 @@ function matrixOf({ rows, rowBytes }: RequestOptions): WriteRequestInput['matrix
   return { rows, rowBytes };
 }
 
-function sourceOf({ from, fromRoot, pattern, seed }: RequestOptions): WriteRequestInput['source'] {
-  if (from !== undefined) return { kind: 'file', path: from, ...(fromRoot === undefined ? {} : { root: fromRoot }) };
+function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
+  const { from, fromRoot, holes, reflink, pattern, seed } = options;
+  if (from !== undefined) {
+    return {
+      kind: 'file',
+      path: from,
+      ...(fromRoot === undefined ? {} : { root: fromRoot }),
+      ...(holes === undefined ? {} : { holes }),
+      ...(reflink === undefined ? {} : { reflink }),
+    };
+  }
   if (fromRoot !== undefined) throw new UsageError('--from-root names the root of --from: give that too');
+  if (holes !== undefined) throw new UsageError('--holes tells what a copy does with them: give --from too');
+  if (reflink !== undefined) throw new UsageError('--reflink tells how a copy is made: give --from too');
   if (pattern === undefined && seed === undefined) return undefined;
   return {
     kind: 'pattern',

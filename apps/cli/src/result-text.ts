@@ -2,18 +2,21 @@
 import { type BulkResult, type WriteResult, escapeControls, formatBytes } from '@penstock/contract';
 import { formatMicroseconds, formatRate, formatSeconds } from './figures.ts';
 
-/** One line, and a second one where the write could not go the fast way. `where` is what the file is called. */
+/** One line, and one more for each way that could not be gone. `where` is what the file is called. */
 export function describeResult(result: WriteResult, where: string): string[] {
   const { total, waiting } = result.durationsMs;
   const { p50, p99, count } = result.writeLatencyUs;
-  const parts = [
-    `${formatBytes(result.bytes)} in ${formatSeconds(total - waiting)}`,
-    formatRate(result.bytesPerSecond),
-    `${result.mode} (${result.engine})`,
-  ];
+  const parts = [`${formatBytes(result.bytes)} in ${formatSeconds(total - waiting)}`];
+  // Nothing was moved: a speed and a mode would tell of what never was.
+  if (result.copied === 'reflink') parts.push('a reflink: it shares the blocks of its source');
+  else parts.push(formatRate(result.bytesPerSecond), `${result.mode} (${result.engine})`);
+  if (result.holeBytes !== undefined && result.holeBytes > 0)
+    parts.push(`${formatBytes(result.holeBytes)} of it holes`);
   if (count > 0) parts.push(`writes p50 ${formatMicroseconds(p50)}, p99 ${formatMicroseconds(p99)}`);
   const lines = [`${escapeControls(where)}: ${parts.join(', ')}`];
-  if (result.fallbackReason !== undefined) lines.push(`not aio-direct: ${result.fallbackReason}`);
+  if (result.noReflinkReason !== undefined) lines.push(`no reflink: ${result.noReflinkReason}`);
+  if (result.fallbackReason !== undefined && result.copied !== 'reflink')
+    lines.push(`not aio-direct: ${result.fallbackReason}`);
   return lines;
 }
 

@@ -42,6 +42,16 @@ test('a completed write tells its result, not its last progress', () => {
   });
 });
 
+test('a copy tells that it is a reflink, which has no speed, and how much of it is holes', () => {
+  const reflink = { bytes: 1024 * MIB, bytesPerSecond: 2e12, copied: 'reflink' };
+  expect(readableName({ name: 'write', data, progress, returnvalue: reflink, finishedOn: 1 })).toBe(
+    'captures/run-42.dat · 1.00 GiB · reflink',
+  );
+  expect(readableResult(reflink)).toEqual({ written: '1.00 GiB', ...reflink });
+  const rows = { bytes: 1024 * MIB, bytesPerSecond: 2000 * MIB, copied: 'rows', holeBytes: 512 * MIB };
+  expect(readableResult(rows)).toMatchObject({ speed: '2000 MiB/s', holes: '512.00 MiB', copied: 'rows' });
+});
+
 test('progress keeps the number that the ring is drawn from', () => {
   expect(readableProgress(progress)).toEqual({
     progress: 43,

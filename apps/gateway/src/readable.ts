@@ -29,7 +29,8 @@ export function readableName(job: ShownJob): string {
   const result = recordOf(job.returnvalue) as Partial<WriteResult & BulkResult>;
   const progress = recordOf(job.progress) as Partial<WriteProgress>;
   if (isCount(result.bytes) && isCount(result.bytesPerSecond)) {
-    parts.push(formatBytes(result.bytes), readableRate(result.bytesPerSecond));
+    parts.push(formatBytes(result.bytes));
+    parts.push(result.copied === 'reflink' ? 'reflink' : readableRate(result.bytesPerSecond)); // it has no speed
     if (isCount(result.failed) && result.failed > 0) parts.push(`${result.failed} failed`);
   } else if (isCount(progress.bytesWritten) && isCount(progress.totalBytes) && job.finishedOn == null) {
     parts.push(`${formatBytes(progress.bytesWritten)} of ${formatBytes(progress.totalBytes)}`);
@@ -69,7 +70,8 @@ export function readableResult(result: unknown): unknown {
   const total = seen.durationsMs?.total;
   return {
     written: formatBytes(seen.bytes),
-    speed: readableRate(seen.bytesPerSecond),
+    ...(seen.copied === 'reflink' ? {} : { speed: readableRate(seen.bytesPerSecond) }),
+    ...(isCount(seen.holeBytes) ? { holes: formatBytes(seen.holeBytes) } : {}),
     ...(isCount(total) ? { took: `${(total / 1000).toFixed(2)} s` } : {}),
     ...seen,
     ...(Array.isArray(seen.items)

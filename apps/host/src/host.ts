@@ -14,6 +14,8 @@ import { WriterPool } from './pool.ts';
 const SAMPLE_MS = 500;
 
 export interface HostOptions extends HostSettings {
+  threads: number;
+  depth: number;
   connection: Connection;
   libaio?: string;
   /** Told of what went wrong outside any single job. */
@@ -71,11 +73,10 @@ export class Host {
   ): Promise<JobResult> {
     const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
-    const stop = (): void => {
-      running.block.requestStop(stopWord(job.signal.reason));
-    };
-    job.signal.addEventListener('abort', stop, { once: true });
-    if (job.signal.aborted) stop();
+    let ended = false;
+    job.whenAborted((reason) => {
+      if (!ended) running.block.requestStop(stopWord(reason)); // else the block is another write's by now
+    });
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
@@ -83,8 +84,8 @@ export class Host {
       if (sampled.seen) report(sampled.meter.progress(running.block.read()));
       return { ...result, host: this.#name };
     } finally {
+      ended = true;
       this.#sampled.delete(sampled);
-      job.signal.removeEventListener('abort', stop);
     }
   }
 

@@ -2,6 +2,7 @@
 /** `penstock host`: the process that writes. Started by the command line, by a supervisor, or by another command. */
 import { Command } from 'commander';
 import { addHostOptions, hostSettings, openStore, readLibaio } from '@penstock/config';
+import { tuneHost } from '@penstock/config/tuning';
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 
@@ -19,7 +20,7 @@ const command = addHostOptions(new Command('penstock host'))
 async function main(): Promise<void> {
   command.parse();
   const options = command.opts();
-  const settings = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
+  const asked = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
   const say = (text: string): void => {
     if (options['quiet'] !== true) process.stderr.write(`penstock host: ${text}\n`);
   };
@@ -35,6 +36,9 @@ async function main(): Promise<void> {
     if (process.send !== undefined && !process.connected) resolve(RELEASED);
   });
 
+  const { notes, warnings, ...tuning } = tuneHost(asked);
+  const settings = { ...asked, ...tuning };
+  for (const warning of warnings) process.stderr.write(`penstock host: ${warning}\n`);
   const store = await openStore(settings.redis, process.env);
   try {
     const libaio = readLibaio();
@@ -47,6 +51,7 @@ async function main(): Promise<void> {
     const { name, threads, depth, jobs, memoryBytes, roots } = settings;
     say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);
     for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
+    for (const note of notes) say(note);
     say('ready');
     process.send?.({ ready: true });
     say(`stopping: ${await stopped}`);

@@ -9,18 +9,18 @@ import { randomBytes } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type JobRequest, type JobResult, fromWire } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult } from '@penstock/contract';
 import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
 import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
 import {
-  type BulkTask,
   type EngineChoice,
-  type WriterAnswer,
+  type WriterSession,
   type WriterSetup,
   type WriterTask,
   writerEntry,
 } from '@penstock/writer';
 import { closeLeftOpen } from './left-open.ts';
+import { Session } from './session.ts';
 
 export interface PoolOptions {
   threads: number;
@@ -54,6 +54,9 @@ export class WriterPool {
   readonly #arenas: ArenaMemory[];
   readonly #roots: Root[];
   readonly #piscina: Piscina;
+  readonly #threadCount: number;
+  /** One for each thread, and when it has ended; a dead thread's is made anew with the next task. */
+  readonly #sessions = new Map<Session, Promise<void>>();
   readonly #freeJobSlots: number[];
   /** Tells this pool's attempts from those of every other process; a count tells them from each other. */
   readonly #tokenBase = randomBytes(6).toString('hex');
@@ -68,6 +71,7 @@ export class WriterPool {
     const { threads, depth, jobs, engine } = options;
     this.#roots = openRoots(options.roots);
     this.jobSlots = threads * jobs;
+    this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
@@ -90,7 +94,6 @@ export class WriterPool {
       filename: (options.entry ?? writerEntry).href,
       minThreads: threads,
       maxThreads: threads,
-      concurrentTasksPerWorker: jobs,
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: setup,
       // A worker that ends would close its files, under writes that are still in flight.
@@ -123,39 +126,72 @@ export class WriterPool {
     if ('files' in request) {
       // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
       const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
-      const task: BulkTask = { bulk: request, jobName, ...attempt, lanes: lanes.buffer, laneCount: lanes.jobs };
-      const blocks = Array.from({ length: lanes.jobs }, (_, lane) => lanes.job(lane));
-      return { block, done: this.#finish(task, blocks) };
+      const bulk = { bulk: request, jobName, lanes: lanes.buffer, laneCount: lanes.jobs };
+      return { block, done: this.#finish({ ...bulk, ...attempt }) };
     }
-    const task: WriterTask = { request, jobKey: jobKeyOf(jobName, request), ...attempt };
-    return { block, done: this.#finish(task, [block]) };
+    return { block, done: this.#finish({ request, jobKey: jobKeyOf(jobName, request), ...attempt }) };
   }
 
-  /** @param blocks where the attempt records what it has open */
-  async #finish(task: WriterTask | BulkTask, blocks: readonly JobBlock[]): Promise<JobResult> {
-    let answer: WriterAnswer;
+  async #finish(task: WriterTask): Promise<JobResult> {
     try {
-      answer = (await this.#piscina.run(task)) as WriterAnswer;
-    } catch (error) {
-      await this.#cleanUpAfterDeath(blocks, task.attemptToken);
-      throw Object.assign(new Error(`the writer thread ended during the write: ${(error as Error).message}`), {
-        code: 'EWRITERDIED',
-        retryable: true,
-        cause: error,
-      });
+      return await this.#leastBusy().run(task);
     } finally {
       this.#freeJobSlots.push(task.jobSlot);
     }
-    if (answer.ok) return answer.result;
-    throw fromWire(answer.error);
   }
 
-  /** Waits until the dead thread is gone and its context destroyed, then removes what its job left open. */
-  async #cleanUpAfterDeath(blocks: readonly JobBlock[], attemptToken: string): Promise<void> {
+  #leastBusy(): Session {
+    this.#openMissingSessions();
+    let least: Session | undefined;
+    for (const session of this.#sessions.keys())
+      if (least === undefined || session.running < least.running) least = session;
+    return least!;
+  }
+
+  #openMissingSessions(): void {
+    while (this.#sessions.size < this.#threadCount) {
+      const session = new Session();
+      this.#sessions.set(session, this.#serve(session));
+    }
+  }
+
+  async #serve(session: Session): Promise<void> {
+    const { far: port } = session;
+    try {
+      await this.#piscina.run({ port } satisfies WriterSession, { transferList: [port] });
+    } catch (error) {
+      await this.#afterDeath(session, error as Error);
+    } finally {
+      session.close();
+    }
+  }
+
+  async #afterDeath(session: Session, cause: Error): Promise<void> {
+    this.#sessions.delete(session);
+    const unanswered = session.takeUnanswered();
+    await this.#deadAreGone();
+    for (const { task, reject } of unanswered) {
+      this.#closeWhatWasOpen(task);
+      const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });
+      reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true }));
+    }
+  }
+
+  /** Waits until the threads that are no longer Piscina's are gone and their contexts destroyed. */
+  async #deadAreGone(): Promise<void> {
     const running = new Set(this.#piscina.threads.map((thread) => thread.threadId));
-    const dying = [...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited);
-    await Promise.all(dying);
-    for (const block of blocks) closeLeftOpen(block, attemptToken);
+    await Promise.all([...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited));
+  }
+
+  /** What a dead thread's attempt left open; its context is destroyed. */
+  #closeWhatWasOpen(task: WriterTask): void {
+    const { attemptToken } = task;
+    if ('bulk' in task) {
+      const lanes = new Control(0, task.laneCount, task.lanes);
+      for (let lane = 0; lane < lanes.jobs; lane += 1) closeLeftOpen(lanes.job(lane), attemptToken);
+    } else {
+      closeLeftOpen(this.#control.job(task.jobSlot), attemptToken);
+    }
   }
 
   #watchExits(): void {
@@ -192,6 +228,10 @@ export class WriterPool {
     if (this.#closing) return;
     this.#closing = true;
     this.#watchExits();
+    // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
+    this.#openMissingSessions();
+    for (const session of this.#sessions.keys()) session.end();
+    await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();
     await Promise.all(this.#exits.values());
     heldArenas.delete(this.#arenas);

@@ -1,11 +1,12 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from '@jest/globals';
 import * as native from './native.ts';
 
-const { EBADF, EINVAL, ENOENT } = constants.errno;
+const { EBADF, EINVAL, ENOENT, ENXIO } = constants.errno;
+const SEEK_SET = 0;
 const thisFile = fileURLToPath(import.meta.url);
 
 test('a failed call returns -errno, whichever way the C function tells it', () => {
@@ -13,6 +14,8 @@ test('a failed call returns -errno, whichever way the C function tells it', () =
   expect(native.openat(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0)).toBe(-ENOENT);
   expect(native.openat2(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0, 0)).toBe(-ENOENT);
   expect(native.pread(-1, 0, 0, 0)).toBe(-EBADF);
+  expect(native.lseek(-1, 0, native.SEEK_DATA)).toBe(-EBADF);
+  expect(native.cloneFileRange(-1, -1, 0, 0)).toBe(-EBADF);
   expect(native.fstatfs(-1, new Uint8Array(120))).toBe(-EBADF);
   expect(native.statx(native.AT_FDCWD, '/does/not/exist', 0, 0, new Uint8Array(native.STATX_BYTES))).toBe(-ENOENT);
 });
@@ -36,6 +39,16 @@ test('opens and reads by address', () => {
   const buffer = new Uint8Array(new ArrayBuffer(8));
   expect(native.pread(fd, native.addressOf(buffer), 8, 0)).toBe(8);
   expect(Buffer.from(buffer).toString()).toBe('import {');
+  closeSync(fd);
+});
+
+test('finds data and holes, beyond 2^32 too', () => {
+  const fd = native.openat(native.AT_FDCWD, thisFile, native.O_RDONLY, 0);
+  const { size } = fstatSync(fd);
+  expect(native.lseek(fd, 1, native.SEEK_DATA)).toBe(1);
+  expect(native.lseek(fd, 1, native.SEEK_HOLE)).toBe(size);
+  expect(native.lseek(fd, size, native.SEEK_DATA)).toBe(-ENXIO);
+  expect(native.lseek(fd, 2 ** 40 + 1, SEEK_SET)).toBe(2 ** 40 + 1);
   closeSync(fd);
 });
 

@@ -40,6 +40,8 @@ const result: WriteResult = {
 test('progress and result pass their schemas through JSON unchanged', () => {
   expect(progressSchema.parse(JSON.parse(JSON.stringify(progress)))).toEqual(progress);
   expect(resultSchema.parse(JSON.parse(JSON.stringify(result)))).toEqual(result);
+  const copy: WriteResult = { ...result, copied: 'rows', noReflinkReason: 'EXDEV', holeBytes: 4096 };
+  expect(resultSchema.parse(JSON.parse(JSON.stringify(copy)))).toEqual(copy);
 });
 
 test.each([

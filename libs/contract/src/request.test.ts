@@ -54,7 +54,7 @@ test('keeps what is given, with sizes in bytes', () => {
 
 test('a file source needs no size and has the default root', () => {
   const request = parseRequest({ path: 'b', source: { kind: 'file', path: 'a' } });
-  expect(request.source).toEqual({ kind: 'file', path: 'a', root: 'data' });
+  expect(request.source).toEqual({ kind: 'file', path: 'a', root: 'data', holes: 'fill', reflink: 'never' });
   expect(request).not.toHaveProperty('size');
   expect(request).not.toHaveProperty('matrix');
 });
@@ -127,6 +127,30 @@ test.each<[string, unknown, string, string]>([
     { ...base, source: { seed: 1 } },
     'source.kind',
     'source.kind: missing; give "pattern", "file" or "extents"',
+  ],
+  [
+    'how a copy is made, of a pattern',
+    { ...base, source: { kind: 'pattern', reflink: 'auto' } },
+    'source.reflink',
+    'source: unknown field "reflink"; accepted: kind, pattern, seed',
+  ],
+  [
+    'a misspelt field of a copy',
+    { ...base, source: { kind: 'file', path: 'b', refLinks: 'auto' } },
+    'source.refLinks',
+    'source: unknown field "refLinks"; did you mean "reflink"? accepted: kind, path, root, holes, reflink',
+  ],
+  [
+    "cp's word for holes",
+    { ...base, source: { kind: 'file', path: 'b', holes: 'always' } },
+    'source.holes',
+    'source.holes: "always" is not accepted; give "fill" or "keep"',
+  ],
+  [
+    'a reflink by yes or no',
+    { ...base, source: { kind: 'file', path: 'b', reflink: true } },
+    'source.reflink',
+    'source.reflink: true is not accepted; give "never", "auto" or "always"',
   ],
   ['a mode', { ...base, mode: 'append' }, 'mode', 'mode: "append" is not accepted; give "create" or "replace"'],
 ])('names the field, the value and what is accepted: %s', (_, input, field, message) => {
@@ -275,7 +299,7 @@ test(`anything at all is accepted or refused with a RequestError (seed ${SEED})`
       root: leaf,
       size: fc.oneof(fc.constant(1), leaf),
       matrix: nested('rows', 'rowBytes'),
-      source: nested('kind', 'pattern', 'seed', 'path', 'root'),
+      source: nested('kind', 'pattern', 'seed', 'path', 'root', 'holes', 'reflink'),
       mode: leaf,
       publish: leaf,
       durability: leaf,
@@ -311,7 +335,13 @@ test(`every good request is accepted as it stands (seed ${SEED})`, () => {
         pattern: fc.constantFrom('zero', 'byte', 'counter', 'text', 'stamp', 'random'),
         seed: fc.nat(0xffffffff),
       }),
-      fc.record({ kind: fc.constant('file'), path: path.map((name) => `from/${name}`), root: fc.constant('in') }),
+      fc.record({
+        kind: fc.constant('file'),
+        path: path.map((name) => `from/${name}`),
+        root: fc.constant('in'),
+        holes: fc.constantFrom('fill', 'keep'),
+        reflink: fc.constantFrom('never', 'auto', 'always'),
+      }),
     ),
     mode: fc.constantFrom('create', 'replace'),
     publish: fc.constantFrom('atomic', 'in-place'),
@@ -338,6 +368,17 @@ test('the JSON Schema names the same fields, required ones, bounds and defaults'
       size: { anyOf: [{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, { type: 'string' }] },
       matrix: { required: ['rows', 'rowBytes'], properties: { rows: { minimum: 1, maximum: 65_536 } } },
       mode: { enum: ['create', 'replace'], default: 'replace' },
+      source: {
+        oneOf: [
+          {},
+          {
+            properties: {
+              holes: { enum: ['fill', 'keep'], default: 'fill' },
+              reflink: { enum: ['never', 'auto', 'always'], default: 'never' },
+            },
+          },
+        ],
+      },
     },
   });
   expect(JSON.parse(JSON.stringify(requestJsonSchema))).toEqual(requestJsonSchema);

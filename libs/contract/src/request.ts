@@ -21,6 +21,13 @@ export interface FileSource {
   kind: 'file';
   path: string;
   root: string;
+  /** 'keep': what is a hole of the source stays one, and takes no space. 'fill': zeros are written there. */
+  holes: 'fill' | 'keep';
+  /**
+   * 'auto': the target shares the source's blocks, holes included, where the file system can do that, else bytes are
+   * copied. 'always' fails where it cannot.
+   */
+  reflink: 'never' | 'auto' | 'always';
 }
 
 /** One range of a file made of extents: `size` bytes from `offset` on are the first `size` bytes of `source`. */
@@ -80,7 +87,15 @@ export interface WriteRequestInput {
   /** Default: the pattern 'zero'. */
   source?:
     | PatternSourceInput
-    | { kind: 'file'; path: string; root?: string | undefined }
+    | {
+        kind: 'file';
+        path: string;
+        root?: string | undefined;
+        /** Default 'fill'. */
+        holes?: FileSource['holes'] | undefined;
+        /** Default 'never'. */
+        reflink?: FileSource['reflink'] | undefined;
+      }
     | { kind: 'extents'; extents: { offset: number | string; size: number | string; source: PatternSourceInput }[] }
     | undefined;
   /** Default 'replace'. */
@@ -112,6 +127,8 @@ const MODES = ['create', 'replace'] as const;
 const PUBLISHES = ['atomic', 'in-place'] as const;
 const DURABILITIES = ['none', 'fdatasync'] as const;
 const SOURCE_KINDS = ['pattern', 'file', 'extents'] as const;
+export const HOLES = ['fill', 'keep'] as const;
+export const REFLINKS = ['never', 'auto', 'always'] as const;
 /** Items of a bulk, or extents of a file, in one request: a megabyte or so of JSON, judged in tens of milliseconds. */
 const ITEMS_MAX = 10_000;
 
@@ -139,6 +156,8 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.seed': `a whole number from 0 to ${SEED_MAX}`,
   'source.path': PATH_ACCEPTED,
   'source.root': ROOT_ACCEPTED,
+  'source.holes': oneOf(HOLES),
+  'source.reflink': oneOf(REFLINKS),
   'source.extents': `a list of 1 to ${ITEMS_MAX} extents like ${EXTENT_EXAMPLE}`,
   'source.extents.*': `an object like ${EXTENT_EXAMPLE}`,
   'source.extents.*.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
@@ -160,7 +179,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   bulk: ['files', ...SHARED_FIELDS],
   matrix: ['rows', 'rowBytes'],
   pattern: ['kind', 'pattern', 'seed'],
-  file: ['kind', 'path', 'root'],
+  file: ['kind', 'path', 'root', 'holes', 'reflink'],
   extents: ['kind', 'extents'],
   extent: ['offset', 'size', 'source'],
 };
@@ -217,6 +236,18 @@ const fileSourceSchema = z.strictObject({
   kind: z.literal('file'),
   path: pathSchema(`The file to copy: ${PATH_ACCEPTED}`),
   root: rootSchema.default('data'),
+  holes: z
+    .enum(HOLES)
+    .default('fill')
+    .meta({ description: '"keep": holes of the source stay holes. "fill": zeros are written there' }),
+  reflink: z
+    .enum(REFLINKS)
+    .default('never')
+    .meta({
+      description:
+        '"auto": the target shares the source\'s blocks, holes included, where the file system can do that, else bytes ' +
+        'are copied. "always" fails where it cannot',
+    }),
 });
 
 const extentsSourceSchema = z

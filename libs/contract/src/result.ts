@@ -20,6 +20,10 @@ export type WriteMode = (typeof WRITE_MODES)[number];
 export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
 export type Engine = (typeof ENGINES)[number];
 
+/** How a copy was made: each byte read and written, or the source's blocks shared. */
+export const COPY_WAYS = ['rows', 'reflink'] as const;
+export type CopyWay = (typeof COPY_WAYS)[number];
+
 export interface WriteResult {
   path: string;
   root: string;
@@ -29,6 +33,12 @@ export interface WriteResult {
   engine: Engine;
   /** Why it is not 'aio-direct', where it is not. */
   fallbackReason?: string;
+  /** Of a copy alone. After a 'reflink' mode and matrix tell how its rows would have gone: there were none. */
+  copied?: CopyWay;
+  /** Why it is no reflink, where one was asked for. */
+  noReflinkReason?: string;
+  /** Bytes of the source's holes that are holes of the file too, where a copy by rows was asked to keep them. */
+  holeBytes?: number;
   /** Of a file made of extents: where each ends, in the order of the request. */
   extentEnds?: number[];
   /** What direct I/O on this file demands of memory addresses and of offsets and lengths, in bytes; 1 if nothing. */
@@ -78,6 +88,9 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),
   fallbackReason: z.string().exactOptional(),
+  copied: z.enum(COPY_WAYS).exactOptional(),
+  noReflinkReason: z.string().exactOptional(),
+  holeBytes: countSchema.exactOptional(),
   extentEnds: z.array(countSchema).exactOptional(),
   alignment: z.object({ memory: countSchema, offset: countSchema }),
   matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),

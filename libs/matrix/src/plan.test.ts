@@ -81,3 +81,11 @@ test('chooses a matrix that is as small as the file, and never more than 32 MiB 
   expect(chooseMatrix(0)).toEqual({ rows: 1, rowBytes: 4096 });
   expect(chooseMatrix(2 ** 30)).toEqual({ rows: 32, rowBytes: MIB });
 });
+
+test('takes the preferred matrix as far as the file can use it: small files still get one row', () => {
+  const preferred = { rows: 8, rowBytes: 4 * MIB };
+  expect(chooseMatrix(2 ** 30, preferred)).toEqual(preferred);
+  expect(chooseMatrix(9 * MIB, preferred)).toEqual({ rows: 3, rowBytes: 4 * MIB });
+  expect(chooseMatrix(100_000, preferred)).toEqual({ rows: 1, rowBytes: 102_400 });
+  expect(chooseMatrix(0, preferred)).toEqual({ rows: 1, rowBytes: 4096 });
+});

@@ -21,13 +21,15 @@ export interface RowPlan {
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** The default matrix: rows of 1 MiB, 32 of them, which is where every disk measured so far stops gaining. */
-const DEFAULT_ROW_BYTES = 1_048_576;
-const DEFAULT_ROWS = 32;
+const DEFAULT_MATRIX: MatrixShape = { rows: 32, rowBytes: 1_048_576 };
 
-/** The matrix for a write of `size` bytes whose request names none: small files get one row, not 32 MiB. */
-export function chooseMatrix(size: number): MatrixShape {
-  const rowBytes = Math.max(4096, Math.min(DEFAULT_ROW_BYTES, roundUp(size, 4096)));
-  return { rows: Math.max(1, Math.min(DEFAULT_ROWS, Math.ceil(size / rowBytes))), rowBytes };
+/**
+ * The matrix for a write of `size` bytes whose request names none: `preferred`, or as much of it as the file can use;
+ * small files get one row, not 32 MiB.
+ */
+export function chooseMatrix(size: number, preferred: MatrixShape = DEFAULT_MATRIX): MatrixShape {
+  const rowBytes = Math.max(4096, Math.min(preferred.rowBytes, roundUp(size, 4096)));
+  return { rows: Math.max(1, Math.min(preferred.rows, Math.ceil(size / rowBytes))), rowBytes };
 }
 
 /**

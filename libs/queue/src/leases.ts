@@ -31,7 +31,10 @@ const renewalsPerLease = 3;
 export class Leases {
   readonly #options: LeasesOptions;
   readonly #held = new Set<HeldLease>();
-  #timer: NodeJS.Timeout | null = null;
+  #renewal: NodeJS.Timeout | undefined;
+  /** One timer for all leases: it is set for the first to run out, and looks again there. */
+  #expiry: NodeJS.Timeout | undefined;
+  #expiryAt = Number.POSITIVE_INFINITY;
   #renewing = false;
 
   constructor(o: LeasesOptions) {
@@ -41,19 +44,34 @@ export class Leases {
   /** Keeps the lock of a job that was taken `ageMs` ago with `token`. `onLoss` is called once if it is lost. */
   keep(jobId: string, token: string, ageMs: number, onLoss: () => void): Lease {
     const { durationMs } = this.#options;
-    const lease = new HeldLease(jobId, token, onLoss, (gone) => this.#forget(gone));
+    const lease = new HeldLease(jobId, token, performance.now() - ageMs + durationMs, onLoss, this.#forget);
     this.#held.add(lease);
-    lease.extendTo(performance.now() - ageMs + durationMs);
-    this.#timer ??= setInterval(() => void this.#renew(), durationMs / renewalsPerLease);
+    this.#renewal ??= setInterval(() => void this.#renew(), durationMs / renewalsPerLease);
+    this.#watch(lease.validUntil);
     return lease;
   }
 
-  #forget(lease: HeldLease): void {
-    this.#held.delete(lease);
-    if (this.#held.size > 0 || this.#timer === null) return;
-    clearInterval(this.#timer);
-    this.#timer = null;
+  /** Leases only grow longer, so a timer that is set for an earlier time serves a later one too. */
+  #watch(time: number): void {
+    if (time >= this.#expiryAt) return;
+    clearTimeout(this.#expiry);
+    this.#expiryAt = time;
+    this.#expiry = setTimeout(() => this.#expire(), Math.max(0, time - performance.now()));
   }
+
+  #expire(): void {
+    this.#expiryAt = Number.POSITIVE_INFINITY;
+    for (const lease of this.#held) if (lease.held) this.#watch(lease.validUntil);
+  }
+
+  readonly #forget = (lease: HeldLease): void => {
+    this.#held.delete(lease);
+    if (this.#held.size > 0) return;
+    clearInterval(this.#renewal);
+    clearTimeout(this.#expiry);
+    this.#renewal = undefined;
+    this.#expiryAt = Number.POSITIVE_INFINITY;
+  };
 
   async #renew(): Promise<void> {
     // With Redis away the call waits in the client until it is back; a second one would only wait behind it.
@@ -85,35 +103,44 @@ export class Leases {
 class HeldLease implements Lease {
   readonly jobId: string;
   readonly token: string;
-  readonly loss: Promise<void>;
   lost: 'taken' | 'expired' | null = null;
+  /** In time of performance.now(). */
+  validUntil: number;
   readonly #onLoss: () => void;
   readonly #forget: (lease: HeldLease) => void;
+  #loss: Promise<void> | undefined;
   #announce: () => void = () => {};
-  #expiry: NodeJS.Timeout | undefined;
-  #validUntil = 0;
   #ended = false;
 
-  constructor(jobId: string, token: string, onLoss: () => void, forget: (lease: HeldLease) => void) {
+  constructor(
+    jobId: string,
+    token: string,
+    validUntil: number,
+    onLoss: () => void,
+    forget: (lease: HeldLease) => void,
+  ) {
     this.jobId = jobId;
     this.token = token;
+    this.validUntil = validUntil;
     this.#onLoss = onLoss;
     this.#forget = forget;
-    this.loss = new Promise((resolve) => {
-      this.#announce = resolve;
-    });
   }
 
-  /** `time` is of performance.now(). */
+  /** Made when it is first asked for: few jobs ever have to wait for it. */
+  get loss(): Promise<void> {
+    this.#loss ??= new Promise((resolve) => {
+      this.#announce = resolve;
+      if (this.lost !== null) resolve();
+    });
+    return this.#loss;
+  }
+
   extendTo(time: number): void {
-    if (this.#ended) return;
-    clearTimeout(this.#expiry);
-    this.#validUntil = time;
-    this.#expiry = setTimeout(() => this.lose('expired'), Math.max(0, time - performance.now()));
+    if (!this.#ended) this.validUntil = time;
   }
 
   get held(): boolean {
-    if (!this.#ended && performance.now() > this.#validUntil) this.lose('expired');
+    if (!this.#ended && performance.now() >= this.validUntil) this.lose('expired');
     return this.lost === null;
   }
 
@@ -128,7 +155,6 @@ class HeldLease implements Lease {
   release(): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#expiry);
     this.#forget(this);
   }
 }

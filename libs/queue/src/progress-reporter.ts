@@ -23,6 +23,11 @@ export class ProgressReporter {
     return this.#newest;
   }
 
+  /** True if all that was reported has arrived, or could not be sent. */
+  get idle(): boolean {
+    return this.#sending === null;
+  }
+
   /** Returns at once and never throws. Without effect after `close`. */
   report(progress: WriteProgress): void {
     if (this.#closed) return;

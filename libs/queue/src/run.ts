@@ -15,25 +15,47 @@ export class LockLostError extends Error {
   }
 }
 
-/** One attempt at a job, from the moment it was handed out. */
+/** One attempt at a job, from the moment it was handed out. What few of them need is made when it is asked for. */
 export class Run {
   readonly jobId: string;
-  /** Resolves when the attempt's work has ended: no byte is written for it after that. */
-  readonly settled: Promise<void>;
   hasSettled = false;
-  readonly #controller = new AbortController();
   #lease: Lease | null = null;
+  #abortedWith: Error | null = null;
+  readonly #abortListeners: ((reason: Error) => void)[] = [];
+  #controller: AbortController | undefined;
+  #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
   constructor(jobId: string) {
     this.jobId = jobId;
-    this.settled = new Promise((resolve) => {
+  }
+
+  /** Resolves when the attempt's work has ended: no byte is written for it after that. */
+  get settled(): Promise<void> {
+    this.#settled ??= new Promise((resolve) => {
       this.#settle = resolve;
+      if (this.hasSettled) resolve();
     });
+    return this.#settled;
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      this.whenAborted((reason) => controller.abort(reason));
+    }
     return this.#controller.signal;
+  }
+
+  /** Calls `listener` once if the run is aborted, at once if it is already. */
+  whenAborted(listener: (reason: Error) => void): void {
+    if (this.#abortedWith === null) this.#abortListeners.push(listener);
+    else listener(this.#abortedWith);
+  }
+
+  throwIfAborted(): void {
+    if (this.#abortedWith !== null) throw this.#abortedWith;
   }
 
   hold(keep: (onLoss: () => void) => Lease): void {
@@ -63,7 +85,9 @@ export class Run {
   }
 
   abort(reason: Error): void {
-    this.#controller.abort(reason);
+    if (this.#abortedWith !== null) return;
+    this.#abortedWith = reason;
+    for (const listener of this.#abortListeners) listener(reason);
   }
 
   /** Its work has ended; it keeps its lock, to record how. */

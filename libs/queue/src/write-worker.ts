@@ -9,6 +9,7 @@ import {
   type WireError,
   type WriteProgress,
 } from '@penstock/contract';
+import type { Socket } from 'node:net';
 import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
@@ -28,7 +29,9 @@ export interface WriteJobInfo {
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
   createdAtMs: number;
   /** Aborted when the worker drains (reason: WriteAbortedError 'shutdown') or the job's lock is lost (LockLostError). */
-  signal: AbortSignal;
+  readonly signal: AbortSignal;
+  /** The same without an AbortSignal, which costs as much as a small write: calls `listener` once, if it is aborted. */
+  whenAborted(listener: (reason: Error) => void): void;
   /** From the job's creation to this attempt, in milliseconds. */
   waitedMs: number;
 }
@@ -74,6 +77,8 @@ export class WriteWorker {
   /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
   readonly #runs = new Map<string, Run>();
   readonly #started: Promise<Worker<unknown, JobResult>>;
+  /** The connection that ends of jobs are recorded over. */
+  #client: { readonly stream?: Socket } | undefined;
   /** BullMQ's loop of fetching and processing. */
   #loop: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
@@ -135,6 +140,7 @@ export class WriteWorker {
     worker.on('error', (error) => this.#report(error));
     try {
       await connected(worker, connection);
+      this.#client = (await worker.getBackend().client) as { stream?: Socket }; // an ioredis client
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return worker;
     } catch (error) {
@@ -161,7 +167,7 @@ export class WriteWorker {
       (newest) => job.updateProgress(newest),
       (error) => this.#report(error),
     );
-    run.signal.addEventListener('abort', () => {
+    run.whenAborted(() => {
       if (run.lost !== null) progress.drop();
     });
     try {
@@ -174,12 +180,15 @@ export class WriteWorker {
       const outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
-      if (run.holdsLock) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      const allTold = 'result' in outcome && progress.idle;
+      if (allTold) progress.drop();
+      else if (run.holdsLock) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
       // Else the job is another's: nothing of this run may be told of it.
       if (run.lost !== null) {
         this.#errors.report(run.lost);
         throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
       }
+      this.#sendTogether();
       if ('error' in outcome) throw verdictOn(outcome.error);
       return outcome.result;
     } finally {
@@ -188,16 +197,27 @@ export class WriteWorker {
     }
   }
 
+  /** What is sent to Redis in this turn of the event loop goes out in one write: each costs as much as a small file. */
+  #sendTogether(): void {
+    const socket = this.#client?.stream;
+    if (socket === undefined || socket.writableCorked > 0) return;
+    socket.cork();
+    setImmediate(() => socket.uncork());
+  }
+
   async #perform(job: WriteJob, run: Run, progress: ProgressReporter): Promise<Outcome> {
     try {
-      run.signal.throwIfAborted();
+      run.throwIfAborted();
       const request = requestOf(job);
       const info: WriteJobInfo = {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
         starts: job.attemptsStarted,
         createdAtMs: job.timestamp,
-        signal: run.signal,
+        get signal() {
+          return run.signal;
+        },
+        whenAborted: (listener) => run.whenAborted(listener),
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       };
       const result = await this.#options.perform(request, info, (newest) => {

@@ -5,4 +5,7 @@ export { sweepParts } from './sweep.ts';
 export { WriterThread } from './thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk.ts';
 export { type WriteOrder, runWrite } from './write.ts';
+export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
+export { type Mount, mountOf, parseMounts } from './mounts.ts';
+export { commitsTogether } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { type Root, openBeneath } from './roots.ts';
-import { type Alignment, guessAlignment, statFd } from './stat.ts';
+import { type Alignment, type FileStat, guessAlignment, statFd } from './stat.ts';
 
 const { EINVAL, EISDIR, ESTALE } = constants.errno;
 
@@ -13,6 +13,8 @@ export interface Origin {
   /** Its absolute path, for messages. */
   path: string;
   sizeBytes: number;
+  /** What it takes up on its disk. */
+  allocatedBytes: number;
   alignment: Alignment;
   /** Device and inode. */
   identity: string;
@@ -42,16 +44,22 @@ export function openOrigin(root: Root, path: string): Origin {
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
-    return { fd, path: shown, sizeBytes: stat.sizeBytes, alignment, identity: stat.identity, version: stat.version };
+    const { sizeBytes, allocatedBytes, identity } = stat;
+    return { fd, path: shown, sizeBytes, allocatedBytes, alignment, identity, version: versionOf(stat) };
   } catch (error) {
     native.close(fd);
     throw error;
   }
 }
 
+/** Changes whenever the content, the size or the identity of the file does. */
+function versionOf({ identity, sizeBytes, modified }: FileStat): string {
+  return `${identity}:${sizeBytes}:${modified.seconds}.${modified.nanoseconds}`;
+}
+
 /** Fails if the source was changed, cut or grown since it was opened: half of each version is neither. @throws IoError */
 export function assertUnchanged(origin: Origin): void {
-  if (statFd(origin.fd, origin.path).version === origin.version) return;
+  if (versionOf(statFd(origin.fd, origin.path)) === origin.version) return;
   throw changed(origin);
 }
 

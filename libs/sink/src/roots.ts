@@ -4,7 +4,7 @@
  * can lead out.
  */
 import { constants } from 'node:os';
-import { IoError, RequestError } from '@penstock/contract';
+import { IoError, type MatrixShape, RequestError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 
 const { EEXIST, ELOOP, ENOENT, ENOSYS, EPERM } = constants.errno;
@@ -16,6 +16,8 @@ export interface RootConfig {
   path: string;
   /** False for a root that jobs may only read from. */
   writable: boolean;
+  /** The matrix of writes whose request names none; absent: the default one. */
+  matrix?: MatrixShape;
 }
 
 /** An open root. */

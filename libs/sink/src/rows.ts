@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Source } from '@penstock/sources';
 import { type Origin, changed } from './origin.ts';
@@ -12,17 +13,18 @@ import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO } = constants.errno;
+const { EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
 const STALLS_MAX = 8;
 
-/** Where the bytes come from: computed, or read from a file. */
-export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin };
+/** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
+export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
 
 export class RowPipeline {
-  /** Bytes of the file whose writes are reaped. */
+  /** Bytes of the file whose writes are reaped, and of the holes passed over. */
   bytesWritten = 0;
+  holeBytes = 0;
   /** Writes and reads reaped so far, and how many of the writes were short. */
   writes = 0;
   reads = 0;
@@ -40,29 +42,26 @@ export class RowPipeline {
   #freeRowCount: number;
   /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
   #preparedRows = 0;
-  /** Where the next row goes: everything before is in flight or written. */
+  /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
   #nextPosition = 0;
+  /** Where the data around #nextPosition ends: a row goes no further. */
+  #dataEnd: number;
   #stopped = false;
 
   /** @param extent row memory for `plan`, the pipeline's until release() */
-  constructor(
-    thread: WriterThread,
-    target: Target,
-    { source, origin }: RowSource,
-    size: number,
-    plan: RowPlan,
-    extent: RowExtent,
-  ) {
+  constructor(thread: WriterThread, target: Target, from: RowSource, size: number, plan: RowPlan, extent: RowExtent) {
     this.#thread = thread;
     this.#target = target;
-    this.#source = source;
-    this.#origin = origin;
+    this.#source = from.source;
+    this.#origin = from.origin;
     this.#size = size;
+    this.#dataEnd = size;
     this.#plan = plan;
     this.#extent = extent;
     const rows = plan.bufferRows;
     this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
     this.#freeRowCount = rows;
+    if (from.origin !== null && from.keepsHoles) this.#passHole(from.origin);
   }
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
@@ -87,7 +86,7 @@ export class RowPipeline {
     this.#freeRowCount -= 1;
     const row = this.#freeRows[this.#freeRowCount]!;
     const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#size - position);
+    const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
     this.#nextPosition += length;
     slots.row[slot] = row;
     slots.position[slot] = position;
@@ -96,8 +95,34 @@ export class RowPipeline {
       this.#beginWrite(slot, row, length);
     } else {
       this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
+      // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
+      if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
     }
     return true;
+  }
+
+  /**
+   * Moves on to the next data of the origin and finds its end, both widened to what direct I/O takes: two lseeks an
+   * extent. What is passed over is not written, and so stays a hole.
+   */
+  #passHole(origin: Origin): void {
+    const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
+    const from = this.#nextPosition;
+    let start = this.#size;
+    let end = this.#size;
+    const data = native.lseek(origin.fd, from, native.SEEK_DATA);
+    if (data < 0) {
+      // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
+      if (data !== -ENXIO) start = from;
+    } else if (data < this.#size) {
+      start = data - (data % align);
+      const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
+      if (hole > data) end = Math.min(this.#size, roundUp(hole, align));
+    }
+    this.holeBytes += start - from;
+    this.bytesWritten += start - from;
+    this.#nextPosition = start;
+    this.#dataEnd = end;
   }
 
   /**
@@ -177,7 +202,7 @@ export class RowPipeline {
     const { slots } = this.#thread;
     const origin = this.#origin!;
     const position = slots.position[slot]!;
-    const wanted = Math.min(this.#plan.ioBytes, this.#size - position);
+    const wanted = Math.min(slots.length[slot]!, this.#size - position);
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {

@@ -8,6 +8,7 @@ const STX_MASK = 0;
 const STX_MODE = 28;
 const STX_INO = 32;
 const STX_SIZE = 40;
+const STX_BLOCKS = 48;
 const STX_MTIME = 112; // tv_sec i64, tv_nsec u32
 const STX_DEV_MAJOR = 136;
 const STX_DEV_MINOR = 140;
@@ -15,6 +16,8 @@ const STX_DIO_MEM_ALIGN = 0x98;
 const STX_DIO_OFFSET_ALIGN = 0x9c;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_DIOALIGN = 0x2000;
+
+const TWO_TO_32 = 4_294_967_296;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -27,16 +30,24 @@ export interface Alignment {
   offset: number;
 }
 
+/** A block device's number. */
+export interface Device {
+  major: number;
+  minor: number;
+}
+
 export interface FileStat {
   isFile: boolean;
   isDirectory: boolean;
   isSymbolicLink: boolean;
   sizeBytes: number;
+  /** What it takes up on the disk: less than its size where it has holes. */
+  allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
-  /** Changes whenever the content, the size or the identity of the file does. */
-  version: string;
-  device: { major: number; minor: number };
+  /** When its content last changed: whole seconds, and nanoseconds within the second. */
+  modified: { seconds: number; nanoseconds: number };
+  device: Device;
   /** statx DIOALIGN (Linux 6.1); null where the file system does not say. `offset` 0 means: no direct I/O here. */
   directAlignment: Alignment | null;
 }
@@ -51,17 +62,20 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   if (result < 0) return result;
   const kind = words.getUint16(STX_MODE, true) & S_IFMT;
   const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
-  const time = (at: number): string => `${words.getBigInt64(at, true)}.${words.getUint32(at + 8, true)}`;
-  const sizeBytes = Number(words.getBigUint64(STX_SIZE, true));
+  // Read as two words each: BigInts cost more than the system call.
+  const [sizeLow, sizeHigh] = [words.getUint32(STX_SIZE, true), words.getUint32(STX_SIZE + 4, true)];
   const device = { major: words.getUint32(STX_DEV_MAJOR, true), minor: words.getUint32(STX_DEV_MINOR, true) };
-  const identity = `${device.major}:${device.minor}:${words.getBigUint64(STX_INO, true)}`;
   return {
     isFile: kind === S_IFREG,
     isDirectory: kind === S_IFDIR,
     isSymbolicLink: kind === S_IFLNK,
-    sizeBytes,
-    identity,
-    version: `${identity}:${sizeBytes}:${time(STX_MTIME)}`,
+    sizeBytes: sizeHigh * TWO_TO_32 + sizeLow,
+    allocatedBytes: words.getUint32(STX_BLOCKS, true) * 512 + words.getUint32(STX_BLOCKS + 4, true) * TWO_TO_32 * 512,
+    identity: `${device.major}:${device.minor}:${words.getUint32(STX_INO + 4, true)}.${words.getUint32(STX_INO, true)}`,
+    modified: {
+      seconds: words.getInt32(STX_MTIME + 4, true) * TWO_TO_32 + words.getUint32(STX_MTIME, true),
+      nanoseconds: words.getUint32(STX_MTIME + 8, true),
+    },
     device,
     directAlignment: says
       ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }
@@ -77,7 +91,7 @@ export function statFd(fd: number, path: string): FileStat {
 }
 
 /** The alignment to use where statx does not tell: a page, or the device's logical block where that is larger. */
-export function guessAlignment(device: { major: number; minor: number }): Alignment {
+export function guessAlignment(device: Device): Alignment {
   const node = `/sys/dev/block/${device.major}:${device.minor}`;
   for (const file of [`${node}/queue/logical_block_size`, `${node}/../queue/logical_block_size`]) {
     try {
@@ -96,6 +110,7 @@ const F_TYPE = 0;
 const F_BSIZE = 8;
 const F_BLOCKS = 16;
 const F_BAVAIL = 32;
+const F_FSID = 56;
 
 // <linux/magic.h>
 const TMPFS_MAGIC = 0x01021994;
@@ -104,6 +119,10 @@ const BTRFS_MAGIC = 0x9123683e;
 
 /** What a file system says of itself. */
 export interface FileSystem {
+  /** Its magic number. */
+  type: number;
+  /** Tells it from others of its kind, mounted at other times from the same device. */
+  id: bigint;
   /** Bytes left for this user, and in all. */
   availableBytes: number;
   totalBytes: number;
@@ -122,6 +141,8 @@ export function fileSystemOf(fd: number, path: string): FileSystem {
   const type = view.getUint32(F_TYPE, true);
   const blockBytes = Number(view.getBigInt64(F_BSIZE, true));
   return {
+    type,
+    id: view.getBigUint64(F_FSID, true),
     availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
     totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
     inMemory: type === TMPFS_MAGIC || type === RAMFS_MAGIC,

@@ -2,14 +2,26 @@
  * The file being written: opened under a temporary name beside its final one, preallocated, cut to its exact size,
  * and renamed into place; or removed again when the write fails.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { commitsTogether } from './journal.ts';
 import { type Root, openParent } from './roots.ts';
-import { type Alignment, type FileStat, fileSystemOf, guessAlignment, statAt, statFd } from './stat.ts';
+import {
+  type Alignment,
+  type FileStat,
+  type FileSystem,
+  fileSystemOf,
+  guessAlignment,
+  statAt,
+  statFd,
+} from './stat.ts';
 
 const { EAGAIN, EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOSPC, ENOSYS, EOPNOTSUPP, ESTALE } = constants.errno;
+
+/** Up to this size a file is one iocb, and what every file costs besides its bytes is shared or spared. */
+export const SMALL_FILE_BYTES_MAX = 524_288;
 
 /** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
 const OWNER_ATTRIBUTE = 'user.penstock.job';
@@ -26,7 +38,7 @@ export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(nam
 
 /** The key of the job that `jobName` names for ever, for the one file it writes or for this one of a bulk. */
 export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'root' | 'path'>): string {
-  return createHash('sha256').update(`${jobName}\0${root}\0${path}`).digest('hex').slice(0, 16);
+  return hash('sha256', `${jobName}\0${root}\0${path}`).slice(0, 16);
 }
 
 /** How one attempt names itself on disk. */
@@ -49,6 +61,10 @@ export interface Target {
   modeReason: string | undefined;
   alignment: Alignment;
   dirFd: number;
+  /** The group of writes that a flush of the directory serves (FlushGroups). */
+  flushGroup: string;
+  /** True if that flush makes the file's bytes durable too: no flush of its own is needed before it is published. */
+  flushedTogether: boolean;
   /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
   existingBytes: number;
   /** Device and inode of the open file. */
@@ -96,10 +112,22 @@ export function openTarget(
     if (!stat.isFile) throw notRegular(path);
     if (!atomic) lockInPlace(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
-    const mode = chooseMode(fd, path, stat, offered);
+    const fileSystem = fileSystemOf(fd, path);
+    const mode = chooseMode(fd, path, stat, fileSystem, offered);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
-    const file = { fd, path, dirFd, existingBytes: stat.sizeBytes, identity: stat.identity };
-    return { ...file, ...mode, unpublishedName: made, finalName };
+    const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
+    const flush = chooseFlush(dirFd, path, stat, fileSystem, mode.direct);
+    return {
+      fd,
+      path,
+      dirFd,
+      existingBytes,
+      identity: fileIdentity,
+      ...mode,
+      ...flush,
+      unpublishedName: made,
+      finalName,
+    };
   } catch (error) {
     if (made !== null) native.unlinkat(dirFd, made);
     if (fd >= 0) native.close(fd);
@@ -113,9 +141,9 @@ function chooseMode(
   fd: number,
   path: string,
   { directAlignment, device }: FileStat,
+  { inMemory, synchronousDirect }: FileSystem,
   offered: boolean,
 ): Pick<Target, 'direct' | 'modeReason' | 'alignment'> {
-  const { inMemory, synchronousDirect } = fileSystemOf(fd, path);
   let why: string | undefined;
   if (!offered) why = 'this file system does not offer O_DIRECT';
   else if (directAlignment?.offset === 0) why = 'this file does not support direct I/O (statx DIOALIGN says 0)';
@@ -127,6 +155,21 @@ function chooseMode(
   }
   const modeReason = synchronousDirect ? 'btrfs carries out direct I/O while it is submitted' : undefined;
   return { direct: true, modeReason, alignment: directAlignment ?? guessAlignment(device) };
+}
+
+/** Whose flush the file's own may be left to. */
+function chooseFlush(
+  dirFd: number,
+  path: string,
+  { device }: FileStat,
+  fileSystem: FileSystem,
+  direct: boolean,
+): Pick<Target, 'flushGroup' | 'flushedTogether'> {
+  if (commitsTogether(fileSystem, device)) {
+    // Bytes in the page cache alone are in no journal.
+    return { flushGroup: `${device.major}:${device.minor}`, flushedTogether: direct };
+  }
+  return { flushGroup: statFd(dirFd, path).identity, flushedTogether: false };
 }
 
 /** The directory of a request's path ('' is the root) and the name in it. */
@@ -195,9 +238,6 @@ function setBuffered(fd: number, path: string): void {
   if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
 }
 
-/** Up to this size a fresh file is one write, which allocates what it needs by itself. */
-const RESERVED_BYTES_MIN = 524_288;
-
 /**
  * Makes the target ready for `size` bytes: room is there, an existing file is emptied, and space is reserved, so that
  * no write extends the file: writes past the end are synchronous inside io_submit and take the inode's lock. Rounded
@@ -206,14 +246,25 @@ const RESERVED_BYTES_MIN = 524_288;
  * there is untouched then
  */
 export function reserve(target: Target, size: number): void {
-  const small = size <= RESERVED_BYTES_MIN;
-  if (!small || target.existingBytes > 0) assertRoom(target, size);
+  // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
+  if (size > SMALL_FILE_BYTES_MAX || target.existingBytes > 0) assertRoom(target, size);
   if (target.existingBytes > 0) truncateTo(target, 0);
-  if (small) return;
+  if (size === 0) return;
   const length = roundUp(size, target.alignment.offset);
   let result = native.fallocate(target.fd, 0, length);
   if (result === -EOPNOTSUPP || result === -ENOSYS) result = native.ftruncate(target.fd, length);
   if (result < 0) throw new IoError({ syscall: 'fallocate', errno: result, path: target.path, offset: 0, length });
+}
+
+/**
+ * Makes the target ready for a copy that keeps holes: `size` bytes, all of it one hole, of which only data is written.
+ * No write extends it, which is what counts: writes that allocate inside it are about as fast as after fallocate.
+ * @throws IoError as reserve() does, for the `dataBytes` that are to be written
+ */
+export function reserveSparse(target: Target, size: number, dataBytes: number): void {
+  assertRoom(target, dataBytes);
+  if (target.existingBytes > 0) truncateTo(target, 0);
+  truncateTo(target, roundUp(size, target.alignment.offset));
 }
 
 // Asked first: fallocate itself would fill the disk before it failed.

@@ -2,7 +2,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import type { Arena } from '@penstock/matrix';
-import { DirectorySyncs } from './directory-syncs.ts';
+import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
@@ -42,7 +42,7 @@ export class WriterThread {
   readonly slots: SlotTable;
   /** Writes that wait for rows, oldest first: only the head may take some, so that none is overtaken for ever. */
   readonly waiting: object[] = [];
-  readonly directorySyncs: DirectorySyncs = new DirectorySyncs();
+  readonly flushGroups: FlushGroups = new FlushGroups();
   readonly #histograms: RecordableHistogram[] = [];
 
   constructor(parts: {

@@ -3,11 +3,13 @@
  *
  *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
  *
- * Rows are filled and written in file order; a copy reads each row into place first. The first failure stops the
- * preparing; once the last slot is reaped the partial file is removed and the failure handed on.
+ * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
+ * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
+ * last slot is reaped the partial file is removed and the failure handed on.
  */
 import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 import {
   IoError,
   type LatencySummary,
@@ -32,12 +34,22 @@ import {
   planRows,
 } from '@penstock/matrix';
 import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
-import type { DirectorySync, DirectorySyncWaiter } from './directory-syncs.ts';
+import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { Reflink, refusalReason } from './reflink.ts';
 import { RowPipeline } from './rows.ts';
-import { statFd } from './stat.ts';
 import { sweepParts } from './sweep.ts';
-import { type AttemptIdentity, type Target, closeTarget, openTarget, reserve, publish, truncateTo } from './target.ts';
+import {
+  type AttemptIdentity,
+  SMALL_FILE_BYTES_MAX,
+  type Target,
+  closeTarget,
+  openTarget,
+  publish,
+  reserve,
+  reserveSparse,
+  truncateTo,
+} from './target.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
@@ -74,7 +86,7 @@ export function runWrite(thread: WriterThread, order: WriteOrder, control: Write
   });
 }
 
-class WriteLane implements Lane, DirectorySyncWaiter {
+class WriteLane implements Lane, FlushWaiter {
   finished = false;
 
   readonly #thread: WriterThread;
@@ -93,6 +105,10 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: Source | null = null;
+  /** The copy as a reflink, unless none was asked for or the file system refused. */
+  #reflink: Reflink | null = null;
+  #reflinkDue = false;
+  #noReflinkReason: string | undefined;
   #rows: RowPipeline | null = null;
   #rowsReturned = false;
   #size = 0;
@@ -101,9 +117,10 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
-  /** The directory whose flush is waited for. */
-  #directory: DirectorySync | null = null;
-  #directoryIdentity = '';
+  /** Whose flush is waited for. */
+  #flushGroup: FlushGroup | null = null;
+  /** The directory of the flush that this write submitted. */
+  #flushingDirFd = -1;
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -134,9 +151,10 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       return false;
     }
     if (this.#phase === OPENING) this.#open();
+    if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (!this.#rows!.prepare(slot)) return false;
+      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
       this.#inFlight += 1;
       return true;
     }
@@ -194,13 +212,23 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
-    this.#planRows(request, engine.depth);
+    this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
+    if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
+      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
+      this.#reflinkDue = true;
+      this.#enter(WRITING);
+    } else {
+      this.#waitForRows();
+    }
+  }
+
+  #waitForRows(): void {
     this.#thread.waiting.push(this);
     this.#enter(WAITING);
   }
 
-  #planRows(request: WriteRequest, depth: number): void {
-    this.#shape = request.matrix ?? chooseMatrix(this.#size);
+  #planRows(shape: MatrixShape, depth: number): void {
+    this.#shape = shape;
     const target = this.#target!.alignment;
     const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
     const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
@@ -217,6 +245,37 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#plan = plan;
   }
 
+  /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
+  #shareNext(): void {
+    this.#reflinkDue = false;
+    const reflink = this.#reflink!;
+    const refusal = reflink.shareNext();
+    if (refusal < 0) {
+      this.#refuseReflink(refusal);
+    } else if (reflink.complete) {
+      this.#endWriting();
+    } else {
+      this.#publishProgress();
+      setImmediate(() => {
+        this.#reflinkDue = !this.finished;
+        if (this.#reflinkDue) this.#thread.loop.wake();
+      });
+    }
+  }
+
+  /** Rows take over, unless the request would rather have nothing. */
+  #refuseReflink(errno: number): void {
+    const { source } = this.#order.request;
+    const reason = refusalReason(errno);
+    if (source.kind === 'file' && source.reflink === 'always') {
+      const hint = `No reflink: ${reason}. With reflink "auto" the bytes are copied where that is so.`;
+      throw new IoError({ syscall: 'ioctl', errno, path: this.#target!.path, hint });
+    }
+    this.#reflink = null;
+    this.#noReflinkReason = reason;
+    this.#waitForRows();
+  }
+
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
     const { waiting, arena } = this.#thread;
@@ -224,13 +283,15 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     const extent = arena.acquire(this.#plan.bufferRows * this.#plan.rowStride);
     if (extent === null) return false;
     waiting.shift();
-    const from =
-      this.#origin === null ? { source: this.#source!, origin: null } : { source: null, origin: this.#origin };
+    const origin = this.#origin;
+    const keepsHoles = this.#keepsHoles;
+    const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
     this.#enter(OPENING); // reserving disk space is part of opening
-    reserve(this.#target!, this.#size);
+    if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
+    else reserve(this.#target!, this.#size);
     this.#enter(WRITING);
-    if (this.#size === 0) this.#endWriting();
+    if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
 
@@ -252,8 +313,12 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     this.#returnRows();
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    if (this.#size % target.alignment.offset !== 0) truncateTo(target, this.#size); // else it ends where the rows did
-    if (this.#order.request.durability === 'none') this.#publishFile();
+    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
+    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
+    const { durability, publish: how } = this.#order.request;
+    // Written in place, it has no new name whose flush would cover it.
+    const covered = target.flushedTogether && how === 'atomic' && this.#size <= SMALL_FILE_BYTES_MAX;
+    if (durability === 'none' || covered) this.#publishFile();
   }
 
   #prepareFileSync(slot: number): boolean {
@@ -265,27 +330,29 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     return true;
   }
 
-  /** One flush of the directory covers every write of this thread that was renamed in it before. */
+  /** One flush covers every write of this thread that was renamed in the same group before. */
   #prepareDirectorySync(slot: number): boolean {
-    const fd = this.#target!.dirFd;
-    if (this.#directory === null) {
-      this.#directoryIdentity = statFd(fd, this.#target!.path).identity;
-      this.#directory = this.#thread.directorySyncs.of(this.#directoryIdentity);
-      this.#directory.join(this);
+    const { dirFd, flushGroup } = this.#target!;
+    if (this.#flushGroup === null) {
+      this.#flushGroup = this.#thread.flushGroups.of(flushGroup);
+      this.#flushGroup.join(this, dirFd);
     }
-    if (!this.#directory.begin()) return false; // another write's flush is under way, or covers this one
+    const newestDirFd = this.#flushGroup.begin();
+    if (newestDirFd === -1) return false; // another write's flush is under way, or covers this one
     this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
-    this.#thread.engine.prepFsync(slot, fd);
+    this.#thread.engine.prepFsync(slot, newestDirFd);
+    this.#flushingDirFd = newestDirFd;
     this.#inFlight += 1;
     return true;
   }
 
-  directorySynced(result: number): void {
-    this.#directory = null;
+  flushed(result: number): void {
+    this.#flushGroup = null;
     if (result < 0) {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
+    this.#bytesDurable = this.#size;
     this.#end();
   }
 
@@ -296,11 +363,11 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     let outcome = result;
     if (refused && result === -EINVAL) {
       // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
-      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(target.dirFd);
+      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(this.#flushingDirFd);
     }
     if (!ofFile) {
-      this.#directory!.end(outcome); // tells this write too
-      this.#thread.directorySyncs.forgetIfIdle(this.#directoryIdentity);
+      this.#flushGroup!.end(outcome); // tells this write too
+      this.#thread.flushGroups.forgetIfIdle(target.flushGroup);
       return;
     }
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
@@ -329,7 +396,13 @@ class WriteLane implements Lane, DirectorySyncWaiter {
   }
 
   #publishProgress(): void {
-    this.#control.publish(this.#phase, this.#rows?.bytesWritten ?? 0, this.#bytesDurable, this.#size, this.#inFlight);
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+  }
+
+  get #keepsHoles(): boolean {
+    const { source } = this.#order.request;
+    return source.kind === 'file' && source.holes === 'keep';
   }
 
   #returnRows(): void {
@@ -366,14 +439,14 @@ class WriteLane implements Lane, DirectorySyncWaiter {
     const asynchronous = engine.port.name !== 'positional';
     const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
     const fallbackReason = [syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
-    const ms = (phase: Phase): number => this.#phaseMs[PHASES.indexOf(phase)]!;
+    const ms = (phase: Phase): number => wholeMicroseconds(this.#phaseMs[PHASES.indexOf(phase)]!);
     const durationsMs = {
       waiting: ms('waiting'),
       opening: ms('opening'),
       writing: ms('writing'),
       syncing: ms('syncing'),
       publishing: ms('publishing'),
-      total: this.#phaseMs.reduce((sum, duration) => sum + duration, 0),
+      total: wholeMicroseconds(this.#phaseMs.reduce((sum, duration) => sum + duration, 0)),
     };
     const workingMs = durationsMs.total - durationsMs.waiting;
     return {
@@ -384,10 +457,11 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       engine: engine.port.name as WriteResult['engine'],
       ...(fallbackReason === '' ? {} : { fallbackReason }),
       ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
+      ...this.#copyResult(),
       alignment: target.alignment,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       durationsMs,
-      bytesPerSecond: workingMs > 0 ? (this.#size / workingMs) * 1000 : 0,
+      bytesPerSecond: workingMs > 0 ? Math.round((this.#size / workingMs) * 1000) : 0,
       writeLatencyUs: summarize(this.#latency),
       writes: this.#rows?.writes ?? 0,
       reads: this.#rows?.reads ?? 0,
@@ -398,7 +472,20 @@ class WriteLane implements Lane, DirectorySyncWaiter {
       thread: index,
     };
   }
+
+  #copyResult(): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
+    if (this.#origin === null) return {};
+    if (this.#reflink !== null) return { copied: 'reflink' };
+    return {
+      copied: 'rows',
+      ...(this.#noReflinkReason === undefined ? {} : { noReflinkReason: this.#noReflinkReason }),
+      ...(this.#keepsHoles ? { holeBytes: this.#rows?.holeBytes ?? 0 } : {}),
+    };
+  }
 }
+
+/** The clock is no finer, and further digits would only travel. */
+const wholeMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 function summarize(latency: RecordableHistogram): LatencySummary {
   if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };

@@ -2,7 +2,9 @@
 export {
   type BulkTask,
   type EngineChoice,
-  type WriterAnswer,
+  type FromWriter,
+  type ToWriter,
+  type WriterSession,
   type WriterSetup,
   type WriterTask,
   writerEntry,

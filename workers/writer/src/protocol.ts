@@ -1,4 +1,5 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
+import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory } from '@penstock/matrix';
 import type { BulkOrder, Root } from '@penstock/sink';
@@ -23,14 +24,14 @@ export interface WriterSetup {
   libaio?: string;
 }
 
-/** One attempt at a job. */
-export interface WriterTask {
+/** One attempt at a job of one file. */
+export interface WriteTask {
   request: WriteRequest;
   jobKey: string;
   attemptToken: string;
   /** True when an earlier attempt was begun. */
   again: boolean;
-  /** The job block this attempt reports to. */
+  /** The job block this attempt reports to; no other attempt has it while this one runs. */
   jobSlot: number;
 }
 
@@ -39,12 +40,28 @@ export interface BulkTask extends BulkOrder {
   /** The words of a Control of no thread: a job block for each item that runs at a time. */
   lanes: SharedArrayBuffer;
   laneCount: number;
-  /** The job block this attempt reports to. */
+  /** As of a WriteTask. */
   jobSlot: number;
 }
 
-/** Errors lose their name, code and fields on the way out of a worker thread: they travel as data. */
-export type WriterAnswer = { ok: true; result: JobResult } | { ok: false; error: WireError };
+export type WriterTask = WriteTask | BulkTask;
+
+/** How the attempt on `jobSlot` ended. Errors lose their name, code and fields between threads: they travel as data. */
+export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: JobResult } | { ok: false; error: WireError });
+
+/**
+ * What Piscina hands to a thread: the port that it serves until it is told to end. Tasks come through it as they are
+ * taken from the queue and answers go back as writes end, each time all of one turn of the event loop in one message:
+ * waking the other side costs more than a small write itself.
+ */
+export interface WriterSession {
+  port: MessagePort;
+}
+
+/** Main thread to writer thread; 'end' ends the session, when every answer has been received. */
+export type ToWriter = WriterTask[] | 'end';
+/** Writer thread to main thread. */
+export type FromWriter = WriterAnswer[];
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
 export const writerEntry: URL = new URL('../dist/worker.js', import.meta.url);

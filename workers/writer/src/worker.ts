@@ -1,7 +1,8 @@
 /**
  * The Piscina entry: one thread, one AIO context, wiring only.
  *
- * A task that returns leaves nothing in flight: Piscina parks an idle thread in Atomics.wait, where it could not reap.
+ * One Piscina task is the thread's whole session. It returns with nothing in flight: Piscina parks an idle thread in
+ * Atomics.wait, where it could not reap.
  */
 import { constants } from 'node:os';
 import { readFileSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPo
 import { IoError, toWire } from '@penstock/contract';
 import { Arena, Control } from '@penstock/matrix';
 import { Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
-import type { BulkTask, WriterAnswer, WriterSetup, WriterTask } from './protocol.ts';
+import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from './protocol.ts';
 
 const { EAGAIN, ENOSYS, EPERM } = constants.errno;
 
@@ -104,16 +105,40 @@ function dieWith(error: unknown): void {
   });
 }
 
-export default async function write(task: WriterTask | BulkTask): Promise<WriterAnswer> {
+async function write(task: WriterTask): Promise<WriterAnswer> {
+  const { jobSlot } = task;
   try {
     const thread = await writerThread();
-    const job = control.job(task.jobSlot);
+    const job = control.job(jobSlot);
     const result =
       'bulk' in task
         ? await runBulk(thread, task, job, new Control(0, task.laneCount, task.lanes))
         : await runWrite(thread, task, job);
-    return { ok: true, result };
+    return { jobSlot, ok: true, result };
   } catch (error) {
-    return { ok: false, error: toWire(error) };
+    return { jobSlot, ok: false, error: toWire(error) };
   }
+}
+
+/** Takes tasks from the session's port and answers each, until the port says that no more will come. */
+export default async function serve({ port }: WriterSession): Promise<void> {
+  let answers: FromWriter = [];
+  const send = (): void => {
+    const ended = answers;
+    answers = [];
+    port.postMessage(ended);
+  };
+  const perform = async (task: WriterTask): Promise<void> => {
+    const answer = await write(task);
+    // After all that ended together, and before the loop waits for the kernel again.
+    if (answers.length === 0) queueMicrotask(send);
+    answers.push(answer);
+  };
+  await new Promise<void>((resolve) => {
+    port.on('message', (message: ToWriter) => {
+      if (message === 'end') resolve();
+      else for (const task of message) void perform(task);
+    });
+  });
+  port.close();
 }

@@ -24,6 +24,7 @@ test('everything a host depends on is looked at, each with a verdict', async () 
     'root data',
     'root data: writing',
     'root data: space',
+    'root data: calibration',
     'root archive',
     'root archive: partial files',
     'redis program',

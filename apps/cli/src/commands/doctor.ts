@@ -26,15 +26,17 @@ export function doctorCommand(): Command {
 async function doctor(options: DoctorOptions): Promise<void> {
   const settings = hostSettings(options, process.env);
   const libaioFile = readLibaio();
-  const [{ checkMachine }, { checkRoot }, { checkRedis }] = await Promise.all([
+  const [{ checkMachine }, { checkRoot }, { checkCalibration }, { checkRedis }] = await Promise.all([
     import('../doctor/machine.ts'),
     import('../doctor/roots.ts'),
+    import('../doctor/calibration.ts'),
     import('../doctor/redis.ts'),
   ]);
   const findings = checkMachine(libaioFile);
   for (const root of settings.roots) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: they measure the same disk
     findings.push(...(await checkRoot(root, libaioFile)));
+    if (root.writable) findings.push(checkCalibration(root, settings.dataDirectory));
   }
   findings.push(...(await checkRedis(settings, process.env)));
   const failed = findings.some(({ verdict }) => verdict === 'fail');

@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, w
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from '@jest/globals';
-import { mountOf, parseMounts } from './mounts.ts';
 import { checkRoot } from './roots.ts';
 import { findStrayFiles } from './stray.ts';
 
@@ -11,20 +10,6 @@ mkdirSync(cache, { recursive: true });
 const scratch = mkdtempSync(join(cache, 'doctor-test-'));
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-const mountinfo = [
-  '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw',
-  '30 22 0:25 / /srv rw - xfs /dev/vdb rw',
-  String.raw`31 30 0:26 / /srv/my\040disk rw - tmpfs tmpfs rw,size=1024k`,
-].join('\n');
-
-test('a path lies on the longest mount that covers it, names with spaces included', () => {
-  const mounts = parseMounts(mountinfo);
-  expect(mountOf(mounts, '/home/me')?.fileSystem).toBe('ext4');
-  expect(mountOf(mounts, '/srv')?.fileSystem).toBe('xfs');
-  expect(mountOf(mounts, '/srvx')?.fileSystem).toBe('ext4');
-  expect(mountOf(mounts, '/srv/my disk/a')?.fileSystem).toBe('tmpfs');
-});
 
 test('only partial files that nobody has touched for a day are stray', async () => {
   const root = join(scratch, 'stray');

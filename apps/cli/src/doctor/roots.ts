@@ -1,23 +1,23 @@
 /** The roots: whether they can be used, and how a real write goes there. */
 import { randomBytes } from 'node:crypto';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  statfsSync,
-  unlinkSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statfsSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { AioEngine, AioLoop, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import { type WriteResult, formatBytes, parseRequest } from '@penstock/contract';
 import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
-import { type RootConfig, Roots, WriterThread, closeRoots, openRoots, runWrite, statFd } from '@penstock/sink';
+import {
+  type RootConfig,
+  Roots,
+  WriterThread,
+  closeRoots,
+  mountOf,
+  nearestExisting,
+  openRoots,
+  parseMounts,
+  runWrite,
+  statFd,
+} from '@penstock/sink';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
-import { mountOf, parseMounts } from './mounts.ts';
 import { findStrayFiles } from './stray.ts';
 
 const PROBE_BYTES = 8192;
@@ -26,7 +26,7 @@ const FREE_BYTES_FEW = 1_073_741_824;
 /** What is found of one root. */
 export async function checkRoot(root: RootConfig, libaioFile: string | undefined): Promise<Finding[]> {
   const what = `root ${root.name}`;
-  const directory = nearestExisting(root.path);
+  const directory = nearestExisting(root.path); // the host makes a missing root; what it is made on can be looked at
   try {
     const findings = [checkPlace(what, root, directory)];
     if (findings[0]?.verdict === 'fail') return findings;
@@ -36,13 +36,6 @@ export async function checkRoot(root: RootConfig, libaioFile: string | undefined
   } catch (error) {
     return [broken(what, error, `look at ${directory}`)];
   }
-}
-
-/** The host makes a missing root; what it is made on can be looked at already. */
-function nearestExisting(path: string): string {
-  let directory = path;
-  while (!existsSync(directory)) directory = dirname(directory);
-  return realpathSync(directory);
 }
 
 function checkPlace(what: string, root: RootConfig, directory: string): Finding {

@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Profile } from '@penstock/config/tuning';
+import { Cli } from '../cli.fixture.ts';
+
+let cli: Cli;
+beforeEach(() => {
+  cli = new Cli();
+});
+afterEach(() => cli.close());
+
+const profileFile = (name: string): string => join(cli.directory, 'calibration', `${name}.json`);
+const readProfile = (name: string): Profile => JSON.parse(readFileSync(profileFile(name), 'utf8')) as Profile;
+
+/** The command's private queue lies in a temporary directory of this test's own. */
+function temporary(): string {
+  const path = join(cli.directory, 'tmp');
+  mkdirSync(path);
+  cli.env['TMPDIR'] = path;
+  return path;
+}
+
+test('what is measured is kept, told in a table, and used by the next write that names no matrix', async () => {
+  const temp = temporary();
+  const calibrated = await cli.run('calibrate', '--seconds', '4');
+  expect(calibrated).toMatchObject({ code: 0, stdout: expect.stringContaining(profileFile('data')) });
+  expect(calibrated.stderr).toMatch(/1 thread x 32 rows of 64\.00 KiB: [\d.]+ MiB\/s/);
+  expect(calibrated.stdout).toMatch(/│ \* │/);
+  const { winner, trials, path } = readProfile('data');
+  expect(path).toBe(join(cli.directory, 'files'));
+  expect(trials).toContainEqual(expect.objectContaining(winner));
+  expect([readdirSync(temp), cli.names()]).toEqual([[], []]);
+
+  // One that nobody would choose by default tells them apart.
+  const other = { ...winner, rows: 3, rowBytes: 700_416 };
+  writeFileSync(profileFile('data'), JSON.stringify({ ...readProfile('data'), winner: other }));
+  const [large, small, said] = await Promise.all([
+    cli.run('write', 'large', '--size', '8MiB', '--json'),
+    cli.run('write', 'small', '--size', '10000', '--json'),
+    cli.run('write', 'named', '--size', '8MiB', '--rows', '2', '--row-bytes', '1MiB', '--json'),
+  ]);
+  const matrixOf = ({ stdout }: { stdout: string }): unknown => JSON.parse(stdout).result.matrix;
+  expect(matrixOf(large)).toMatchObject({ rows: 3, rowBytes: 700_416 });
+  expect(matrixOf(small)).toMatchObject({ rows: 1, rowBytes: 12_288 });
+  expect(matrixOf(said)).toMatchObject({ rows: 2, rowBytes: 1_048_576 });
+});
+
+test('Ctrl-C ends it with 130, without a profile and without a trace', async () => {
+  const temp = temporary();
+  const running = cli.start('calibrate');
+  await running.says(/MiB\/s/);
+  expect(cli.names()).toEqual([expect.stringMatching(/^\.penstock-calibrate-/)]);
+  running.child.kill('SIGINT');
+  expect(await running.ended).toMatchObject({ code: 130, stdout: '' });
+  expect([readdirSync(temp), cli.names(), existsSync(profileFile('data'))]).toEqual([[], [], false]);
+});
+
+test('a named root has a profile of its own, and what a killed run left there long ago is removed', async () => {
+  const root = join(cli.directory, 'captures');
+  for (const name of ['old', 'new']) mkdirSync(join(root, `.penstock-calibrate-${name}`), { recursive: true });
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  utimesSync(join(root, '.penstock-calibrate-old'), hourAgo, hourAgo);
+  const { code, stdout } = await cli.run('calibrate', `captures=${root}`, '--seconds', '4', '--json');
+  expect(code).toBe(0);
+  const answer = JSON.parse(stdout) as { ok: boolean; file: string; profile: Profile };
+  expect(answer).toEqual({ ok: true, file: profileFile('captures'), profile: readProfile('captures') });
+  expect(answer.profile).toMatchObject({ root: 'captures', path: root });
+  expect(readdirSync(root)).toEqual(['.penstock-calibrate-new']);
+
+  const { stdout: found } = await cli.run('doctor', '--json', '--root', `captures=${root}`);
+  const { findings } = JSON.parse(found) as { findings: { what: string; found: string }[] };
+  const calibrations = findings.filter(({ what }) => what.endsWith('calibration')).map(({ found: text }) => text);
+  expect(calibrations).toEqual([
+    expect.stringContaining('penstock calibrate data='),
+    expect.stringContaining(`depth ${answer.profile.winner.depth}, ${answer.profile.winner.rows} rows of`),
+  ]);
+});
+
+test('a profile of another disk is told of and not used, with what to do about it', async () => {
+  const profile: Profile = {
+    version: 1,
+    root: 'data',
+    path: join(cli.directory, 'files'),
+    device: { number: '999:7', fileSystem: 'ext4', tags: 256 },
+    kernel: '6.1.0',
+    measuredAt: new Date().toISOString(),
+    winner: { threads: 1, depth: 3, rows: 3, rowBytes: 700_416 },
+    trials: [],
+  };
+  mkdirSync(join(cli.directory, 'calibration'));
+  writeFileSync(profileFile('data'), JSON.stringify(profile));
+  const { code, stdout, stderr } = await cli.run('write', 'a', '--size', '64MiB', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).result.matrix).toMatchObject({ rows: 32, rowBytes: 1_048_576 });
+  expect(stderr).toMatch(/was calibrated on ext4 on device 999:7 and is now .*penstock calibrate data=/);
+});
+
+test('a root that cannot be measured ends with 2 and says how to name one', async () => {
+  const [unknown, path, readOnly] = await Promise.all([
+    cli.run('calibrate', 'captures'),
+    cli.run('calibrate', '/srv/captures'),
+    cli.run('calibrate', `archive=${cli.directory}:ro`),
+  ]);
+  expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('captures=/some/directory') });
+  expect(path).toMatchObject({ code: 2, stderr: expect.stringContaining('name=/srv/captures') });
+  expect(readOnly).toMatchObject({ code: 2, stderr: expect.stringContaining('reading only') });
+  expect(readdirSync(cli.directory)).toEqual([]);
+});

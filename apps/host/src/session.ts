@@ -1,0 +1,79 @@
+/**
+ * The main thread's end of a writer thread's session: tasks go out and answers come in, each time all of one turn of
+ * the event loop in one message.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { type JobResult, fromWire } from '@penstock/contract';
+import type { FromWriter, ToWriter, WriterTask } from '@penstock/writer';
+
+interface Waiting {
+  task: WriterTask;
+  resolve: (result: JobResult) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Tasks that a thread had not answered when it died, each with what its caller waits for. */
+export type Unanswered = Pick<Waiting, 'task' | 'reject'>;
+
+export class Session {
+  /** The thread's end of the port: to be transferred to it. */
+  readonly far: MessagePort;
+  readonly #near: MessagePort;
+  /** By job slot. */
+  readonly #waiting = new Map<number, Waiting>();
+  #outgoing: WriterTask[] = [];
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    this.#near = port1;
+    this.far = port2;
+    port1.on('message', (answers: FromWriter) => this.#settle(answers));
+  }
+
+  /** Tasks not yet answered. */
+  get running(): number {
+    return this.#waiting.size;
+  }
+
+  /** Rejects with what the thread rejected with; never settles by itself if the thread dies (see takeUnanswered). */
+  run(task: WriterTask): Promise<JobResult> {
+    // In the check phase, when all jobs that one reply of Redis brought have come this far.
+    if (this.#outgoing.length === 0) setImmediate(() => this.#send());
+    this.#outgoing.push(task);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(task.jobSlot, { task, resolve, reject });
+    });
+  }
+
+  #send(): void {
+    const tasks = this.#outgoing;
+    this.#outgoing = [];
+    this.#near.postMessage(tasks satisfies ToWriter);
+  }
+
+  #settle(answers: FromWriter): void {
+    for (const answer of answers) {
+      const { jobSlot } = answer;
+      const waiting = this.#waiting.get(jobSlot)!;
+      this.#waiting.delete(jobSlot);
+      if (answer.ok) waiting.resolve(answer.result);
+      else waiting.reject(fromWire(answer.error));
+    }
+  }
+
+  /** After the thread's death: what it leaves to be cleaned up after and rejected. */
+  takeUnanswered(): Unanswered[] {
+    const left = [...this.#waiting.values()];
+    this.#waiting.clear();
+    return left;
+  }
+
+  /** Lets the thread's task return. */
+  end(): void {
+    this.#near.postMessage('end' satisfies ToWriter);
+  }
+
+  close(): void {
+    this.#near.close();
+  }
+}

@@ -1,0 +1,56 @@
+/** The device that a directory lies on: which one it is, and how many requests it takes at once. */
+import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { mountOf, parseMounts } from './mounts.ts';
+import { statAt } from './stat.ts';
+
+export interface RootDevice {
+  /** major:minor, as below /sys/dev/block; major 0 is no block device: a network, virtual or multi-disk file system. */
+  number: string;
+  fileSystem: string;
+  /** Requests its queue holds: submitting more than that waits. null where the kernel does not tell. */
+  tags: number | null;
+}
+
+/** The device of `path`, or of what it will be made on. @throws IoError */
+export function deviceOf(path: string): RootDevice {
+  const real = nearestExisting(path);
+  const stat = statAt(native.AT_FDCWD, real);
+  if (typeof stat === 'number') throw new IoError({ syscall: 'statx', errno: stat, path: real });
+  const number = `${stat.device.major}:${stat.device.minor}`;
+  const mount = mountOf(parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')), real);
+  return { number, fileSystem: mount?.fileSystem ?? 'unknown', tags: tagsOf(`/sys/dev/block/${number}`) };
+}
+
+/** The real path of `path`, or of the nearest directory above it that exists. */
+export function nearestExisting(path: string): string {
+  let directory = path;
+  while (!existsSync(directory)) directory = dirname(directory);
+  return realpathSync(directory);
+}
+
+/** The tags of the block device whose sysfs directory is `node`; of a stack of devices, the fewest below it. */
+export function tagsOf(node: string): number | null {
+  // A partition keeps its queue one level up.
+  const disk = existsSync(`${node}/queue`) ? node : `${node}/..`;
+  // The queue of a device mapper or RAID device is not what its requests wait in.
+  const below = entriesOf(`${disk}/slaves`).map((name) => tagsOf(`${disk}/slaves/${name}`));
+  const known = below.filter((tags) => tags !== null);
+  if (below.length > 0) return known.length === 0 ? null : Math.min(...known);
+  try {
+    const tags = Number(readFileSync(`${disk}/queue/nr_requests`, 'latin1'));
+    return tags > 0 ? tags : null;
+  } catch {
+    return null; // network and virtual file systems have no queue
+  }
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}

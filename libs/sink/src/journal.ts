@@ -1,0 +1,40 @@
+/** Which file systems commit all their changes together, so that one flush may serve many files. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Device, FileSystem } from './stat.ts';
+
+// <linux/magic.h>; ext2 and ext3 are the first one's too.
+const EXT4_MAGIC = 0xef53;
+const XFS_MAGIC = 0x58465342;
+
+/** By device and file system: sysfs is too slow to be asked for every file. */
+const known = new Map<string, boolean>();
+
+/**
+ * True if an fsync of a directory makes every change durable that came before the newest one in that directory,
+ * whichever files they were in: written with direct I/O, their bytes are in the device and their blocks, sizes and
+ * names in the journal, which is committed in order and after a flush of the device.
+ *
+ * So it is on ext4 with a journal (jbd2_complete_transaction in ext4_sync_file) and on XFS (xfs_log_force_seq in
+ * xfs_dir_fsync). Where it cannot be seen to be so, it is false.
+ */
+export function commitsTogether({ type, id }: FileSystem, device: Device): boolean {
+  if (type === XFS_MAGIC) return true;
+  if (type !== EXT4_MAGIC) return false;
+  const key = `${device.major}:${device.minor}:${id}`;
+  let journalled = known.get(key);
+  if (journalled === undefined) {
+    journalled = hasJournalTask(device);
+    known.set(key, journalled);
+  }
+  return journalled;
+}
+
+function hasJournalTask({ major, minor }: Device): boolean {
+  try {
+    const name = basename(readlinkSync(`/sys/dev/block/${major}:${minor}`));
+    return /^\d+$/.test(readFileSync(`/sys/fs/ext4/${name}/journal_task`, 'latin1').trim()); // "<none>" without one
+  } catch {
+    return false; // no sysfs in this container, or ext2
+  }
+}
