@@ -377,6 +377,7 @@ test('the JSON Schema names the same fields, required ones, bounds and defaults'
               reflink: { enum: ['never', 'auto', 'always'], default: 'never' },
             },
           },
+          { required: ['kind', 'extents'] },
         ],
       },
     },
