@@ -32,26 +32,29 @@ const settings = (
   roots: asked.roots ?? [data, fast],
 });
 
+/** A profile asks for more threads than the default; it never takes any away, for only large writes were measured. */
+const MORE = defaults.THREADS + 1;
+
 test('without a profile the defaults hold', () => {
   const { threads, roots, warnings } = tuneHost(settings());
   expect({ threads, roots, warnings }).toEqual({ threads: defaults.THREADS, roots: [data, fast], warnings: [] });
 });
 
 test('options go before the profile, and the profile before the defaults', () => {
-  writeProfile(home, profileOf(data, { threads: 3, depth: 10, rows: 10 }));
-  expect(tuneHost(settings())).toMatchObject({ threads: 3, depth: 10 });
+  writeProfile(home, profileOf(data, { threads: MORE, depth: 10, rows: 10 }));
+  expect(tuneHost(settings())).toMatchObject({ threads: MORE, depth: 10 });
   expect(tuneHost(settings({ threads: 1 }))).toMatchObject({ threads: 1, depth: 10 });
-  expect(tuneHost(settings({ depth: 4 }))).toMatchObject({ threads: 3, depth: 4 });
+  expect(tuneHost(settings({ depth: 4 }))).toMatchObject({ threads: MORE, depth: 4 });
   expect(tuneHost(settings({ threads: 1, depth: 4 })).notes).toEqual([]);
   expect(tuneHost(settings()).notes.join('\n')).toContain('root data');
 });
 
 test('the default root decides on threads and depth, else the first root with a profile; each root has its own matrix', () => {
-  writeProfile(home, profileOf(fast, { threads: 4, depth: 8, rows: 32, rowBytes: 65_536 }));
-  expect(tuneHost(settings())).toMatchObject({ threads: 4, depth: 8 });
-  writeProfile(home, profileOf(data, { threads: 2, depth: 16, rows: 16, rowBytes: 1_048_576 }));
+  writeProfile(home, profileOf(fast, { threads: MORE, depth: 8, rows: 32, rowBytes: 65_536 }));
+  expect(tuneHost(settings())).toMatchObject({ threads: MORE, depth: 8 });
+  writeProfile(home, profileOf(data, { threads: MORE + 1, depth: 16, rows: 16, rowBytes: 1_048_576 }));
   const { threads, depth, roots } = tuneHost(settings({ roots: [fast, data] }));
-  expect({ threads, depth }).toEqual({ threads: 2, depth: 16 });
+  expect({ threads, depth }).toEqual({ threads: MORE + 1, depth: 16 });
   expect(roots).toEqual([
     { ...fast, matrix: { rows: 32, rowBytes: 65_536 } },
     { ...data, matrix: { rows: 16, rowBytes: 1_048_576 } },
@@ -64,16 +67,16 @@ test('each of the writes that run at once on a thread can have an iocb in flight
 });
 
 test('a matrix that the row memory has no room for is left out, and the log says so', () => {
-  writeProfile(home, profileOf(data, { threads: 2, rows: 8, rowBytes: 4_194_304 }));
-  const fits = tuneHost(settings({ memoryBytes: 67_108_864 }));
+  writeProfile(home, profileOf(data, { rows: 8, rowBytes: 4_194_304 }));
+  const fits = tuneHost(settings({ threads: 2, memoryBytes: 67_108_864 }));
   expect(fits.roots[0]).toEqual({ ...data, matrix: { rows: 8, rowBytes: 4_194_304 } });
-  const tight = tuneHost(settings({ memoryBytes: 67_108_863 }));
+  const tight = tuneHost(settings({ threads: 2, memoryBytes: 67_108_863 }));
   expect(tight.roots[0]).toEqual(data);
   expect(tight.notes).toContainEqual(expect.stringContaining('8 rows of 4.00 MiB'));
 });
 
 test('a profile of what the root is no longer is not used, and the warning says how to make another', () => {
-  writeProfile(home, { ...profileOf(data, { threads: 3 }), path: '/srv/before' });
+  writeProfile(home, { ...profileOf(data, { threads: MORE }), path: '/srv/before' });
   const { threads, roots, warnings } = tuneHost(settings());
   expect({ threads, roots }).toEqual({ threads: defaults.THREADS, roots: [data, fast] });
   expect(warnings).toEqual([expect.stringContaining(`penstock calibrate data=${data.path}`)]);

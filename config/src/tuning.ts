@@ -38,7 +38,8 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
   // Threads and depth are the host's, and serve all its roots: the default root decides, or else the first.
   const [first] = profiles.values();
   const profile = profiles.get(defaults.ROOT_NAME) ?? first;
-  const threads = settings.threads ?? profile?.winner.threads ?? defaults.THREADS;
+  // One large write at a time was measured: copies, patterns that take computing and small files gain from more.
+  const threads = settings.threads ?? Math.max(defaults.THREADS, profile?.winner.threads ?? 0);
   // Large writes were measured, one a thread. Small ones have one iocb each: fewer than jobs would make some wait.
   const wanted = settings.depth ?? (profile === undefined ? defaults.DEPTH : Math.max(profile.winner.depth, jobs));
   if (profile !== undefined && (settings.threads === undefined || settings.depth === undefined)) {

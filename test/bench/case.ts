@@ -1,18 +1,41 @@
-/** What a bench case is: a promise of DESIGN's target table, its peer, and the floor below which the run fails. */
+/** What a bench case is: work beside a peer's, or a figure that stands alone. Its target stands in targets.ts. */
 import type { System } from '../system.ts';
-import type { Runner } from './pairs.ts';
+import type { Side } from './pairs.ts';
+import type { ProcessUsage } from './processes.ts';
+import type { MeasuredName, PairedName } from './targets.ts';
 
-export interface BenchCase {
-  name: string;
-  what: string;
-  peer: string;
-  unit: string;
-  /** The least ratio of subject to peer; a median below it fails the run. */
-  floor: number;
-  /** The most CPU seconds for one of the peer's, where that is promised too. */
-  cpuCeiling?: number;
-  /** Why the case cannot run on this machine, and what to do; null where it can. */
-  missing(): string | null;
-  /** Makes both sides ready on a fresh system. */
-  open(system: System, options: { smoke: boolean }): Promise<{ subject: Runner; peer: Runner; close(): Promise<void> }>;
+export interface BenchOptions {
+  /** Once and small, to see that it runs. */
+  smoke: boolean;
 }
+
+interface CaseBase {
+  what: string;
+  /** Why the case cannot run on this machine, and what to do; null where it can. */
+  missing(options: BenchOptions): string | null;
+}
+
+export interface PairedCase extends CaseBase {
+  kind: 'paired';
+  name: PairedName;
+  peer: string;
+  unit: 'MiB/s' | 'jobs/s';
+  /** Makes both sides ready on a fresh system. */
+  open(system: System, options: BenchOptions): Promise<{ subject: Side; peer: Side; close: () => Promise<void> }>;
+}
+
+export interface Measurement {
+  /** In the unit of the target. */
+  value: number;
+  processes: ProcessUsage[];
+  /** What else was seen, by a name that ends in its unit. */
+  figures: Record<string, number>;
+}
+
+export interface MeasuredCase extends CaseBase {
+  kind: 'measured';
+  name: MeasuredName;
+  measure(system: System, options: BenchOptions): Promise<Measurement>;
+}
+
+export type BenchCase = PairedCase | MeasuredCase;

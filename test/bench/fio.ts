@@ -1,7 +1,10 @@
 /** The peer: fio with libaio, told to do the same writes. Nothing is installed here. */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import type { Sample } from './pairs.ts';
+import type { Side } from './pairs.ts';
+import { runProgram } from './program.ts';
+
+const MIB = 1_048_576;
 
 export interface FioJob {
   file: string;
@@ -9,7 +12,9 @@ export interface FioJob {
   rowBytes: number;
   depth: number;
   /** Submit and reap in batches, as fio is tuned for small rows. */
-  batched?: boolean;
+  batched: boolean;
+  /** Overwrite the file that the last run wrote; else every run writes a fresh one. */
+  overwrite: boolean;
 }
 
 /** The version of fio, or null where it is not installed. */
@@ -18,7 +23,11 @@ export function fioVersion(): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-export function fioArguments({ file, sizeBytes, rowBytes, depth, batched = false }: FioJob): string[] {
+export function fioMissing(): string | null {
+  return fioVersion() === null ? 'fio is not installed; on Debian: apt install fio' : null;
+}
+
+export function fioArguments({ file, sizeBytes, rowBytes, depth, batched, overwrite }: FioJob): string[] {
   return [
     '--name=peer',
     `--filename=${file}`,
@@ -29,30 +38,41 @@ export function fioArguments({ file, sizeBytes, rowBytes, depth, batched = false
     `--iodepth=${depth}`,
     ...(batched ? ['--iodepth_batch=32', '--iodepth_batch_complete_min=1', '--iodepth_batch_complete_max=32'] : []),
     `--size=${sizeBytes}`,
+    // Before its clock starts; a file that is overwritten has its blocks already.
+    overwrite ? '--overwrite=1' : '--fallocate=native',
     '--end_fsync=1',
+    // One process, whose memory can be watched.
+    '--thread',
     '--output-format=json',
   ];
 }
 
-/** One run on a fresh file; MiB/s as fio reports them. @throws where fio fails */
-export function runFio(job: FioJob): Sample {
-  rmSync(job.file, { force: true });
-  const { stdout, stderr, status } = spawnSync('fio', fioArguments(job), { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`fio failed: ${stderr}`);
-  const report = JSON.parse(stdout.slice(stdout.indexOf('{'))) as {
-    jobs: [
-      {
-        error: number;
-        usr_cpu: number;
-        sys_cpu: number;
-        job_runtime: number;
-        write: { bw_bytes: number; io_bytes: number };
-      },
-    ];
+interface FioReport {
+  jobs: [
+    {
+      error: number;
+      usr_cpu: number;
+      sys_cpu: number;
+      job_runtime: number;
+      write: { bw_bytes: number; io_bytes: number };
+    },
+  ];
+}
+
+/** Rate and CPU as fio reports them: its start, its layout and its preallocation are left out, to its advantage. */
+export function fioSide(job: FioJob): Side {
+  return {
+    async prepare() {
+      if (!job.overwrite) rmSync(job.file, { force: true });
+    },
+    async run() {
+      const { stdout, usage } = await runProgram('fio', fioArguments(job));
+      const [done] = (JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioReport).jobs;
+      if (done.error !== 0 || done.write.io_bytes !== job.sizeBytes)
+        throw new Error(`fio wrote ${done.write.io_bytes} bytes`);
+      const cpuShare = (done.usr_cpu + done.sys_cpu) / 100;
+      const cpuSeconds = (cpuShare * done.job_runtime) / 1000;
+      return { rate: done.write.bw_bytes / MIB, processes: [{ ...usage, cpuSeconds }], figures: {} };
+    },
   };
-  const [done] = report.jobs;
-  if (done.error !== 0 || done.write.io_bytes !== job.sizeBytes)
-    throw new Error(`fio wrote ${done.write.io_bytes} bytes`);
-  const cpuShare = (done.usr_cpu + done.sys_cpu) / 100;
-  return { rate: done.write.bw_bytes / 1_048_576, cpuSeconds: (cpuShare * done.job_runtime) / 1000 };
 }

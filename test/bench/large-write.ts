@@ -1,38 +1,51 @@
-/** The subject that several cases share: one large write through the queue, from add to completed. */
+/** The subject that several cases share: large writes through the queue, from add to completed. */
 import { performance } from 'node:perf_hooks';
 import type { System } from '../system.ts';
-import { cpuSecondsOf } from './cpu.ts';
-import type { Runner } from './pairs.ts';
+import type { BenchHost } from './host.ts';
+import type { Side } from './pairs.ts';
+import { accounted } from './processes.ts';
+
+export const MIB = 1_048_576;
+
+/** Stamped rows: every byte is computed again for every row, so no memory stays untouched. */
+export const stamped = { kind: 'pattern', pattern: 'stamp', seed: 7 };
 
 export interface LargeWrite {
+  /** Of all files together. */
   sizeBytes: number;
   rows: number;
   rowBytes: number;
   /** What is written; stamped rows by default. */
   source?: Record<string, unknown>;
+  /** How many files the bytes go to, all written at once; 1 by default. */
+  files?: number;
+  /** Replace the files that the last run wrote; by default every run writes fresh ones. */
+  overwrite?: boolean;
 }
 
-/** A host of one thread that is ready, and the write to run on it, always on a fresh file. CPU is host's and Redis's. */
-export async function openLargeWrite(
+export function largeWriteSide(
   system: System,
-  { sizeBytes, rows, rowBytes, source = { kind: 'pattern', pattern: 'stamp', seed: 7 } }: LargeWrite,
-): Promise<{ subject: Runner; close: () => Promise<void> }> {
-  const host = await system.host(['--threads', '1']);
-  const redisPid = await system.redisPid();
-  const cpu = (): number => cpuSecondsOf(host.child.pid!) + cpuSecondsOf(redisPid);
+  { pids }: BenchHost,
+  { sizeBytes, rows, rowBytes, source = stamped, files = 1, overwrite = false }: LargeWrite,
+): Side {
+  const names = Array.from({ length: files }, (_, index) => `large-${index}.dat`);
+  const size = sizeBytes / files;
+  const write = async (path: string): Promise<void> => {
+    const job = await system.add({ path, size, matrix: { rows, rowBytes }, source });
+    const { returnvalue, failedReason } = await system.finished(job);
+    if (returnvalue?.bytes !== size) throw new Error(`the write failed: ${failedReason}`);
+  };
   return {
-    subject: async () => {
-      system.remove('large.dat');
-      const cpuBefore = cpu();
-      const started = performance.now();
-      const job = await system.add({ path: 'large.dat', size: sizeBytes, matrix: { rows, rowBytes }, source });
-      const { returnvalue, failedReason } = await system.finished(job);
-      const seconds = (performance.now() - started) / 1000;
-      if (returnvalue?.bytes !== sizeBytes) throw new Error(`the write failed: ${failedReason}`);
-      return { rate: sizeBytes / 1_048_576 / seconds, cpuSeconds: cpu() - cpuBefore };
+    async prepare() {
+      if (!overwrite) for (const name of names) system.remove(name);
     },
-    close: async () => {
-      await host.end();
+    async run() {
+      const { value: seconds, processes } = await accounted(pids, async () => {
+        const started = performance.now();
+        await Promise.all(names.map(write));
+        return (performance.now() - started) / 1000;
+      });
+      return { rate: sizeBytes / MIB / seconds, processes, figures: {} };
     },
   };
 }

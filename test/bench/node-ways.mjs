@@ -1,4 +1,4 @@
-// The peers of the large write: how a Node program writes a file today. Prints {seconds, cpuSeconds} as JSON.
+// The peers of the large write: how a Node program writes a file today. Prints {seconds, cpuSeconds, peakRssBytes} as JSON.
 // Rows are filled once, before the clock starts: untouched memory would be the zero page, and flatter the figures.
 import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -15,8 +15,9 @@ async function stream() {
   function* chunks() {
     for (let position = 0, row = 0; position < size; position += rowBytes, row += 1) yield rows[row % IN_FLIGHT];
   }
-  // One chunk may always be buffered while another is written; fdatasync as the host does it.
-  const target = createWriteStream(file, { highWaterMark: rowBytes * 2 });
+  // Buffers as much as the host's rows hold, which the stream then writes with one writev: twice as fast as its
+  // default, and no more memory than the host takes. fdatasync as the host does it.
+  const target = createWriteStream(file, { highWaterMark: rowBytes * IN_FLIGHT });
   await pipeline(Readable.from(chunks(), { objectMode: false, highWaterMark: rowBytes }), target);
   const handle = await open(file, 'r+');
   await handle.datasync();
@@ -44,4 +45,5 @@ const started = performance.now();
 await { stream, handles }[way]();
 const seconds = (performance.now() - started) / 1000;
 const { user, system } = process.cpuUsage(cpuBefore);
-console.log(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6 }));
+const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+console.log(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakRssBytes }));

@@ -1,125 +1,154 @@
 /**
  * The bench: `npm run bench [-- name…]`. Every case runs next to its peer in the same run; the results go to
- * test/bench/results/<date>.json, and a ratio below its floor fails the run.
+ * test/bench/results/<date>.json, .md and .svg, and a target that is missed fails the run.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { System } from '../system.ts';
+import { besideBench } from './beside.ts';
 import type { BenchCase } from './case.ts';
-import { copies } from './cases/copy.ts';
-import { largeWrites } from './cases/large-write.ts';
-import { smallFiles } from './cases/small-files.ts';
-import { type PairedResult, runPairs } from './pairs.ts';
+import { cases } from './cases/index.ts';
+import { type Machine, describeMachine } from './machine.ts';
+import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
+import type { Sample } from './pairs.ts';
+import { writeResults } from './results.ts';
+import { PAIRS_MIN, figuresOf, figuresText, machineText } from './table.ts';
+import { ceilingTargets, ratioTargets } from './targets.ts';
 
-export const cases: BenchCase[] = [...largeWrites, ...copies, smallFiles];
+const EXIT_MISSED = 1;
+const EXIT_USAGE = 2;
 
-export type CaseOutcome =
-  | { name: string; skipped: string }
-  | ({ name: string; floor: number; cpuCeiling?: number } & PairedResult);
+const USAGE = `npm run bench -- [name…] [--pairs <n>] [--out <directory>] [--smoke] [--list]
 
-export async function runCase(
-  bench: BenchCase,
-  options: { pairs: number; warmups: number; smoke: boolean },
-): Promise<CaseOutcome> {
-  const missing = bench.missing();
-  if (missing !== null) return { name: bench.name, skipped: missing };
+Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
+  --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
+  --out <directory>  where <date>.json, .md and .svg go (default: test/bench/results)
+  --smoke            once and small, to see that it runs; writes nothing unless --out is given
+  --list             says what there is, and what keeps it from running here
+`;
+
+interface Options {
+  chosen: BenchCase[];
+  pairs: number;
+  smoke: boolean;
+  list: boolean;
+  help: boolean;
+  /** Null: nothing is written. */
+  out: string | null;
+}
+
+/** @throws where they make no sense */
+function readOptions(): Options {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      pairs: { type: 'string', default: String(PAIRS_MIN) },
+      out: { type: 'string' },
+      smoke: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
+  if (unknown.length > 0) throw new Error(`No such bench: ${unknown.join(', ')}. --list says what there is.`);
+  const chosen = cases.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const { smoke, list, help } = values;
+  if (!/^[1-9]\d*$/.test(values.pairs)) throw new Error(`--pairs takes a whole number from 1, not "${values.pairs}".`);
+  const pairs = smoke ? 1 : Number(values.pairs);
+  // npm runs scripts in the package's directory, and tells where it was called.
+  const given = values.out === undefined ? null : resolve(process.env['INIT_CWD'] ?? '.', values.out);
+  return { chosen, pairs, smoke, list, help, out: given ?? (smoke ? null : besideBench('results')) };
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+const besideText = (bench: BenchCase): string => (bench.kind === 'paired' ? `against ${bench.peer}` : 'without a peer');
+
+function targetText(bench: BenchCase): string {
+  if (bench.kind === 'measured') {
+    const { promise, max, unit } = ceilingTargets[bench.name];
+    return `promised: ${promise}; at most ${max} ${unit}`;
+  }
+  const { promise, ratioMin, cpuRatioMax } = ratioTargets[bench.name];
+  if (ratioMin === null) return `shown: ${promise}`;
+  const cpu = cpuRatioMax === null ? '' : `, at most ${cpuRatioMax} of its CPU`;
+  return `promised: ${promise}; at least ${ratioMin} times its rate${cpu}`;
+}
+
+function sayCases(chosen: BenchCase[]): void {
+  for (const bench of chosen) {
+    say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}\n  ${targetText(bench)}`);
+    const missing = bench.missing({ smoke: false });
+    if (missing !== null) say(`  would be skipped: ${missing}`);
+  }
+}
+
+function sayOutcome(outcome: Outcome): void {
+  if (outcome.kind === 'unmeasured') {
+    say(`  ${outcome.verdict}: ${outcome.reason}`);
+    return;
+  }
+  const verdict = verdictOn(outcome);
+  if (outcome.kind === 'measured') {
+    const { target, result } = outcome;
+    const { value, figures } = result;
+    say(`  ${value.toFixed(2)} ${target.unit}${figuresText(figures)}, at most ${target.max}: ${verdict}`);
+    return;
+  }
+  const { unit, target, result } = outcome;
+  const saySide = (who: string, rate: number, samples: Sample[]): void => {
+    const all = samples.map((sample) => sample.rate.toFixed(0)).join(' ');
+    say(`  ${who}  ${rate.toFixed(0)} ${unit} median of: ${all}${figuresText(figuresOf(samples))}`);
+  };
+  saySide('ours', result.subjectMedian, result.subject);
+  saySide('peer', result.peerMedian, result.peer);
+  const floor = target.ratioMin === null ? '' : `, at least ${target.ratioMin}`;
+  const ceiling = target.cpuRatioMax === null ? '' : `, at most ${target.cpuRatioMax}`;
+  say(
+    `  ratio ${result.ratio.toFixed(2)}${floor}; CPU ${result.cpuRatio.toFixed(2)} of the peer's${ceiling}: ${verdict}`,
+  );
+}
+
+async function machine(): Promise<Machine> {
   const system = await System.open();
   try {
-    const sides = await bench.open(system, options);
-    try {
-      const result = await runPairs(sides.subject, sides.peer, options.pairs, options.warmups);
-      return { name: bench.name, floor: bench.floor, ...result };
-    } finally {
-      await sides.close();
-    }
+    return await describeMachine(system);
   } finally {
     await system.close();
   }
 }
 
-function describeMachine(): Record<string, unknown> {
-  return {
-    cpu: cpus()[0]?.model,
-    cores: availableParallelism(),
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
-  };
-}
-
-const USAGE = `npm run bench -- [name…] [--pairs <n>] [--smoke]
-
-Runs every bench, or those named, each next to its peer in turns; fails where a ratio is below its floor.
-  --pairs <n>  how often each side runs (default: 5)
-  --smoke      once and small, to see that it runs
-
-${cases.map((bench) => `  ${bench.name.padEnd(13)} against ${bench.peer}`).join('\n')}
-`;
-
-function readArguments(): { values: { pairs: string; smoke: boolean; help: boolean }; positionals: string[] } {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        pairs: { type: 'string', default: '5' },
-        smoke: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return process.exit(2);
-  }
-}
-
-async function main(): Promise<void> {
-  const { values, positionals } = readArguments();
-  if (values.help) {
-    process.stdout.write(USAGE);
-    return;
-  }
-  const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
-  if (unknown.length > 0) {
-    throw new Error(`no such bench: ${unknown.join(', ')}; there are: ${cases.map((bench) => bench.name).join(', ')}`);
-  }
-  const chosen = cases.filter((bench) => positionals.length === 0 || positionals.includes(bench.name));
-  const { smoke } = values;
-  const pairs = smoke ? 1 : Number(values.pairs);
-  const outcomes: CaseOutcome[] = [];
-  let failed = false;
+async function main({ chosen, pairs, smoke, list, help, out }: Options): Promise<void> {
+  if (help) return say(USAGE);
+  if (list) return sayCases(chosen);
+  const ranOn = await machine();
+  say(machineText(ranOn));
+  const outcomes: Outcome[] = [];
   for (const bench of chosen) {
-    process.stdout.write(`${bench.name}: ${bench.what}\n  against ${bench.peer}\n`);
-    const outcome = await runCase(bench, { pairs, warmups: smoke ? 0 : 1, smoke });
+    say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}`);
+    // One that goes wrong must not take the results of the others with it.
+    const outcome = await runCase(bench, { pairs, warmups: smoke ? 0 : 1, smoke }).catch((error: Error) =>
+      unmeasured(bench, 'failed', error.message),
+    );
+    sayOutcome(outcome);
     outcomes.push(outcome);
-    if ('skipped' in outcome) {
-      process.stdout.write(`  skipped: ${outcome.skipped}\n`);
-      continue;
-    }
-    const list = (samples: PairedResult['subject']): string =>
-      samples.map((sample) => sample.rate.toFixed(0)).join(' ');
-    process.stdout.write(
-      `  ours  ${outcome.subjectMedian.toFixed(0)} ${bench.unit} median of: ${list(outcome.subject)}\n`,
-    );
-    process.stdout.write(`  peer  ${outcome.peerMedian.toFixed(0)} ${bench.unit} median of: ${list(outcome.peer)}\n`);
-    const below = !smoke && outcome.ratio < bench.floor;
-    failed ||= below;
-    const verdict = below ? `BELOW its floor ${bench.floor}` : `floor ${bench.floor}`;
-    process.stdout.write(
-      `  ratio ${outcome.ratio.toFixed(2)} (${verdict}), CPU ${outcome.cpuRatio.toFixed(2)} of the peer's\n`,
-    );
   }
-  if (!smoke) {
-    const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
-    mkdirSync(results, { recursive: true });
+  if (out !== null) {
     const date = new Date().toISOString().slice(0, 10);
-    const file = join(results, `${date}.json`);
-    writeFileSync(file, `${JSON.stringify({ date, machine: describeMachine(), pairs, outcomes }, null, 2)}\n`);
-    process.stdout.write(`written: ${file}\n`);
+    for (const file of writeResults(out, { date, machine: ranOn, pairs, smoke, outcomes })) say(`written: ${file}`);
   }
-  process.exitCode = failed ? 1 : 0;
+  const verdicts = new Set(outcomes.map(verdictOn));
+  // The figures of a smoke run are too small to judge.
+  if (verdicts.has('failed') || (!smoke && verdicts.has('missed'))) process.exitCode = EXIT_MISSED;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+let options: Options | null = null;
+try {
+  options = readOptions();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+  process.exitCode = EXIT_USAGE;
+}
+if (options !== null) await main(options);

@@ -1,65 +1,95 @@
 /** One large write through the queue, from add to completed, against fio and against Node's own ways. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { besideBench } from '../beside.ts';
-import type { BenchCase } from '../case.ts';
-import { fioVersion, runFio } from '../fio.ts';
-import { openLargeWrite } from '../large-write.ts';
+import type { PairedCase } from '../case.ts';
+import { fioMissing, fioSide } from '../fio.ts';
+import { openHost } from '../host.ts';
+import { MIB, largeWriteSide } from '../large-write.ts';
+import { runProgram } from '../program.ts';
 
-const MIB = 1_048_576;
-const run = promisify(execFile);
+const ROWS = 32;
 
 const sizeOf = (smoke: boolean): number => (smoke ? 16 : 1024) * MIB;
 
-function againstFio(name: string, rowBytes: number, floor: number, batched = false): BenchCase {
-  const rows = 32;
+const rowsOf = (rowBytes: number): string =>
+  `rows of ${rowBytes < MIB ? `${rowBytes / 1024} K` : `${rowBytes / MIB} M`}iB`;
+
+interface AgainstFio {
+  name: PairedCase['name'];
+  rowBytes: number;
+  batched?: boolean;
+  overwrite?: boolean;
+}
+
+function againstFio({ name, rowBytes, batched = false, overwrite = false }: AgainstFio): PairedCase {
+  // fallocate comes before fio's clock starts; the file that is overwritten has its blocks already.
+  const manner = [`depth ${ROWS}`, overwrite ? 'in place' : 'fallocated', ...(batched ? ['batched'] : [])].join(', ');
   return {
+    kind: 'paired',
     name,
-    what: `1 GiB write through the queue, rows of ${rowBytes / 1024} KiB, fresh file, fdatasync`,
-    peer: `fio libaio, direct, depth ${rows}${batched ? ', batched' : ''}, end_fsync`,
+    what: overwrite
+      ? // In place Penstock empties a file first, so this is the write that its users make over an existing one.
+        `1 GiB write through the queue, ${rowsOf(rowBytes)}, an existing file replaced atomically, fdatasync`
+      : `1 GiB write through the queue, ${rowsOf(rowBytes)}, fresh file, fdatasync`,
+    peer: `fio libaio direct, ${manner}, end_fsync`,
     unit: 'MiB/s',
-    floor,
-    missing: () => (fioVersion() === null ? 'fio is not installed; on Debian: apt install fio' : null),
+    missing: fioMissing,
     async open(system, { smoke }) {
       const sizeBytes = sizeOf(smoke);
-      const { subject, close } = await openLargeWrite(system, { sizeBytes, rows, rowBytes });
+      const host = await openHost(system, ['--threads', '1']);
+      const subject = largeWriteSide(system, host, { sizeBytes, rows: ROWS, rowBytes, overwrite });
       const file = system.path('fio.dat');
-      return { subject, peer: async () => runFio({ file, sizeBytes, rowBytes, depth: rows, batched }), close };
+      const peer = fioSide({ file, sizeBytes, rowBytes, depth: ROWS, batched, overwrite });
+      if (overwrite) for (const side of [subject, peer]) await side.run(); // what the first pair is to overwrite
+      return { subject, peer, close: host.close };
     },
   };
 }
 
-function againstNode(name: string, way: 'stream' | 'handles', what: string, rowBytes: number): BenchCase {
+/** What node-ways.mjs prints; its start is left out, to its advantage, as the host's is. */
+interface NodeReport {
+  seconds: number;
+  cpuSeconds: number;
+  peakRssBytes: number;
+}
+
+function againstNode(name: PairedCase['name'], way: 'stream' | 'handles', peer: string): PairedCase {
+  const rowBytes = 65_536;
   return {
+    kind: 'paired',
     name,
-    what: `1 GiB write through the queue, rows of ${rowBytes / 1024} KiB, fresh file, fdatasync`,
-    peer: what,
+    what: `1 GiB write through the queue, ${rowsOf(rowBytes)}, fresh file, fdatasync`,
+    peer,
     unit: 'MiB/s',
-    floor: 1.7,
-    cpuCeiling: 0.25,
     missing: () => null,
     async open(system, { smoke }) {
       const sizeBytes = sizeOf(smoke);
-      const { subject, close } = await openLargeWrite(system, { sizeBytes, rows: 32, rowBytes });
+      const host = await openHost(system, ['--threads', '1']);
+      const file = system.path('node.dat');
       return {
-        subject,
-        async peer() {
-          system.remove('node.dat');
-          const options = [besideBench('node-ways.mjs'), way, system.path('node.dat'), `${sizeBytes}`, `${rowBytes}`];
-          const { stdout } = await run(process.execPath, options);
-          const { seconds, cpuSeconds } = JSON.parse(stdout) as { seconds: number; cpuSeconds: number };
-          return { rate: sizeBytes / MIB / seconds, cpuSeconds };
+        subject: largeWriteSide(system, host, { sizeBytes, rows: ROWS, rowBytes }),
+        peer: {
+          async prepare() {
+            system.remove('node.dat');
+          },
+          async run() {
+            const args = [besideBench('node-ways.mjs'), way, file, `${sizeBytes}`, `${rowBytes}`];
+            const { stdout } = await runProgram(process.execPath, args);
+            const { seconds, ...usage } = JSON.parse(stdout) as NodeReport;
+            return { rate: sizeBytes / MIB / seconds, processes: [{ name: 'node', ...usage }], figures: {} };
+          },
         },
-        close,
+        close: host.close,
       };
     },
   };
 }
 
-export const largeWrites: BenchCase[] = [
-  againstFio('large-1m', MIB, 1),
-  againstFio('large-64k', 65_536, 1),
-  againstFio('large-4k', 4096, 1, true),
-  againstNode('node-stream', 'stream', 'createWriteStream in rows of the same size, fdatasync', 65_536),
-  againstNode('node-handles', 'handles', '32 concurrent FileHandle.write, fdatasync', 65_536),
+export const largeWrites: PairedCase[] = [
+  againstFio({ name: 'large-1m', rowBytes: MIB }),
+  againstFio({ name: 'large-64k', rowBytes: 65_536 }),
+  againstFio({ name: 'large-4k', rowBytes: 4096, batched: true }),
+  againstFio({ name: 'overwrite-1m', rowBytes: MIB, overwrite: true }),
+  againstFio({ name: 'overwrite-4k', rowBytes: 4096, batched: true, overwrite: true }),
+  againstNode('node-stream', 'stream', 'createWriteStream, highWaterMark of 2 MiB, fdatasync'),
+  againstNode('node-handles', 'handles', '32 concurrent FileHandle.write of 64 KiB, fdatasync'),
 ];

@@ -1,96 +1,124 @@
-/** Files of 4 KiB, one job each, against a BullMQ worker that does nothing with the same concurrency. */
+/** Files of 4 KiB, one job each: against a BullMQ worker that does nothing, and beside a large write. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { performance } from 'node:perf_hooks';
 import { Queue, QueueEvents } from 'bullmq';
+import type { System } from '../../system.ts';
 import { besideBench } from '../beside.ts';
-import type { BenchCase } from '../case.ts';
-import { cpuSecondsOf } from '../cpu.ts';
-import type { Sample } from '../pairs.ts';
+import type { BenchOptions, PairedCase } from '../case.ts';
+import { type BenchHost, openHost } from '../host.ts';
+import { MIB } from '../large-write.ts';
+import type { Sample, Side } from '../pairs.ts';
+import { accounted } from '../processes.ts';
+import { saturate } from '../saturation.ts';
+import { SMALL_BYTES, addWaiting, runWaiting, smallWrites } from '../small-jobs.ts';
 
 const THREADS = 2;
-const JOBS_PER_THREAD = 8;
+const JOBS_PER_THREAD = 32;
+const CONCURRENCY = THREADS * JOBS_PER_THREAD;
 const PEER_QUEUE = 'noop';
-/** Adds `count` jobs to the paused queue, lets them run, and waits for the last; jobs a second from the start. */
-async function timeJobs(queue: Queue, events: QueueEvents, jobs: { name: string; data: unknown }[]): Promise<number> {
-  await queue.pause();
-  await queue.addBulk(jobs);
-  let left = jobs.length;
-  let failure: string | undefined;
-  const allDone = new Promise<void>((resolve) => {
-    const count = (): void => {
-      left -= 1;
-      if (left === 0) resolve();
-    };
-    events.on('completed', count);
-    events.on('failed', ({ failedReason }) => {
-      failure = failedReason;
-      count();
-    });
-  });
-  const started = performance.now();
-  await queue.resume();
-  await allDone;
-  const seconds = (performance.now() - started) / 1000;
-  events.removeAllListeners('completed');
-  events.removeAllListeners('failed');
-  if (failure !== undefined) throw new Error(`a job failed: ${failure}`);
-  return jobs.length / seconds;
+
+const countOf = ({ smoke }: BenchOptions): number => (smoke ? 100 : 3000);
+
+const openSmallHost = (system: System): Promise<BenchHost> =>
+  openHost(system, ['--threads', String(THREADS), '--jobs', String(JOBS_PER_THREAD)]);
+
+type SmallRun = Pick<Sample, 'rate' | 'figures'>;
+
+interface SmallSide {
+  queue: Queue;
+  events: QueueEvents;
+  pids: Record<string, number>;
+  /** What the directories of this side's files begin with. */
+  directory: string;
+  /** What goes on while the jobs run; they alone by default. */
+  during?: (run: () => Promise<SmallRun>) => Promise<SmallRun>;
 }
 
-export const smallFiles: BenchCase = {
+/** `count` jobs, put into the queue before the clock starts. */
+function smallSide(count: number, { queue, events, pids, directory, during = (run) => run() }: SmallSide): Side {
+  let round = 0;
+  let ids: string[] = [];
+  return {
+    async prepare() {
+      // A fresh directory each time, removed at the very end: ext4 searches long for an inode where many were just freed.
+      round += 1;
+      ids = await addWaiting(queue, smallWrites(`${directory}-${round}`, count));
+    },
+    async run() {
+      const { value, processes } = await accounted(pids, () => during(() => runWaiting(queue, events, ids)));
+      return { ...value, processes };
+    },
+  };
+}
+
+const small4k: PairedCase = {
+  kind: 'paired',
   name: 'small-4k',
   what: `4 KiB files through the queue, one job each, ${THREADS} threads of ${JOBS_PER_THREAD}, fdatasync`,
-  peer: `a BullMQ worker that does nothing, concurrency ${THREADS * JOBS_PER_THREAD}`,
+  peer: `a BullMQ worker that does nothing, concurrency ${CONCURRENCY}`,
   unit: 'jobs/s',
-  floor: 0.6,
   missing: () => null,
-  async open(system, { smoke }) {
-    const count = smoke ? 50 : 3000;
-    const host = await system.host(['--threads', String(THREADS), '--jobs', String(JOBS_PER_THREAD)]);
-    const redisPid = await system.redisPid();
-    let round = 0;
-    const concurrency = String(THREADS * JOBS_PER_THREAD);
+  async open(system, options) {
+    const host = await openSmallHost(system);
     const peer = spawn(
       process.execPath,
-      [besideBench('noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, concurrency],
-      {
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      },
+      [besideBench('noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, String(CONCURRENCY)],
+      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
     await once(peer, 'message');
     const connection = { path: system.redis.socketPath };
-    const peerQueue = new Queue(PEER_QUEUE, { connection });
-    const peerEvents = new QueueEvents(PEER_QUEUE, { connection });
-    await peerEvents.waitUntilReady();
-    const measure = async (pid: number, run: () => Promise<number>): Promise<Sample> => {
-      const cpu = (): number => cpuSecondsOf(pid) + cpuSecondsOf(redisPid);
-      const before = cpu();
-      const rate = await run();
-      return { rate, cpuSeconds: cpu() - before };
-    };
+    const queue = new Queue(PEER_QUEUE, { connection });
+    const events = new QueueEvents(PEER_QUEUE, { connection });
+    await events.waitUntilReady();
+    const { host: hostPid, ...shared } = host.pids;
     return {
-      async subject() {
-        // A fresh directory each time, removed at the very end: ext4 searches long for an inode where many were just freed.
-        round += 1;
-        const jobs = Array.from({ length: count }, (_, seed) => ({
-          name: 'write',
-          data: { path: `small-${round}/${seed}.dat`, size: 4096, source: { kind: 'pattern', pattern: 'stamp', seed } },
-        }));
-        return measure(host.child.pid!, () => timeJobs(system.queue, system.events, jobs));
-      },
-      peer: () => {
-        const jobs = Array.from({ length: count }, (_, seed) => ({ name: 'noop', data: { seed } }));
-        return measure(peer.pid!, () => timeJobs(peerQueue, peerEvents, jobs));
-      },
+      subject: smallSide(countOf(options), {
+        queue: system.queue,
+        events: system.events,
+        pids: { host: hostPid, ...shared },
+        directory: 'small',
+      }),
+      peer: smallSide(countOf(options), { queue, events, pids: { worker: peer.pid!, ...shared }, directory: 'small' }),
       async close() {
         const gone = once(peer, 'exit');
         peer.disconnect();
         await gone;
-        await peerEvents.close();
-        await peerQueue.close();
-        await host.end();
+        await events.close();
+        await queue.close();
+        await host.close();
       },
     };
   },
 };
+
+const beside: PairedCase = {
+  kind: 'paired',
+  name: 'small-beside-large',
+  what: `4 KiB files as in small-4k while writes of 1 GiB, one after another, fill the device on the same host`,
+  peer: 'the same small files alone',
+  unit: 'jobs/s',
+  missing: () => null,
+  async open(system, options) {
+    const host = await openSmallHost(system);
+    const sizeBytes = (options.smoke ? 16 : 1024) * MIB;
+    const { queue, events } = system;
+    const alone = { queue, events, pids: host.pids };
+    return {
+      subject: smallSide(countOf(options), {
+        ...alone,
+        directory: 'beside',
+        async during(run) {
+          const saturation = saturate(system, { files: 1, sizeBytes });
+          const { rate, figures } = await run();
+          const large = await saturation.stop();
+          const small = (rate * SMALL_BYTES) / MIB;
+          return { rate, figures: { ...figures, 'large MiB/s': large, 'sum MiB/s': small + large } };
+        },
+      }),
+      peer: smallSide(countOf(options), { ...alone, directory: 'alone' }),
+      close: host.close,
+    };
+  },
+};
+
+export const smallFiles: PairedCase[] = [small4k, beside];

@@ -1,0 +1,9 @@
+/** Every case, in the order in which they run. */
+import type { BenchCase } from '../case.ts';
+import { copies } from './copy.ts';
+import { hostHealth } from './host-health.ts';
+import { largeWrites } from './large-write.ts';
+import { sideBySide } from './side-by-side.ts';
+import { smallFiles } from './small-files.ts';
+
+export const cases: BenchCase[] = [...largeWrites, ...copies, ...sideBySide, ...smallFiles, ...hostHealth];

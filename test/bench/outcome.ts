@@ -1,0 +1,82 @@
+/** Runs one case on a fresh system, and judges what came of it by its target. */
+import { System } from '../system.ts';
+import type { BenchCase, Measurement } from './case.ts';
+import { type PairedResult, runPairs } from './pairs.ts';
+import { settleDisk } from './program.ts';
+import { type CeilingTarget, type RatioTarget, ceilingTargets, ratioTargets } from './targets.ts';
+
+/** A case without a result: this machine lacks what it needs, or it went wrong. */
+export interface Unmeasured {
+  kind: 'unmeasured';
+  verdict: 'skipped' | 'failed';
+  name: string;
+  what: string;
+  reason: string;
+}
+
+export interface Paired {
+  kind: 'paired';
+  name: string;
+  what: string;
+  peer: string;
+  unit: string;
+  target: RatioTarget;
+  result: PairedResult;
+}
+
+export interface Measured {
+  kind: 'measured';
+  name: string;
+  what: string;
+  target: CeilingTarget;
+  result: Measurement;
+}
+
+export type Outcome = Unmeasured | Paired | Measured;
+
+/** How a case is run. */
+export interface Plan {
+  pairs: number;
+  warmups: number;
+  smoke: boolean;
+}
+
+export function unmeasured({ name, what }: BenchCase, verdict: Unmeasured['verdict'], reason: string): Unmeasured {
+  return { kind: 'unmeasured', verdict, name, what, reason };
+}
+
+export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
+  const { name, what } = bench;
+  const reason = bench.missing(plan);
+  if (reason !== null) return unmeasured(bench, 'skipped', reason);
+  const system = await System.open();
+  try {
+    if (bench.kind === 'measured') {
+      const result = await bench.measure(system, plan);
+      return { kind: 'measured', name, what, target: ceilingTargets[bench.name], result };
+    }
+    const { peer, unit } = bench;
+    const sides = await bench.open(system, plan);
+    try {
+      const result = await runPairs(sides.subject, sides.peer, { ...plan, settle: settleDisk });
+      return { kind: 'paired', name, what, peer, unit, target: ratioTargets[bench.name], result };
+    } finally {
+      await sides.close();
+    }
+  } finally {
+    await system.close();
+  }
+}
+
+export type Verdict = 'met' | 'missed' | 'shown' | Unmeasured['verdict'];
+
+/** 'shown' is what nothing is promised of. A figure that is no number has missed its target. */
+export function verdictOn(outcome: Outcome): Verdict {
+  if (outcome.kind === 'unmeasured') return outcome.verdict;
+  if (outcome.kind === 'measured') return outcome.result.value <= outcome.target.max ? 'met' : 'missed';
+  const { ratioMin, cpuRatioMax } = outcome.target;
+  if (ratioMin === null && cpuRatioMax === null) return 'shown';
+  const fast = ratioMin === null || outcome.result.ratio >= ratioMin;
+  const cheap = cpuRatioMax === null || outcome.result.cpuRatio <= cpuRatioMax;
+  return fast && cheap ? 'met' : 'missed';
+}

@@ -1,0 +1,155 @@
+/** A run as Markdown: what was measured beside what, what was promised of it, and on which machine. */
+import { type Measured, type Outcome, type Paired, verdictOn } from './outcome.ts';
+import type { Machine } from './machine.ts';
+import { type Sample, median } from './pairs.ts';
+import type { ProcessUsage } from './processes.ts';
+
+/** All that a run leaves behind. */
+export interface Report {
+  date: string;
+  machine: Machine;
+  pairs: number;
+  smoke: boolean;
+  outcomes: Outcome[];
+}
+
+/** Fewer pairs than this prove nothing, and a table of them says so. */
+export const PAIRS_MIN = 5;
+
+export function renderTable({ date, machine, pairs, smoke, outcomes }: Report): string {
+  const paired = outcomes.filter((outcome) => outcome.kind === 'paired');
+  const measured = outcomes.filter((outcome) => outcome.kind === 'measured');
+  const unmeasured = outcomes.filter((outcome) => outcome.kind === 'unmeasured');
+  return [
+    `# Penstock's bench, ${date}`,
+    ...(smoke ? ['**A smoke run: small, to see that it runs. Its figures mean nothing.**'] : []),
+    ...(!smoke && pairs < PAIRS_MIN
+      ? [`**Only ${pairs} of at least ${PAIRS_MIN} pairs: the medians prove little.**`]
+      : []),
+    machineText(machine),
+    `Each row ran beside its peer in this one run, in turns, ${pairs} pairs after a warm-up, the disk at rest before each; rates are medians, the ratio is the median of the pairs' ratios. CPU is that of every process that took part, Redis and the producer included; kernel threads, which write back what buffered peers left, are not.`,
+    ...(paired.length === 0 ? [] : [pairedTable(paired)]),
+    ...(measured.length === 0 ? [] : [measuredTable(measured)]),
+    ...(unmeasured.length === 0
+      ? []
+      : [unmeasured.map(({ name, verdict, reason }) => `- ${name} ${verdict}: ${reason}`).join('\n')]),
+    '## Processes',
+    'CPU seconds and peak resident memory, medians of the runs.',
+    processTable(paired, measured),
+    '',
+  ]
+    .join('\n\n')
+    .trimEnd()
+    .concat('\n');
+}
+
+export function machineText({
+  cpu,
+  cores,
+  memoryGiB,
+  kernel,
+  node,
+  redis,
+  fio,
+  fileSystem,
+  loadAverage,
+  commit,
+}: Machine): string {
+  const { type, device, options, queue } = fileSystem;
+  const attributes = Object.entries(queue).map(([name, value]) => `${name} ${value}`);
+  return [
+    `- ${cores} cores, ${cpu}; ${memoryGiB} GiB; load ${loadAverage} at the start`,
+    `- ${[`${type} (${options}) on ${device}`, ...attributes].join(', ')}`,
+    `- Linux ${kernel}, Node ${node}, Redis ${redis}, ${fio ?? 'no fio'}${commit === null ? '' : `, commit ${commit}`}`,
+  ].join('\n');
+}
+
+function pairedTable(paired: Paired[]): string {
+  return table(
+    ['', 'what', 'peer', 'ours', "peer's", 'ratio', 'target', 'CPU ratio', 'CPU target', ''],
+    paired.map((outcome) => {
+      const { name, what, peer, unit, target, result } = outcome;
+      return [
+        name,
+        what,
+        peer,
+        `${result.subjectMedian.toFixed(0)} ${unit}${figuresText(figuresOf(result.subject))}`,
+        `${result.peerMedian.toFixed(0)} ${unit}${figuresText(figuresOf(result.peer))}`,
+        result.ratio.toFixed(2),
+        atLeast(target.ratioMin),
+        result.cpuRatio.toFixed(2),
+        atMost(target.cpuRatioMax),
+        verdictText(outcome),
+      ];
+    }),
+  );
+}
+
+function measuredTable(measured: Measured[]): string {
+  return table(
+    ['', 'what', 'measured', 'target', ''],
+    measured.map((outcome) => {
+      const { name, what, target, result } = outcome;
+      return [
+        name,
+        what,
+        `${result.value.toFixed(2)} ${target.unit}${figuresText(result.figures)}`,
+        `at most ${target.max} ${target.unit}`,
+        verdictText(outcome),
+      ];
+    }),
+  );
+}
+
+function processTable(paired: Paired[], measured: Measured[]): string {
+  const rows = [
+    ...paired.flatMap(({ name, result: { subject, peer } }) => [
+      [name, 'ours', usageText(subject)],
+      [name, 'peer', usageText(peer)],
+    ]),
+    ...measured.map(({ name, result: { processes } }) => [name, 'ours', usageText([{ processes }])]),
+  ];
+  return table(['', 'side', 'processes'], rows);
+}
+
+/** "host 0.21 s 120 MiB, redis 0.01 s 9 MiB": medians over the samples. */
+function usageText(samples: readonly { processes: ProcessUsage[] }[]): string {
+  const names = samples[0]?.processes.map(({ name }) => name) ?? [];
+  const of = (index: number, field: 'cpuSeconds' | 'peakRssBytes'): number =>
+    median(samples.map(({ processes }) => processes[index]![field]));
+  return names
+    .map(
+      (name, index) =>
+        `${name} ${of(index, 'cpuSeconds').toFixed(2)} s ${(of(index, 'peakRssBytes') / 2 ** 20).toFixed(0)} MiB`,
+    )
+    .join(', ');
+}
+
+/** The medians of what else the samples saw. */
+export function figuresOf(samples: readonly Sample[]): Record<string, number> {
+  const names = Object.keys(samples[0]?.figures ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(samples.map(({ figures }) => figures[name]!))]));
+}
+
+/** " (p99 41.0 ms, sum 2100.0 MiB/s)": a figure's name ends in its unit. */
+export function figuresText(figures: Record<string, number>): string {
+  const texts = Object.entries(figures).map(([name, value]) => {
+    const [, label = name, unit = ''] = /^(.*) (\S+)$/.exec(name) ?? [];
+    return `${label} ${value.toFixed(1)} ${unit}`;
+  });
+  return texts.length === 0 ? '' : ` (${texts.join(', ')})`;
+}
+
+/** What is missed stands out. */
+function verdictText(outcome: Outcome): string {
+  const verdict = verdictOn(outcome);
+  return verdict === 'missed' ? '**missed**' : verdict;
+}
+
+const atLeast = (value: number | null): string => (value === null ? 'none' : `at least ${value}`);
+const atMost = (value: number | null): string => (value === null ? 'none' : `at most ${value}`);
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

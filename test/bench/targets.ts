@@ -1,0 +1,66 @@
+/** Every target of the bench, in one place: what is promised, and the figure that fails the run. The cases read it. */
+
+/** For a case that runs beside a peer. */
+export interface RatioTarget {
+  promise: string;
+  /** The least median ratio to the peer's rate; null where the ratio is shown and nothing is promised of it. */
+  ratioMin: number | null;
+  /** The most CPU seconds for one of the peer's; null likewise. */
+  cpuRatioMax: number | null;
+}
+
+/** For a figure that has no peer. */
+export interface CeilingTarget {
+  promise: string;
+  max: number;
+  unit: 'ms' | 'MiB' | '%';
+}
+
+export type PairedName =
+  | 'large-1m'
+  | 'large-64k'
+  | 'large-4k'
+  | 'overwrite-1m'
+  | 'overwrite-4k'
+  | 'node-stream'
+  | 'node-handles'
+  | 'copy-cp'
+  | 'copy-dd'
+  | 'threads-2'
+  | 'jobs-4'
+  | 'small-4k'
+  | 'small-beside-large';
+
+export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host';
+
+const asFastAsFio = { promise: 'the queue costs a large write nothing', ratioMin: 1, cpuRatioMax: null };
+const aheadOfNode = {
+  promise: 'far faster than Node itself, for a quarter of its CPU',
+  ratioMin: 1.7,
+  cpuRatioMax: 0.25,
+};
+const aheadOfTools = { promise: 'a copy is faster than the tools of the system', ratioMin: 1.2, cpuRatioMax: null };
+const shown = (promise: string): RatioTarget => ({ promise, ratioMin: null, cpuRatioMax: null });
+
+export const ratioTargets: Readonly<Record<PairedName, RatioTarget>> = {
+  'large-1m': asFastAsFio,
+  'large-64k': asFastAsFio,
+  'large-4k': asFastAsFio,
+  'overwrite-1m': shown('what replacing a file atomically costs, where fio overwrites its blocks'),
+  'overwrite-4k': shown('what replacing a file atomically costs, where fio overwrites its blocks'),
+  'node-stream': aheadOfNode,
+  'node-handles': aheadOfNode,
+  'copy-cp': aheadOfTools,
+  'copy-dd': aheadOfTools,
+  'threads-2': shown('what a second thread gains where the first one already fills the device'),
+  'jobs-4': shown('what it costs to share a thread between jobs'),
+  'small-4k': { promise: 'a durable file costs little more than its job', ratioMin: 0.6, cpuRatioMax: null },
+  'small-beside-large': shown('what is left to small files while a large write fills the device'),
+};
+
+export const ceilingTargets: Readonly<Record<MeasuredName, CeilingTarget>> = {
+  'event-loop-delay': { promise: 'the main thread stays free while the disk is saturated', max: 10, unit: 'ms' },
+  // Some MiB come and go with V8's young generation, whatever is written.
+  'memory-flat': { promise: 'memory does not grow with the write', max: 32, unit: 'MiB' },
+  'idle-host': { promise: 'a host with nothing to do costs nothing', max: 1, unit: '%' },
+};
