@@ -1,23 +1,26 @@
 /** Follows one job to its end, and shows how it goes. */
-import type { WireError, WriteResult } from '@penstock/contract';
+import type { JobResult, WireError } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
 import { formatSeconds } from './figures.ts';
 import type { ProgressLine } from './progress-line.ts';
 
 /** How a job ended. */
-export type Outcome = { ok: true; result: WriteResult } | { ok: false; error: WireError; attemptsMade: number };
+export type Outcome<Result extends JobResult> =
+  | { ok: true; result: Result }
+  | { ok: false; error: WireError; attemptsMade: number };
 
 /**
- * Follows the job `id` until it is completed or has failed for good; `title` names it on the line.
+ * Follows the job `id` until it is completed or has failed for good; `title` names it on the line. Whoever knows what
+ * the job asked for knows its `Result`.
  * @throws the reason of `signal` when that is aborted first; what the queue says where there is no such job
  */
-export async function follow(
+export async function follow<Result extends JobResult>(
   queue: Pick<WriteQueue, 'watch'>,
   id: string,
   title: string,
   line: ProgressLine,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<Outcome<Result>> {
   try {
     for await (const event of queue.watch(id, { signal })) {
       switch (event.type) {
@@ -35,7 +38,7 @@ export async function follow(
           );
           break;
         case 'completed':
-          return { ok: true, result: event.result };
+          return { ok: true, result: event.result as Result };
         case 'failed':
           return { ok: false, error: event.error, attemptsMade: event.attemptsMade };
         // no default

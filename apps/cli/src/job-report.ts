@@ -1,6 +1,6 @@
 /** How write and watch answer: for a person, or as one JSON object. */
 import { toWire } from '@penstock/contract';
-import { AlreadyTold, exitCodeOf } from './failures.ts';
+import { AlreadyTold, EXIT_FAILED, exitCodeOf } from './failures.ts';
 import { printJson } from './output.ts';
 
 /** What a job's command found out so far: named in the answer even where it ends badly. */
@@ -10,15 +10,19 @@ export interface JobAnswer {
 
 /**
  * Runs `perform`; with `json`, whatever comes of it is printed as one object: {"ok":true,"id":…,"result":…} or
- * {"ok":false,"id":…,"error":…}.
+ * {"ok":false,"id":…,"error":…}. What `perform` found may itself say that it is not `ok`: a bulk's result tells of files
+ * that failed.
  */
-export async function answering(json: boolean, perform: (answer: JobAnswer) => Promise<object>): Promise<void> {
+export async function answering(
+  json: boolean,
+  perform: (answer: JobAnswer) => Promise<object & { ok?: boolean }>,
+): Promise<void> {
   const answer: JobAnswer = {};
   if (!json) {
-    await perform(answer);
+    concludeAs(await perform(answer));
     return;
   }
-  let found: object;
+  let found: object & { ok?: boolean };
   try {
     found = await perform(answer);
   } catch (error) {
@@ -26,4 +30,9 @@ export async function answering(json: boolean, perform: (answer: JobAnswer) => P
     throw new AlreadyTold(exitCodeOf(error));
   }
   printJson({ ok: true, ...answer, ...found });
+  concludeAs(found);
+}
+
+function concludeAs({ ok = true }: { ok?: boolean }): void {
+  if (!ok) throw new AlreadyTold(EXIT_FAILED);
 }

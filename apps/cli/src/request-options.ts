@@ -3,11 +3,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   type FileSource,
   HOLES,
+  type JobRequestInput,
   PATTERN_NAMES,
-  parseRequest,
+  parseJob,
   type PatternName,
   REFLINKS,
-  type WriteRequest,
+  type RequestError,
   type WriteRequestInput,
 } from '@penstock/contract';
 import { UsageError } from './failures.ts';
@@ -140,12 +141,13 @@ function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
  * Judges a request before anything is started for it.
  * @throws RequestError, with advice where the path is one that only a shell would understand
  */
-export function judgeRequest(request: WriteRequestInput): WriteRequest {
+export function judgeRequest(request: JobRequestInput): void {
   try {
-    return parseRequest(request);
+    parseJob(request);
   } catch (error) {
-    const foreign =
-      isForeignPath(request.path) || (request.source?.kind === 'file' && isForeignPath(request.source.path));
+    const foreign = (error as RequestError).issues.some(
+      ({ field, value }) => field.endsWith('path') && isForeignPath(value),
+    );
     throw foreign ? Object.assign(error as Error, { hint: FOREIGN_PATH }) : error;
   }
 }
@@ -153,4 +155,4 @@ export function judgeRequest(request: WriteRequestInput): WriteRequest {
 const FOREIGN_PATH =
   'paths are named inside a root; to reach any other directory, make it a root: penstock write name --root here="$PWD" …';
 
-const isForeignPath = (path: string): boolean => path.startsWith('/') || /^\.{1,2}(\/|$)/.test(path);
+const isForeignPath = (value: unknown): boolean => typeof value === 'string' && /^(\/|\.{1,2}(\/|$))/.test(value);

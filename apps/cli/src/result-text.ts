@@ -1,5 +1,5 @@
 /** A result as a person reads it. */
-import { type WriteResult, escapeControls, formatBytes } from '@penstock/contract';
+import { type BulkResult, type WriteResult, escapeControls, formatBytes } from '@penstock/contract';
 import { formatMicroseconds, formatRate, formatSeconds } from './figures.ts';
 
 /** One line, and one more for each way that could not be gone. `where` is what the file is called. */
@@ -17,5 +17,28 @@ export function describeResult(result: WriteResult, where: string): string[] {
   if (result.noReflinkReason !== undefined) lines.push(`no reflink: ${result.noReflinkReason}`);
   if (result.fallbackReason !== undefined && result.copied !== 'reflink')
     lines.push(`not aio-direct: ${result.fallbackReason}`);
+  return lines;
+}
+
+const FAILURES_SHOWN_MAX = 10;
+
+/** One line for all files, and one for each of the first that failed. */
+export function describeBulk(result: BulkResult): string[] {
+  const written = result.files - result.failed;
+  const modes = Object.keys(result.modes).join(' and ');
+  const parts = [
+    `${formatBytes(result.bytes)} in ${formatSeconds(result.durationsMs.total)}`,
+    `${Math.round(result.filesPerSecond)} files/s`,
+  ];
+  if (modes !== '') parts.push(`${modes} (${result.engine})`);
+  const lines = [`${written} of ${result.files} files written: ${parts.join(', ')}`];
+  if (result.fallbackReason !== undefined) lines.push(`not aio-direct: ${result.fallbackReason}`);
+  const failures = result.items.filter((item) => 'error' in item);
+  for (const { path, error } of failures.slice(0, FAILURES_SHOWN_MAX)) {
+    lines.push(`failed: ${escapeControls(path)}: ${escapeControls(error.message)}`);
+  }
+  if (failures.length > FAILURES_SHOWN_MAX) {
+    lines.push(`and ${failures.length - FAILURES_SHOWN_MAX} more failed: --json lists them all`);
+  }
   return lines;
 }

@@ -3,7 +3,7 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { BeforeHookResult, HookContext } from '@bull-board/api/typings/app';
-import { type RequestError, parseRequest, requestJsonSchema } from '@penstock/contract';
+import { type RequestError, jobJsonSchema, parseJob } from '@penstock/contract';
 import { JOB_NAME } from '@penstock/queue';
 import type { Queue } from 'bullmq';
 import type { FastifyPluginCallback } from 'fastify';
@@ -24,7 +24,7 @@ function judgeAdded({ route, request }: HookContext): BeforeHookResult {
   const { body } = request;
   body['name'] = JOB_NAME;
   try {
-    parseRequest(body['data']);
+    parseJob(body['data']);
     return undefined;
   } catch (error) {
     const { message } = error as RequestError;
@@ -35,8 +35,8 @@ function judgeAdded({ route, request }: HookContext): BeforeHookResult {
 /** The fastify plugin that serves the dashboard of `queue` below `basePath`. */
 export function dashboard(queue: Queue, basePath: string): FastifyPluginCallback {
   const adapter = new BullMQAdapter(queue, {
-    description: 'File writes: one job each',
-    jobDataSchema: requestJsonSchema,
+    description: 'File writes: a job each, or a job for many',
+    jobDataSchema: jobJsonSchema,
   });
   adapter.setFormatter('name', (job: ShownJob) => readableName(job));
   adapter.setFormatter('progress', readableProgress);

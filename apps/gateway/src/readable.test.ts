@@ -65,6 +65,18 @@ test('progress keeps the number that the ring is drawn from', () => {
   });
 });
 
+test('a bulk is called by the number of its files, and of its result the page gets the files that failed', () => {
+  const bulk = { root: 'scratch', files: Array.from({ length: 2000 }, (_, index) => ({ path: `${index}` })) };
+  expect(readableName({ name: 'write', data: bulk, progress: 0, returnvalue: null })).toBe('scratch:2000 files');
+  const failure = { path: '7', error: { code: 'EEXIST' } };
+  const items = bulk.files.map(({ path }) => (path === '7' ? failure : { path, bytes: 4096 }));
+  const returnvalue = { items, files: 2000, failed: 1, bytes: 1999 * 4096, bytesPerSecond: 20 * MIB };
+  expect(readableName({ name: 'write', data: bulk, progress, returnvalue, finishedOn: 1 })).toBe(
+    'scratch:2000 files · 7.81 MiB · 20.0 MiB/s · 1 failed',
+  );
+  expect(readableResult(returnvalue)).toMatchObject({ written: '7.81 MiB', failed: 1, items: [failure] });
+});
+
 test.each([null, undefined, 0, 'text', [], {}, { progress: 5 }])(
   'what is not ours is shown as it came: %j',
   (value) => {

@@ -1,5 +1,12 @@
 /** What the dashboard shows of a job, in words and units that a person reads at a glance. */
-import { type WriteProgress, type WriteRequest, type WriteResult, formatBytes } from '@penstock/contract';
+import {
+  type BulkRequest,
+  type BulkResult,
+  type WriteProgress,
+  type WriteRequest,
+  type WriteResult,
+  formatBytes,
+} from '@penstock/contract';
 
 const MIB = 1_048_576;
 
@@ -12,16 +19,19 @@ export interface ShownJob {
   finishedOn?: number | null;
 }
 
-/** "run-42.dat", and while it is written "run-42.dat · 440.00 MiB of 1.00 GiB · 1902 MiB/s". */
+/** "run-42.dat", and while it is written "run-42.dat · 440.00 MiB of 1.00 GiB · 1902 MiB/s"; "2000 files" of a bulk. */
 export function readableName(job: ShownJob): string {
-  const request = recordOf(job.data) as Partial<WriteRequest>;
+  const request = recordOf(job.data) as Partial<WriteRequest & BulkRequest>;
   const root = typeof request.root === 'string' && request.root !== 'data' ? `${request.root}:` : '';
-  const parts = [typeof request.path === 'string' ? `${root}${request.path}` : job.name];
-  const result = recordOf(job.returnvalue) as Partial<WriteResult>;
+  const { path, files } = request;
+  const what = Array.isArray(files) ? `${files.length} files` : path;
+  const parts = [typeof what === 'string' ? `${root}${what}` : job.name];
+  const result = recordOf(job.returnvalue) as Partial<WriteResult & BulkResult>;
   const progress = recordOf(job.progress) as Partial<WriteProgress>;
   if (isCount(result.bytes) && isCount(result.bytesPerSecond)) {
     parts.push(formatBytes(result.bytes));
     parts.push(result.copied === 'reflink' ? 'reflink' : readableRate(result.bytesPerSecond)); // it has no speed
+    if (isCount(result.failed) && result.failed > 0) parts.push(`${result.failed} failed`);
   } else if (isCount(progress.bytesWritten) && isCount(progress.totalBytes) && job.finishedOn == null) {
     parts.push(`${formatBytes(progress.bytesWritten)} of ${formatBytes(progress.totalBytes)}`);
     if (isCount(progress.bytesPerSecond)) parts.push(readableRate(progress.bytesPerSecond));
@@ -50,9 +60,12 @@ export function readableProgress(progress: unknown): unknown {
   };
 }
 
-/** The result with readable figures first, and every exact one after them. */
+/** Files of a bulk that the page lists: it asks for every job it shows once a second, thousands would choke it. */
+const FAILED_SHOWN_MAX = 100;
+
+/** The result with readable figures first, and every exact one after them; of a bulk's files those that failed. */
 export function readableResult(result: unknown): unknown {
-  const seen = recordOf(result) as Partial<WriteResult>;
+  const seen = recordOf(result) as Partial<WriteResult & BulkResult>;
   if (!isCount(seen.bytes) || !isCount(seen.bytesPerSecond)) return result;
   const total = seen.durationsMs?.total;
   return {
@@ -61,6 +74,9 @@ export function readableResult(result: unknown): unknown {
     ...(isCount(seen.holeBytes) ? { holes: formatBytes(seen.holeBytes) } : {}),
     ...(isCount(total) ? { took: `${(total / 1000).toFixed(2)} s` } : {}),
     ...seen,
+    ...(Array.isArray(seen.items)
+      ? { items: seen.items.filter((item) => 'error' in recordOf(item)).slice(0, FAILED_SHOWN_MAX) }
+      : {}),
   };
 }
 

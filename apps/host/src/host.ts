@@ -3,13 +3,7 @@
  * memory. All of it on the main thread, which never touches a file of a job.
  */
 import { mkdirSync } from 'node:fs';
-import {
-  IoError,
-  WriteAbortedError,
-  type WriteProgress,
-  type WriteRequest,
-  type WriteResult,
-} from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
 import type { HostSettings } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
@@ -73,10 +67,10 @@ export class Host {
   }
 
   async #perform(
-    request: WriteRequest,
+    request: JobRequest,
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
-  ): Promise<WriteResult> {
+  ): Promise<JobResult> {
     const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
     let ended = false;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type WriteRequestInput, parseRequest } from '@penstock/contract';
+import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_SHUTDOWN } from '@penstock/matrix';
 import { WriterPool } from './pool.ts';
 
@@ -53,7 +53,7 @@ function openPool(entry?: URL): WriterPool {
   return pool;
 }
 
-const request = (input: WriteRequestInput) => parseRequest(input);
+const request = (input: JobRequestInput) => parseJob(input);
 
 test('spreads writes over its threads, and every file is right', async () => {
   const running = openPool();
@@ -93,4 +93,29 @@ test('when a thread dies its writes fail as retryable, its context, descriptors 
   );
   expect(after.map((result) => result.bytes)).toEqual(Array(6).fill(100_000));
   expect(running.threads).toBe(2);
+});
+
+test('a bulk runs beside single writes, on one thread, and every file is right', async () => {
+  const running = openPool();
+  const files = Array.from({ length: 200 }, (_, index) => ({ path: `bulk/${index}` }));
+  const [bulk, single] = await Promise.all([
+    running.run(request({ size: 4096, files }), 'bulk', 1).done,
+    running.run(request({ path: 'single', size: 5000 }), 'single', 1).done,
+  ]);
+  expect(isBulkResult(bulk) && bulk.items).toEqual(files.map(({ path }) => ({ path, bytes: 4096 })));
+  expect(single.bytes).toBe(5000);
+  expect(readdirSync(join(directory, 'bulk')).length).toBe(200);
+});
+
+test('when a thread dies amid a bulk, every descriptor and partial file of its lanes goes', async () => {
+  const running = openPool(throwing);
+  const rootsOnly = descriptorsIn(directory);
+  const files = Array.from({ length: 100 }, (_, index) => ({ path: index === 0 ? 'die' : `${index % 2}/${index}` }));
+  const dying = running.run(request({ size: '64MiB', files }), 'dying', 1).done.catch((error: unknown) => error);
+  expect(await dying).toMatchObject({ code: 'EWRITERDIED', retryable: true });
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
+  const left = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
+  const after = await running.run(request({ size: 10, files: files.slice(1) }), 'after', 1).done;
+  expect(after).toMatchObject({ files: 99, failed: 0 });
 });

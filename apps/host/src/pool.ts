@@ -5,13 +5,13 @@
  * AIO contexts and descriptors belong to the process, not to the thread: whatever ends a thread (an exception,
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type WriteRequest, type WriteResult } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult } from '@penstock/contract';
 import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
-import { type Root, type RootConfig, closeRoots, openRoots, partName } from '@penstock/sink';
+import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
 import {
   type EngineChoice,
   type WriterSession,
@@ -19,6 +19,7 @@ import {
   type WriterTask,
   writerEntry,
 } from '@penstock/writer';
+import { closeLeftOpen } from './left-open.ts';
 import { Session } from './session.ts';
 
 export interface PoolOptions {
@@ -41,7 +42,7 @@ export interface PoolOptions {
 /** One attempt that runs now. */
 export interface RunningWrite {
   readonly block: JobBlock;
-  readonly done: Promise<WriteResult>;
+  readonly done: Promise<JobResult>;
 }
 
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
@@ -112,22 +113,26 @@ export class WriterPool {
    * Starts one attempt. `jobName` names the job for ever; an id alone does not: BullMQ counts from 1 in every Redis.
    * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
    */
-  run(request: WriteRequest, jobName: string, starts: number): RunningWrite {
+  run(request: JobRequest, jobName: string, starts: number): RunningWrite {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
     block.reset();
-    const task: WriterTask = {
-      request,
-      jobKey: hash('sha256', `${jobName}\0${request.root}\0${request.path}`).slice(0, 16),
+    const attempt = {
       attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
       again: starts > 1,
       jobSlot,
     };
-    return { block, done: this.#finish(task) };
+    if ('files' in request) {
+      // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
+      const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
+      const bulk = { bulk: request, jobName, lanes: lanes.buffer, laneCount: lanes.jobs };
+      return { block, done: this.#finish({ ...bulk, ...attempt }) };
+    }
+    return { block, done: this.#finish({ request, jobKey: jobKeyOf(jobName, request), ...attempt }) };
   }
 
-  async #finish(task: WriterTask): Promise<WriteResult> {
+  async #finish(task: WriterTask): Promise<JobResult> {
     try {
       return await this.#leastBusy().run(task);
     } finally {
@@ -178,11 +183,15 @@ export class WriterPool {
     await Promise.all([...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited));
   }
 
-  /** What a dead thread's write left open; its context is destroyed. */
-  #closeWhatWasOpen({ jobSlot, jobKey, attemptToken }: WriterTask): void {
-    const fds = this.#control.job(jobSlot).openFds();
-    for (const fd of fds) native.unlinkat(fd, partName(jobKey, attemptToken)); // ENOTDIR but for its directory
-    for (const fd of fds) native.close(fd);
+  /** What a dead thread's attempt left open; its context is destroyed. */
+  #closeWhatWasOpen(task: WriterTask): void {
+    const { attemptToken } = task;
+    if ('bulk' in task) {
+      const lanes = new Control(0, task.laneCount, task.lanes);
+      for (let lane = 0; lane < lanes.jobs; lane += 1) closeLeftOpen(lanes.job(lane), attemptToken);
+    } else {
+      closeLeftOpen(this.#control.job(task.jobSlot), attemptToken);
+    }
   }
 
   #watchExits(): void {

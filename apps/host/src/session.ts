@@ -3,12 +3,12 @@
  * the event loop in one message.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type WriteResult, fromWire } from '@penstock/contract';
+import { type JobResult, fromWire } from '@penstock/contract';
 import type { FromWriter, ToWriter, WriterTask } from '@penstock/writer';
 
 interface Waiting {
   task: WriterTask;
-  resolve: (result: WriteResult) => void;
+  resolve: (result: JobResult) => void;
   reject: (error: unknown) => void;
 }
 
@@ -36,7 +36,7 @@ export class Session {
   }
 
   /** Rejects with what the thread rejected with; never settles by itself if the thread dies (see takeUnanswered). */
-  run(task: WriterTask): Promise<WriteResult> {
+  run(task: WriterTask): Promise<JobResult> {
     // In the check phase, when all jobs that one reply of Redis brought have come this far.
     if (this.#outgoing.length === 0) setImmediate(() => this.#send());
     this.#outgoing.push(task);

@@ -1,4 +1,5 @@
-// A writer thread that dies by an exception in the middle of its first write of a file named "die…".
+// A writer thread that dies by an exception in the middle of its first write of a file named "die…", or of a bulk in
+// which one is named so.
 import { workerData } from 'node:worker_threads';
 import serve from '@penstock/writer/worker';
 import { Control } from '@penstock/matrix';
@@ -7,7 +8,8 @@ const control = new Control(workerData.threadSlots, workerData.jobSlots, workerD
 
 export default function serveAndDie({ port }) {
   port.on('message', (message) => {
-    const dying = message === 'end' ? undefined : message.find((task) => task.request.path.startsWith('die'));
+    const path = (task) => task.request?.path ?? task.bulk.files[0].path;
+    const dying = message === 'end' ? undefined : message.find((task) => path(task).startsWith('die'));
     if (dying === undefined) return;
     const block = control.job(dying.jobSlot);
     const watch = () => {

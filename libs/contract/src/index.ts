@@ -1,4 +1,5 @@
 // The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged.
+export { bulkJsonSchema, jobJsonSchema, type JobRequest, type JobRequestInput, parseJob, requestsOf } from './bulk.ts';
 export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,
@@ -19,6 +20,12 @@ export { pathFault } from './paths.ts';
 export { escapeControls, printValue } from './print.ts';
 export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
 export {
+  type BulkItem,
+  type BulkRequest,
+  type BulkRequestInput,
+  type Extent,
+  extentsEnd,
+  type ExtentsSource,
   type FileSource,
   HOLES,
   type MatrixShape,
@@ -32,10 +39,16 @@ export {
   type WriteRequestInput,
 } from './request.ts';
 export {
+  type BulkItemResult,
+  bulkResultJsonSchema,
+  type BulkResult,
+  bulkResultSchema,
   COPY_WAYS,
   type CopyWay,
   type Engine,
   ENGINES,
+  isBulkResult,
+  type JobResult,
   type LatencySummary,
   resultJsonSchema,
   resultSchema,

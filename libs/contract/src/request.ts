@@ -30,6 +30,21 @@ export interface FileSource {
   reflink: 'never' | 'auto' | 'always';
 }
 
+/** One range of a file made of extents: `size` bytes from `offset` on are the first `size` bytes of `source`. */
+export interface Extent {
+  offset: number;
+  /** 1 or more. */
+  size: number;
+  source: PatternSource;
+}
+
+/** A file put together from ranges, in any order, none overlapping another; between and behind them it is zeros. */
+export interface ExtentsSource {
+  kind: 'extents';
+  /** 1 to 10,000. */
+  extents: Extent[];
+}
+
 export interface MatrixShape {
   /** 1 to 65536. */
   rows: number;
@@ -47,13 +62,19 @@ export interface WriteRequest {
   size?: number;
   /** Absent: chosen by the writer from the size and the disk. */
   matrix?: MatrixShape;
-  source: PatternSource | FileSource;
+  source: PatternSource | FileSource | ExtentsSource;
   /** 'create' fails where the file exists. */
   mode: 'create' | 'replace';
   /** 'atomic': readers see the old file or the new one, never a part. */
   publish: 'atomic' | 'in-place';
   /** 'fdatasync': completed means it survives power loss. */
   durability: 'none' | 'fdatasync';
+}
+
+interface PatternSourceInput {
+  kind: 'pattern';
+  pattern?: PatternName | undefined;
+  seed?: number | undefined;
 }
 
 /** A request as a producer sends it: what has a default may be left out, sizes may be texts like "1MiB". */
@@ -65,7 +86,7 @@ export interface WriteRequestInput {
   matrix?: { rows: number; rowBytes: number | string } | undefined;
   /** Default: the pattern 'zero'. */
   source?:
-    | { kind: 'pattern'; pattern?: PatternName | undefined; seed?: number | undefined }
+    | PatternSourceInput
     | {
         kind: 'file';
         path: string;
@@ -75,6 +96,7 @@ export interface WriteRequestInput {
         /** Default 'never'. */
         reflink?: FileSource['reflink'] | undefined;
       }
+    | { kind: 'extents'; extents: { offset: number | string; size: number | string; source: PatternSourceInput }[] }
     | undefined;
   /** Default 'replace'. */
   mode?: WriteRequest['mode'] | undefined;
@@ -84,22 +106,44 @@ export interface WriteRequestInput {
   durability?: WriteRequest['durability'] | undefined;
 }
 
+/** One file of a bulk: a request that leaves to its bulk whatever all have in common. */
+export type BulkItem = Pick<WriteRequest, 'path'> & Partial<Omit<WriteRequest, 'path'>>;
+
+/** Many files by one job. What stands beside `files` holds for every item that does not say otherwise. */
+export interface BulkRequest extends Omit<WriteRequest, 'path'> {
+  /** 1 to 10,000, none of them twice, none the source of another. */
+  files: BulkItem[];
+}
+
+/** A bulk as a producer sends it. */
+export interface BulkRequestInput extends Omit<WriteRequestInput, 'path'> {
+  files: readonly WriteRequestInput[];
+}
+
 const ROW_COUNT_MAX = 65_536;
 const ROW_BYTES_MAX = 1_073_741_824;
 const SEED_MAX = 0xffff_ffff;
 const MODES = ['create', 'replace'] as const;
 const PUBLISHES = ['atomic', 'in-place'] as const;
 const DURABILITIES = ['none', 'fdatasync'] as const;
-const SOURCE_KINDS = ['pattern', 'file'] as const;
+const SOURCE_KINDS = ['pattern', 'file', 'extents'] as const;
 export const HOLES = ['fill', 'keep'] as const;
 export const REFLINKS = ['never', 'auto', 'always'] as const;
+/** Items of a bulk, or extents of a file, in one request: a megabyte or so of JSON, judged in tens of milliseconds. */
+const ITEMS_MAX = 10_000;
 
 const PATH_ACCEPTED = 'a relative path inside its root, without "..", up to 4095 bytes, like "captures/run-42.dat"';
+const EXTENT_EXAMPLE = '{"offset": "1MiB", "size": 4096, "source": {"kind": "pattern"}}';
 const ROOT_ACCEPTED = 'the name of one of the host\'s roots, like "data": 1 to 64 letters, digits, _ or -';
 
-/** What each field accepts, in words that follow "give"; the JSON Schema carries the same words. */
+/**
+ * What each field accepts, in words that follow "give"; the JSON Schema carries the same words. A `*` stands for any
+ * index; an item of a bulk is a request, so its fields are named here without `files.*`.
+ */
 const ACCEPTED: Readonly<Record<string, string>> = {
   request: 'a plain JSON object like {"path": "run-42.dat", "size": "1GiB"}',
+  files: `a list of 1 to ${ITEMS_MAX} items like {"path": "a.dat", "size": 4096}, and what is more in further jobs`,
+  'files.*': 'an object like {"path": "a.dat", "size": 4096}',
   path: PATH_ACCEPTED,
   root: ROOT_ACCEPTED,
   size: `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
@@ -114,16 +158,30 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.root': ROOT_ACCEPTED,
   'source.holes': oneOf(HOLES),
   'source.reflink': oneOf(REFLINKS),
+  'source.extents': `a list of 1 to ${ITEMS_MAX} extents like ${EXTENT_EXAMPLE}`,
+  'source.extents.*': `an object like ${EXTENT_EXAMPLE}`,
+  'source.extents.*.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
+  'source.extents.*.size': `1 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
+  'source.extents.*.source': 'an object like {"kind": "pattern", "pattern": "stamp", "seed": 7}',
+  'source.extents.*.source.kind': '"pattern"',
+  'source.extents.*.source.pattern': oneOf(PATTERN_NAMES),
+  'source.extents.*.source.seed': `a whole number from 0 to ${SEED_MAX}`,
   mode: oneOf(MODES),
   publish: oneOf(PUBLISHES),
   durability: oneOf(DURABILITIES),
 };
 
+/** What a bulk can say once for all its items. */
+const SHARED_FIELDS = ['root', 'size', 'matrix', 'source', 'mode', 'publish', 'durability'] as const;
+
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  request: ['path', 'root', 'size', 'matrix', 'source', 'mode', 'publish', 'durability'],
+  request: ['path', ...SHARED_FIELDS],
+  bulk: ['files', ...SHARED_FIELDS],
   matrix: ['rows', 'rowBytes'],
   pattern: ['kind', 'pattern', 'seed'],
   file: ['kind', 'path', 'root', 'holes', 'reflink'],
+  extents: ['kind', 'extents'],
+  extent: ['offset', 'size', 'source'],
 };
 
 function oneOf(words: readonly string[]): string {
@@ -161,7 +219,6 @@ function pathSchema(description: string): z.ZodType<string, string> {
 const rootSchema = z
   .string()
   .regex(ROOT_NAME)
-  .default('data')
   .meta({ description: `The root: ${ROOT_ACCEPTED}` });
 
 const patternSourceSchema = z.strictObject({
@@ -178,7 +235,7 @@ const patternSourceSchema = z.strictObject({
 const fileSourceSchema = z.strictObject({
   kind: z.literal('file'),
   path: pathSchema(`The file to copy: ${PATH_ACCEPTED}`),
-  root: rootSchema,
+  root: rootSchema.default('data'),
   holes: z
     .enum(HOLES)
     .default('fill')
@@ -193,46 +250,124 @@ const fileSourceSchema = z.strictObject({
     }),
 });
 
-const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
+const extentsSourceSchema = z
   .strictObject({
-    path: pathSchema(`The file to write: ${PATH_ACCEPTED}`),
-    root: rootSchema,
-    size: sizeSchema(
-      0,
-      SIZE_BYTES_MAX,
-      'Bytes, as a number or a text: MiB is 2^20, MB is 10^6. Required unless the source is a file.',
-    ).exactOptional(),
-    matrix: z
-      .strictObject({
-        rows: z.int().min(1).max(ROW_COUNT_MAX),
-        rowBytes: sizeSchema(1, ROW_BYTES_MAX, 'Bytes of one row, as a number or a text like "1MiB"'),
-      })
-      .meta({ description: 'The buffer: its rows are filled and written in turn. Default: chosen by the writer.' })
-      .exactOptional(),
-    source: z
-      .discriminatedUnion('kind', [patternSourceSchema, fileSourceSchema])
-      .default({ kind: 'pattern', pattern: 'zero', seed: 0 })
-      .meta({ description: 'Where the bytes come from' }),
-    mode: z.enum(MODES).default('replace').meta({ description: '"create" fails where the file exists' }),
-    publish: z
-      .enum(PUBLISHES)
-      .default('atomic')
-      .meta({ description: '"atomic": readers see the old file or the new one, never a part' }),
-    durability: z
-      .enum(DURABILITIES)
-      .default('fdatasync')
-      .meta({ description: '"fdatasync": a completed write survives power loss' }),
+    kind: z.literal('extents'),
+    extents: z
+      .array(
+        z.strictObject({
+          offset: sizeSchema(0, SIZE_BYTES_MAX, 'Where in the file it begins, as a number or a text like "1MiB"'),
+          size: sizeSchema(1, SIZE_BYTES_MAX, 'Its bytes, as a number or a text like "1MiB"'),
+          source: patternSourceSchema.meta({ description: 'Its bytes, counted from its own beginning' }),
+        }),
+      )
+      .min(1)
+      .max(ITEMS_MAX)
+      .meta({ description: 'Ranges of the file, in any order, none overlapping; what is between them is zeros' }),
   })
   .check((context) => {
-    const { source, size, path, root, publish } = context.value;
-    if (source.kind === 'pattern' && size === undefined) {
-      context.issues.push({ code: 'custom', input: size, path: ['size'], message: '' });
-    }
-    if (source.kind === 'file' && publish === 'in-place' && source.path === path && source.root === root) {
-      const message = 'it is the file to be written, and writing it in place would destroy the source';
-      context.issues.push({ code: 'custom', input: source.path, path: ['source', 'path'], message });
+    const order = [...context.value.extents.entries()].toSorted(([, one], [, other]) => one.offset - other.offset);
+    for (const [place, [index, { offset, size }]] of order.entries()) {
+      const before = order[place - 1];
+      const find = (field: string, input: number, message: string): void => {
+        context.issues.push({ code: 'custom', input, path: ['extents', index, field], message });
+      };
+      if (offset + size > SIZE_BYTES_MAX) find('size', size, `it ends beyond ${SIZE_BYTES_MAX} bytes`);
+      if (before !== undefined && before[1].offset + before[1].size > offset) {
+        find('offset', offset, `extent ${before[0]} covers it`);
+      }
     }
   });
+
+/** What a request can say besides its path, each as it is where it is said. */
+const given = {
+  root: rootSchema,
+  size: sizeSchema(
+    0,
+    SIZE_BYTES_MAX,
+    'Bytes, as a number or a text: MiB is 2^20, MB is 10^6. Required unless the source is a file or extents.',
+  ),
+  matrix: z
+    .strictObject({
+      rows: z.int().min(1).max(ROW_COUNT_MAX),
+      rowBytes: sizeSchema(1, ROW_BYTES_MAX, 'Bytes of one row, as a number or a text like "1MiB"'),
+    })
+    .meta({ description: 'The buffer: its rows are filled and written in turn. Default: chosen by the writer.' }),
+  source: z
+    .discriminatedUnion('kind', [patternSourceSchema, fileSourceSchema, extentsSourceSchema])
+    .meta({ description: 'Where the bytes come from' }),
+  mode: z.enum(MODES).meta({ description: '"create" fails where the file exists' }),
+  publish: z.enum(PUBLISHES).meta({ description: '"atomic": readers see the old file or the new one, never a part' }),
+  durability: z.enum(DURABILITIES).meta({ description: '"fdatasync": a completed write survives power loss' }),
+};
+
+/** The same with the defaults of what is not said: in a single request, or by a bulk for all its items. */
+const defaulted = {
+  root: given.root.default('data'),
+  size: given.size.exactOptional(),
+  matrix: given.matrix.exactOptional(),
+  source: given.source.default({ kind: 'pattern', pattern: 'zero', seed: 0 }),
+  mode: given.mode.default('replace'),
+  publish: given.publish.default('atomic'),
+  durability: given.durability.default('fdatasync'),
+};
+
+const path = pathSchema(`The file to write: ${PATH_ACCEPTED}`);
+
+/** A bulk whose fields are right one by one. */
+export const bulkShape: z.ZodType<BulkRequest, BulkRequestInput> = z.strictObject({
+  files: z
+    .array(
+      z.strictObject({
+        path,
+        root: given.root.exactOptional(),
+        size: given.size.exactOptional(),
+        matrix: given.matrix.exactOptional(),
+        source: given.source.exactOptional(),
+        mode: given.mode.exactOptional(),
+        publish: given.publish.exactOptional(),
+        durability: given.durability.exactOptional(),
+      }),
+    )
+    .min(1)
+    .max(ITEMS_MAX)
+    .meta({ description: 'The files to write; what they have in common can be said once, beside this list' }),
+  ...defaulted,
+});
+
+/** Where the last extent ends: the size of a file of which no other is said. */
+export function extentsEnd({ extents }: ExtentsSource): number {
+  let end = 0;
+  for (const { offset, size } of extents) end = Math.max(end, offset + size);
+  return end;
+}
+
+export const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
+  .strictObject({ path, ...defaulted })
+  .check((context) => {
+    context.issues.push(...faultsBetween(context.value));
+  });
+
+/** A fault that no field has by itself: where it shows, and why; '' where the field is missing. */
+type Fault = { code: 'custom'; input: unknown; path: (string | number)[]; message: string };
+
+/** What is wrong with a request whose fields are right one by one. */
+export function faultsBetween({ source, size, path: written, root, publish }: WriteRequest): Fault[] {
+  const faults: Fault[] = [];
+  const find = (at: (string | number)[], input: unknown, message: string): void => {
+    faults.push({ code: 'custom', input, path: at, message });
+  };
+  if (source.kind === 'pattern' && size === undefined) find(['size'], size, '');
+  if (source.kind === 'file' && publish === 'in-place' && source.path === written && source.root === root) {
+    const message = 'it is the file to be written, and writing it in place would destroy the source';
+    find(['source', 'path'], source.path, message);
+  }
+  if (source.kind === 'extents' && size !== undefined) {
+    const end = extentsEnd(source);
+    if (size < end) find(['size'], size, `the extents end at ${end}`);
+  }
+  return faults;
+}
 
 /**
  * Judges a request and fills in its defaults. Takes anything, and reads each property once.
@@ -241,10 +376,20 @@ const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
  * found and what would be accepted.
  */
 export function parseRequest(input: unknown): WriteRequest {
-  const plain = plainCopy(input);
-  const parsed = requestSchema.safeParse(plain, { reportInput: false });
+  const plain = plainRequest(input, []);
+  return judge(requestSchema, plain, 'request');
+}
+
+/** Issues that are put into words: a list of thousands may have the same thing wrong with each. */
+const ISSUES_MAX = 100;
+
+/** @throws RequestError that names what in `plain` is not as `schema` wants it */
+export function judge<T>(schema: z.ZodType<T>, plain: unknown, whole: 'request' | 'bulk'): T {
+  const parsed = schema.safeParse(plain, { reportInput: false });
   if (parsed.success) return parsed.data;
-  throw requestError(parsed.error.issues.flatMap((issue) => describeIssue(issue, plain)));
+  const { issues } = parsed.error;
+  const described = issues.slice(0, ISSUES_MAX).flatMap((issue) => describeIssue(issue, plain, whole));
+  throw requestError(described, Math.max(0, issues.length - ISSUES_MAX));
 }
 
 /** The request's JSON Schema (draft 7) as producers see it: before defaults. It cannot count the bytes of a path. */
@@ -254,7 +399,9 @@ export const requestJsonSchema: object = {
   // A pattern has no size of its own; the default source is one.
   if: {
     required: ['source'],
-    properties: { source: { type: 'object', required: ['kind'], properties: { kind: { const: 'file' } } } },
+    properties: {
+      source: { type: 'object', required: ['kind'], properties: { kind: { enum: ['file', 'extents'] } } },
+    },
   },
   // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword
   else: { required: ['size'] },
@@ -267,21 +414,52 @@ const NESTED_FIELDS = ['matrix', 'source'] as const;
  *
  * zod reads a property several times and inherited ones too: a getter could answer differently each time, or throw.
  */
-function plainCopy(input: unknown): unknown {
-  const copy = plainObject(input, 'request');
-  if (isRecord(copy)) {
-    for (const field of NESTED_FIELDS) {
-      if (Object.hasOwn(copy, field)) copy[field] = plainObject(copy[field], field);
-    }
+export function plainRequest(input: unknown, at: readonly string[]): unknown {
+  const copy = plainObject(input, at);
+  if (!isRecord(copy)) return copy;
+  for (const field of NESTED_FIELDS) {
+    if (Object.hasOwn(copy, field)) copy[field] = plainObject(copy[field], [...at, field]);
+  }
+  const { source } = copy;
+  if (isRecord(source) && Object.hasOwn(source, 'extents')) {
+    source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent);
   }
   return copy;
 }
 
-function plainObject(value: unknown, field: string): unknown {
+function plainExtent(input: unknown, at: readonly string[]): unknown {
+  const copy = plainObject(input, at);
+  if (isRecord(copy) && Object.hasOwn(copy, 'source')) copy['source'] = plainObject(copy['source'], [...at, 'source']);
+  return copy;
+}
+
+/** A list's items, each made plain by `copyOne`. One that is too long is refused before its items are looked at. */
+export function plainList(
+  value: unknown,
+  at: readonly string[],
+  copyOne: (item: unknown, at: readonly string[]) => unknown,
+): unknown {
+  const list = plainObject(value, at);
+  if (!Array.isArray(list)) return list;
+  let items: unknown[];
+  try {
+    const { length } = list as unknown[];
+    if (length > ITEMS_MAX) throw refuse(at, value, `it has ${length} items`);
+    items = Array.from({ length }, (_, index): unknown => list[index]);
+  } catch (error) {
+    throw error instanceof RequestError ? error : refuse(at, value, 'reading it failed', error);
+  }
+  return items.map((item, index) => copyOne(item, [...at, String(index)]));
+}
+
+function refuse(at: readonly string[], value: unknown, fault: string, cause?: unknown): RequestError {
+  const field = fieldName(at);
+  const accepted = acceptedAt(at);
+  return new RequestError({ field, value, accepted, message: issueMessage(field, value, accepted, fault), cause });
+}
+
+function plainObject(value: unknown, at: readonly string[]): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const accepted = ACCEPTED[field] ?? '';
-  const refuse = (fault: string, cause?: unknown): RequestError =>
-    new RequestError({ field, value, accepted, message: issueMessage(field, value, accepted, fault), cause });
   let copy: Record<string, unknown> | undefined;
   try {
     if (Array.isArray(value)) return value;
@@ -296,9 +474,9 @@ function plainObject(value: unknown, field: string): unknown {
       }
     }
   } catch (error) {
-    throw refuse('reading it failed', error);
+    throw refuse(at, value, 'reading it failed', error);
   }
-  if (copy === undefined) throw refuse('it is not a plain object');
+  if (copy === undefined) throw refuse(at, value, 'it is not a plain object');
   return copy;
 }
 
@@ -308,51 +486,68 @@ function emptyRecord(): Record<string, unknown> {
   return record;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const UNKNOWN_FIELDS_MAX = 10;
 
-function describeIssue(issue: z.core.$ZodIssue, plain: unknown): RequestIssue[] {
-  const path = issue.path.map(String);
-  const value = valueAt(plain, path);
+function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request' | 'bulk'): RequestIssue[] {
+  const at = issue.path.map(String);
+  const own = valueAt(plain, at);
+  // What an item leaves to its bulk is at fault there.
+  const value = own === undefined && at[0] === 'files' ? valueAt(plain, at.slice(2)) : own;
   if (issue.code === 'unrecognized_keys') {
-    const known = knownFields(path, value);
-    return issue.keys
-      .slice(0, UNKNOWN_FIELDS_MAX)
-      .map((key) => describeUnknown(path, key, valueAt(value, [key]), known));
+    const known = knownFields(at, value, whole);
+    return issue.keys.slice(0, UNKNOWN_FIELDS_MAX).map((key) => describeUnknown(at, key, valueAt(value, [key]), known));
   }
-  const field = path.length === 0 ? 'request' : path.join('.');
-  const accepted = ACCEPTED[field] ?? 'another value';
-  const fault = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
+  const field = fieldName(at);
+  const accepted = acceptedAt(at);
+  const said = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
+  const fault = said ?? (Array.isArray(value) && isList(at) ? `it has ${value.length} items` : undefined);
   // null is a value to be named; only undefined is missing.
   return [{ field, value, accepted, message: issueMessage(field, value, accepted, fault) }];
 }
 
-function valueAt(value: unknown, path: readonly string[]): unknown {
+const fieldName = (at: readonly string[]): string => (at.length === 0 ? 'request' : at.join('.'));
+
+/** Where a request's own fields begin: an item of a bulk is one. */
+const withinItem = (at: readonly string[]): readonly string[] =>
+  at[0] === 'files' && at.length > 2 ? at.slice(2) : at;
+
+function acceptedAt(at: readonly string[]): string {
+  const place = withinItem(at).map((key) => (/^\d+$/.test(key) ? '*' : key));
+  return ACCEPTED[fieldName(place)] ?? 'another value';
+}
+
+const isList = (at: readonly string[]): boolean => at.at(-1) === 'files' || at.at(-1) === 'extents';
+
+function valueAt(value: unknown, at: readonly string[]): unknown {
   let found = value;
-  for (const key of path) {
-    if (!isRecord(found) || !Object.hasOwn(found, key)) return undefined;
-    found = found[key];
+  for (const key of at) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
+    found = Reflect.get(found, key);
   }
   return found;
 }
 
-function knownFields(path: readonly string[], value: unknown): readonly string[] {
-  const place = path.at(-1) ?? 'request';
-  const key = place === 'source' && isRecord(value) ? String(value['kind']) : place;
-  return FIELDS[key] ?? [];
+/** The fields of the object at a place. */
+function knownFields(at: readonly string[], value: unknown, whole: 'request' | 'bulk'): readonly string[] {
+  const place = at.at(-1) ?? whole;
+  if (place === 'source' && at.includes('extents')) return FIELDS['pattern'] ?? [];
+  if (place === 'source' && isRecord(value)) return FIELDS[String(value['kind'])] ?? [];
+  if (/^\d+$/.test(place)) return FIELDS[at.at(-2) === 'files' ? 'request' : 'extent'] ?? [];
+  return FIELDS[place] ?? [];
 }
 
-function describeUnknown(path: readonly string[], key: string, value: unknown, known: readonly string[]): RequestIssue {
+function describeUnknown(at: readonly string[], key: string, value: unknown, known: readonly string[]): RequestIssue {
   const name = escapeControls(shorten(key, 60));
   const near = nearestField(key, known);
   const accepted = known.join(', ');
-  const place = path.length === 0 ? '' : `${path.join('.')}: `;
+  const place = at.length === 0 ? '' : `${at.join('.')}: `;
   const guess = near === undefined ? '' : `; did you mean "${near}"?`;
   return {
-    field: [...path, name].join('.'),
+    field: [...at, name].join('.'),
     value,
     accepted,
     message: `${place}unknown field ${printValue(key)}${guess === '' ? ';' : guess} accepted: ${accepted}`,
@@ -396,13 +591,14 @@ function editDistance(from: string, to: string): number {
 
 const ISSUES_IN_MESSAGE_MAX = 3;
 
-function requestError(found: readonly RequestIssue[]): RequestError {
+/** @param unsaid how many more there are that nobody put into words */
+function requestError(found: readonly RequestIssue[], unsaid: number): RequestError {
   // zod tells a value that breaks two rules twice; one sentence says it.
   const issues = found.filter((issue, index) => found.findIndex((other) => other.message === issue.message) === index);
   const [first] = issues;
   if (first === undefined) throw new Error('zod refused a request without an issue');
   const shown = issues.slice(0, ISSUES_IN_MESSAGE_MAX).map((issue) => issue.message);
-  const rest = issues.length - shown.length;
+  const rest = issues.length - shown.length + unsaid;
   const message = shown.join('. Also: ') + (rest > 0 ? `. And ${rest} more` : '');
   return new RequestError({ field: first.field, value: first.value, accepted: first.accepted, message, issues });
 }

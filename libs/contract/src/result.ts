@@ -1,5 +1,6 @@
 // What a completed write returns: the job's return value in the queue.
 import { z } from 'zod';
+import { wireErrorSchema, type WireError } from './errors.ts';
 import { countSchema, rateSchema } from './numbers.ts';
 
 /** A distribution of durations, in microseconds. */
@@ -38,6 +39,8 @@ export interface WriteResult {
   noReflinkReason?: string;
   /** Bytes of the source's holes that are holes of the file too, where a copy by rows was asked to keep them. */
   holeBytes?: number;
+  /** Of a file made of extents: where each ends, in the order of the request. */
+  extentEnds?: number[];
   /** What direct I/O on this file demands of memory addresses and of offsets and lengths, in bytes; 1 if nothing. */
   alignment: { memory: number; offset: number };
   /** The matrix that was used; ioBytes is the length of one full write, a multiple of the offset alignment. */
@@ -88,6 +91,7 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   copied: z.enum(COPY_WAYS).exactOptional(),
   noReflinkReason: z.string().exactOptional(),
   holeBytes: countSchema.exactOptional(),
+  extentEnds: z.array(countSchema).exactOptional(),
   alignment: z.object({ memory: countSchema, offset: countSchema }),
   matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),
   durationsMs: z.object({
@@ -111,3 +115,71 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
 });
 
 export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });
+
+/** What became of one file of a bulk. */
+export type BulkItemResult = { path: string; bytes: number } | { path: string; error: WireError };
+
+/** What a completed bulk returns. Each of its files was written as a single write is, or not at all. */
+export interface BulkResult {
+  /** In the order of the request's files. Of the first hundred that failed the error is told in full. */
+  items: BulkItemResult[];
+  /** How many files were asked for, and how many of them were not written. */
+  files: number;
+  failed: number;
+  /** Of all files that were written. */
+  bytes: number;
+  /** How many files were written how. */
+  modes: Partial<Record<WriteMode, number>>;
+  engine: Engine;
+  /** Why not all were written 'aio-direct': what is told of the first that was not. */
+  fallbackReason?: string;
+  durationsMs: {
+    /** From the begin of the first file to the end of the last. */
+    total: number;
+  };
+  bytesPerSecond: number;
+  filesPerSecond: number;
+  /** Of all files, as in WriteResult. */
+  writes: number;
+  reads: number;
+  shortWrites: number;
+  /** Of the thread while this bulk ran. */
+  retries: number;
+  submitCalls: number;
+  /** The name of the host that wrote. */
+  host?: string;
+  /** The index of the writer thread. */
+  thread: number;
+}
+
+/** What a completed job returns. */
+export type JobResult = WriteResult | BulkResult;
+
+export const isBulkResult = (result: JobResult): result is BulkResult => 'items' in result;
+
+export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
+  items: z.array(
+    z.union([
+      z.object({ path: z.string(), bytes: countSchema }),
+      z.object({ path: z.string(), error: wireErrorSchema }),
+    ]),
+  ),
+  files: countSchema,
+  failed: countSchema,
+  bytes: countSchema,
+  modes: z.partialRecord(z.enum(WRITE_MODES), countSchema),
+  engine: z.enum(ENGINES),
+  fallbackReason: z.string().exactOptional(),
+  durationsMs: z.object({ total: rateSchema }),
+  bytesPerSecond: rateSchema,
+  filesPerSecond: rateSchema,
+  writes: countSchema,
+  reads: countSchema,
+  shortWrites: countSchema,
+  retries: countSchema,
+  submitCalls: countSchema,
+  host: z.string().exactOptional(),
+  thread: countSchema,
+});
+
+export const bulkResultJsonSchema: object = z.toJSONSchema(bulkResultSchema, { target: 'draft-7' });

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { WriteProgress, WriteRequest, WriteResult } from '@penstock/contract';
+import type { JobRequest, WriteProgress, WriteResult } from '@penstock/contract';
 import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -121,10 +121,11 @@ export class Stage {
   }
 }
 
-export function resultOf(request: WriteRequest): WriteResult {
+/** What a host would say of a single request. */
+export function resultOf(request: JobRequest): WriteResult {
   const none = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
   return {
-    path: request.path,
+    path: 'path' in request ? request.path : '',
     root: request.root,
     bytes: request.size ?? 0,
     mode: 'aio-direct',

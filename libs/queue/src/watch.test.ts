@@ -47,7 +47,7 @@ test('tells a job’s whole life in its order', async () => {
 test('tells the end of a job that ended before it was watched', async () => {
   const queue = stage.queue();
   await stage.worker(async (request) => {
-    if (request.path === 'bad') throw new Error('no such luck');
+    if (resultOf(request).path === 'bad') throw new Error('no such luck');
     return resultOf(request);
   });
   const good = await queue.add(write);

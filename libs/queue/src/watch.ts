@@ -1,6 +1,6 @@
 // Following jobs to their end. One stream of events serves all watches of a queue; each watch begins with the job's
 // state, read together with the stream's position in one transaction, so that nothing is missed or told twice.
-import type { WireError, WriteProgress, WriteResult } from '@penstock/contract';
+import type { JobResult, WireError, WriteProgress } from '@penstock/contract';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { redisOptions, sever, type Connection } from './connection.ts';
@@ -13,7 +13,7 @@ export type WatchEvent =
   | { type: 'progress'; progress: WriteProgress }
   /** An attempt failed, and another will be made. `attempt` is the one that failed, 1 for the first. */
   | { type: 'retrying'; error: WireError; attempt: number; delayMs: number }
-  | { type: 'completed'; result: WriteResult }
+  | { type: 'completed'; result: JobResult }
   /** It failed for good. */
   | { type: 'failed'; error: WireError; attemptsMade: number };
 
@@ -395,9 +395,9 @@ function isProgress(value: unknown): value is WriteProgress {
   return typeof value === 'object' && value !== null && 'progress' in value && typeof value.progress === 'number';
 }
 
-/** What a worker returned; ours return a WriteResult. */
-function resultOf(value: unknown): WriteResult {
-  return value as WriteResult;
+/** What a worker returned; ours return a JobResult. */
+function resultOf(value: unknown): JobResult {
+  return value as JobResult;
 }
 
 function parse(json: string | undefined): unknown {

@@ -1,11 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import {
-  parseRequest,
-  RequestError,
-  type WriteRequest,
-  type WriteRequestInput,
-  type WriteResult,
-} from '@penstock/contract';
+import { type JobRequest, type JobRequestInput, type JobResult, parseJob, RequestError } from '@penstock/contract';
 import { Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import {
@@ -32,11 +26,11 @@ export interface WriteQueueOptions {
 /** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
 const bulkJobsMax = 1000;
 
-export type WriteJob = Job<WriteRequest, WriteResult, typeof JOB_NAME>;
+export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
 interface Opened {
   redis: Redis;
-  queue: Queue<WriteRequest, WriteResult, typeof JOB_NAME>;
+  queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   hub: WatchHub;
 }
 
@@ -64,19 +58,19 @@ export class WriteQueue {
   }
 
   /**
-   * Adds a write; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
+   * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
    * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
    */
-  async add(request: WriteRequestInput, options: JobsOptions = {}): Promise<string> {
+  async add(request: JobRequestInput, options: JobsOptions = {}): Promise<string> {
     const [id = ''] = await this.addBulk([request], options);
     return id;
   }
 
-  /** Adds many; none if one of the requests is refused. The ids are in the order of the requests. */
-  async addBulk(requests: readonly WriteRequestInput[], options: JobsOptions = {}): Promise<string[]> {
+  /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
+  async addBulk(requests: readonly JobRequestInput[], options: JobsOptions = {}): Promise<string[]> {
     const jobs = requests.map((request, index) => ({
       name: JOB_NAME as typeof JOB_NAME,
-      data: requests.length === 1 ? parseRequest(request) : parseNth(request, index),
+      data: requests.length === 1 ? parseJob(request) : parseNth(request, index),
       // An id of our own making, so that a command sent again after a break adds nothing twice.
       opts: { jobId: newJobId(), ...options },
     }));
@@ -160,7 +154,7 @@ export class WriteQueue {
     redis.on('ready', () => {
       this.#brokeBy = null;
     });
-    const queue = new Queue<WriteRequest, WriteResult, typeof JOB_NAME>(QUEUE_NAME, {
+    const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(QUEUE_NAME, {
       connection: redis,
       ...(prefix === undefined ? {} : { prefix }),
       defaultJobOptions,
@@ -192,9 +186,9 @@ function newJobId(): string {
   return randomBytes(8).readBigUInt64BE().toString(36).padStart(13, '0');
 }
 
-function parseNth(request: WriteRequestInput, index: number): WriteRequest {
+function parseNth(request: JobRequestInput, index: number): JobRequest {
   try {
-    return parseRequest(request);
+    return parseJob(request);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     const { field, value, accepted, message, issues } = error;

@@ -1,4 +1,4 @@
-import { IoError, WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import { IoError, WriteAbortedError, type JobRequest } from '@penstock/contract';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from './stage.fixture.ts';
 import { WriteWorker } from './write-worker.ts';
@@ -13,7 +13,7 @@ const write = { path: 'a.bin', size: '4KiB' } as const;
 
 test('a request that is added is performed with its defaults, and its result is the job’s', async () => {
   const queue = stage.queue();
-  const seen: WriteRequest[] = [];
+  const seen: JobRequest[] = [];
   await stage.worker(async (request, job, report) => {
     seen.push(request);
     expect(job).toMatchObject({ attempt: 1, waitedMs: expect.any(Number) });
@@ -24,7 +24,7 @@ test('a request that is added is performed with its defaults, and its result is 
   const id = await queue.add(write);
   expect(await collect(queue.watch(id))).toContainEqual({
     type: 'completed',
-    result: resultOf(seen[0] as WriteRequest),
+    result: resultOf(seen[0] as JobRequest),
   });
   expect(seen).toEqual([
     {

@@ -1,15 +1,17 @@
 import {
-  parseRequest,
+  isBulkResult,
+  type JobRequest,
+  type JobResult,
+  parseJob,
   RequestError,
   toWire,
   WriteAbortedError,
   type WireError,
   type WriteProgress,
-  type WriteRequest,
-  type WriteResult,
 } from '@penstock/contract';
 import type { Socket } from 'node:net';
 import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
@@ -47,15 +49,15 @@ export interface WriteWorkerOptions {
   /** The name of this host, as the queue's clients see it. */
   host: string;
   /**
-   * Writes. It must end soon after `signal` is aborted, having stopped to write; whatever it then rejects with.
+   * Writes. A bulk of which files failed is a result too. It must end soon after `signal` is aborted, having stopped to write; whatever it then rejects with.
    * `report` may be called at any time and never throws.
    */
-  perform(request: WriteRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<WriteResult>;
+  perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
   /** Told of what no job's result tells: a lost connection, a lost lock. Repetitions are left out. */
   onError(error: Error): void;
 }
 
-type WriteJob = Job<unknown, WriteResult>;
+type WriteJob = Job<unknown, JobResult>;
 
 const lockDurationMsDefault = 30_000;
 const stalledIntervalMsDefault = 10_000;
@@ -74,7 +76,7 @@ export class WriteWorker {
   readonly #leases: Leases;
   /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
   readonly #runs = new Map<string, Run>();
-  readonly #started: Promise<Worker<unknown, WriteResult>>;
+  readonly #started: Promise<Worker<unknown, JobResult>>;
   /** The connection that ends of jobs are recorded over. */
   #client: { readonly stream?: Socket } | undefined;
   /** BullMQ's loop of fetching and processing. */
@@ -117,10 +119,10 @@ export class WriteWorker {
     return this.#stopping;
   }
 
-  async #start(): Promise<Worker<unknown, WriteResult>> {
+  async #start(): Promise<Worker<unknown, JobResult>> {
     const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
     await checkRedis(connection);
-    const worker = new Worker<unknown, WriteResult>(QUEUE_NAME, (job, token) => this.#attempt(job, token ?? ''), {
+    const worker = new Worker<unknown, JobResult>(QUEUE_NAME, (job, token) => this.#attempt(job, token ?? ''), {
       connection: redisOptions(connection, 'worker'),
       ...(prefix === undefined ? {} : { prefix }),
       concurrency,
@@ -151,7 +153,7 @@ export class WriteWorker {
     this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
 
-  async #attempt(job: WriteJob, token: string): Promise<WriteResult> {
+  async #attempt(job: WriteJob, token: string): Promise<JobResult> {
     const id = job.id ?? '';
     // One that was being fetched when the drain began.
     if (this.#draining) return this.#putBack(job, token);
@@ -218,11 +220,13 @@ export class WriteWorker {
         whenAborted: (listener) => run.whenAborted(listener),
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       };
-      return {
-        result: await this.#options.perform(request, info, (newest) => {
-          if (run.holdsLock) progress.report(newest);
-        }),
-      };
+      const result = await this.#options.perform(request, info, (newest) => {
+        if (run.holdsLock) progress.report(newest);
+      });
+      // All files are written again then, with the same bytes. The last attempt returns what it came to.
+      const another = info.attempt < (job.opts.attempts ?? 1);
+      if (another && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
+      return { result };
     } catch (error) {
       return { error };
     }
@@ -290,10 +294,10 @@ export class WriteWorker {
   }
 }
 
-type Outcome = { result: WriteResult } | { error: unknown };
+type Outcome = { result: JobResult } | { error: unknown };
 
-function requestOf(job: WriteJob): WriteRequest {
-  if (job.name === JOB_NAME) return parseRequest(job.data);
+function requestOf(job: WriteJob): JobRequest {
+  if (job.name === JOB_NAME) return parseJob(job.data);
   throw new RequestError({
     field: 'name',
     value: job.name,

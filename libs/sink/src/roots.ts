@@ -54,12 +54,16 @@ export class Roots {
     this.#roots = new Map(roots.map((root) => [root.name, root]));
   }
 
+  find(name: string): Root | undefined {
+    return this.#roots.get(name);
+  }
+
   /**
    * The root named `name`; `field` is where the request names it.
    * @throws RequestError for a root this host does not have, or one that may not be written
    */
   get(name: string, field: string, forWriting: boolean): Root {
-    const root = this.#roots.get(name);
+    const root = this.find(name);
     if (root !== undefined && (root.writable || !forWriting)) return root;
     const names = [...this.#roots.values()].filter((other) => other.writable || !forWriting).map((other) => other.name);
     const which = root === undefined ? 'root of this host' : 'root that may be written';

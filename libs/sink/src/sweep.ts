@@ -6,14 +6,18 @@ import { partPrefix, splitPath } from './target.ts';
 
 /** Removes the partial files of `jobKey` beside `path` below `root`. Returns how many. */
 export function sweepParts(root: Root, path: string, jobKey: string): number {
-  const dirFd = openDirectory(root, splitPath(path).directory);
-  if (dirFd < 0) return 0; // no directory, so nothing in it; or the attempt itself will say what is wrong
   const prefix = partPrefix(jobKey);
+  return sweepDirectory(root, splitPath(path).directory, (name) => name.startsWith(prefix));
+}
+
+/** Removes those partial files in `directory` below `root` that are `left`. Returns how many. */
+export function sweepDirectory(root: Root, directory: string, left: (name: string) => boolean): number {
+  const dirFd = openDirectory(root, directory);
+  if (dirFd < 0) return 0; // no directory, so nothing in it; or the attempt itself will say what is wrong
   let removed = 0;
   try {
     for (const name of readdirSync(`/proc/self/fd/${dirFd}`)) {
-      const left = name.startsWith(prefix) && name.endsWith('.part');
-      if (left && native.unlinkat(dirFd, name) === 0) removed += 1;
+      if (name.endsWith('.part') && left(name) && native.unlinkat(dirFd, name) === 0) removed += 1;
     }
   } finally {
     native.close(dirFd);

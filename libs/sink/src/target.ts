@@ -2,6 +2,7 @@
  * The file being written: opened under a temporary name beside its final one, preallocated, cut to its exact size,
  * and renamed into place; or removed again when the write fails.
  */
+import { hash } from 'node:crypto';
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
@@ -27,7 +28,18 @@ const OWNER_ATTRIBUTE = 'user.penstock.job';
 
 /** The temporary names of one job begin like this; `attemptToken` keeps a stalled attempt from touching a later one's. */
 export const partPrefix = (jobKey: string): string => `.penstock-${jobKey}-`;
-export const partName = (jobKey: string, attemptToken: string): string => `${partPrefix(jobKey)}${attemptToken}.part`;
+/** And those of one attempt end like this. */
+export const partSuffix = (attemptToken: string): string => `-${attemptToken}.part`;
+export const partName = (jobKey: string, attemptToken: string): string =>
+  `.penstock-${jobKey}${partSuffix(attemptToken)}`;
+
+/** The job's key in a temporary name; '' in any other. */
+export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';
+
+/** The key of the job that `jobName` names for ever, for the one file it writes or for this one of a bulk. */
+export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'root' | 'path'>): string {
+  return hash('sha256', `${jobName}\0${root}\0${path}`).slice(0, 16);
+}
 
 /** How one attempt names itself on disk. */
 export interface AttemptIdentity {

@@ -3,8 +3,17 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
-import { type WriteRequestInput, type WriteResult, parseRequest } from '@penstock/contract';
+import {
+  type BulkRequest,
+  type BulkRequestInput,
+  type BulkResult,
+  type WriteRequestInput,
+  type WriteResult,
+  parseJob,
+  parseRequest,
+} from '@penstock/contract';
 import { Arena, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
+import { BULK_LANES, runBulk } from './bulk.ts';
 import { Roots, closeRoots, openRoots } from './roots.ts';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
@@ -23,6 +32,8 @@ export interface Bench {
   control: Control;
   /** Runs one request on the thread; `block` is its job block, by default a fresh one. */
   write(request: WriteRequestInput, options?: WriteOptions): Promise<WriteResult>;
+  /** Runs a bulk on the thread; `jobKey` is its job's name here. */
+  bulk(request: BulkRequestInput, options?: WriteOptions): Promise<BulkResult>;
   /** Names in the root, temporary ones included. */
   names(): string[];
   /** Destroys the context, removes the files; throws if a descriptor is still open. */
@@ -78,6 +89,12 @@ export function openBench(options: BenchOptions = {}): Bench {
       jobs += 1;
       const order = { request: parseRequest(request), jobKey: jobKey ?? `job${jobs}`, attemptToken, again };
       return runWrite(thread, order, block ?? control.job(index));
+    },
+    bulk(request, { block, jobKey, attemptToken = 'a', again = false } = {}) {
+      const index = jobs % 64;
+      jobs += 1;
+      const order = { bulk: parseJob(request) as BulkRequest, jobName: jobKey ?? `job${jobs}`, attemptToken, again };
+      return runBulk(thread, order, block ?? control.job(index), new Control(0, BULK_LANES));
     },
     names: () => readdirSync(directory).toSorted(),
     close() {

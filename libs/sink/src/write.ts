@@ -20,6 +20,7 @@ import {
   type WriteMode,
   type WriteRequest,
   type WriteResult,
+  extentsEnd,
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
@@ -32,7 +33,7 @@ import {
   chooseMatrix,
   planRows,
 } from '@penstock/matrix';
-import { type Source, createPatternSource } from '@penstock/sources';
+import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { Reflink, refusalReason } from './reflink.ts';
@@ -68,13 +69,18 @@ const FD_ORIGIN = 2;
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
   request: WriteRequest;
+  /** True where what earlier attempts left beside the target has been removed already. */
+  swept?: boolean;
 }
+
+/** What a write needs of its job's control block. */
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
  * @throws (rejects with) IoError, RequestError for what only this host can judge, WriteAbortedError when stopped
  */
-export function runWrite(thread: WriterThread, order: WriteOrder, control: JobBlock): Promise<WriteResult> {
+export function runWrite(thread: WriterThread, order: WriteOrder, control: WriteControl): Promise<WriteResult> {
   return new Promise((resolve, reject) => {
     thread.loop.add(new WriteLane(thread, order, control, resolve, reject));
   });
@@ -85,7 +91,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   readonly #thread: WriterThread;
   readonly #order: WriteOrder;
-  readonly #control: JobBlock;
+  readonly #control: WriteControl;
   readonly #resolve: (result: WriteResult) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -122,7 +128,7 @@ class WriteLane implements Lane, FlushWaiter {
   constructor(
     thread: WriterThread,
     order: WriteOrder,
-    control: JobBlock,
+    control: WriteControl,
     resolve: (result: WriteResult) => void,
     reject: (error: unknown) => void,
   ) {
@@ -189,7 +195,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { source } = request;
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again) sweepParts(root, request.path, this.#order.jobKey);
+    if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
     if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
@@ -199,8 +205,9 @@ class WriteLane implements Lane, FlushWaiter {
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
     } else {
-      this.#source = createPatternSource(source.pattern, source.seed);
-      this.#size = request.size ?? 0;
+      const inPieces = source.kind === 'extents';
+      this.#source = inPieces ? new ExtentsSource(source.extents) : createPatternSource(source.pattern, source.seed);
+      this.#size = request.size ?? (inPieces ? extentsEnd(source) : 0);
     }
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
@@ -427,6 +434,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   #result(target: Target): WriteResult {
     const { request } = this.#order;
+    const { source } = request;
     const { engine, arena, index, syncReason } = this.#thread;
     const asynchronous = engine.port.name !== 'positional';
     const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
@@ -448,6 +456,7 @@ class WriteLane implements Lane, FlushWaiter {
       mode,
       engine: engine.port.name as WriteResult['engine'],
       ...(fallbackReason === '' ? {} : { fallbackReason }),
+      ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
       ...this.#copyResult(),
       alignment: target.alignment,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },

@@ -1,5 +1,6 @@
 /** The writer thread: its entry and what crosses to it and back. */
 export {
+  type BulkTask,
   type EngineChoice,
   type FromWriter,
   type ToWriter,

@@ -1,8 +1,8 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
 import type { MessagePort } from 'node:worker_threads';
-import type { WireError, WriteRequest, WriteResult } from '@penstock/contract';
+import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory } from '@penstock/matrix';
-import type { Root } from '@penstock/sink';
+import type { BulkOrder, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -24,8 +24,8 @@ export interface WriterSetup {
   libaio?: string;
 }
 
-/** One attempt at a job. */
-export interface WriterTask {
+/** One attempt at a job of one file. */
+export interface WriteTask {
   request: WriteRequest;
   jobKey: string;
   attemptToken: string;
@@ -35,8 +35,19 @@ export interface WriterTask {
   jobSlot: number;
 }
 
+/** One attempt at a bulk. */
+export interface BulkTask extends BulkOrder {
+  /** The words of a Control of no thread: a job block for each item that runs at a time. */
+  lanes: SharedArrayBuffer;
+  laneCount: number;
+  /** As of a WriteTask. */
+  jobSlot: number;
+}
+
+export type WriterTask = WriteTask | BulkTask;
+
 /** How the attempt on `jobSlot` ended. Errors lose their name, code and fields between threads: they travel as data. */
-export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: WriteResult } | { ok: false; error: WireError });
+export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: JobResult } | { ok: false; error: WireError });
 
 /**
  * What Piscina hands to a thread: the port that it serves until it is told to end. Tasks come through it as they are

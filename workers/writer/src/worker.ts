@@ -11,7 +11,7 @@ import { threadId, workerData } from 'node:worker_threads';
 import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import { IoError, toWire } from '@penstock/contract';
 import { Arena, Control } from '@penstock/matrix';
-import { Roots, WriterThread, runWrite } from '@penstock/sink';
+import { Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
 import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from './protocol.ts';
 
 const { EAGAIN, ENOSYS, EPERM } = constants.errno;
@@ -109,7 +109,12 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
   const { jobSlot } = task;
   try {
     const thread = await writerThread();
-    return { jobSlot, ok: true, result: await runWrite(thread, task, control.job(jobSlot)) };
+    const job = control.job(jobSlot);
+    const result =
+      'bulk' in task
+        ? await runBulk(thread, task, job, new Control(0, task.laneCount, task.lanes))
+        : await runWrite(thread, task, job);
+    return { jobSlot, ok: true, result };
   } catch (error) {
     return { jobSlot, ok: false, error: toWire(error) };
   }

@@ -114,7 +114,9 @@ async function writeAtOnce(
     })),
     { attempts: 1 },
   );
-  const outcomes = await Promise.all(ids.map((id) => follow(queue, id, 'a trial', silentProgress(say), signal)));
+  const outcomes = await Promise.all(
+    ids.map((id) => follow<WriteResult>(queue, id, 'a trial', silentProgress(say), signal)),
+  );
   // Not to be replaced by the next trial's: freeing them is no part of a write.
   for (const name of names) rmSync(join(place, name), { force: true });
   return outcomes.map((outcome) => {

@@ -160,7 +160,7 @@ async function writeThrough(
 ): Promise<WriteResult> {
   signal.throwIfAborted();
   const id = await queue.add(step.request);
-  const outcome = await follow(queue, id, step.request.path, line, signal);
+  const outcome = await follow<WriteResult>(queue, id, step.request.path, line, signal);
   if (!outcome.ok) throw fromWire(outcome.error);
   return outcome.result;
 }

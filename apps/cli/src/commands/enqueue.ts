@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
-import type { WriteRequestInput } from '@penstock/contract';
+import type { JobRequestInput } from '@penstock/contract';
 import { UsageError } from '../failures.ts';
 import { print, say } from '../output.ts';
 import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
@@ -50,6 +50,7 @@ Examples:
   $ penstock enqueue nightly.img --from live.img --delay 60000 --attempts 5
   $ penstock enqueue --request '{"path": "a.bin", "size": 1048576, "matrix": {"rows": 1024, "rowBytes": 1024}}'
   $ produce-requests | penstock enqueue --request -
+  $ penstock enqueue --request '{"size": "4KiB", "files": [{"path": "a.bin"}, {"path": "b.bin"}]}'
 
 Prints the id of the job on standard output: penstock watch <id> shows how it goes.`;
 
@@ -102,7 +103,7 @@ async function requestFrom(
   path: string | undefined,
   json: string | undefined,
   described: RequestOptions,
-): Promise<WriteRequestInput> {
+): Promise<JobRequestInput> {
   if (json === undefined) {
     if (path === undefined) throw new UsageError('name the file to write, or give the whole request with --request');
     return requestOf(path, described);
@@ -117,9 +118,9 @@ function readRequest(file: string): string {
   return readFileSync(file, 'utf8');
 }
 
-function parseJson(json: string): WriteRequestInput {
+function parseJson(json: string): JobRequestInput {
   try {
-    return JSON.parse(json) as WriteRequestInput; // judged by the contract, whatever it is
+    return JSON.parse(json) as JobRequestInput; // judged by the contract, whatever it is
   } catch (error) {
     throw new UsageError(`--request is not JSON: ${(error as Error).message}`);
   }

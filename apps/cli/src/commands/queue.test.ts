@@ -44,10 +44,37 @@ test('a whole request may come as JSON: as text, from a file, from standard inpu
   }
 });
 
+test('a bulk of standard input is written by one job, and its watcher is told which files failed', async () => {
+  const host = cli.start('host', '--threads', '1');
+  await host.says(/ready/);
+  const enqueue = async (request: object): Promise<string> => {
+    const piped = cli.start('enqueue', '--request', '-');
+    piped.child.stdin?.end(JSON.stringify(request));
+    return (await piped.ended).stdout.trim();
+  };
+  const files = Array.from({ length: 30 }, (_, index) => ({ path: `bulk/${index}` }));
+  const good = await cli.run('watch', await enqueue({ size: '4KiB', files }));
+  expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^30 of 30 files written: 120\.00 KiB in /) });
+
+  const again = await enqueue({ size: 1, mode: 'create', files: [...files.slice(0, 12), { path: 'bulk/new' }] });
+  const bad = await cli.run('watch', again);
+  expect(bad.code).toBe(1);
+  expect(bad.stdout).toMatch(
+    /^1 of 13 files written: .*\n(failed: bulk\/\d+: EEXIST.*\n){10}and 2 more failed: --json/,
+  );
+  const json = await cli.run('watch', again, '--json');
+  expect(json.code).toBe(1);
+  expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, id: again, result: { files: 13, failed: 12 } });
+  host.child.kill('SIGTERM');
+  await host.ended;
+});
+
 test('what cannot be enqueued or watched ends with 2 and says why', async () => {
   const cases: [args: string[], reason: RegExp][] = [
     [['enqueue', '--request', '{"path":"a","sise":1}'], /did you mean "size"/],
     [['enqueue', '--request', '{'], /not JSON/],
+    [['enqueue', '--request', '{}'], /path: missing/],
+    [['enqueue', '--request', '{"files":[{"path":"/a","size":1}]}'], /files\.0\.path: "\/a"[^]*hint: .*--root here/],
     [['enqueue'], /name the file to write/],
     [['enqueue', 'a.bin', '--request', '{}'], /give it alone/],
     [['watch', 'nobody'], /no job 'nobody'/],

@@ -1,14 +1,14 @@
 /** `penstock watch`: follows a job to its end. */
 import { Command } from 'commander';
 import { addStoreOptions } from '@penstock/config';
-import { fromWire } from '@penstock/contract';
+import { type JobResult, fromWire, isBulkResult } from '@penstock/contract';
 import { Interrupted } from '../failures.ts';
 import { follow } from '../follow.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { answering, type JobAnswer } from '../job-report.ts';
 import { print, readerGone, say } from '../output.ts';
 import { createProgressLine, silentProgress } from '../progress-line.ts';
-import { describeResult } from '../result-text.ts';
+import { describeBulk, describeResult } from '../result-text.ts';
 import { openStoreOf, type StoreOptions } from '../store-options.ts';
 
 interface WatchOptions extends StoreOptions {
@@ -20,7 +20,7 @@ Examples:
   $ penstock watch 1q9jvken2byc5
   $ penstock watch 1q9jvken2byc5 --json --redis redis://queue.example:6379
 
-Exit codes: 0 written, 1 failed, 2 there is no such job, 130 stopped by Ctrl-C (the job goes on).`;
+Exit codes: 0 written, 1 failed (of a bulk, any file), 2 there is no such job, 130 stopped by Ctrl-C (the job goes on).`;
 
 export function watchCommand(): Command {
   const command = new Command('watch')
@@ -33,7 +33,11 @@ export function watchCommand(): Command {
   });
 }
 
-async function watch(id: string, options: WatchOptions, answer: JobAnswer): Promise<object> {
+async function watch(
+  id: string,
+  options: WatchOptions,
+  answer: JobAnswer,
+): Promise<{ ok: boolean; result: JobResult }> {
   answer.id = id;
   const interrupts = takeInterrupts();
   const { WriteQueue } = await import('@penstock/queue');
@@ -46,14 +50,17 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
   });
   try {
     const job = await queue.job(id); // null: watching it says so, in the queue's own words
-    const title = pathOf(job?.data) ?? `job ${id}`;
+    const title = titleOf(job?.data) ?? `job ${id}`;
     if (job !== null && job.finishedOn === undefined && (await queue.workers()) === 0) {
       say('no host serves this queue now: the write waits until one is started (penstock host)');
     }
-    const outcome = await follow(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
+    const outcome = await follow<JobResult>(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
     if (!outcome.ok) throw fromWire(outcome.error);
-    if (options.json !== true) for (const text of describeResult(outcome.result, title)) print(text);
-    return { result: outcome.result };
+    const { result } = outcome;
+    const bulk = isBulkResult(result);
+    if (options.json !== true)
+      for (const text of bulk ? describeBulk(result) : describeResult(result, title)) print(text);
+    return { ok: !bulk || result.failed === 0, result };
   } catch (error) {
     if (error instanceof Interrupted) say(`job ${id} goes on without this command`);
     throw error;
@@ -64,8 +71,10 @@ async function watch(id: string, options: WatchOptions, answer: JobAnswer): Prom
   }
 }
 
-/** The path of a job that anybody may have added. */
-function pathOf(request: unknown): string | undefined {
-  const path: unknown = typeof request === 'object' && request !== null ? Reflect.get(request, 'path') : undefined;
+/** What a job that anybody may have added is called: the path of its file, or how many they are. */
+function titleOf(request: unknown): string | undefined {
+  if (typeof request !== 'object' || request === null) return undefined;
+  const { path, files } = request as Record<string, unknown>;
+  if (Array.isArray(files)) return `${files.length} files`;
   return typeof path === 'string' ? path : undefined;
 }

@@ -1,0 +1,83 @@
+// The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
+// have in common is said once.
+import { z } from 'zod';
+import {
+  type BulkRequest,
+  type BulkRequestInput,
+  bulkShape,
+  faultsBetween,
+  isRecord,
+  judge,
+  plainList,
+  plainRequest,
+  requestJsonSchema,
+  requestSchema,
+  type WriteRequest,
+  type WriteRequestInput,
+} from './request.ts';
+
+/** What a job of the queue asks for. */
+export type JobRequest = WriteRequest | BulkRequest;
+export type JobRequestInput = WriteRequestInput | BulkRequestInput;
+
+/** The single requests that a bulk stands for. */
+export function requestsOf({ files, ...shared }: BulkRequest): WriteRequest[] {
+  return files.map((item) => ({ ...shared, ...item }));
+}
+
+const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((context) => {
+  const requests = requestsOf(context.value);
+  const writers = new Map<string, number>();
+  for (const [index, request] of requests.entries()) {
+    for (const fault of faultsBetween(request)) {
+      context.issues.push({ ...fault, path: ['files', index, ...fault.path] });
+    }
+    const file = fileKey(request);
+    const other = writers.get(file);
+    if (other === undefined) {
+      writers.set(file, index);
+    } else {
+      const message = `files.${other} writes the same file`;
+      context.issues.push({ code: 'custom', input: request.path, path: ['files', index, 'path'], message });
+    }
+  }
+  for (const [index, { source }] of requests.entries()) {
+    const writer = source.kind === 'file' ? writers.get(fileKey(source)) : undefined;
+    if (source.kind !== 'file' || writer === undefined || writer === index) continue;
+    // They run at once, and a retry runs all again: which bytes the copy got would be anybody's guess.
+    const message = `files.${writer} writes that file, so its copy belongs into a later job`;
+    context.issues.push({ code: 'custom', input: source.path, path: ['files', index, 'source', 'path'], message });
+  }
+});
+
+/** A path holds no NUL. */
+const fileKey = ({ root, path: name }: { root: string; path: string }): string => `${root}\0${name}`;
+
+/**
+ * Judges what a job of the queue may ask for: a single request, or a bulk, which is known by its `files`.
+ *
+ * @throws RequestError, and nothing else; a field of an item is named like `files.17.size`
+ */
+export function parseJob(input: unknown): JobRequest {
+  const plain = plainRequest(input, []);
+  if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return judge(requestSchema, plain, 'request');
+  plain['files'] = plainList(plain['files'], ['files'], plainRequest);
+  return judge(bulkSchema, plain, 'bulk');
+}
+
+/** The JSON Schema of a bulk. It cannot tell whether an item's size is said somewhere, nor whether a file comes twice. */
+export const bulkJsonSchema: object = {
+  ...z.toJSONSchema(bulkSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }),
+  title: 'BulkRequest',
+};
+
+/** The JSON Schema of whatever a job may carry. */
+export const jobJsonSchema: object = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'JobRequest',
+  type: 'object',
+  if: { required: ['files'] },
+  // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword
+  then: bulkJsonSchema,
+  else: requestJsonSchema,
+};
