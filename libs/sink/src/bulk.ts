@@ -34,7 +34,7 @@ const DONE: number = PHASES.indexOf('done');
  */
 export const BULK_LANES = 32;
 
-/** A hundred errors tell what is wrong; ten thousand long ones would only fill the queue's memory. */
+/** A hundred errors tell what is wrong; a thousand long ones would only fill the queue's memory. */
 const ERRORS_IN_FULL_MAX = 100;
 
 /** One attempt at a bulk. */
