@@ -54,7 +54,8 @@ export class Session {
   #settle(answers: FromWriter): void {
     for (const answer of answers) {
       const { jobSlot } = answer;
-      const waiting = this.#waiting.get(jobSlot)!;
+      const waiting = this.#waiting.get(jobSlot);
+      if (waiting === undefined) continue; // posted before the thread's death, come after it was dealt with
       this.#waiting.delete(jobSlot);
       if (answer.ok) waiting.resolve(answer.result);
       else waiting.reject(fromWire(answer.error));

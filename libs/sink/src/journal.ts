@@ -7,7 +7,7 @@ import type { Device, FileSystem } from './stat.ts';
 const EXT4_MAGIC = 0xef53;
 const XFS_MAGIC = 0x58465342;
 
-/** By device and file system: sysfs is too slow to be asked for every file. */
+/** By device and file system: sysfs and mountinfo are too slow to be asked for every file. */
 const known = new Map<string, boolean>();
 
 /**
@@ -19,15 +19,14 @@ const known = new Map<string, boolean>();
  * xfs_dir_fsync). Where it cannot be seen to be so, it is false.
  */
 export function commitsTogether({ type, id }: FileSystem, device: Device): boolean {
-  if (type === XFS_MAGIC) return true;
-  if (type !== EXT4_MAGIC) return false;
+  if (type !== EXT4_MAGIC && type !== XFS_MAGIC) return false;
   const key = `${device.major}:${device.minor}:${id}`;
-  let journalled = known.get(key);
-  if (journalled === undefined) {
-    journalled = hasJournalTask(device);
-    known.set(key, journalled);
+  let together = known.get(key);
+  if (together === undefined) {
+    together = type === XFS_MAGIC ? isOnOneDevice(device) : hasJournalTask(device);
+    known.set(key, together);
   }
-  return journalled;
+  return together;
 }
 
 function hasJournalTask({ major, minor }: Device): boolean {
@@ -37,4 +36,12 @@ function hasJournalTask({ major, minor }: Device): boolean {
   } catch {
     return false; // no sysfs in this container, or ext2
   }
+}
+
+/** A commit of XFS's log does not flush a realtime device, which files may lie on beside the main one. */
+function isOnOneDevice({ major, minor }: Device): boolean {
+  const mounts = readFileSync('/proc/self/mountinfo', 'latin1')
+    .split('\n')
+    .filter((line) => line.split(' ')[2] === `${major}:${minor}`);
+  return mounts.length > 0 && mounts.every((line) => !/[ ,](rtdev|logdev)=/.test(line));
 }

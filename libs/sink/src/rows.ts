@@ -18,6 +18,13 @@ const { EIO, ENXIO } = constants.errno;
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
 const STALLS_MAX = 8;
 
+/**
+ * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
+ * the device, several times for each file (its bytes, its flush, the queue's own flushes). Measured with 64 small files
+ * at once beside writes of 32 MiB in flight: twice the files, for a fifth of the large writes' throughput.
+ */
+const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
+
 /** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
 export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
 
@@ -40,6 +47,8 @@ export class RowPipeline {
   /** Rows that no slot carries, the last one first. */
   readonly #freeRows: Int32Array;
   #freeRowCount: number;
+  /** Rows that may be in flight while small files are written beside them. */
+  readonly #rowsBesideSmall: number;
   /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
   #preparedRows = 0;
   /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
@@ -61,6 +70,7 @@ export class RowPipeline {
     const rows = plan.bufferRows;
     this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
     this.#freeRowCount = rows;
+    this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
     if (from.origin !== null && from.keepsHoles) this.#passHole(from.origin);
   }
 
@@ -82,7 +92,8 @@ export class RowPipeline {
   /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
   prepare(slot: number): boolean {
     if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
-    const { slots } = this.#thread;
+    const { slots, smallWrites } = this.#thread;
+    if (smallWrites > 0 && this.#plan.bufferRows - this.#freeRowCount >= this.#rowsBesideSmall) return false;
     this.#freeRowCount -= 1;
     const row = this.#freeRows[this.#freeRowCount]!;
     const position = this.#nextPosition;

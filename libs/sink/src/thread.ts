@@ -43,6 +43,8 @@ export class WriterThread {
   /** Writes that wait for rows, oldest first: only the head may take some, so that none is overtaken for ever. */
   readonly waiting: object[] = [];
   readonly flushGroups: FlushGroups = new FlushGroups();
+  /** Small files that are being written now: large writes leave them room in the device's queue. */
+  smallWrites = 0;
   readonly #histograms: RecordableHistogram[] = [];
 
   constructor(parts: {

@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type AioPort, libaioPort, syscallPort } from '@penstock/aio';
 import { type WriteRequestInput, PATTERN_NAMES } from '@penstock/contract';
 import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
@@ -104,6 +105,34 @@ describe('exact', () => {
     const small = await bench.write({ path: 'c.dat', size: '64MiB', matrix: { rows: 64, rowBytes: '64KiB' } });
     expect(small.matrix).toEqual({ rows: 64, rowBytes: 65_536, ioBytes: 524_288 });
     expect(small.writes).toBe(128);
+  });
+
+  test('a large write leaves small files room in the device: beside them it has 4 MiB in flight, alone all its rows', async () => {
+    bench.close();
+    const port = libaioPort() ?? syscallPort();
+    let most = 0;
+    const watched: AioPort = {
+      name: port.name,
+      setup: (depth) => port.setup(depth),
+      destroy: (context) => port.destroy(context),
+      getevents: (...wait) => port.getevents(...wait),
+      submit(context, count, pointers) {
+        most = Math.max(most, bench.engine.inFlight + count);
+        return port.submit(context, count, pointers);
+      },
+    };
+    bench = openBench({ port: watched });
+    const large: WriteRequestInput = { path: 'large', size: '64MiB', matrix: { rows: 16, rowBytes: '1MiB' } };
+    await bench.write(large);
+    expect(most).toBe(16);
+    most = 0;
+    bench.thread.smallWrites += 1; // as one that is under way all the time
+    await bench.write(large);
+    bench.thread.smallWrites -= 1;
+    expect(most).toBe(4);
+    await Promise.all([bench.write(large), ...['a', 'b', 'c'].map((path) => bench.write({ path, size: 4096 }))]);
+    await expect(bench.write({ path: 'x', size: 10, root: 'archive' })).rejects.toThrow(/archive|root/);
+    expect(bench.thread.smallWrites).toBe(0);
   });
 
   test('writes that together need more rows than there are wait their turn and all end right', async () => {

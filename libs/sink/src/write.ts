@@ -111,6 +111,8 @@ class WriteLane implements Lane, FlushWaiter {
   #noReflinkReason: string | undefined;
   #rows: RowPipeline | null = null;
   #rowsReturned = false;
+  /** Counted among the thread's small writes. */
+  #smallAndWritten = false;
   #size = 0;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
@@ -287,6 +289,7 @@ class WriteLane implements Lane, FlushWaiter {
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
+    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#setSmallAndWritten(true);
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
@@ -411,9 +414,15 @@ class WriteLane implements Lane, FlushWaiter {
     this.#rows?.release();
   }
 
+  #setSmallAndWritten(is: boolean): void {
+    this.#smallAndWritten = is;
+    this.#thread.smallWrites += is ? 1 : -1;
+  }
+
   #end(): void {
     if (this.finished) return;
     this.finished = true;
+    if (this.#smallAndWritten) this.#setSmallAndWritten(false);
     const { waiting } = this.#thread;
     const place = waiting.indexOf(this);
     if (place !== -1) waiting.splice(place, 1);
