@@ -27,7 +27,7 @@ function check(result, call) {
 }
 
 function reapAll(expected) {
-  for (let left = PER_TURN; left > 0; ) {
+  for (let left = PER_TURN; left > 0;) {
     const completed = engine.reap(1000);
     for (let index = 0; index < completed; index += 1) {
       const slot = engine.completedSlots[index];
@@ -71,7 +71,9 @@ function run(way, round) {
         reapAll(0);
       });
     }
-    step('rename', () => names.forEach((name) => check(native.renameat(dirFd, `.${name}.part`, dirFd, name), 'rename')));
+    step('rename', () =>
+      names.forEach((name) => check(native.renameat(dirFd, `.${name}.part`, dirFd, name), 'rename')),
+    );
     step('directory', () => check(native.fsync(dirFd), 'fsync'));
     fds.forEach((fd) => native.close(fd));
   }
