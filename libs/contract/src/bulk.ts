@@ -1,15 +1,13 @@
 // The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
 // have in common is said once.
 import { z } from 'zod';
+import { judge } from './judge.ts';
+import { isRecord, plainList, plainRequest } from './plain.ts';
 import {
   type BulkRequest,
   type BulkRequestInput,
   bulkShape,
   faultsBetween,
-  isRecord,
-  judge,
-  plainList,
-  plainRequest,
   requestJsonSchema,
   requestSchema,
   type WriteRequest,

@@ -15,6 +15,7 @@ export {
   wireErrorJsonSchema,
   wireErrorSchema,
 } from './errors.ts';
+export { HOLES, PATTERN_NAMES, type PatternName, REFLINKS } from './fields.ts';
 export { hintFor } from './hints.ts';
 export { pathFault } from './paths.ts';
 export { escapeControls, printValue } from './print.ts';
@@ -27,13 +28,9 @@ export {
   extentsEnd,
   type ExtentsSource,
   type FileSource,
-  HOLES,
   type MatrixShape,
   parseRequest,
-  PATTERN_NAMES,
-  type PatternName,
   type PatternSource,
-  REFLINKS,
   requestJsonSchema,
   type WriteRequest,
   type WriteRequestInput,

@@ -1,12 +1,24 @@
-// The request: what a producer may ask for, and the one place that judges it. Schema, types and messages side by side.
+// The request: what a producer may ask for, as types and as the schema that judges it.
 import { z } from 'zod';
-import { issueMessage, RequestError, type RequestIssue } from './errors.ts';
+import {
+  DURABILITIES,
+  HOLES,
+  ITEMS_MAX,
+  MODES,
+  PATH_ACCEPTED,
+  PATTERN_NAMES,
+  type PatternName,
+  PUBLISHES,
+  REFLINKS,
+  ROOT_ACCEPTED,
+  ROW_BYTES_MAX,
+  ROW_COUNT_MAX,
+  SEED_MAX,
+} from './fields.ts';
+import { judge } from './judge.ts';
 import { PATH_CHARACTERS_MAX, PATH_PATTERN, pathFault, ROOT_NAME } from './paths.ts';
-import { escapeControls, printValue, shorten } from './print.ts';
-import { parseSize, SIZE_BYTES_MAX, SIZE_EXAMPLE, SIZE_TEXT } from './size.ts';
-
-export const PATTERN_NAMES = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'] as const;
-export type PatternName = (typeof PATTERN_NAMES)[number];
+import { plainRequest } from './plain.ts';
+import { parseSize, SIZE_BYTES_MAX, SIZE_TEXT } from './size.ts';
 
 /** Bytes computed from a seed: see the sources room for what each pattern's bytes are. */
 export interface PatternSource {
@@ -118,75 +130,6 @@ export interface BulkRequest extends Omit<WriteRequest, 'path'> {
 /** A bulk as a producer sends it. */
 export interface BulkRequestInput extends Omit<WriteRequestInput, 'path'> {
   files: readonly WriteRequestInput[];
-}
-
-const ROW_COUNT_MAX = 65_536;
-const ROW_BYTES_MAX = 1_073_741_824;
-const SEED_MAX = 0xffff_ffff;
-const MODES = ['create', 'replace'] as const;
-const PUBLISHES = ['atomic', 'in-place'] as const;
-const DURABILITIES = ['none', 'fdatasync'] as const;
-const SOURCE_KINDS = ['pattern', 'file', 'extents'] as const;
-export const HOLES = ['fill', 'keep'] as const;
-export const REFLINKS = ['never', 'auto', 'always'] as const;
-/** Items of a bulk, or extents of a file, in one request: judging as many takes the host's event loop about 6 ms. */
-const ITEMS_MAX = 1000;
-
-const PATH_ACCEPTED = 'a relative path inside its root, without "..", up to 4095 bytes, like "captures/run-42.dat"';
-const EXTENT_EXAMPLE = '{"offset": "1MiB", "size": 4096, "source": {"kind": "pattern"}}';
-const ROOT_ACCEPTED = 'the name of one of the host\'s roots, like "data": 1 to 64 letters, digits, _ or -';
-
-/**
- * What each field accepts, in words that follow "give"; the JSON Schema carries the same words. A `*` stands for any
- * index; an item of a bulk is a request, so its fields are named here without `files.*`.
- */
-const ACCEPTED: Readonly<Record<string, string>> = {
-  request: 'a plain JSON object like {"path": "run-42.dat", "size": "1GiB"}',
-  files: `a list of 1 to ${ITEMS_MAX} items like {"path": "a.dat", "size": 4096}, and what is more in further jobs`,
-  'files.*': 'an object like {"path": "a.dat", "size": 4096}',
-  path: PATH_ACCEPTED,
-  root: ROOT_ACCEPTED,
-  size: `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
-  matrix: 'an object like {"rows": 32, "rowBytes": "1MiB"}',
-  'matrix.rows': `a whole number from 1 to ${ROW_COUNT_MAX}`,
-  'matrix.rowBytes': `1 to ${ROW_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
-  source: 'an object like {"kind": "pattern", "pattern": "stamp", "seed": 7} or {"kind": "file", "path": "in.dat"}',
-  'source.kind': oneOf(SOURCE_KINDS),
-  'source.pattern': oneOf(PATTERN_NAMES),
-  'source.seed': `a whole number from 0 to ${SEED_MAX}`,
-  'source.path': PATH_ACCEPTED,
-  'source.root': ROOT_ACCEPTED,
-  'source.holes': oneOf(HOLES),
-  'source.reflink': oneOf(REFLINKS),
-  'source.extents': `a list of 1 to ${ITEMS_MAX} extents like ${EXTENT_EXAMPLE}`,
-  'source.extents.*': `an object like ${EXTENT_EXAMPLE}`,
-  'source.extents.*.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
-  'source.extents.*.size': `1 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
-  'source.extents.*.source': 'an object like {"kind": "pattern", "pattern": "stamp", "seed": 7}',
-  'source.extents.*.source.kind': '"pattern"',
-  'source.extents.*.source.pattern': oneOf(PATTERN_NAMES),
-  'source.extents.*.source.seed': `a whole number from 0 to ${SEED_MAX}`,
-  mode: oneOf(MODES),
-  publish: oneOf(PUBLISHES),
-  durability: oneOf(DURABILITIES),
-};
-
-/** What a bulk can say once for all its items. */
-const SHARED_FIELDS = ['root', 'size', 'matrix', 'source', 'mode', 'publish', 'durability'] as const;
-
-const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  request: ['path', ...SHARED_FIELDS],
-  bulk: ['files', ...SHARED_FIELDS],
-  matrix: ['rows', 'rowBytes'],
-  pattern: ['kind', 'pattern', 'seed'],
-  file: ['kind', 'path', 'root', 'holes', 'reflink'],
-  extents: ['kind', 'extents'],
-  extent: ['offset', 'size', 'source'],
-};
-
-function oneOf(words: readonly string[]): string {
-  const quoted = words.map((word) => `"${word}"`);
-  return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
 }
 
 /** A size in bytes, min to max, as a number or a text. */
@@ -380,18 +323,6 @@ export function parseRequest(input: unknown): WriteRequest {
   return judge(requestSchema, plain, 'request');
 }
 
-/** Issues that are put into words: a list of thousands may have the same thing wrong with each. */
-const ISSUES_MAX = 100;
-
-/** @throws RequestError that names what in `plain` is not as `schema` wants it */
-export function judge<T>(schema: z.ZodType<T>, plain: unknown, whole: 'request' | 'bulk'): T {
-  const parsed = schema.safeParse(plain, { reportInput: false });
-  if (parsed.success) return parsed.data;
-  const { issues } = parsed.error;
-  const described = issues.slice(0, ISSUES_MAX).flatMap((issue) => describeIssue(issue, plain, whole));
-  throw requestError(described, Math.max(0, issues.length - ISSUES_MAX));
-}
-
 /** The request's JSON Schema (draft 7) as producers see it: before defaults. It cannot count the bytes of a path. */
 export const requestJsonSchema: object = {
   ...z.toJSONSchema(requestSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }),
@@ -406,199 +337,3 @@ export const requestJsonSchema: object = {
   // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword
   else: { required: ['size'] },
 };
-
-const NESTED_FIELDS = ['matrix', 'source'] as const;
-
-/**
- * The own enumerable properties of a request and of the objects in it, as JSON would carry them, without prototype.
- *
- * zod reads a property several times and inherited ones too: a getter could answer differently each time, or throw.
- */
-export function plainRequest(input: unknown, at: readonly string[]): unknown {
-  const copy = plainObject(input, at);
-  if (!isRecord(copy)) return copy;
-  for (const field of NESTED_FIELDS) {
-    if (Object.hasOwn(copy, field)) copy[field] = plainObject(copy[field], [...at, field]);
-  }
-  const { source } = copy;
-  if (isRecord(source) && Object.hasOwn(source, 'extents')) {
-    source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent);
-  }
-  return copy;
-}
-
-function plainExtent(input: unknown, at: readonly string[]): unknown {
-  const copy = plainObject(input, at);
-  if (isRecord(copy) && Object.hasOwn(copy, 'source')) copy['source'] = plainObject(copy['source'], [...at, 'source']);
-  return copy;
-}
-
-/** A list's items, each made plain by `copyOne`. One that is too long is refused before its items are looked at. */
-export function plainList(
-  value: unknown,
-  at: readonly string[],
-  copyOne: (item: unknown, at: readonly string[]) => unknown,
-): unknown {
-  const list = plainObject(value, at);
-  if (!Array.isArray(list)) return list;
-  let items: unknown[];
-  try {
-    const { length } = list as unknown[];
-    if (length > ITEMS_MAX) throw refuse(at, value, `it has ${length} items`);
-    items = Array.from({ length }, (_, index): unknown => list[index]);
-  } catch (error) {
-    throw error instanceof RequestError ? error : refuse(at, value, 'reading it failed', error);
-  }
-  return items.map((item, index) => copyOne(item, [...at, String(index)]));
-}
-
-function refuse(at: readonly string[], value: unknown, fault: string, cause?: unknown): RequestError {
-  const field = fieldName(at);
-  const accepted = acceptedAt(at);
-  return new RequestError({ field, value, accepted, message: issueMessage(field, value, accepted, fault), cause });
-}
-
-function plainObject(value: unknown, at: readonly string[]): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  let copy: Record<string, unknown> | undefined;
-  try {
-    if (Array.isArray(value)) return value;
-    // Any realm's Object.prototype has no prototype; a Map, a Date or an instance of a class has a longer chain.
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === null || Object.getPrototypeOf(prototype) === null) {
-      copy = emptyRecord();
-      for (const key of Object.keys(value)) {
-        const property: unknown = Reflect.get(value, key);
-        // JSON drops undefined, so it is the same request without.
-        if (property !== undefined) copy[key] = property;
-      }
-    }
-  } catch (error) {
-    throw refuse(at, value, 'reading it failed', error);
-  }
-  if (copy === undefined) throw refuse(at, value, 'it is not a plain object');
-  return copy;
-}
-
-/** An object without prototype: a key "__proto__" is a property of it like any other. */
-function emptyRecord(): Record<string, unknown> {
-  const record: Record<string, unknown> = Object.create(null);
-  return record;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const UNKNOWN_FIELDS_MAX = 10;
-
-function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request' | 'bulk'): RequestIssue[] {
-  const at = issue.path.map(String);
-  const own = valueAt(plain, at);
-  // What an item leaves to its bulk is at fault there.
-  const value = own === undefined && at[0] === 'files' ? valueAt(plain, at.slice(2)) : own;
-  if (issue.code === 'unrecognized_keys') {
-    const known = knownFields(at, value, whole);
-    return issue.keys.slice(0, UNKNOWN_FIELDS_MAX).map((key) => describeUnknown(at, key, valueAt(value, [key]), known));
-  }
-  const field = fieldName(at);
-  const accepted = acceptedAt(at);
-  const said = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
-  const fault = said ?? (Array.isArray(value) && isList(at) ? `it has ${value.length} items` : undefined);
-  // null is a value to be named; only undefined is missing.
-  return [{ field, value, accepted, message: issueMessage(field, value, accepted, fault) }];
-}
-
-const fieldName = (at: readonly string[]): string => (at.length === 0 ? 'request' : at.join('.'));
-
-/** Where a request's own fields begin: an item of a bulk is one. */
-const withinItem = (at: readonly string[]): readonly string[] =>
-  at[0] === 'files' && at.length > 2 ? at.slice(2) : at;
-
-function acceptedAt(at: readonly string[]): string {
-  const place = withinItem(at).map((key) => (/^\d+$/.test(key) ? '*' : key));
-  return ACCEPTED[fieldName(place)] ?? 'another value';
-}
-
-const isList = (at: readonly string[]): boolean => at.at(-1) === 'files' || at.at(-1) === 'extents';
-
-function valueAt(value: unknown, at: readonly string[]): unknown {
-  let found = value;
-  for (const key of at) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
-    found = Reflect.get(found, key);
-  }
-  return found;
-}
-
-/** The fields of the object at a place. */
-function knownFields(at: readonly string[], value: unknown, whole: 'request' | 'bulk'): readonly string[] {
-  const place = at.at(-1) ?? whole;
-  if (place === 'source' && at.includes('extents')) return FIELDS['pattern'] ?? [];
-  if (place === 'source' && isRecord(value)) return FIELDS[String(value['kind'])] ?? [];
-  if (/^\d+$/.test(place)) return FIELDS[at.at(-2) === 'files' ? 'request' : 'extent'] ?? [];
-  return FIELDS[place] ?? [];
-}
-
-function describeUnknown(at: readonly string[], key: string, value: unknown, known: readonly string[]): RequestIssue {
-  const name = escapeControls(shorten(key, 60));
-  const near = nearestField(key, known);
-  const accepted = known.join(', ');
-  const place = at.length === 0 ? '' : `${at.join('.')}: `;
-  const guess = near === undefined ? '' : `; did you mean "${near}"?`;
-  return {
-    field: [...at, name].join('.'),
-    value,
-    accepted,
-    message: `${place}unknown field ${printValue(key)}${guess === '' ? ';' : guess} accepted: ${accepted}`,
-  };
-}
-
-/** The field a misspelt one most likely stands for: the nearest, within a third of its letters. */
-function nearestField(key: string, known: readonly string[]): string | undefined {
-  if (key.length > 24) return undefined;
-  const letters = bareName(key);
-  let nearest: string | undefined;
-  let nearestDistance = Math.max(1, Math.floor(letters.length / 3)) + 1;
-  for (const name of known) {
-    const distance = editDistance(letters, bareName(name));
-    if (distance < nearestDistance) {
-      nearest = name;
-      nearestDistance = distance;
-    }
-  }
-  return nearest;
-}
-
-/** 'row_bytes', 'row-bytes' and 'RowBytes' differ from 'rowBytes' in manner only. */
-function bareName(name: string): string {
-  return name.toLowerCase().replaceAll(/[_\s-]/g, '');
-}
-
-/** Levenshtein's distance: letters to insert, delete or replace. */
-function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= from.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column += 1) {
-      const replaced = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[to.length] ?? 0;
-}
-
-const ISSUES_IN_MESSAGE_MAX = 3;
-
-/** @param unsaid how many more there are that nobody put into words */
-function requestError(found: readonly RequestIssue[], unsaid: number): RequestError {
-  // zod tells a value that breaks two rules twice; one sentence says it.
-  const issues = found.filter((issue, index) => found.findIndex((other) => other.message === issue.message) === index);
-  const [first] = issues;
-  if (first === undefined) throw new Error('zod refused a request without an issue');
-  const shown = issues.slice(0, ISSUES_IN_MESSAGE_MAX).map((issue) => issue.message);
-  const rest = issues.length - shown.length + unsaid;
-  const message = shown.join('. Also: ') + (rest > 0 ? `. And ${rest} more` : '');
-  return new RequestError({ field: first.field, value: first.value, accepted: first.accepted, message, issues });
-}
