@@ -12,12 +12,9 @@ import { performance, type RecordableHistogram } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
 import {
   IoError,
-  type LatencySummary,
   PHASES,
-  type Phase,
   RequestError,
   WriteAbortedError,
-  type WriteMode,
   type WriteRequest,
   type WriteResult,
   extentsEnd,
@@ -37,6 +34,7 @@ import { ExtentsSource, type Source, createPatternSource } from '@penstock/sourc
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { Reflink, refusalReason } from './reflink.ts';
+import { resultOf } from './result.ts';
 import { RowPipeline } from './rows.ts';
 import { sweepParts } from './sweep.ts';
 import {
@@ -442,67 +440,20 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #result(target: Target): WriteResult {
-    const { request } = this.#order;
-    const { source } = request;
-    const { engine, arena, index, syncReason } = this.#thread;
-    const asynchronous = engine.port.name !== 'positional';
-    const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
-    const fallbackReason = [syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
-    const ms = (phase: Phase): number => wholeMicroseconds(this.#phaseMs[PHASES.indexOf(phase)]!);
-    const durationsMs = {
-      waiting: ms('waiting'),
-      opening: ms('opening'),
-      writing: ms('writing'),
-      syncing: ms('syncing'),
-      publishing: ms('publishing'),
-      total: wholeMicroseconds(this.#phaseMs.reduce((sum, duration) => sum + duration, 0)),
-    };
-    const workingMs = durationsMs.total - durationsMs.waiting;
-    return {
-      path: request.path,
-      root: request.root,
-      bytes: this.#size,
-      mode,
-      engine: engine.port.name as WriteResult['engine'],
-      ...(fallbackReason === '' ? {} : { fallbackReason }),
-      ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
-      ...this.#copyResult(),
-      alignment: target.alignment,
+    const { engine } = this.#thread;
+    return resultOf({
+      request: this.#order.request,
+      thread: this.#thread,
+      target,
+      sizeBytes: this.#size,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
-      durationsMs,
-      bytesPerSecond: workingMs > 0 ? Math.round((this.#size / workingMs) * 1000) : 0,
-      writeLatencyUs: summarize(this.#latency),
-      writes: this.#rows?.writes ?? 0,
-      reads: this.#rows?.reads ?? 0,
-      shortWrites: this.#rows?.shortWrites ?? 0,
+      rows: this.#rows,
+      copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
+      noReflinkReason: this.#noReflinkReason,
+      phaseMs: this.#phaseMs,
+      latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,
       submitCalls: engine.submitCalls - this.#submitCallsBefore,
-      hugePages: arena.hugePages,
-      thread: index,
-    };
+    });
   }
-
-  #copyResult(): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
-    if (this.#origin === null) return {};
-    if (this.#reflink !== null) return { copied: 'reflink' };
-    return {
-      copied: 'rows',
-      ...(this.#noReflinkReason === undefined ? {} : { noReflinkReason: this.#noReflinkReason }),
-      ...(this.#keepsHoles ? { holeBytes: this.#rows?.holeBytes ?? 0 } : {}),
-    };
-  }
-}
-
-/** The clock is no finer, and further digits would only travel. */
-const wholeMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
-
-function summarize(latency: RecordableHistogram): LatencySummary {
-  if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
-  return {
-    count: latency.count,
-    p50: latency.percentile(50),
-    p90: latency.percentile(90),
-    p99: latency.percentile(99),
-    max: latency.max,
-  };
 }

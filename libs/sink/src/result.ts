@@ -1,0 +1,104 @@
+/** What a write that has ended tells of itself. */
+import type { RecordableHistogram } from 'node:perf_hooks';
+import {
+  type CopyWay,
+  type LatencySummary,
+  PHASES,
+  type Phase,
+  type WriteMode,
+  type WriteRequest,
+  type WriteResult,
+} from '@penstock/contract';
+import type { RowPipeline } from './rows.ts';
+import type { Target } from './target.ts';
+import type { WriterThread } from './thread.ts';
+
+/** What the lane knows at its end. */
+export interface WriteFacts {
+  request: WriteRequest;
+  thread: WriterThread;
+  target: Target;
+  sizeBytes: number;
+  matrix: WriteResult['matrix'];
+  /** null where no row was needed. */
+  rows: RowPipeline | null;
+  /** How a copy was made; null for any other write. */
+  copied: CopyWay | null;
+  noReflinkReason: string | undefined;
+  /** By the index of the phase in PHASES. */
+  phaseMs: Float64Array;
+  /** Of the writes of rows, in microseconds. */
+  latencyUs: RecordableHistogram;
+  retries: number;
+  submitCalls: number;
+}
+
+export function resultOf(facts: WriteFacts): WriteResult {
+  const { request, thread, target, sizeBytes, rows, phaseMs } = facts;
+  const { source } = request;
+  const asynchronous = thread.engine.port.name !== 'positional';
+  const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
+  const fallbackReason = [thread.syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
+  const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
+  const durationsMs = {
+    waiting: ms('waiting'),
+    opening: ms('opening'),
+    writing: ms('writing'),
+    syncing: ms('syncing'),
+    publishing: ms('publishing'),
+    total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
+  };
+  const workingMs = durationsMs.total - durationsMs.waiting;
+  return {
+    path: request.path,
+    root: request.root,
+    bytes: sizeBytes,
+    mode,
+    engine: thread.engine.port.name as WriteResult['engine'],
+    ...(fallbackReason === '' ? {} : { fallbackReason }),
+    ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
+    ...copyResult(facts),
+    alignment: target.alignment,
+    matrix: facts.matrix,
+    durationsMs,
+    bytesPerSecond: workingMs > 0 ? Math.round((sizeBytes / workingMs) * 1000) : 0,
+    writeLatencyUs: summarize(facts.latencyUs),
+    writes: rows?.writes ?? 0,
+    reads: rows?.reads ?? 0,
+    shortWrites: rows?.shortWrites ?? 0,
+    retries: facts.retries,
+    submitCalls: facts.submitCalls,
+    hugePages: thread.arena.hugePages,
+    thread: thread.index,
+  };
+}
+
+function copyResult({
+  request: { source },
+  copied,
+  noReflinkReason,
+  rows,
+}: WriteFacts): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
+  if (copied === null) return {};
+  if (copied === 'reflink') return { copied };
+  const keepsHoles = source.kind === 'file' && source.holes === 'keep';
+  return {
+    copied,
+    ...(noReflinkReason === undefined ? {} : { noReflinkReason }),
+    ...(keepsHoles ? { holeBytes: rows?.holeBytes ?? 0 } : {}),
+  };
+}
+
+/** The clock is no finer, and further digits would only travel. */
+const wholeMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+function summarize(latency: RecordableHistogram): LatencySummary {
+  if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+  return {
+    count: latency.count,
+    p50: latency.percentile(50),
+    p90: latency.percentile(90),
+    p99: latency.percentile(99),
+    max: latency.max,
+  };
+}
