@@ -19,7 +19,7 @@ export interface PairedCase extends CaseBase {
   kind: 'paired';
   name: PairedName;
   peer: string;
-  unit: 'MiB/s' | 'jobs/s';
+  unit: 'MiB/s' | 'jobs/s' | 'files/s';
   /** Makes both sides ready on a fresh system. */
   open(system: System, options: BenchOptions): Promise<{ subject: Side; peer: Side; close: () => Promise<void> }>;
 }

@@ -5,15 +5,17 @@ import type { Sample } from './pairs.ts';
 
 export const SMALL_BYTES = 4096;
 
-/** Requests for `count` files of 4 KiB in `directory`. */
-export function smallWrites(directory: string, count: number): { name: string; data: unknown }[] {
-  return Array.from({ length: count }, (_, seed) => ({
+/** Jobs for `count` files of 4 KiB in `directory`: one each, or bulks of `filesPerJob`. */
+export function smallWrites(directory: string, count: number, filesPerJob: number): { name: string; data: unknown }[] {
+  const requests = Array.from({ length: count }, (_, seed) => ({
+    path: `${directory}/${seed}.dat`,
+    size: SMALL_BYTES,
+    source: { kind: 'pattern', pattern: 'stamp', seed },
+  }));
+  if (filesPerJob === 1) return requests.map((data) => ({ name: 'write', data }));
+  return Array.from({ length: count / filesPerJob }, (_, index) => ({
     name: 'write',
-    data: {
-      path: `${directory}/${seed}.dat`,
-      size: SMALL_BYTES,
-      source: { kind: 'pattern', pattern: 'stamp', seed },
-    },
+    data: { files: requests.slice(index * filesPerJob, (index + 1) * filesPerJob) },
   }));
 }
 

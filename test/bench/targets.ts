@@ -29,6 +29,7 @@ export type PairedName =
   | 'threads-2'
   | 'jobs-4'
   | 'small-4k'
+  | 'bulk-4k'
   | 'small-beside-large';
 
 export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host';
@@ -55,6 +56,7 @@ export const ratioTargets: Readonly<Record<PairedName, RatioTarget>> = {
   'threads-2': shown('what a second thread gains where the first one already fills the device'),
   'jobs-4': shown('what it costs to share a thread between jobs'),
   'small-4k': { promise: 'a durable file costs little more than its job', ratioMin: 0.6, cpuRatioMax: null },
+  'bulk-4k': shown('what many tiny files gain by coming as one job'),
   'small-beside-large': shown('what is left to small files while a large write fills the device'),
 };
 

@@ -1,4 +1,4 @@
-/** Files of 4 KiB, one job each: against a BullMQ worker that does nothing, and beside a large write. */
+/** Files of 4 KiB: against a BullMQ worker that does nothing, as bulks, and beside a large write. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Queue, QueueEvents } from 'bullmq';
@@ -30,23 +30,28 @@ interface SmallSide {
   pids: Record<string, number>;
   /** What the directories of this side's files begin with. */
   directory: string;
+  /** 1 by default; more make bulks. */
+  filesPerJob?: number;
   /** What goes on while the jobs run; they alone by default. */
   during?: (run: () => Promise<SmallRun>) => Promise<SmallRun>;
 }
 
-/** `count` jobs, put into the queue before the clock starts. */
-function smallSide(count: number, { queue, events, pids, directory, during = (run) => run() }: SmallSide): Side {
+/** Jobs for `count` files, put into the queue before the clock starts; the rate is of files. */
+function smallSide(
+  count: number,
+  { queue, events, pids, directory, filesPerJob = 1, during = (run) => run() }: SmallSide,
+): Side {
   let round = 0;
   let ids: string[] = [];
   return {
     async prepare() {
       // A fresh directory each time, removed at the very end: ext4 searches long for an inode where many were just freed.
       round += 1;
-      ids = await addWaiting(queue, smallWrites(`${directory}-${round}`, count));
+      ids = await addWaiting(queue, smallWrites(`${directory}-${round}`, count, filesPerJob));
     },
     async run() {
       const { value, processes } = await accounted(pids, () => during(() => runWaiting(queue, events, ids)));
-      return { ...value, processes };
+      return { ...value, rate: value.rate * filesPerJob, processes };
     },
   };
 }
@@ -91,6 +96,27 @@ const small4k: PairedCase = {
   },
 };
 
+const bulk4k: PairedCase = {
+  kind: 'paired',
+  name: 'bulk-4k',
+  what: '4 KiB files through the queue, as bulks',
+  peer: 'the same files, one job each',
+  unit: 'files/s',
+  missing: () => null,
+  async open(system, options) {
+    const host = await openSmallHost(system);
+    const { queue, events } = system;
+    const count = countOf(options);
+    const side = { queue, events, pids: host.pids };
+    return {
+      // Three bulks: one for each thread, and one more.
+      subject: smallSide(count, { ...side, directory: 'bulk', filesPerJob: options.smoke ? 50 : 1000 }),
+      peer: smallSide(count, { ...side, directory: 'single' }),
+      close: host.close,
+    };
+  },
+};
+
 const beside: PairedCase = {
   kind: 'paired',
   name: 'small-beside-large',
@@ -121,4 +147,4 @@ const beside: PairedCase = {
   },
 };
 
-export const smallFiles: PairedCase[] = [small4k, beside];
+export const smallFiles: PairedCase[] = [small4k, bulk4k, beside];
