@@ -13,5 +13,6 @@ export {
   storeSettings,
   type StoreSettings,
 } from './settings.ts';
+export { makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';
 export { findServer, openStore, type Store } from './store.ts';

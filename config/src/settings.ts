@@ -3,6 +3,7 @@
  * here, so that the same words mean the same everywhere; the libs get values.
  */
 import { statSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatBytes, parseSize } from '@penstock/contract';
@@ -107,7 +108,8 @@ export function addWriterOptions(command: Command): Command {
 
 /** The settings that the options and the environment say. */
 export function storeSettings(options: StoreOptions, env: NodeJS.ProcessEnv): StoreSettings {
-  const dataDirectory = resolve(options.data ?? defaults.dataDirectory(env));
+  // An empty one is an unset variable of some script, not the current directory.
+  const dataDirectory = resolve(options.data || defaults.dataDirectory(env));
   const redis: RedisChoice =
     options.redis === undefined
       ? { kind: 'embedded', directory: dataDirectory }
@@ -158,6 +160,9 @@ function memory(text: string): number {
     throw new InvalidArgumentError((error as Error).message);
   }
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
+  if (bytes > totalmem()) {
+    throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);
+  }
   return bytes;
 }
 

@@ -2,9 +2,8 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
-import { mkdirSync } from 'node:fs';
 import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
-import type { HostSettings } from '@penstock/config';
+import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { ProgressMeter } from './meter.ts';
@@ -121,7 +120,7 @@ function makeRoots(options: HostOptions): void {
   for (const root of options.roots) {
     if (!root.writable) continue;
     try {
-      mkdirSync(root.path, { recursive: true });
+      makeDirectories(root.path);
     } catch (error) {
       const { errno = 0, code = 'EUNKNOWN' } = error as NodeJS.ErrnoException;
       throw new IoError({ syscall: 'mkdir', errno, code, path: root.path, cause: error });

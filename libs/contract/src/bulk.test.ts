@@ -103,13 +103,13 @@ test.each<[string, unknown, string, string | RegExp]>([
   ['a nested field', { size: 1, files: [{ path: 'a', source: { kind: 'file' } }] }, 'files.0.source.path', /missing/],
   ['an item that is none', { size: 1, files: ['a'] }, 'files.0', /^files\.0: "a" is not accepted; give an object like/],
   ['an item of a class', { size: 1, files: [new Map()] }, 'files.0', /not a plain object/],
-  ['no items', { size: 1, files: [] }, 'files', /^files: an array is not accepted: it has 0 items; give a list of 1/],
+  ['no items', { size: 1, files: [] }, 'files', /^files: 0 items are not accepted; give a list of 1/],
   ['no list', { size: 1, files: {} }, 'files', /^files: an object is not accepted; give a list/],
   [
     'too many items',
     { size: 1, files: files(1001) },
     'files',
-    /it has 1001 items; give a list of 1 to 1000 items .* and what is more in further jobs$/,
+    /1001 items are not accepted; give a list of 1 to 1000 items .* and what is more in further jobs$/,
   ],
   [
     'a file that comes twice',
@@ -208,7 +208,7 @@ test.each<[string, object, string, RegExp]>([
     'source.extents.0.seed',
     /accepted: offset, size, source$/,
   ],
-  ['none', { source: extents() }, 'source.extents', /it has 0 items; give a list of 1 to 1000 extents/],
+  ['none', { source: extents() }, 'source.extents', /0 items are not accepted; give a list of 1 to 1000 extents/],
   ['one that is none', { source: extents(5) }, 'source.extents.0', /5 is not accepted; give an object like {"offset"/],
 ])('extents are refused by name: %s', (_, input, field, message) => {
   const single = refusal({ path: 'a', ...input });

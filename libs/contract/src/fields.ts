@@ -86,3 +86,7 @@ export function acceptedAt(at: readonly string[]): string {
 }
 
 export const isList = (at: readonly string[]): boolean => at.at(-1) === 'files' || at.at(-1) === 'extents';
+
+/** What is said of a list that has too few items or too many. */
+export const lengthMessage = (at: readonly string[], length: number): string =>
+  `${fieldName(at)}: ${length} items are not accepted; give ${acceptedAt(at)}`;

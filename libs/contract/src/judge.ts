@@ -1,7 +1,7 @@
 // Judging against a schema: every fault in words that name the field, the value found and what would be accepted.
 import type { z } from 'zod';
 import { RequestError, type RequestIssue, issueMessage } from './errors.ts';
-import { acceptedAt, FIELDS, fieldName, isList } from './fields.ts';
+import { acceptedAt, FIELDS, fieldName, isList, lengthMessage } from './fields.ts';
 import { nearestField } from './nearest.ts';
 import { isRecord } from './plain.ts';
 import { escapeControls, printValue, shorten } from './print.ts';
@@ -31,8 +31,8 @@ function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request'
   }
   const field = fieldName(at);
   const accepted = acceptedAt(at);
-  const said = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
-  const fault = said ?? (Array.isArray(value) && isList(at) ? `it has ${value.length} items` : undefined);
+  if (Array.isArray(value) && isList(at)) return [{ field, value, accepted, message: lengthMessage(at, value.length) }];
+  const fault = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
   // null is a value to be named; only undefined is missing.
   return [{ field, value, accepted, message: issueMessage(field, value, accepted, fault) }];
 }

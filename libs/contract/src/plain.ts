@@ -1,6 +1,6 @@
 // A request as JSON would carry it: copied once, so that what is judged is what is then used.
 import { RequestError, issueMessage } from './errors.ts';
-import { ITEMS_MAX, acceptedAt, fieldName } from './fields.ts';
+import { ITEMS_MAX, acceptedAt, fieldName, lengthMessage } from './fields.ts';
 
 const NESTED_FIELDS = ['matrix', 'source'] as const;
 
@@ -39,7 +39,10 @@ export function plainList(
   let items: unknown[];
   try {
     const { length } = list as unknown[];
-    if (length > ITEMS_MAX) throw refuse(at, value, `it has ${length} items`);
+    if (length > ITEMS_MAX) {
+      const message = lengthMessage(at, length);
+      throw new RequestError({ field: fieldName(at), value, accepted: acceptedAt(at), message });
+    }
     items = Array.from({ length }, (_, index): unknown => list[index]);
   } catch (error) {
     throw error instanceof RequestError ? error : refuse(at, value, 'reading it failed', error);

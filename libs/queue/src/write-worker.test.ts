@@ -177,7 +177,7 @@ test('a new attempt begins with blank progress', async () => {
   const id = await queue.add(write, { backoff: { type: 'fixed', delay: 10 } });
   for await (const event of queue.watch(id)) {
     if (event.type !== 'progress' || event.progress.progress !== 0) continue;
-    expect(event.progress).toMatchObject({ phase: 'waiting', host: 'test-host' });
+    expect(event.progress).toMatchObject({ phase: 'opening', host: 'test-host' });
     expect(event.progress.error).toBeUndefined();
     second.give();
   }

@@ -328,7 +328,7 @@ function blankProgress(host: string): WriteProgress {
     bytesPerSecond: 0,
     etaMs: null,
     inFlight: 0,
-    phase: 'waiting',
+    phase: 'opening',
     host,
   };
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toWire } from '@penstock/contract';
+import { makeDirectories } from './directories.ts';
 import { RedisStartError } from './errors.ts';
 
 /** sun_path holds 108 bytes with its terminating NUL; a longer path is cut off in silence by some programs. */
@@ -51,9 +52,8 @@ export function makePrivateDirectory(directory: string, userId: number): void {
   }
 }
 
-/** In two steps: Node's recursive mkdir never returns below /proc, where a parent is there and takes no children. */
 function make(directory: string): void {
-  mkdirSync(dirname(directory), { recursive: true });
+  makeDirectories(dirname(directory));
   try {
     mkdirSync(directory, 0o700);
   } catch (error) {

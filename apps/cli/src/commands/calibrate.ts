@@ -1,8 +1,7 @@
 /** `penstock calibrate`: measures how a root is written fastest, and keeps that for the hosts. */
-import { mkdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { Argument, Command } from 'commander';
-import { addDataOption, defaultRoot, defaults, storeSettings } from '@penstock/config';
+import { addDataOption, defaultRoot, defaults, makeDirectories, storeSettings } from '@penstock/config';
 import type { Profile, Tuning } from '@penstock/config/tuning';
 import { formatBytes } from '@penstock/contract';
 import { type Candidate, type Sampled, median } from '../calibrate/narrow.ts';
@@ -60,7 +59,7 @@ async function calibrate(choice: RootChoice, options: CalibrateOptions): Promise
       import('@penstock/config/tuning'),
       import('../calibrate/measure.ts'),
     ]);
-    mkdirSync(root.path, { recursive: true });
+    makeDirectories(root.path);
     const device = deviceOf(root.path);
     const { number, fileSystem, tags } = device;
     say(`root ${root.name} = ${root.path}: ${fileSystem} on device ${number}, tags: ${tags ?? 'not known'}`);
