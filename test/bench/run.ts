@@ -23,7 +23,7 @@ const USAGE = `npm run bench -- [name…] [--pairs <n>] [--out <directory>] [--s
 Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
   --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
   --out <directory>  where <date>.json, .md and .svg go (default: test/bench/results)
-  --smoke            once and small, to see that it runs; writes nothing unless --out is given
+  --smoke            once and small, to see that it runs: judges nothing, writes nothing unless --out is given
   --list             says what there is, and what keeps it from running here
 `;
 

@@ -145,14 +145,17 @@ export function judgeRequest(request: JobRequestInput): void {
   try {
     parseJob(request);
   } catch (error) {
-    const foreign = (error as RequestError).issues.some(
+    const foreign = (error as RequestError).issues.find(
       ({ field, value }) => field.endsWith('path') && isForeignPath(value),
     );
-    throw foreign ? Object.assign(error as Error, { hint: FOREIGN_PATH }) : error;
+    if (foreign === undefined) throw error;
+    throw Object.assign(error as Error, { hint: foreign.field.includes('source') ? FOREIGN_SOURCE : FOREIGN_PATH });
   }
 }
 
 const FOREIGN_PATH =
   'paths are named inside a root; to reach any other directory, make it a root: penstock write name --root here="$PWD" …';
+const FOREIGN_SOURCE =
+  'sources are named inside a root; to reach any other directory, make it one: … --from name --from-root here="$PWD"';
 
 const isForeignPath = (value: unknown): boolean => typeof value === 'string' && /^(\/|\.{1,2}(\/|$))/.test(value);
