@@ -22,6 +22,7 @@ export interface HostOptions extends HostSettings {
 }
 
 interface SampledWrite {
+  job: WriteJobInfo;
   block: JobBlock;
   meter: ProgressMeter;
   report: (progress: WriteProgress) => void;
@@ -71,7 +72,14 @@ export class Host {
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
     const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
-    const sampled: SampledWrite = { block: running.block, meter: new ProgressMeter(this.#name), report, seen: false };
+    const sampled: SampledWrite = {
+      job,
+      block: running.block,
+      meter: new ProgressMeter(this.#name),
+      report,
+      seen: false,
+    };
+    running.block.holdFor(job.lockLeftMs);
     let ended = false;
     job.whenAborted((reason) => {
       if (!ended) running.block.requestStop(stopWord(reason)); // else the block is another write's by now
@@ -91,6 +99,7 @@ export class Host {
   #sample(): void {
     for (const sampled of this.#sampled) {
       sampled.seen = true;
+      sampled.block.holdFor(sampled.job.lockLeftMs);
       sampled.report(sampled.meter.progress(sampled.block.read()));
     }
   }

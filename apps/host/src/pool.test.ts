@@ -83,6 +83,7 @@ test('when a thread dies its writes fail as retryable, its context, descriptors 
     .run(request({ path: 'die.dat', size: '4GiB' }), 'dying', 1)
     .done.catch((error: unknown) => error);
   expect(await dying).toMatchObject({ code: 'EWRITERDIED', retryable: true });
+  expect(deaths.map(({ message }) => message)).toEqual(['the thread dies here']);
   expect(readdirSync(directory)).toEqual([]);
   expect(descriptorsIn(directory)).toEqual(rootsOnly);
   const after = await Promise.all(

@@ -170,6 +170,7 @@ export class WriterPool {
     this.#sessions.delete(session);
     const unanswered = session.takeUnanswered();
     await this.#deadAreGone();
+    this.#onThreadDeath?.(cause);
     for (const { task, reject } of unanswered) {
       this.#closeWhatWasOpen(task);
       const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });

@@ -1,5 +1,5 @@
-// A writer thread that dies by an exception in the middle of its first write of a file named "die…", or of a bulk in
-// which one is named so.
+// A writer thread that dies by an exception in the middle of its first write of a file named "die…", or of a bulk
+// whose first one is.
 import { workerData } from 'node:worker_threads';
 import serve from '@penstock/writer/worker';
 import { Control } from '@penstock/matrix';

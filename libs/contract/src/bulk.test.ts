@@ -240,3 +240,16 @@ test('the JSON Schemas of a bulk and of any job name fields, bounds and defaults
   expect(jobJsonSchema).toHaveProperty('else.title', 'WriteRequest');
   expect(JSON.parse(JSON.stringify(jobJsonSchema))).toEqual(jobJsonSchema);
 });
+
+test('extents of items count with the items: lists in lists do not multiply what is judged', () => {
+  const listOf = (count: number): unknown[] =>
+    Array.from({ length: count }, (_, index) => ({ offset: index * 10, size: 5, source: { kind: 'pattern' } }));
+  const item = (path: string, count: number): unknown => ({
+    path,
+    source: { kind: 'extents', extents: listOf(count) },
+  });
+  expect(() => parseJob({ files: [item('a', 499), item('b', 499)] })).not.toThrow();
+  const error = refusal({ files: [item('a', 499), item('b', 500)] });
+  expect(error.field).toBe('files.1.source.extents');
+  expect(error.message).toMatch(/more than 1000 items and extents in all/);
+});

@@ -2,7 +2,7 @@
 // have in common is said once.
 import { z } from 'zod';
 import { judge } from './judge.ts';
-import { isRecord, plainList, plainRequest } from './plain.ts';
+import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
 import {
   type BulkRequest,
   type BulkRequestInput,
@@ -57,9 +57,10 @@ const fileKey = ({ root, path: name }: { root: string; path: string }): string =
  * @throws RequestError, and nothing else; a field of an item is named like `files.17.size`
  */
 export function parseJob(input: unknown): JobRequest {
-  const plain = plainRequest(input, []);
+  const budget = newBudget();
+  const plain = plainRequest(input, [], budget);
   if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return judge(requestSchema, plain, 'request');
-  plain['files'] = plainList(plain['files'], ['files'], plainRequest);
+  plain['files'] = plainList(plain['files'], ['files'], (item, at) => plainRequest(item, at, budget), budget);
   return judge(bulkSchema, plain, 'bulk');
 }
 

@@ -13,7 +13,7 @@ export const DURABILITIES = ['none', 'fdatasync'] as const;
 const SOURCE_KINDS = ['pattern', 'file', 'extents'] as const;
 export const HOLES = ['fill', 'keep'] as const;
 export const REFLINKS = ['never', 'auto', 'always'] as const;
-/** Items of a bulk, or extents of a file, in one request: judging as many takes the host's event loop about 6 ms. */
+/** Items of a bulk and extents of its files, in one request: judging as many takes the host's event loop about 6 ms. */
 export const ITEMS_MAX = 1000;
 
 export const PATH_ACCEPTED =
@@ -86,6 +86,10 @@ export function acceptedAt(at: readonly string[]): string {
 }
 
 export const isList = (at: readonly string[]): boolean => at.at(-1) === 'files' || at.at(-1) === 'extents';
+
+/** What is said of the list with which a bulk's items and extents become too many. */
+export const totalMessage = (at: readonly string[]): string =>
+  `${fieldName(at)}: with it there are more than ${ITEMS_MAX} items and extents in all; send some in further jobs`;
 
 /** What is said of a list that has too few items or too many. */
 export const lengthMessage = (at: readonly string[], length: number): string =>

@@ -1,6 +1,6 @@
 // A request as JSON would carry it: copied once, so that what is judged is what is then used.
 import { RequestError, issueMessage } from './errors.ts';
-import { ITEMS_MAX, acceptedAt, fieldName, lengthMessage } from './fields.ts';
+import { ITEMS_MAX, acceptedAt, fieldName, lengthMessage, totalMessage } from './fields.ts';
 
 const NESTED_FIELDS = ['matrix', 'source'] as const;
 
@@ -9,7 +9,7 @@ const NESTED_FIELDS = ['matrix', 'source'] as const;
  *
  * zod reads a property several times and inherited ones too: a getter could answer differently each time, or throw.
  */
-export function plainRequest(input: unknown, at: readonly string[]): unknown {
+export function plainRequest(input: unknown, at: readonly string[], budget: Budget = newBudget()): unknown {
   const copy = plainObject(input, at);
   if (!isRecord(copy)) return copy;
   for (const field of NESTED_FIELDS) {
@@ -17,7 +17,7 @@ export function plainRequest(input: unknown, at: readonly string[]): unknown {
   }
   const { source } = copy;
   if (isRecord(source) && Object.hasOwn(source, 'extents')) {
-    source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent);
+    source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent, budget);
   }
   return copy;
 }
@@ -28,19 +28,28 @@ function plainExtent(input: unknown, at: readonly string[]): unknown {
   return copy;
 }
 
+/** Items and extents that a request may still have: lists in lists must not multiply what is to be judged. */
+export interface Budget {
+  left: number;
+}
+
+export const newBudget = (): Budget => ({ left: ITEMS_MAX });
+
 /** A list's items, each made plain by `copyOne`. One that is too long is refused before its items are looked at. */
 export function plainList(
   value: unknown,
   at: readonly string[],
   copyOne: (item: unknown, at: readonly string[]) => unknown,
+  budget: Budget,
 ): unknown {
   const list = plainObject(value, at);
   if (!Array.isArray(list)) return list;
   let items: unknown[];
   try {
     const { length } = list as unknown[];
-    if (length > ITEMS_MAX) {
-      const message = lengthMessage(at, length);
+    budget.left -= length;
+    if (budget.left < 0) {
+      const message = length > ITEMS_MAX ? lengthMessage(at, length) : totalMessage(at);
       throw new RequestError({ field: fieldName(at), value, accepted: acceptedAt(at), message });
     }
     items = Array.from({ length }, (_, index): unknown => list[index]);

@@ -53,7 +53,7 @@ export interface Extent {
 /** A file put together from ranges, in any order, none overlapping another; between and behind them it is zeros. */
 export interface ExtentsSource {
   kind: 'extents';
-  /** 1 to 10,000. */
+  /** 1 to 1,000. */
   extents: Extent[];
 }
 
@@ -123,7 +123,7 @@ export type BulkItem = Pick<WriteRequest, 'path'> & Partial<Omit<WriteRequest, '
 
 /** Many files by one job. What stands beside `files` holds for every item that does not say otherwise. */
 export interface BulkRequest extends Omit<WriteRequest, 'path'> {
-  /** 1 to 10,000, none of them twice, none the source of another. */
+  /** 1 to 1,000, their extents counted too; none of them twice, none the source of another. */
   files: BulkItem[];
 }
 

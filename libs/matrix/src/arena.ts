@@ -51,6 +51,11 @@ export interface RowExtent {
   sizeBytes: number;
 }
 
+function wholePages(sizeBytes: number): number {
+  assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `an extent of ${sizeBytes} bytes was asked for`);
+  return Math.max(PAGE_BYTES, Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES);
+}
+
 /** The rows of one thread, given out and taken back by that thread alone. */
 export class Arena {
   /** The aligned part: index 0 stands at a 2 MiB boundary. */
@@ -78,8 +83,7 @@ export class Arena {
 
   /** Grants `sizeBytes` (rounded up to whole pages), first fit; null when no free extent is that large. */
   acquire(sizeBytes: number): RowExtent | null {
-    assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `an extent of ${sizeBytes} bytes was asked for`);
-    const wanted = Math.max(PAGE_BYTES, Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES);
+    const wanted = wholePages(sizeBytes);
     for (let index = 0; index < this.#free.length; index += 1) {
       const extent = this.#free[index]!;
       if (extent.sizeBytes < wanted) continue;
@@ -88,6 +92,19 @@ export class Arena {
       extent.sizeBytes -= wanted;
       if (extent.sizeBytes === 0) this.#free.splice(index, 1);
       return granted;
+    }
+    return null;
+  }
+
+  /** The same from the other end, for small extents: among the large ones they would leave gaps that fit none. */
+  acquireFromEnd(sizeBytes: number): RowExtent | null {
+    const wanted = wholePages(sizeBytes);
+    for (let index = this.#free.length - 1; index >= 0; index -= 1) {
+      const extent = this.#free[index]!;
+      if (extent.sizeBytes < wanted) continue;
+      extent.sizeBytes -= wanted;
+      if (extent.sizeBytes === 0) this.#free.splice(index, 1);
+      return { start: extent.start + extent.sizeBytes, sizeBytes: wanted };
     }
     return null;
   }

@@ -19,11 +19,12 @@ export const STOP_REASONS: readonly (AbortReason | undefined)[] = [undefined, 'c
 const BLOCK_WORDS = 32;
 const BLOCK_BYTES = 128;
 
-// Job block. Writer: the thread that runs the job, except STOP (main thread).
+// Job block. Writer: the thread that runs the job, except STOP and HELD_UNTIL (main thread).
 const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in which copy the last one stands
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
+const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
 const JOB_COPIES = 8; // two copies of the words below
 const COPY_WORDS = 8;
 const COPY_PHASE = 0;
@@ -167,6 +168,20 @@ export class JobBlock {
     return Atomics.load(this.#words, this.#at + JOB_STOP);
   }
 
+  /** Main thread: the job's lock is surely held for `leftMs` more milliseconds, unless this is said again. */
+  holdFor(leftMs: number): void {
+    Atomics.store(this.#words, this.#at + JOB_HELD_UNTIL, Math.max(1, tenthsNow() + Math.floor(leftMs / 100)));
+  }
+
+  /**
+   * Thread: true if the lock has run out without word from the main thread. A process that was stopped and wakes may
+   * run this thread before the one that would ask it to stop.
+   */
+  get lapsed(): boolean {
+    const until = Atomics.load(this.#words, this.#at + JOB_HELD_UNTIL);
+    return until !== 0 && tenthsNow() >= until;
+  }
+
   /** Thread: records an open descriptor as the job's `index`th (0 to 2), or with -1 that it is closed. */
   recordFd(index: number, fd: number): void {
     assert(index >= 0 && index < JOB_FD_COUNT, `a job block has no word for descriptor ${index}`);
@@ -224,4 +239,9 @@ export class ThreadBlock {
     this.inFlight = 0;
     Atomics.store(this.#words, this.#at + THREAD_CLAIM, 0);
   }
+}
+
+function tenthsNow(): number {
+  const [seconds, nanoseconds] = process.hrtime(); // performance.now() begins anew in every thread
+  return seconds * 10 + Math.floor(nanoseconds / 100_000_000);
 }

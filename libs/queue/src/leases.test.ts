@@ -87,3 +87,16 @@ test('a released lease cannot be lost', () => {
   lease.lose('taken');
   expect([lease.lost, losses]).toEqual([null, 0]);
 });
+
+test('of several leases each is lost at its own time, also one that is kept later and runs out earlier', async () => {
+  const begun = performance.now();
+  const leases = new Leases({ durationMs: 400, extend: () => new Promise(ignore), onError: ignore });
+  const lostAt: number[] = [];
+  const fresh = leases.keep('fresh', 'token', 0, () => lostAt.push(0));
+  const old = leases.keep('old', 'token', 300, () => lostAt.push(1));
+  await old.loss;
+  expect(performance.now() - begun).toBeLessThan(350);
+  expect(fresh.lost).toBeNull();
+  await fresh.loss;
+  expect(lostAt).toEqual([1, 0]);
+});

@@ -21,6 +21,8 @@ export interface Lease {
   lose(why: 'taken' | 'expired'): void;
   /** True while the lock is surely held. Asks the clock: after a stop of the process its timers fire in any order. */
   readonly held: boolean;
+  /** For how many milliseconds it is surely held, unless it is renewed. */
+  readonly leftMs: number;
   /** Ends the renewal, for a job that has ended. */
   release(): void;
 }
@@ -133,6 +135,10 @@ class HeldLease implements Lease {
       if (this.lost !== null) resolve();
     });
     return this.#loss;
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.validUntil - performance.now());
   }
 
   extendTo(time: number): void {

@@ -63,6 +63,11 @@ export class Run {
     this.#lease = lease;
   }
 
+  /** For how many milliseconds nobody else can have the job, unless the lock is renewed. */
+  get lockLeftMs(): number {
+    return this.#lease?.leftMs ?? 0;
+  }
+
   /** Why its lock was lost, or null. */
   get lost(): LockLostError | null {
     const why = this.#lease?.lost ?? null;

@@ -32,6 +32,8 @@ export interface WriteJobInfo {
   readonly signal: AbortSignal;
   /** The same without an AbortSignal, which costs as much as a small write: calls `listener` once, if it is aborted. */
   whenAborted(listener: (reason: Error) => void): void;
+  /** For how many milliseconds the job is surely this worker's; grows again with each renewal of its lock. */
+  readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
   waitedMs: number;
 }
@@ -49,7 +51,8 @@ export interface WriteWorkerOptions {
   /** The name of this host, as the queue's clients see it. */
   host: string;
   /**
-   * Writes. A bulk of which files failed is a result too. It must end soon after `signal` is aborted, having stopped to write; whatever it then rejects with.
+   * Writes. A bulk of which files failed is a result too. It must end soon after `signal` is aborted, having stopped to
+   * write; whatever it then rejects with.
    * `report` may be called at any time and never throws.
    */
   perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
@@ -207,6 +210,8 @@ export class WriteWorker {
 
   async #perform(job: WriteJob, run: Run, progress: ProgressReporter): Promise<Outcome> {
     try {
+      // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
+      if (!run.holdsLock && run.lost !== null) throw run.lost;
       run.throwIfAborted();
       const request = requestOf(job);
       const info: WriteJobInfo = {
@@ -218,6 +223,9 @@ export class WriteWorker {
           return run.signal;
         },
         whenAborted: (listener) => run.whenAborted(listener),
+        get lockLeftMs() {
+          return run.lockLeftMs;
+        },
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       };
       const result = await this.#options.perform(request, info, (newest) => {

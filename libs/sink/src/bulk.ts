@@ -30,9 +30,12 @@ const DONE: number = PHASES.indexOf('done');
 
 /**
  * Files of one bulk that are open at once: half of the default depth, so that a bulk leaves slots to the other writes of
- * its thread, and few enough descriptors for a host full of bulks. Measured with 4 KiB files, 64 were no faster.
+ * its thread. Measured with 4 KiB files, 64 were no faster.
  */
 export const BULK_LANES = 32;
+
+/** Of all bulks of a thread together, about: each file takes two or three descriptors, and a process has perhaps 1024. */
+const THREAD_LANES = 64;
 
 /** A hundred errors tell what is wrong; a thousand long ones would only fill the queue's memory. */
 const ERRORS_IN_FULL_MAX = 100;
@@ -100,7 +103,11 @@ class BulkRun {
     this.#progress.publish(OPENING);
     if (this.#order.again) this.#sweep();
     this.#progress.publish(WRITING);
-    await Promise.all(Array.from({ length: lanes.jobs }, (_, lane) => this.#work(lanes.job(lane))));
+    this.#thread.bulks += 1;
+    const share = Math.max(1, Math.floor(THREAD_LANES / this.#thread.bulks));
+    const length = Math.min(lanes.jobs, share);
+    await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane))));
+    this.#thread.bulks -= 1;
     if (this.#aborted || this.#next < this.#requests.length) {
       throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'cancel');
     }
@@ -231,6 +238,10 @@ class ItemControl implements WriteControl {
 
   get stop(): number {
     return this.#job.stop;
+  }
+
+  get lapsed(): boolean {
+    return this.#job.lapsed;
   }
 
   recordFd(index: number, fd: number): void {

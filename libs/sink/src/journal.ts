@@ -1,5 +1,5 @@
 /** Which file systems commit all their changes together, so that one flush may serve many files. */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Device, FileSystem } from './stat.ts';
 
@@ -23,18 +23,21 @@ export function commitsTogether({ type, id }: FileSystem, device: Device): boole
   const key = `${device.major}:${device.minor}:${id}`;
   let together = known.get(key);
   if (together === undefined) {
-    together = type === XFS_MAGIC ? isOnOneDevice(device) : hasJournalTask(device);
+    together = type === XFS_MAGIC ? isOnOneDevice(device) : hasInternalJournal(device);
     known.set(key, together);
   }
   return together;
 }
 
-function hasJournalTask({ major, minor }: Device): boolean {
+/**
+ * The journal's inode is 8 in the file system itself. One on another device stands there under that one's name, and its
+ * commit does not flush the device of the data.
+ */
+function hasInternalJournal({ major, minor }: Device): boolean {
   try {
-    const name = basename(readlinkSync(`/sys/dev/block/${major}:${minor}`));
-    return /^\d+$/.test(readFileSync(`/sys/fs/ext4/${name}/journal_task`, 'latin1').trim()); // "<none>" without one
+    return existsSync(`/proc/fs/jbd2/${basename(readlinkSync(`/sys/dev/block/${major}:${minor}`))}-8`);
   } catch {
-    return false; // no sysfs in this container, or ext2
+    return false; // no sysfs in this container
   }
 }
 

@@ -86,7 +86,7 @@ export class RowPipeline {
 
   /** Gives the row memory back. Nothing may be in flight. */
   release(): void {
-    this.#thread.arena.release(this.#extent);
+    this.#thread.rowMemory.release(this.#extent);
   }
 
   /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */

@@ -116,7 +116,9 @@ export function openTarget(
     const mode = chooseMode(fd, path, stat, fileSystem, offered);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
-    const flush = chooseFlush(dirFd, path, stat, fileSystem, mode.direct);
+    // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
+    const renamed = atomic && mode.direct && stat.directAlignment !== null;
+    const flush = chooseFlush(dirFd, path, stat, fileSystem, renamed);
     return {
       fd,
       path,
@@ -157,19 +159,20 @@ function chooseMode(
   return { direct: true, modeReason, alignment: directAlignment ?? guessAlignment(device) };
 }
 
-/** Whose flush the file's own may be left to. */
+/**
+ * Whose flush the file's own may be left to; `renamed` with its bytes on the device. Bytes in the page cache alone are
+ * in no journal, and a file written in place changes no directory, so that flushing one need not commit anything.
+ */
 function chooseFlush(
   dirFd: number,
   path: string,
   { device }: FileStat,
   fileSystem: FileSystem,
-  direct: boolean,
+  renamed: boolean,
 ): Pick<Target, 'flushGroup' | 'flushedTogether'> {
-  if (commitsTogether(fileSystem, device)) {
-    // Bytes in the page cache alone are in no journal.
-    return { flushGroup: `${device.major}:${device.minor}`, flushedTogether: direct };
-  }
-  return { flushGroup: statFd(dirFd, path).identity, flushedTogether: false };
+  const flushedTogether = renamed && commitsTogether(fileSystem, device);
+  const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : statFd(dirFd, path).identity;
+  return { flushGroup, flushedTogether };
 }
 
 /** The directory of a request's path ('' is the root) and the name in it. */

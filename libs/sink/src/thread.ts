@@ -4,6 +4,7 @@ import type { AioEngine, AioLoop } from '@penstock/aio';
 import type { Arena } from '@penstock/matrix';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
+import { RowMemory } from './row-memory.ts';
 
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
@@ -40,11 +41,12 @@ export class WriterThread {
   /** Why kernel AIO is not used, where it is not. */
   readonly syncReason: string | undefined;
   readonly slots: SlotTable;
-  /** Writes that wait for rows, oldest first: only the head may take some, so that none is overtaken for ever. */
-  readonly waiting: object[] = [];
+  readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
   /** Small files that are being written now: large writes leave them room in the device's queue. */
   smallWrites = 0;
+  /** Bulks that are carried out now: they share what may be open at once. */
+  bulks = 0;
   readonly #histograms: RecordableHistogram[] = [];
 
   constructor(parts: {
@@ -58,6 +60,7 @@ export class WriterThread {
     this.engine = parts.engine;
     this.loop = parts.loop;
     this.arena = parts.arena;
+    this.rowMemory = new RowMemory(parts.arena);
     this.roots = parts.roots;
     this.index = parts.index;
     this.syncReason = parts.syncReason;

@@ -107,6 +107,22 @@ describe('exact', () => {
     expect(small.writes).toBe(128);
   });
 
+  test('a write whose lock has run out publishes nothing and empties nothing, though nobody told it to stop', async () => {
+    const block = bench.control.job(0);
+    writeFileSync(join(bench.directory, 'old'), 'successor');
+    for (const publish of ['atomic', 'in-place'] as const) {
+      block.reset();
+      block.holdFor(0);
+      const outcome = bench.write({ path: 'old', size: 5000, publish }, { block });
+      await expect(outcome).rejects.toMatchObject({ code: 'ECANCELED', reason: 'lost' });
+      expect(bench.names()).toEqual(['old']);
+      expect(readFileSync(join(bench.directory, 'old'), 'utf8')).toBe('successor');
+    }
+    block.reset();
+    block.holdFor(60_000);
+    await expect(bench.write({ path: 'new', size: 10 }, { block })).resolves.toMatchObject({ bytes: 10 });
+  });
+
   test('a large write leaves small files room in the device: beside them it has 4 MiB in flight, alone all its rows', async () => {
     bench.close();
     const port = libaioPort() ?? syscallPort();

@@ -72,7 +72,7 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -110,7 +110,7 @@ class WriteLane implements Lane, FlushWaiter {
   #rows: RowPipeline | null = null;
   #rowsReturned = false;
   /** Counted among the thread's small writes. */
-  #smallAndWritten = false;
+  #countedSmall = false;
   #size = 0;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
@@ -223,7 +223,7 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #waitForRows(): void {
-    this.#thread.waiting.push(this);
+    this.#thread.rowMemory.join(this, this.#rowBytes);
     this.#enter(WAITING);
   }
 
@@ -233,7 +233,7 @@ class WriteLane implements Lane, FlushWaiter {
     const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
     const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
     const memoryAlign = Math.max(target.memory, origin.memory);
-    const budget = this.#thread.arena.sizeBytes;
+    const budget = this.#thread.rowMemory.bytesMax;
     const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
@@ -278,16 +278,14 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
-    const { waiting, arena } = this.#thread;
-    if (waiting[0] !== this) return false;
-    const extent = arena.acquire(this.#plan.bufferRows * this.#plan.rowStride);
+    const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
-    waiting.shift();
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
-    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#setSmallAndWritten(true);
+    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
@@ -316,10 +314,8 @@ class WriteLane implements Lane, FlushWaiter {
     // Nothing is durable before the last truncate is: it comes first.
     const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
     if (padded) truncateTo(target, this.#size); // else it ends where the rows did
-    const { durability, publish: how } = this.#order.request;
-    // Written in place, it has no new name whose flush would cover it.
-    const covered = target.flushedTogether && how === 'atomic' && this.#size <= SMALL_FILE_BYTES_MAX;
-    if (durability === 'none' || covered) this.#publishFile();
+    const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
+    if (this.#order.request.durability === 'none' || covered) this.#publishFile();
   }
 
   #prepareFileSync(slot: number): boolean {
@@ -333,12 +329,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** One flush covers every write of this thread that was renamed in the same group before. */
   #prepareDirectorySync(slot: number): boolean {
-    const { dirFd, flushGroup } = this.#target!;
-    if (this.#flushGroup === null) {
-      this.#flushGroup = this.#thread.flushGroups.of(flushGroup);
-      this.#flushGroup.join(this, dirFd);
-    }
-    const newestDirFd = this.#flushGroup.begin();
+    const newestDirFd = this.#flushGroup!.begin();
     if (newestDirFd === -1) return false; // another write's flush is under way, or covers this one
     this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
     this.#thread.engine.prepFsync(slot, newestDirFd);
@@ -381,9 +372,21 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#origin !== null) assertUnchanged(this.#origin);
     // The last moment at which a write whose lock was lost can still step back.
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
+    this.#assertHeld();
     this.#enter(PUBLISHING);
-    publish(this.#target!, this.#order.request, this.#order);
-    if (this.#order.request.durability === 'none') this.#end();
+    const target = this.#target!;
+    publish(target, this.#order.request, this.#order);
+    if (this.#order.request.durability === 'none') {
+      this.#end();
+      return;
+    }
+    // At once: the group flushes the directory that was renamed in last.
+    this.#flushGroup = this.#thread.flushGroups.of(target.flushGroup);
+    this.#flushGroup.join(this, target.dirFd);
+  }
+
+  #assertHeld(): void {
+    if (this.#control.lapsed) throw new WriteAbortedError('lost');
   }
 
   // ------------------------------------------------------------------------------------------------------ the end
@@ -401,6 +404,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
+  /** Of all its rows. */
+  get #rowBytes(): number {
+    return this.#plan.bufferRows * this.#plan.rowStride;
+  }
+
   get #keepsHoles(): boolean {
     const { source } = this.#order.request;
     return source.kind === 'file' && source.holes === 'keep';
@@ -412,18 +420,22 @@ class WriteLane implements Lane, FlushWaiter {
     this.#rows?.release();
   }
 
-  #setSmallAndWritten(is: boolean): void {
-    this.#smallAndWritten = is;
-    this.#thread.smallWrites += is ? 1 : -1;
+  #countSmall(): void {
+    this.#countedSmall = true;
+    this.#thread.smallWrites += 1;
+  }
+
+  #uncountSmall(): void {
+    if (!this.#countedSmall) return;
+    this.#countedSmall = false;
+    this.#thread.smallWrites -= 1;
   }
 
   #end(): void {
     if (this.finished) return;
     this.finished = true;
-    if (this.#smallAndWritten) this.#setSmallAndWritten(false);
-    const { waiting } = this.#thread;
-    const place = waiting.indexOf(this);
-    if (place !== -1) waiting.splice(place, 1);
+    this.#uncountSmall();
+    this.#thread.rowMemory.leave(this);
     this.#returnRows();
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.

@@ -1,0 +1,80 @@
+/**
+ * Who gets row memory next. Writes of a kind wait in a line, so that none is overtaken for ever; small files have a line
+ * and a strip of the arena to themselves, or each would wait for as long as the large writes before it take.
+ */
+import type { Arena, RowExtent } from '@penstock/matrix';
+
+/** Enough for the default 32 jobs of a thread, each as large as a small file may be. */
+const STRIP_BYTES = 16_777_216;
+/** A smaller arena has none: it would be too much of it. */
+const ARENA_WITH_STRIP_BYTES_MIN = 4 * STRIP_BYTES;
+/** The rows of a small file: one iocb. */
+const SMALL_ROWS_BYTES_MAX = 524_288;
+
+export class RowMemory {
+  readonly #arena: Arena;
+  readonly #stripBytes: number;
+  readonly #large: object[] = [];
+  readonly #small: object[] = [];
+  #smallBytes = 0;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#stripBytes = arena.sizeBytes >= ARENA_WITH_STRIP_BYTES_MIN ? STRIP_BYTES : 0;
+  }
+
+  /** The most that one write can get. */
+  get bytesMax(): number {
+    return this.#arena.sizeBytes - this.#stripBytes;
+  }
+
+  /** `write` wants rows of `sizeBytes` in all, and stands last in its line. */
+  join(write: object, sizeBytes: number): void {
+    this.#lineOf(sizeBytes).push(write);
+  }
+
+  /** `write` wants none any more; without effect if it does not wait. */
+  leave(write: object): void {
+    for (const line of [this.#large, this.#small]) {
+      const place = line.indexOf(write);
+      if (place !== -1) line.splice(place, 1);
+    }
+  }
+
+  /** The rows, and `write` waits no more; null while it is not its turn, or they are not there. */
+  take(write: object, sizeBytes: number): RowExtent | null {
+    const line = this.#lineOf(sizeBytes);
+    if (line[0] !== write) return null;
+    const extent = isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
+    if (extent !== null) line.shift();
+    return extent;
+  }
+
+  /** Gives rows back. No iocb in flight may point into them. */
+  release(extent: RowExtent): void {
+    if (isSmall(extent.sizeBytes)) this.#smallBytes -= extent.sizeBytes;
+    this.#arena.release(extent);
+  }
+
+  #lineOf(sizeBytes: number): object[] {
+    return isSmall(sizeBytes) && this.#stripBytes > 0 ? this.#small : this.#large;
+  }
+
+  /** Beyond their strip small files take only what no large write waits for. */
+  #takeSmall(sizeBytes: number): RowExtent | null {
+    const beyond = this.#stripBytes > 0 && this.#smallBytes + sizeBytes > this.#stripBytes;
+    if (beyond && this.#large.length > 0) return null;
+    const extent = this.#arena.acquireFromEnd(sizeBytes);
+    if (extent !== null) this.#smallBytes += extent.sizeBytes;
+    return extent;
+  }
+
+  #takeLarge(sizeBytes: number): RowExtent | null {
+    const free = this.#arena.freeBytes;
+    const keptFree = Math.max(0, this.#stripBytes - this.#smallBytes);
+    return free - sizeBytes < keptFree ? null : this.#arena.acquire(sizeBytes);
+  }
+}
+
+/** Of what was asked for or of what was granted: the limit is whole pages. */
+const isSmall = (sizeBytes: number): boolean => sizeBytes <= SMALL_ROWS_BYTES_MAX;
