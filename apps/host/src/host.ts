@@ -12,6 +12,9 @@ import { WriterPool } from './pool.ts';
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
 
+/** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
+const KEEPS_PER_LOCK = 8;
+
 export interface HostOptions extends HostSettings {
   threads: number;
   depth: number;
@@ -36,6 +39,7 @@ export class Host {
   readonly #worker: WriteWorker;
   readonly #sampled = new Set<SampledWrite>();
   readonly #sampler: NodeJS.Timeout;
+  readonly #keeper: NodeJS.Timeout;
 
   private constructor(options: HostOptions) {
     this.#name = options.name;
@@ -52,6 +56,7 @@ export class Host {
       onError: options.onError,
     });
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
+    this.#keeper = setInterval(() => this.#keep(), options.lockDurationMs / KEEPS_PER_LOCK);
   }
 
   /** A host that takes jobs. @throws where its roots or the queue cannot be had */
@@ -96,10 +101,14 @@ export class Host {
     }
   }
 
+  /** Tells the threads how long each job is surely this host's: they may run before this thread after a stop. */
+  #keep(): void {
+    for (const { job, block } of this.#sampled) block.holdFor(job.lockLeftMs);
+  }
+
   #sample(): void {
     for (const sampled of this.#sampled) {
       sampled.seen = true;
-      sampled.block.holdFor(sampled.job.lockLeftMs);
       sampled.report(sampled.meter.progress(sampled.block.read()));
     }
   }
@@ -114,6 +123,7 @@ export class Host {
     await this.#worker.drain('shutdown');
     await this.#worker.close();
     clearInterval(this.#sampler);
+    clearInterval(this.#keeper);
     await this.pool.close();
   }
 }

@@ -130,6 +130,7 @@ function removeLeftBehind(directory: string): void {
   for (const name of readdirSync(directory)) {
     if (!name.startsWith(PREFIX)) continue;
     const path = join(directory, name);
-    if (Date.now() - statSync(path).mtimeMs > LEFT_BEHIND_MS) rmSync(path, { recursive: true, force: true });
+    const modifiedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now(); // another run may just have ended
+    if (Date.now() - modifiedMs > LEFT_BEHIND_MS) rmSync(path, { recursive: true, force: true });
   }
 }
