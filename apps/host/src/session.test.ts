@@ -1,0 +1,60 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type JobResult, parseRequest } from '@penstock/contract';
+import type { WriterTask } from '@penstock/writer';
+import { Session } from './session.ts';
+
+// The far end of the port is this test's: it plays the thread.
+let session: Session;
+let received: unknown[];
+beforeEach(() => {
+  session = new Session();
+  received = [];
+});
+afterEach(() => {
+  session.close();
+});
+
+const task = (jobSlot: number): WriterTask => ({
+  request: parseRequest({ path: `${jobSlot}.dat`, size: 1 }),
+  jobKey: 'key',
+  attemptToken: 'token',
+  again: false,
+  jobSlot,
+});
+const result = { bytes: 1 } as JobResult;
+
+/** Resolves with the next message that reaches the thread. */
+const nextMessage = (): Promise<unknown> =>
+  new Promise((resolve) => {
+    session.far.once('message', (message) => {
+      received.push(message);
+      resolve(message);
+    });
+  });
+
+test('tasks of one turn go out in one message, and each answer ends its own', async () => {
+  const outcomes = [session.run(task(3)), session.run(task(7))];
+  expect(session.running).toBe(2);
+  expect(await nextMessage()).toMatchObject([{ jobSlot: 3 }, { jobSlot: 7 }]);
+  const error = { name: 'IoError', code: 'ENOSPC', message: 'full', retryable: true };
+  session.far.postMessage([
+    { jobSlot: 7, ok: true, result },
+    { jobSlot: 3, ok: false, error },
+  ]);
+  await expect(outcomes[0]).rejects.toMatchObject({ code: 'ENOSPC' });
+  await expect(outcomes[1]).resolves.toEqual(result);
+  expect(session.running).toBe(0);
+});
+
+test("an answer that comes after the thread's death was dealt with is nobody's, and harms none", async () => {
+  const first = session.run(task(1));
+  const [left] = session.takeUnanswered();
+  left!.reject(new Error('died'));
+  await expect(first).rejects.toThrow('died');
+  const second = session.run(task(2));
+  session.far.postMessage([
+    { jobSlot: 1, ok: true, result },
+    { jobSlot: 2, ok: true, result },
+  ]);
+  await expect(second).resolves.toEqual(result);
+});
