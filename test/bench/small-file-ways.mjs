@@ -1,12 +1,12 @@
-// Ways to write many files of 4 KiB, without queue or lanes: `node test/bench/small-file-ways.mjs <directory>`.
+// Ways to write many files of 4 KiB, without queue or lanes: `node test/bench/small-file-ways.mjs <directory> [files]`.
 // In one thread, 32 files a turn: create, prepare, submit and reap, sync, rename, and one fsync of the directory.
 // Prints files a second and the microseconds a file in each step, each way three times, in turns; after npm start.
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { AioEngine, libaioPort, native, syscallPort } from '@penstock/aio';
 
-const FILES = 4000;
 const PER_TURN = 32;
+const FILES = Math.ceil(Number(process.argv[3] ?? 4000) / PER_TURN) * PER_TURN;
 const BYTES = 4096;
 const WAYS = {
   'append, each synced': { sync: true },

@@ -1,11 +1,13 @@
 // No bench rots: each case runs once, small, with its peer if it has one; and what is written of a run can be written.
 import { expect, test } from '@jest/globals';
 import { System } from '../system.ts';
+import { besideBench } from './beside.ts';
 import { cases } from './cases/index.ts';
 import { renderChart } from './chart.ts';
 import { describeMachine } from './machine.ts';
 import { type Outcome, runCase } from './outcome.ts';
 import type { ProcessUsage } from './processes.ts';
+import { runProgram } from './program.ts';
 import { renderTable } from './table.ts';
 
 const SMOKE = { pairs: 1, warmups: 0, smoke: true };
@@ -51,5 +53,16 @@ test('table, chart and machine can be told of what ran here', async () => {
   for (const { name, kind } of outcomes) {
     expect(table).toContain(`| ${name} |`);
     if (kind === 'paired') expect(chart).toContain(`>${name}</text>`);
+  }
+});
+
+test('the ways of a small file run, each of them', async () => {
+  const system = await System.open();
+  try {
+    const { stdout } = await runProgram(process.execPath, [besideBench('small-file-ways.mjs'), system.data, '32']);
+    expect(stdout.match(/files\/s; us a file: create \d+/g)).toHaveLength(12);
+    expect(system.names()).toEqual([]);
+  } finally {
+    await system.close();
   }
 });

@@ -126,3 +126,14 @@ test('has the same address in a worker thread, which sees the same bytes', async
   expect(answer).toEqual({ address: arena.address, byte: 77 });
   await worker.terminate();
 });
+
+test('small extents come from the far end, and join with what is free when they come back', () => {
+  const arena = new Arena(createArenaMemory(HUGE_PAGE_BYTES));
+  const near = arena.acquire(PAGE_BYTES)!;
+  const far = arena.acquireFromEnd(1)!;
+  expect(far).toEqual({ start: HUGE_PAGE_BYTES - PAGE_BYTES, sizeBytes: PAGE_BYTES });
+  expect(arena.acquireFromEnd(HUGE_PAGE_BYTES)).toBeNull();
+  arena.release(far);
+  arena.release(near);
+  expect(arena.acquireFromEnd(HUGE_PAGE_BYTES)).toEqual({ start: 0, sizeBytes: HUGE_PAGE_BYTES });
+});

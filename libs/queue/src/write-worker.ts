@@ -183,9 +183,9 @@ export class WriteWorker {
       const outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
-      const allTold = 'result' in outcome && progress.idle;
-      if (allTold) progress.drop();
-      else if (run.holdsLock) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      const held = run.holdsLock; // asks the clock, so also where there is nothing to tell before the end
+      if ('result' in outcome && progress.idle) progress.drop();
+      else if (held) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
       // Else the job is another's: nothing of this run may be told of it.
       if (run.lost !== null) {
         this.#errors.report(run.lost);

@@ -117,8 +117,8 @@ export function openTarget(
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
-    const renamed = atomic && mode.direct && stat.directAlignment !== null;
-    const flush = chooseFlush(dirFd, path, stat, fileSystem, renamed);
+    const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
+    const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
     return {
       fd,
       path,
@@ -160,17 +160,17 @@ function chooseMode(
 }
 
 /**
- * Whose flush the file's own may be left to; `renamed` with its bytes on the device. Bytes in the page cache alone are
- * in no journal, and a file written in place changes no directory, so that flushing one need not commit anything.
+ * Whose flush serves the file. It covers the bytes only of a file that is `directAndRenamed`: those in the page cache
+ * alone are in no journal, and one written in place changes no directory, so that flushing that need not commit anything.
  */
 function chooseFlush(
   dirFd: number,
   path: string,
   { device }: FileStat,
   fileSystem: FileSystem,
-  renamed: boolean,
+  directAndRenamed: boolean,
 ): Pick<Target, 'flushGroup' | 'flushedTogether'> {
-  const flushedTogether = renamed && commitsTogether(fileSystem, device);
+  const flushedTogether = directAndRenamed && commitsTogether(fileSystem, device);
   const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : statFd(dirFd, path).identity;
   return { flushGroup, flushedTogether };
 }

@@ -248,6 +248,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
   #shareNext(): void {
     this.#reflinkDue = false;
+    this.#assertHeld(); // in place the first piece replaces what stands there
     const reflink = this.#reflink!;
     const refusal = reflink.shareNext();
     if (refusal < 0) {

@@ -1,0 +1,23 @@
+import { totalmem } from 'node:os';
+import { Command } from 'commander';
+import { expect, test } from '@jest/globals';
+import * as defaults from './defaults.ts';
+import { addHostOptions, storeSettings } from './settings.ts';
+
+function parse(...args: string[]): Record<string, unknown> {
+  const command = addHostOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  return command.parse(args, { from: 'user' }).opts();
+}
+
+test('row memory beyond what the machine has is refused with both figures, all of it is taken', () => {
+  expect(() => parse('--memory', '100TiB')).toThrow(/100TiB.*This machine has .*iB: give less/);
+  expect(parse('--memory', `${totalmem()}`)).toMatchObject({ memory: totalmem() });
+});
+
+test('an empty data directory is none: the default holds, not the current directory', () => {
+  const env = { HOME: '/home/somebody' };
+  expect(storeSettings({ data: '' }, env).dataDirectory).toBe(defaults.dataDirectory(env));
+  expect(storeSettings({ data: '/srv/penstock' }, env).dataDirectory).toBe('/srv/penstock');
+});
