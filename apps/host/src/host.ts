@@ -128,7 +128,7 @@ export class Host {
   }
 }
 
-/** What an aborted signal means for the thread. */
+/** What the reason of an abort means for the thread. */
 function stopWord(reason: unknown): number {
   if (reason instanceof LockLostError) return STOP_LOST;
   return reason instanceof WriteAbortedError && reason.reason === 'shutdown' ? STOP_SHUTDOWN : STOP_CANCEL;

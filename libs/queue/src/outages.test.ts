@@ -61,12 +61,12 @@ test('Redis away for longer than the lock: the work is stopped, and done again o
   const stopped = new Signal<unknown>();
   const attempts: number[] = [];
   await stage.worker(
-    async (request, { attempt, signal }) => {
+    async (request, { attempt, whenAborted }) => {
       attempts.push(attempt);
       if (attempts.length > 1) return resultOf(request);
       begun.give();
       try {
-        return await untilAborted(signal);
+        return await untilAborted(whenAborted);
       } catch (error) {
         stopped.give(error);
         throw error;
@@ -90,11 +90,11 @@ test('a lock taken away stops the work at the next renewal, and the job runs aga
   const begun = new Signal();
   let runs = 0;
   await stage.worker(
-    async (request, { signal }) => {
+    async (request, { whenAborted }) => {
       runs += 1;
       if (runs > 1) return resultOf(request);
       begun.give();
-      return untilAborted(signal);
+      return untilAborted(whenAborted);
     },
     { lockDurationMs: 600, stalledIntervalMs: 100 },
   );
@@ -190,10 +190,10 @@ test('a job that stalls on every host is given up in the end, with a reason', as
   let runs = 0;
   const begun = new Signal();
   await stage.worker(
-    async (_request, { signal }) => {
+    async (_request, { whenAborted }) => {
       runs += 1;
       begun.give();
-      return untilAborted(signal);
+      return untilAborted(whenAborted);
     },
     { lockDurationMs: 300, stalledIntervalMs: 100 },
   );
@@ -207,9 +207,9 @@ test('a job that stalls on every host is given up in the end, with a reason', as
 test('drained while Redis is away, a worker ends in bounded time', async () => {
   const queue = stage.queue();
   const begun = new Signal();
-  const worker = await stage.worker(async (_request, { signal }) => {
+  const worker = await stage.worker(async (_request, { whenAborted }) => {
     begun.give();
-    return untilAborted(signal);
+    return untilAborted(whenAborted);
   });
   await queue.add(write);
   await begun.given;

@@ -22,7 +22,6 @@ export class Run {
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
   readonly #abortListeners: ((reason: Error) => void)[] = [];
-  #controller: AbortController | undefined;
   #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
@@ -37,15 +36,6 @@ export class Run {
       if (this.hasSettled) resolve();
     });
     return this.#settled;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      this.whenAborted((reason) => controller.abort(reason));
-    }
-    return this.#controller.signal;
   }
 
   /** Calls `listener` once if the run is aborted, at once if it is already. */

@@ -11,7 +11,7 @@ import { redisOptions, type Connection } from './connection.ts';
 import { QUEUE_NAME } from './names.ts';
 import { WriteQueue } from './write-queue.ts';
 import type { WatchEvent } from './watch.ts';
-import { WriteWorker, type WriteWorkerOptions } from './write-worker.ts';
+import { type WriteJobInfo, WriteWorker, type WriteWorkerOptions } from './write-worker.ts';
 
 // The disk is not what is tried here, and others may keep it busy.
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -176,10 +176,9 @@ export async function collect(events: AsyncIterable<WatchEvent>): Promise<WatchE
   return all;
 }
 
-/** Rejects with the signal's reason once it is aborted; what a perform does that is asked to stop. */
-export function untilAborted(signal: AbortSignal): Promise<never> {
+/** Rejects with the reason once the job is aborted; what a perform does that is asked to stop. */
+export function untilAborted(whenAborted: WriteJobInfo['whenAborted']): Promise<never> {
   return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason));
+    whenAborted(reject);
   });
 }

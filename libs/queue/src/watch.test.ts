@@ -206,9 +206,9 @@ test('a slow reader gets the newest progress, and never misses the end', async (
 test('a watch outlasts Redis and tells what happened while it was cut off', async () => {
   const queue = stage.queue();
   const begun = new Signal();
-  await stage.worker(async (_request, { signal }) => {
+  await stage.worker(async (_request, { whenAborted }) => {
     begun.give();
-    return untilAborted(signal);
+    return untilAborted(whenAborted);
   });
   const id = await queue.add(write);
   const watched = queue.watch(id);

@@ -28,10 +28,11 @@ export interface WriteJobInfo {
   starts: number;
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
   createdAtMs: number;
-  /** Aborted when the worker drains (reason: WriteAbortedError 'shutdown') or the job's lock is lost (LockLostError). */
-  readonly signal: AbortSignal;
-  /** The same without an AbortSignal, which costs as much as a small write: calls `listener` once, if it is aborted. */
-  whenAborted(listener: (reason: Error) => void): void;
+  /**
+   * Calls `listener` once if the job is aborted, at once if it is already: when the worker drains (WriteAbortedError
+   * 'shutdown') or the job's lock is lost (LockLostError). Not an AbortSignal, which costs as much as a small write.
+   */
+  readonly whenAborted: (listener: (reason: Error) => void) => void;
   /** For how many milliseconds the job is surely this worker's; grows again with each renewal of its lock. */
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
@@ -51,8 +52,8 @@ export interface WriteWorkerOptions {
   /** The name of this host, as the queue's clients see it. */
   host: string;
   /**
-   * Writes. A bulk of which files failed is a result too. It must end soon after `signal` is aborted, having stopped to
-   * write; whatever it then rejects with.
+   * Writes. A bulk of which files failed is a result too. It must end soon after it is aborted, having stopped to write;
+   * whatever it then rejects with.
    * `report` may be called at any time and never throws.
    */
   perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
@@ -219,9 +220,6 @@ export class WriteWorker {
         attempt: job.attemptsMade + 1,
         starts: job.attemptsStarted,
         createdAtMs: job.timestamp,
-        get signal() {
-          return run.signal;
-        },
         whenAborted: (listener) => run.whenAborted(listener),
         get lockLeftMs() {
           return run.lockLeftMs;
