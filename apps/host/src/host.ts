@@ -5,9 +5,9 @@
 import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
+import { WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { ProgressMeter } from './meter.ts';
-import { WriterPool } from './pool.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;

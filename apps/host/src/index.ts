@@ -1,3 +1,2 @@
 /** The host: the process that writes. Other apps start it as a process; tests use its parts. */
 export { Host, type HostOptions } from './host.ts';
-export { WriterPool, type PoolOptions, type RunningWrite } from './pool.ts';

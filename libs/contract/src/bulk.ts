@@ -1,6 +1,8 @@
 // The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
 // have in common is said once.
 import { z } from 'zod';
+import { issueMessage, RequestError } from './errors.ts';
+import { acceptedAt } from './fields.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
 import {
@@ -10,8 +12,10 @@ import {
   faultsBetween,
   requestJsonSchema,
   requestSchema,
+  withPublish,
   type WriteRequest,
   type WriteRequestInput,
+  type WriteSource,
 } from './request.ts';
 
 /** What a job of the queue asks for. */
@@ -19,9 +23,21 @@ export type JobRequest = WriteRequest | BulkRequest;
 export type JobRequestInput = WriteRequestInput | BulkRequestInput;
 
 /** The single requests that a bulk stands for. */
-export function requestsOf({ files, ...shared }: BulkRequest): WriteRequest[] {
-  return files.map((item) => ({ ...shared, ...item }));
+export function requestsOf({ files, limit: _limit, target: _target, ...shared }: BulkRequest): WriteRequest[] {
+  return files.map((item) => withPublish({ ...shared, ...item }));
 }
+
+/** Sources that a job of the queue cannot have, and why. */
+const NOT_QUEUED: Partial<Record<WriteSource['kind'], string>> = {
+  stream:
+    'a stream cannot wait in a queue: `penstock write --from -` and createWriteStream() of the library write it at once',
+};
+/** Sources that a file of a bulk cannot have. */
+const NOT_IN_BULKS: Partial<Record<WriteSource['kind'], string>> = {
+  ...NOT_QUEUED,
+  url: 'a URL is fetched by a job of its own',
+  manifest: 'a manifest is written by a job of its own',
+};
 
 const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((context) => {
   const requests = requestsOf(context.value);
@@ -29,6 +45,11 @@ const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((co
   for (const [index, request] of requests.entries()) {
     for (const fault of faultsBetween(request)) {
       context.issues.push({ ...fault, path: ['files', index, ...fault.path] });
+    }
+    const why = NOT_IN_BULKS[request.source.kind];
+    if (why !== undefined) {
+      const at = ['files', index, 'source', 'kind'];
+      context.issues.push({ code: 'custom', input: request.source.kind, path: at, message: why });
     }
     const file = fileKey(request);
     const other = writers.get(file);
@@ -59,9 +80,17 @@ const fileKey = ({ root, path: name }: { root: string; path: string }): string =
 export function parseJob(input: unknown): JobRequest {
   const budget = newBudget();
   const plain = plainRequest(input, [], budget);
-  if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return judge(requestSchema, plain, 'request');
+  if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return queueable(judge(requestSchema, plain, 'request'));
   plain['files'] = plainList(plain['files'], ['files'], (item, at) => plainRequest(item, at, budget), budget);
   return judge(bulkSchema, plain, 'bulk');
+}
+
+function queueable(request: WriteRequest): WriteRequest {
+  const { kind } = request.source;
+  const fault = NOT_QUEUED[kind];
+  if (fault === undefined) return request;
+  const [field, accepted] = ['source.kind', acceptedAt(['source', 'kind'])];
+  throw new RequestError({ field, value: kind, accepted, message: issueMessage(field, kind, accepted, fault) });
 }
 
 /** The JSON Schema of a bulk. It cannot tell whether an item's size is said somewhere, nor whether a file comes twice. */

@@ -7,12 +7,28 @@ export type PatternName = (typeof PATTERN_NAMES)[number];
 export const ROW_COUNT_MAX = 65_536;
 export const ROW_BYTES_MAX = 1_073_741_824;
 export const SEED_MAX = 0xffff_ffff;
-export const MODES = ['create', 'replace'] as const;
+export const MODES = ['create', 'replace', 'overwrite', 'append'] as const;
 export const PUBLISHES = ['atomic', 'in-place'] as const;
-export const DURABILITIES = ['none', 'fdatasync'] as const;
-const SOURCE_KINDS = ['pattern', 'file', 'extents'] as const;
+export const DURABILITIES = ['none', 'fdatasync', 'dsync'] as const;
+export const CHECKSUMS = ['none', 'crc32c', 'sha256'] as const;
+/** Hexadecimal digits of each checksum. */
+export const CHECKSUM_DIGITS = { crc32c: 8, sha256: 64 } as const;
+export const VERIFIES = ['none', 'readback'] as const;
+const SOURCE_KINDS = ['pattern', 'inline', 'file', 'extents', 'url', 'shm', 'manifest', 'stream'] as const;
 export const HOLES = ['fill', 'keep'] as const;
 export const REFLINKS = ['never', 'auto', 'always'] as const;
+export const MTIMES = ['now', 'keep'] as const;
+/** Bytes that one request may carry itself, its items together: every one of them lies in Redis, and travels as text. */
+export const INLINE_BYTES_MAX = 1_048_576;
+export const URL_CHARACTERS_MAX = 4096;
+export const REDIRECTS_MAX = 20;
+export const REDIRECTS_DEFAULT = 5;
+export const URL_TIMEOUT_MS_MIN = 100;
+export const URL_TIMEOUT_MS_MAX = 3_600_000;
+export const URL_TIMEOUT_MS_DEFAULT = 30_000;
+/** Octal permission bits, set-user-ID and the like left out: a job must not make programs that run as somebody else. */
+export const FILE_MODE_TEXT: RegExp = /^(?:0?[0-7]{3}|keep)$/;
+export const HOST_NAME: RegExp = /^[\w.-]{1,128}$/;
 /** Items of a bulk and extents of its files, in one request: judging as many takes the host's event loop about 6 ms. */
 export const ITEMS_MAX = 1000;
 
@@ -51,20 +67,59 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.extents.*.source.kind': '"pattern"',
   'source.extents.*.source.pattern': oneOf(PATTERN_NAMES),
   'source.extents.*.source.seed': `a whole number from 0 to ${SEED_MAX}`,
+  'source.mtime': oneOf(MTIMES),
+  'source.data': `base64 of up to ${INLINE_BYTES_MAX} bytes, all items of a request together; for more, source kind "shm", "file" or "url"`,
+  'source.url': 'an absolute URL, http: or https:, without user and password, like "https://example.org/a.iso"',
+  'source.redirects': `a whole number from 0 to ${REDIRECTS_MAX}`,
+  'source.timeoutMs': `milliseconds without a byte, a whole number from ${URL_TIMEOUT_MS_MIN} to ${URL_TIMEOUT_MS_MAX}`,
+  'source.name': 'the path of a segment below the host\'s shared-memory root, like "captures/frame-7"',
+  'source.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
+  offset: `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}, with mode "overwrite" alone`,
   mode: oneOf(MODES),
   publish: oneOf(PUBLISHES),
   durability: oneOf(DURABILITIES),
+  checksum: oneOf(CHECKSUMS),
+  expect: 'the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',
+  verify: oneOf(VERIFIES),
+  fileMode: 'three octal digits like "640", or "keep" for a copy',
+  limit: 'an object like {"bytesPerSecond": "100MiB"}',
+  'limit.bytesPerSecond': `0 (no limit) to ${SIZE_BYTES_MAX} bytes a second, ${SIZE_EXAMPLE}`,
+  target: 'an object like {"host": "any"} or {"host": "disk-3"}',
+  'target.host': '"any", or the name of a host: 1 to 128 letters, digits, dots, _ or -',
 };
 
-/** What a bulk can say once for all its items. */
-const SHARED_FIELDS = ['root', 'size', 'matrix', 'source', 'mode', 'publish', 'durability'] as const;
+/** What each file of a bulk can say, or the bulk once for all of them. */
+const FILE_FIELDS = [
+  'root',
+  'size',
+  'matrix',
+  'source',
+  'offset',
+  'mode',
+  'publish',
+  'durability',
+  'checksum',
+  'expect',
+  'verify',
+  'fileMode',
+] as const;
+/** What is said of a job as a whole. */
+const JOB_FIELDS = ['limit', 'target'] as const;
 
 export const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  request: ['path', ...SHARED_FIELDS],
-  bulk: ['files', ...SHARED_FIELDS],
+  request: ['path', ...FILE_FIELDS, ...JOB_FIELDS],
+  bulk: ['files', ...FILE_FIELDS, ...JOB_FIELDS],
+  item: ['path', ...FILE_FIELDS],
   matrix: ['rows', 'rowBytes'],
+  limit: ['bytesPerSecond'],
+  target: ['host'],
   pattern: ['kind', 'pattern', 'seed'],
-  file: ['kind', 'path', 'root', 'holes', 'reflink'],
+  inline: ['kind', 'data'],
+  file: ['kind', 'path', 'root', 'holes', 'reflink', 'mtime'],
+  url: ['kind', 'url', 'redirects', 'timeoutMs'],
+  shm: ['kind', 'name', 'offset'],
+  manifest: ['kind'],
+  stream: ['kind'],
   extents: ['kind', 'extents'],
   extent: ['offset', 'size', 'source'],
 };

@@ -15,7 +15,19 @@ export {
   wireErrorJsonSchema,
   wireErrorSchema,
 } from './errors.ts';
-export { HOLES, PATTERN_NAMES, type PatternName, REFLINKS } from './fields.ts';
+export {
+  CHECKSUMS,
+  DURABILITIES,
+  HOLES,
+  INLINE_BYTES_MAX,
+  MODES,
+  MTIMES,
+  PATTERN_NAMES,
+  type PatternName,
+  PUBLISHES,
+  REFLINKS,
+  VERIFIES,
+} from './fields.ts';
 export { hintFor } from './hints.ts';
 export { pathFault } from './paths.ts';
 export { escapeControls, printValue } from './print.ts';
@@ -24,16 +36,25 @@ export {
   type BulkItem,
   type BulkRequest,
   type BulkRequestInput,
+  changesInPlace,
+  type ChecksumName,
   type Extent,
   extentsEnd,
   type ExtentsSource,
   type FileSource,
+  inlineBytes,
+  type InlineSource,
+  type ManifestSource,
   type MatrixShape,
   parseRequest,
   type PatternSource,
   requestJsonSchema,
+  type ShmSource,
+  type StreamSource,
+  type UrlSource,
   type WriteRequest,
   type WriteRequestInput,
+  type WriteSource,
 } from './request.ts';
 export {
   type BulkItemResult,

@@ -51,7 +51,7 @@ function knownFields(at: readonly string[], value: unknown, whole: 'request' | '
   const place = at.at(-1) ?? whole;
   if (place === 'source' && at.includes('extents')) return FIELDS['pattern'] ?? [];
   if (place === 'source' && isRecord(value)) return FIELDS[String(value['kind'])] ?? [];
-  if (/^\d+$/.test(place)) return FIELDS[at.at(-2) === 'files' ? 'request' : 'extent'] ?? [];
+  if (/^\d+$/.test(place)) return FIELDS[at.at(-2) === 'files' ? 'item' : 'extent'] ?? [];
   return FIELDS[place] ?? [];
 }
 

@@ -1,8 +1,8 @@
 // A request as JSON would carry it: copied once, so that what is judged is what is then used.
 import { RequestError, issueMessage } from './errors.ts';
-import { ITEMS_MAX, acceptedAt, fieldName, lengthMessage, totalMessage } from './fields.ts';
+import { INLINE_BYTES_MAX, ITEMS_MAX, acceptedAt, fieldName, lengthMessage, totalMessage } from './fields.ts';
 
-const NESTED_FIELDS = ['matrix', 'source'] as const;
+const NESTED_FIELDS = ['matrix', 'source', 'limit', 'target'] as const;
 
 /**
  * The own enumerable properties of a request and of the objects in it, as JSON would carry them, without prototype.
@@ -19,6 +19,14 @@ export function plainRequest(input: unknown, at: readonly string[], budget: Budg
   if (isRecord(source) && Object.hasOwn(source, 'extents')) {
     source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent, budget);
   }
+  if (isRecord(source) && typeof source['data'] === 'string') {
+    budget.inlineCharacters -= source['data'].length;
+    if (budget.inlineCharacters < 0) {
+      const place = [...at, 'source', 'data'];
+      const message = `${fieldName(place)}: ${source['data'].length} characters are too many; give ${acceptedAt(place)}`;
+      throw new RequestError({ field: fieldName(place), value: undefined, accepted: acceptedAt(place), message });
+    }
+  }
   return copy;
 }
 
@@ -28,12 +36,18 @@ function plainExtent(input: unknown, at: readonly string[]): unknown {
   return copy;
 }
 
-/** Items and extents that a request may still have: lists in lists must not multiply what is to be judged. */
+/** What a request may still have: lists in lists must not multiply what is to be judged. */
 export interface Budget {
+  /** Items and extents. */
   left: number;
+  /** Characters of base64. */
+  inlineCharacters: number;
 }
 
-export const newBudget = (): Budget => ({ left: ITEMS_MAX });
+export const newBudget = (): Budget => ({
+  left: ITEMS_MAX,
+  inlineCharacters: Math.ceil(INLINE_BYTES_MAX / 3) * 4,
+});
 
 /** A list's items, each made plain by `copyOne`. One that is too long is refused before its items are looked at. */
 export function plainList(

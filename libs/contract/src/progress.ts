@@ -3,8 +3,17 @@ import { z } from 'zod';
 import { wireErrorSchema, type WireError } from './errors.ts';
 import { countSchema, rateSchema } from './numbers.ts';
 
-/** The phases of a write, in their order. */
-export const PHASES = ['waiting', 'opening', 'writing', 'syncing', 'publishing', 'done'] as const;
+/** The phases of a write, in their order; 'paused' stands for any of them in which it was told to wait. */
+export const PHASES = [
+  'waiting',
+  'opening',
+  'writing',
+  'syncing',
+  'verifying',
+  'publishing',
+  'done',
+  'paused',
+] as const;
 export type Phase = (typeof PHASES)[number];
 
 export interface WriteProgress {
@@ -22,6 +31,12 @@ export interface WriteProgress {
   /** iocbs that the kernel holds now. */
   inFlight: number;
   phase: Phase;
+  /** Bytes that an earlier attempt wrote and this one did not have to. */
+  resumedFrom?: number;
+  /** The limit that holds for the job now, in bytes a second, where there is one. */
+  limit?: number;
+  /** What it waits for, in words, where it waits for something. */
+  note?: string;
   /** The name of the host that writes. */
   host?: string;
   /** Why the last attempt failed. */
@@ -37,6 +52,9 @@ export const progressSchema: z.ZodType<WriteProgress> = z.object({
   etaMs: rateSchema.nullable(),
   inFlight: countSchema,
   phase: z.enum(PHASES),
+  resumedFrom: countSchema.exactOptional(),
+  limit: countSchema.exactOptional(),
+  note: z.string().exactOptional(),
   host: z.string().exactOptional(),
   error: wireErrorSchema.exactOptional(),
 });

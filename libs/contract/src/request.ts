@@ -1,19 +1,33 @@
 // The request: what a producer may ask for, as types and as the schema that judges it.
 import { z } from 'zod';
 import {
+  acceptedAt,
+  CHECKSUM_DIGITS,
+  CHECKSUMS,
   DURABILITIES,
+  FILE_MODE_TEXT,
   HOLES,
+  HOST_NAME,
+  INLINE_BYTES_MAX,
   ITEMS_MAX,
   MODES,
+  MTIMES,
   PATH_ACCEPTED,
   PATTERN_NAMES,
   type PatternName,
   PUBLISHES,
+  REDIRECTS_DEFAULT,
+  REDIRECTS_MAX,
   REFLINKS,
   ROOT_ACCEPTED,
   ROW_BYTES_MAX,
   ROW_COUNT_MAX,
   SEED_MAX,
+  URL_CHARACTERS_MAX,
+  URL_TIMEOUT_MS_DEFAULT,
+  URL_TIMEOUT_MS_MAX,
+  URL_TIMEOUT_MS_MIN,
+  VERIFIES,
 } from './fields.ts';
 import { judge } from './judge.ts';
 import { PATH_CHARACTERS_MAX, PATH_PATTERN, pathFault, ROOT_NAME } from './paths.ts';
@@ -40,7 +54,56 @@ export interface FileSource {
    * copied. 'always' fails where it cannot.
    */
   reflink: 'never' | 'auto' | 'always';
+  /** 'keep': the file gets the source's time of modification. Absent: 'now'. */
+  mtime?: 'now' | 'keep';
 }
+
+/** Bytes that the request itself carries. */
+export interface InlineSource {
+  kind: 'inline';
+  /** Base64 (RFC 4648, with padding) of up to 1 MiB. */
+  data: string;
+}
+
+/** What an HTTP server answers to GET. */
+export interface UrlSource {
+  kind: 'url';
+  /** http: or https:, without user and password. */
+  url: string;
+  /** How many are followed at most. */
+  redirects: number;
+  /** Milliseconds without a byte after which it counts as gone. */
+  timeoutMs: number;
+}
+
+/** A named segment of shared memory that another process on the host has filled. */
+export interface ShmSource {
+  kind: 'shm';
+  /** Its path below the host's shared-memory root. */
+  name: string;
+  /** Where in the segment the bytes begin. */
+  offset: number;
+}
+
+/** The results of the job's children, as JSON: what a flow writes when all of its shards are done. */
+export interface ManifestSource {
+  kind: 'manifest';
+}
+
+/** Bytes that a program hands over while the write runs: of the library alone, for a stream cannot be queued. */
+export interface StreamSource {
+  kind: 'stream';
+}
+
+export type WriteSource =
+  | PatternSource
+  | InlineSource
+  | FileSource
+  | ExtentsSource
+  | UrlSource
+  | ShmSource
+  | ManifestSource
+  | StreamSource;
 
 /** One range of a file made of extents: `size` bytes from `offset` on are the first `size` bytes of `source`. */
 export interface Extent {
@@ -64,23 +127,46 @@ export interface MatrixShape {
   rowBytes: number;
 }
 
-/** A request as the host carries it out: every default filled in, every size in bytes. */
+/** How the bytes are summed up: CRC-32C (RFC 3720) or SHA-256, told in hexadecimal digits. */
+export type ChecksumName = 'crc32c' | 'sha256';
+
+/**
+ * A request as the host carries it out: every size in bytes, and what few requests say absent where it was not said,
+ * for all of it travels with each job.
+ */
 export interface WriteRequest {
   /** Relative, inside its root. */
   path: string;
   /** The name of one of the host's roots. */
   root: string;
-  /** Bytes, 0 to 2^53-1. Absent only for a source that knows its own size. */
+  /** Bytes, 0 to 2^53-1. Absent only for a source that knows its own size, or tells it by its end. */
   size?: number;
   /** Absent: chosen by the writer from the size and the disk. */
   matrix?: MatrixShape;
-  source: PatternSource | FileSource | ExtentsSource;
-  /** 'create' fails where the file exists. */
-  mode: 'create' | 'replace';
-  /** 'atomic': readers see the old file or the new one, never a part. */
+  source: WriteSource;
+  /** Where the first byte goes; of 'overwrite' alone. Absent: 0. */
+  offset?: number;
+  /**
+   * 'create' fails where the file exists. 'overwrite' changes `size` bytes of an existing file from `offset` on, and
+   * lengthens it where they reach beyond its end; 'append' puts them behind its end, and makes it where it is missing.
+   */
+  mode: 'create' | 'replace' | 'overwrite' | 'append';
+  /** 'atomic': readers see the old file or the new one, never a part. Overwriting and appending are always 'in-place'. */
   publish: 'atomic' | 'in-place';
-  /** 'fdatasync': completed means it survives power loss. */
-  durability: 'none' | 'fdatasync';
+  /** 'fdatasync': completed means it survives power loss. 'dsync': so does each byte that progress calls written. */
+  durability: 'none' | 'fdatasync' | 'dsync';
+  /** Of the bytes written. Absent: 'none'. */
+  checksum?: 'none' | ChecksumName;
+  /** What the checksum must be, in lower-case hexadecimal digits; anything else is not published. */
+  expect?: string;
+  /** 'readback': the bytes are read from the disk and compared before they are published. Absent: 'none'. */
+  verify?: 'none' | 'readback';
+  /** Permission bits in octal digits, whatever the umask, or 'keep' for those of a copy's source. Absent: as the host's umask has it. */
+  fileMode?: string;
+  /** Absent, or 0: no limit of the job's own. */
+  limit?: { bytesPerSecond: number };
+  /** Absent, or 'any': any host that takes from the queue. */
+  target?: { host: string };
 }
 
 interface PatternSourceInput {
@@ -107,29 +193,62 @@ export interface WriteRequestInput {
         holes?: FileSource['holes'] | undefined;
         /** Default 'never'. */
         reflink?: FileSource['reflink'] | undefined;
+        /** Default 'now'. */
+        mtime?: FileSource['mtime'] | undefined;
       }
+    | InlineSource
+    | {
+        kind: 'url';
+        url: string;
+        /** Default 5. */
+        redirects?: number | undefined;
+        /** Default 30,000. */
+        timeoutMs?: number | undefined;
+      }
+    | {
+        kind: 'shm';
+        name: string;
+        /** Default 0. */
+        offset?: number | string | undefined;
+      }
+    | ManifestSource
+    | StreamSource
     | { kind: 'extents'; extents: { offset: number | string; size: number | string; source: PatternSourceInput }[] }
     | undefined;
   /** Default 'replace'. */
   mode?: WriteRequest['mode'] | undefined;
-  /** Default 'atomic'. */
+  /** Default 'atomic', for 'overwrite' and 'append' 'in-place'. */
   publish?: WriteRequest['publish'] | undefined;
   /** Default 'fdatasync'. */
   durability?: WriteRequest['durability'] | undefined;
+  /** Default 0. */
+  offset?: number | string | undefined;
+  /** Default 'none'. */
+  checksum?: WriteRequest['checksum'] | undefined;
+  expect?: string | undefined;
+  /** Default 'none'. */
+  verify?: WriteRequest['verify'] | undefined;
+  fileMode?: string | undefined;
+  /** Default: none. */
+  limit?: { bytesPerSecond: number | string } | undefined;
+  /** Default: any host. */
+  target?: { host: string } | undefined;
 }
 
 /** One file of a bulk: a request that leaves to its bulk whatever all have in common. */
-export type BulkItem = Pick<WriteRequest, 'path'> & Partial<Omit<WriteRequest, 'path'>>;
+export type BulkItem = Pick<WriteRequest, 'path'> & Partial<Omit<WriteRequest, 'path' | 'limit' | 'target'>>;
 
 /** Many files by one job. What stands beside `files` holds for every item that does not say otherwise. */
-export interface BulkRequest extends Omit<WriteRequest, 'path'> {
+export interface BulkRequest extends Omit<WriteRequest, 'path' | 'publish'> {
+  /** Absent: as each item's mode has it. */
+  publish?: WriteRequest['publish'];
   /** 1 to 1,000, their extents counted too; none of them twice, none the source of another. */
   files: BulkItem[];
 }
 
 /** A bulk as a producer sends it. */
 export interface BulkRequestInput extends Omit<WriteRequestInput, 'path'> {
-  files: readonly WriteRequestInput[];
+  files: readonly Omit<WriteRequestInput, 'limit' | 'target'>[];
 }
 
 /** A size in bytes, min to max, as a number or a text. */
@@ -191,7 +310,67 @@ const fileSourceSchema = z.strictObject({
         '"auto": the target shares the source\'s blocks, holes included, where the file system can do that, else bytes ' +
         'are copied. "always" fails where it cannot',
     }),
+  mtime: z
+    .enum(MTIMES)
+    .exactOptional()
+    .meta({ description: '"keep": the file gets the source\'s time of modification. Default: now' }),
 });
+
+const inlineSourceSchema = z.strictObject({
+  kind: z.literal('inline'),
+  data: z
+    .base64()
+    .refine((data) => inlineBytes(data) <= INLINE_BYTES_MAX, 'it is too long')
+    .meta({ description: `The bytes: ${acceptedAt(['source', 'data'])}` }),
+});
+
+const urlSourceSchema = z.strictObject({
+  kind: z.literal('url'),
+  url: z
+    .string()
+    .max(URL_CHARACTERS_MAX)
+    .check((context) => {
+      const fault = urlFault(context.value);
+      if (fault !== null) context.issues.push({ code: 'custom', input: context.value, message: fault });
+    })
+    .meta({ description: `What to get: ${acceptedAt(['source', 'url'])}`, format: 'uri' }),
+  redirects: z
+    .int()
+    .min(0)
+    .max(REDIRECTS_MAX)
+    .default(REDIRECTS_DEFAULT)
+    .meta({ description: 'How many redirects are followed' }),
+  timeoutMs: z
+    .int()
+    .min(URL_TIMEOUT_MS_MIN)
+    .max(URL_TIMEOUT_MS_MAX)
+    .default(URL_TIMEOUT_MS_DEFAULT)
+    .meta({ description: 'Milliseconds without a byte after which the server counts as gone' }),
+});
+
+const shmSourceSchema = z.strictObject({
+  kind: z.literal('shm'),
+  name: pathSchema(`The segment: ${acceptedAt(['source', 'name'])}`),
+  offset: sizeSchema(0, SIZE_BYTES_MAX, 'Where in the segment the bytes begin').default(0),
+});
+
+const manifestSourceSchema = z.strictObject({ kind: z.literal('manifest') });
+const streamSourceSchema = z.strictObject({ kind: z.literal('stream') });
+
+/** Bytes that so much base64 stands for. */
+export function inlineBytes(data: string): number {
+  const padding = data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0;
+  return Math.max(0, (data.length / 4) * 3 - padding);
+}
+
+/** What is wrong with a URL to be fetched, or null. Its address is judged by the host, once it is resolved. */
+function urlFault(text: string): string | null {
+  if (!URL.canParse(text)) return 'it is no absolute URL';
+  const { protocol, username, password } = new URL(text);
+  if (protocol !== 'http:' && protocol !== 'https:') return `its scheme is ${protocol}`;
+  // It would stand in the queue, on the dashboard and in logs for all to read.
+  return username === '' && password === '' ? null : 'it carries a user or a password';
+}
 
 const extentsSourceSchema = z
   .strictObject({
@@ -228,7 +407,7 @@ const given = {
   size: sizeSchema(
     0,
     SIZE_BYTES_MAX,
-    'Bytes, as a number or a text: MiB is 2^20, MB is 10^6. Required unless the source is a file or extents.',
+    'Bytes, as a number or a text: MiB is 2^20, MB is 10^6. Required for a pattern; other sources know their own.',
   ),
   matrix: z
     .strictObject({
@@ -237,11 +416,65 @@ const given = {
     })
     .meta({ description: 'The buffer: its rows are filled and written in turn. Default: chosen by the writer.' }),
   source: z
-    .discriminatedUnion('kind', [patternSourceSchema, fileSourceSchema, extentsSourceSchema])
+    .discriminatedUnion('kind', [
+      patternSourceSchema,
+      inlineSourceSchema,
+      fileSourceSchema,
+      extentsSourceSchema,
+      urlSourceSchema,
+      shmSourceSchema,
+      manifestSourceSchema,
+      streamSourceSchema,
+    ])
     .meta({ description: 'Where the bytes come from' }),
-  mode: z.enum(MODES).meta({ description: '"create" fails where the file exists' }),
-  publish: z.enum(PUBLISHES).meta({ description: '"atomic": readers see the old file or the new one, never a part' }),
-  durability: z.enum(DURABILITIES).meta({ description: '"fdatasync": a completed write survives power loss' }),
+  mode: z.enum(MODES).meta({
+    description:
+      '"create" fails where the file exists; "overwrite" changes it from `offset` on; "append" lengthens it. ' +
+      'Default: replace',
+  }),
+  publish: z.enum(PUBLISHES).meta({
+    description:
+      '"atomic": readers see the old file or the new one, never a part. Default: atomic, but in-place where the mode is ' +
+      'overwrite or append, which know no other',
+  }),
+  durability: z.enum(DURABILITIES).meta({
+    description: '"fdatasync": a completed write survives power loss. "dsync": so does each byte called written',
+  }),
+  offset: sizeSchema(0, SIZE_BYTES_MAX, 'Where the first byte goes, with mode "overwrite"'),
+  checksum: z.enum(CHECKSUMS).meta({ description: 'What the result tells of the bytes written. Default: none' }),
+  expect: z
+    .string()
+    .regex(/^[0-9a-f]{8}$|^[0-9a-f]{64}$/i)
+    .transform((digits) => digits.toLowerCase())
+    .meta({ description: 'What the checksum must be for the file to be published, in hexadecimal digits' }),
+  verify: z.enum(VERIFIES).meta({
+    description: '"readback": the bytes are read from the disk and compared before they are published. Default: none',
+  }),
+  fileMode: z
+    .string()
+    .regex(FILE_MODE_TEXT)
+    .meta({ description: `Permission bits: ${acceptedAt(['fileMode'])}. Default: as the host's umask has it` }),
+};
+
+/** What is said of a job as a whole. */
+const ofJob = {
+  limit: z
+    .strictObject({ bytesPerSecond: sizeSchema(0, SIZE_BYTES_MAX, 'Bytes a second; 0 is no limit') })
+    .exactOptional()
+    .meta({ description: 'The speed of the write at most' }),
+  target: z
+    .strictObject({ host: z.string().regex(HOST_NAME) })
+    .exactOptional()
+    .meta({ description: 'Which host is to write: "any", or the name of one' }),
+};
+
+/** What few requests say: absent where it is not said. */
+const rare = {
+  offset: given.offset.exactOptional(),
+  checksum: given.checksum.exactOptional(),
+  expect: given.expect.exactOptional(),
+  verify: given.verify.exactOptional(),
+  fileMode: given.fileMode.exactOptional(),
 };
 
 /** The same with the defaults of what is not said: in a single request, or by a bulk for all its items. */
@@ -251,8 +484,10 @@ const defaulted = {
   matrix: given.matrix.exactOptional(),
   source: given.source.default({ kind: 'pattern', pattern: 'zero', seed: 0 }),
   mode: given.mode.default('replace'),
-  publish: given.publish.default('atomic'),
+  publish: given.publish.exactOptional(),
   durability: given.durability.default('fdatasync'),
+  ...rare,
+  ...ofJob,
 };
 
 const path = pathSchema(`The file to write: ${PATH_ACCEPTED}`);
@@ -270,6 +505,7 @@ export const bulkShape: z.ZodType<BulkRequest, BulkRequestInput> = z.strictObjec
         mode: given.mode.exactOptional(),
         publish: given.publish.exactOptional(),
         durability: given.durability.exactOptional(),
+        ...rare,
       }),
     )
     .min(1)
@@ -285,8 +521,20 @@ export function extentsEnd({ extents }: ExtentsSource): number {
   return end;
 }
 
+/** With the way it is published that goes without saying. */
+export function withPublish<T extends Pick<WriteRequest, 'mode'> & { publish?: WriteRequest['publish'] }>(
+  request: T,
+): T & { publish: WriteRequest['publish'] } {
+  return { ...request, publish: request.publish ?? (changesInPlace(request) ? 'in-place' : 'atomic') };
+}
+
+/** True for a write that changes a file where it stands, and keeps the rest of it. */
+export const changesInPlace = ({ mode }: Pick<WriteRequest, 'mode'>): boolean =>
+  mode === 'overwrite' || mode === 'append';
+
 export const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
   .strictObject({ path, ...defaulted })
+  .transform(withPublish)
   .check((context) => {
     context.issues.push(...faultsBetween(context.value));
   });
@@ -295,11 +543,20 @@ export const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
 type Fault = { code: 'custom'; input: unknown; path: (string | number)[]; message: string };
 
 /** What is wrong with a request whose fields are right one by one. */
-export function faultsBetween({ source, size, path: written, root, publish }: WriteRequest): Fault[] {
+export function faultsBetween(request: WriteRequest): Fault[] {
   const faults: Fault[] = [];
   const find = (at: (string | number)[], input: unknown, message: string): void => {
     faults.push({ code: 'custom', input, path: at, message });
   };
+  findSourceFaults(request, find);
+  findModeFaults(request, find);
+  findChecksumFaults(request, find);
+  return faults;
+}
+
+type Find = (at: (string | number)[], input: unknown, message: string) => void;
+
+function findSourceFaults({ source, size, path: written, root, publish, fileMode }: WriteRequest, find: Find): void {
   if (source.kind === 'pattern' && size === undefined) find(['size'], size, '');
   if (source.kind === 'file' && publish === 'in-place' && source.path === written && source.root === root) {
     const message = 'it is the file to be written, and writing it in place would destroy the source';
@@ -309,7 +566,32 @@ export function faultsBetween({ source, size, path: written, root, publish }: Wr
     const end = extentsEnd(source);
     if (size < end) find(['size'], size, `the extents end at ${end}`);
   }
-  return faults;
+  if (source.kind === 'inline' && size !== undefined && size !== inlineBytes(source.data)) {
+    find(['size'], size, `the data comes to ${inlineBytes(source.data)} bytes`);
+  }
+  if (fileMode === 'keep' && source.kind !== 'file') find(['fileMode'], fileMode, 'the source is no file');
+}
+
+function findModeFaults(request: WriteRequest, find: Find): void {
+  const { mode, offset, publish, source, size = 0 } = request;
+  if (offset !== undefined && mode !== 'overwrite') find(['offset'], offset, `the mode is ${mode}`);
+  if (offset !== undefined && offset + size > SIZE_BYTES_MAX) find(['offset'], offset, 'the file would end too far');
+  if (!changesInPlace(request)) return;
+  if (publish === 'atomic') find(['publish'], publish, `${mode} changes the file where it stands`);
+  if (source.kind !== 'file') return;
+  if (source.holes === 'keep') find(['source', 'holes'], 'keep', `${mode} would leave old bytes where the holes are`);
+  if (source.reflink === 'always') find(['source', 'reflink'], 'always', `${mode} keeps the blocks of its file`);
+}
+
+function findChecksumFaults({ source, checksum, expect, verify }: WriteRequest, find: Find): void {
+  const named = checksum === undefined || checksum === 'none' ? null : checksum;
+  if (expect !== undefined && named === null) find(['expect'], expect, 'no checksum is named');
+  if (expect !== undefined && named !== null && expect.length !== CHECKSUM_DIGITS[named]) {
+    find(['expect'], expect, `${named} has ${CHECKSUM_DIGITS[named]} digits`);
+  }
+  if (source.kind !== 'file' || source.reflink !== 'always') return;
+  if (named !== null) find(['checksum'], checksum, 'a reflink passes no byte that could be summed up');
+  if (verify === 'readback') find(['verify'], verify, 'a reflink writes no byte that could be compared');
 }
 
 /**
@@ -331,7 +613,11 @@ export const requestJsonSchema: object = {
   if: {
     required: ['source'],
     properties: {
-      source: { type: 'object', required: ['kind'], properties: { kind: { enum: ['file', 'extents'] } } },
+      source: {
+        type: 'object',
+        required: ['kind'],
+        properties: { kind: { not: { const: 'pattern' } } },
+      },
     },
   },
   // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { wireErrorSchema, type WireError } from './errors.ts';
 import { countSchema, rateSchema } from './numbers.ts';
+import type { ChecksumName } from './request.ts';
 
 /** A distribution of durations, in microseconds. */
 export interface LatencySummary {
@@ -27,8 +28,17 @@ export type CopyWay = (typeof COPY_WAYS)[number];
 export interface WriteResult {
   path: string;
   root: string;
-  /** The file's exact size. */
+  /** The bytes written: the file's exact size, unless it was overwritten in part or appended to. */
   bytes: number;
+  /** Of a file that was overwritten in part or appended to: where the first byte went, and its size now. */
+  offset?: number;
+  fileBytes?: number;
+  /** Of the bytes written, in hexadecimal digits, where the request named one. */
+  checksum?: { algorithm: ChecksumName; value: string };
+  /** How they were compared with what was to be written, where the request asked for it. */
+  verified?: 'readback';
+  /** Bytes that an earlier attempt had written and this one did not write again. */
+  resumedFrom?: number;
   mode: WriteMode;
   engine: Engine;
   /** Why it is not 'aio-direct', where it is not. */
@@ -50,10 +60,13 @@ export interface WriteResult {
     opening: number;
     writing: number;
     syncing: number;
+    verifying: number;
     publishing: number;
+    /** Within the phases above. */
+    paused: number;
     total: number;
   };
-  /** bytes over the time of opening, writing, syncing and publishing; 0 for an empty file. */
+  /** bytes over the time of opening, writing, syncing, verifying and publishing; 0 for an empty file. */
   bytesPerSecond: number;
   /** Per write iocb, from submit to reap. */
   writeLatencyUs: LatencySummary;
@@ -81,10 +94,20 @@ const latencySchema: z.ZodType<LatencySummary> = z.object({
   max: rateSchema,
 });
 
+const checksumSchema: z.ZodType<NonNullable<WriteResult['checksum']>> = z.object({
+  algorithm: z.enum(['crc32c', 'sha256']),
+  value: z.string(),
+});
+
 export const resultSchema: z.ZodType<WriteResult> = z.object({
   path: z.string(),
   root: z.string(),
   bytes: countSchema,
+  offset: countSchema.exactOptional(),
+  fileBytes: countSchema.exactOptional(),
+  checksum: checksumSchema.exactOptional(),
+  verified: z.literal('readback').exactOptional(),
+  resumedFrom: countSchema.exactOptional(),
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),
   fallbackReason: z.string().exactOptional(),
@@ -99,7 +122,9 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
     opening: rateSchema,
     writing: rateSchema,
     syncing: rateSchema,
+    verifying: rateSchema,
     publishing: rateSchema,
+    paused: rateSchema,
     total: rateSchema,
   }),
   bytesPerSecond: rateSchema,
@@ -117,7 +142,9 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
 export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });
 
 /** What became of one file of a bulk. */
-export type BulkItemResult = { path: string; bytes: number } | { path: string; error: WireError };
+export type BulkItemResult =
+  | { path: string; bytes: number; checksum?: WriteResult['checksum'] }
+  | { path: string; error: WireError };
 
 /** What a completed bulk returns. Each of its files was written as a single write is, or not at all. */
 export interface BulkResult {
@@ -160,7 +187,7 @@ export const isBulkResult = (result: JobResult): result is BulkResult => 'items'
 export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
   items: z.array(
     z.union([
-      z.object({ path: z.string(), bytes: countSchema }),
+      z.object({ path: z.string(), bytes: countSchema, checksum: checksumSchema.exactOptional() }),
       z.object({ path: z.string(), error: wireErrorSchema }),
     ]),
   ),

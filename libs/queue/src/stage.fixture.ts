@@ -132,7 +132,7 @@ export function resultOf(request: JobRequest): WriteResult {
     engine: 'libaio',
     alignment: { memory: 512, offset: 512 },
     matrix: { rows: 1, rowBytes: 4096, ioBytes: 4096 },
-    durationsMs: { waiting: 0, opening: 0, writing: 0, syncing: 0, publishing: 0, total: 0 },
+    durationsMs: { waiting: 0, opening: 0, writing: 0, syncing: 0, verifying: 0, publishing: 0, paused: 0, total: 0 },
     bytesPerSecond: 0,
     writeLatencyUs: none,
     writes: 0,

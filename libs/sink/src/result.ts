@@ -45,7 +45,9 @@ export function resultOf(facts: WriteFacts): WriteResult {
     opening: ms('opening'),
     writing: ms('writing'),
     syncing: ms('syncing'),
+    verifying: ms('verifying'),
     publishing: ms('publishing'),
+    paused: 0,
     total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
   };
   const workingMs = durationsMs.total - durationsMs.waiting;

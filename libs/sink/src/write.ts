@@ -48,6 +48,7 @@ import {
   reserveSparse,
   truncateTo,
 } from './target.ts';
+import { assertSupported } from './unsupported.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
@@ -193,6 +194,7 @@ class WriteLane implements Lane, FlushWaiter {
     // Published first: totals are 0 until the source is known.
     this.#publishProgress();
     const { source } = request;
+    assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
     if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
@@ -204,10 +206,12 @@ class WriteLane implements Lane, FlushWaiter {
         const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
-    } else {
-      const inPieces = source.kind === 'extents';
-      this.#source = inPieces ? new ExtentsSource(source.extents) : createPatternSource(source.pattern, source.seed);
-      this.#size = request.size ?? (inPieces ? extentsEnd(source) : 0);
+    } else if (source.kind === 'extents') {
+      this.#source = new ExtentsSource(source.extents);
+      this.#size = request.size ?? extentsEnd(source);
+    } else if (source.kind === 'pattern') {
+      this.#source = createPatternSource(source.pattern, source.seed);
+      this.#size = request.size ?? 0;
     }
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
