@@ -8,7 +8,7 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
-export { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export { LockLostError } from './run.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
 export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
