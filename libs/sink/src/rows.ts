@@ -13,7 +13,7 @@ import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO, ENXIO } = constants.errno;
+const { EFAULT, EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
 const STALLS_MAX = 8;
@@ -104,6 +104,8 @@ export class RowPipeline {
     if (this.#origin === null) {
       this.#fill(row, length, position);
       this.#beginWrite(slot, row, length);
+    } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
+      this.#begin(slot, WRITE_ROW, length); // from where it stands
     } else {
       this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
       // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
@@ -144,6 +146,7 @@ export class RowPipeline {
   complete(slot: number, result: number, refused: boolean): boolean {
     const reading = this.#thread.slots.purpose[slot] === READ_ROW;
     if (result < 0) {
+      if (result === -EFAULT) this.#assertNotCut(slot);
       const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
       this.#releaseRow(slot);
       throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
@@ -189,11 +192,34 @@ export class RowPipeline {
   #submitRest(slot: number): void {
     const { engine, slots, arena } = this.#thread;
     const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     const length = slots.length[slot]! - done;
     const offset = slots.position[slot]! + done;
+    if (this.#isMapped(slot)) {
+      const { mapping, start } = this.#origin!;
+      engine.prepWrite(slot, this.#target.fd, mapping!.address + start + offset, length, offset);
+      return;
+    }
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
-    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+    else engine.prepRead(slot, this.#origin!.fd, address, length, this.#origin!.start + offset);
+  }
+
+  /** True for the write of a row that stands in the origin's mapping: any but one that is padded. */
+  #isMapped(slot: number): boolean {
+    const { slots } = this.#thread;
+    const mapped = this.#origin !== null && this.#origin.mapping !== null && slots.purpose[slot] === WRITE_ROW;
+    return mapped && slots.position[slot]! + slots.length[slot]! <= this.#size;
+  }
+
+  /** Of a write that the kernel could not read its memory for. @throws IoError where that is because the segment was cut */
+  #assertNotCut(slot: number): void {
+    if (!this.#isMapped(slot)) return;
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const { sizeBytes } = statFd(origin.fd, origin.path);
+    if (sizeBytes >= origin.start + slots.position[slot]! + slots.length[slot]!) return;
+    this.#releaseRow(slot);
+    throw changed(origin, sizeBytes);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -221,9 +247,9 @@ export class RowPipeline {
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+    if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
       this.#releaseRow(slot);
-      throw changed(origin, position + done);
+      throw changed(origin, origin.start + position + done);
     }
     this.#goOn(slot, result, origin.alignment, 'pread');
     return true;
@@ -260,6 +286,8 @@ export class RowPipeline {
   }
 
   #rowStart(row: number): number {
+    // Beside a mapping the one row in memory is for the padded end of the file.
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
     return this.#extent.start + row * this.#plan.rowStride;
   }
 }

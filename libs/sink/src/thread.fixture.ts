@@ -52,6 +52,7 @@ export interface BenchOptions {
   depth?: number;
   arenaBytes?: number;
   directory?: string;
+  shmDirectory?: string;
 }
 
 const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
@@ -74,7 +75,14 @@ export function openBench(options: BenchOptions = {}): Bench {
     { name: 'data', path: directory, writable: true },
     { name: 'archive', path: archive, writable: false },
   ]);
-  const thread = new WriterThread({ engine, loop, arena, roots: new Roots(roots), index: 0 });
+  const thread = new WriterThread({
+    engine,
+    loop,
+    arena,
+    roots: new Roots(roots),
+    shmDirectory: options.shmDirectory,
+    index: 0,
+  });
   const control = new Control(1, 64);
   let jobs = 0;
   return {

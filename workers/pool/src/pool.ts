@@ -31,6 +31,8 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
   libaio?: string;
   /** The thread's entry; for tests that need a thread to die. */
@@ -88,6 +90,7 @@ export class WriterPool {
       depth,
       roots: this.#roots,
       engine,
+      ...(options.shmDirectory === undefined ? {} : { shmDirectory: options.shmDirectory }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({
