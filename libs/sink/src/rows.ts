@@ -6,8 +6,10 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Source } from '@penstock/sources';
+import { FreeRows } from './free-rows.ts';
 import { type Origin, changed } from './origin.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
@@ -16,7 +18,7 @@ import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 const { EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
-const STALLS_MAX = 8;
+export const STALLS_MAX = 8;
 
 /**
  * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
@@ -44,9 +46,9 @@ export class RowPipeline {
   readonly #size: number;
   readonly #plan: RowPlan;
   readonly #extent: RowExtent;
-  /** Rows that no slot carries, the last one first. */
-  readonly #freeRows: Int32Array;
-  #freeRowCount: number;
+  readonly #freeRows: FreeRows;
+  /** What sums up the rows, where a sum or a readback was asked for. */
+  readonly #digest: FileDigest | null;
   /** Rows that may be in flight while small files are written beside them. */
   readonly #rowsBesideSmall: number;
   /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
@@ -58,7 +60,15 @@ export class RowPipeline {
   #stopped = false;
 
   /** @param extent row memory for `plan`, the pipeline's until release() */
-  constructor(thread: WriterThread, target: Target, from: RowSource, size: number, plan: RowPlan, extent: RowExtent) {
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    from: RowSource,
+    size: number,
+    plan: RowPlan,
+    extent: RowExtent,
+    digest: FileDigest | null,
+  ) {
     this.#thread = thread;
     this.#target = target;
     this.#source = from.source;
@@ -67,9 +77,8 @@ export class RowPipeline {
     this.#dataEnd = size;
     this.#plan = plan;
     this.#extent = extent;
-    const rows = plan.bufferRows;
-    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
-    this.#freeRowCount = rows;
+    this.#digest = digest;
+    this.#freeRows = new FreeRows(plan.bufferRows, digest);
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
     if (from.origin !== null && from.keepsHoles) this.#passHole(from.origin);
   }
@@ -91,11 +100,10 @@ export class RowPipeline {
 
   /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
   prepare(slot: number): boolean {
-    if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
+    if (this.#stopped || this.exhausted) return false;
     const { slots, smallWrites } = this.#thread;
-    if (smallWrites > 0 && this.#plan.bufferRows - this.#freeRowCount >= this.#rowsBesideSmall) return false;
-    this.#freeRowCount -= 1;
-    const row = this.#freeRows[this.#freeRowCount]!;
+    const row = this.#freeRows.take(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
+    if (row === -1) return false;
     const position = this.#nextPosition;
     const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
     this.#nextPosition += length;
@@ -132,6 +140,7 @@ export class RowPipeline {
     }
     this.holeBytes += start - from;
     this.bytesWritten += start - from;
+    this.#digest?.addHole(from, start);
     this.#nextPosition = start;
     this.#dataEnd = end;
   }
@@ -173,6 +182,7 @@ export class RowPipeline {
     const start = this.#rowStart(row);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > length) bytes.fill(0, start + length, start + padded);
+    this.#digest?.add(row, start, length, this.#thread.slots.position[slot]!);
     this.#begin(slot, WRITE_ROW, padded);
   }
 
@@ -254,8 +264,7 @@ export class RowPipeline {
   }
 
   #releaseRow(slot: number): void {
-    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
-    this.#freeRowCount += 1;
+    this.#freeRows.put(this.#thread.slots.row[slot]!);
     this.#thread.engine.releaseSlot(slot);
   }
 
