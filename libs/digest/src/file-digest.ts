@@ -152,6 +152,7 @@ export class FileDigest {
 
   /** All rows are read back: asks for `compared`. */
   endComparison(): void {
+    this.#comparing = true; // also where there was nothing to compare
     this.#comparisonEndDue = true;
     this.#handOver();
   }
