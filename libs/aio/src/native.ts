@@ -148,7 +148,7 @@ export const fsync = (fd: number): number => fail(fsyncC(fd));
 const POSIX_FADV_DONTNEED = 4; // the same on x64 and arm64
 const posixFadviseC = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');
 /** posix_fadvise(2) POSIX_FADV_DONTNEED on the whole file: drops what the page cache holds of it unchanged. 0 or -errno. */
-export const dropPageCache = (fd: number): number => -posixFadviseC(fd, 0, 0, POSIX_FADV_DONTNEED);
+export const dropPageCache = (fd: number): number => 0 - posixFadviseC(fd, 0, 0, POSIX_FADV_DONTNEED);
 
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;

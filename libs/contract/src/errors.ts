@@ -360,10 +360,14 @@ function revive(wire: WireError): Error {
   if (wire.name === 'RequestError' && wire.field !== undefined) {
     return new RequestError({ field: wire.field, accepted: wire.hint ?? '', message: wire.message });
   }
-  if (wire.name === 'IntegrityError' && (wire.code === 'ECHECKSUM' || wire.code === 'EINTEGRITY')) {
-    const { code, path = '', offset = 0, length = 0, expected = '', found = '', retryable, hint = '' } = wire;
-    const algorithm = expected.length === CHECKSUM_DIGITS.sha256 ? 'sha256' : 'crc32c';
-    return new IntegrityError({ code, path, offset, length, algorithm, expected, found, retryable, hint });
+  if (wire.name === 'IntegrityError') {
+    const { code, path, offset, length, expected, found, retryable, hint } = wire;
+    const ours = code === 'ECHECKSUM' || code === 'EINTEGRITY';
+    const placed = path !== undefined && offset !== undefined && length !== undefined;
+    if (ours && placed && expected !== undefined && found !== undefined && hint !== undefined) {
+      const algorithm = expected.length === CHECKSUM_DIGITS.sha256 ? 'sha256' : 'crc32c';
+      return new IntegrityError({ code, path, offset, length, algorithm, expected, found, retryable, hint });
+    }
   }
   if (wire.name === 'WriteAbortedError') {
     const said = (['cancel', 'shutdown', 'lost'] as const).find((reason) => ABORT_MESSAGES[reason] === wire.message);

@@ -1,6 +1,16 @@
 // Checksums, what is expected of them, and files read back: over the real disk, with every port that misbehaves.
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { abi, faultyPort, positionalPort } from '@penstock/aio';
@@ -333,11 +343,6 @@ test('where direct I/O is not to be had the page cache is dropped first, and the
   } finally {
     rmSync(directory, { recursive: true });
   }
-});
-  const result = await bench.write(stampRequest(MIB + 1, { path: 'penstock-readback.test', verify: 'readback' }));
-  const { names } = bench;
-  expect(names()).toContain('penstock-readback.test');
-  expect(result.noDirectReadbackReason).toMatch(/in memory.+page cache, which was dropped before/);
 });
 
 test('each file of a bulk tells its own checksum, and one that is not what was expected stops no other', async () => {
