@@ -159,12 +159,13 @@ export interface WriteRequest {
   checksum?: 'none' | ChecksumName;
   /**
    * What the checksum must be, in lower-case hexadecimal digits; anything else is not published. With 'in-place' the
-   * bytes stand in the file by the time they are known to be wrong: the job fails, and they are not taken back.
+   * bytes stand in the file by the time they are known to be wrong, and readers may have seen them: the job fails, an
+   * append is cut off again, and what was overwritten is not restored.
    */
   expect?: string;
   /**
    * 'readback': the bytes are flushed, read from the disk and compared before they are published. Absent: 'none'. With
-   * 'in-place' they stand in the file by then, and a job that fails does not take them back.
+   * 'in-place' they stand in the file by then, as they do for `expect`.
    */
   verify?: 'none' | 'readback';
   /** Permission bits in octal digits, whatever the umask, or 'keep' for those of a copy's source. Absent: as the host's umask has it. */

@@ -12,11 +12,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
 import { abi, faultyPort, positionalPort } from '@penstock/aio';
 import { type BulkRequestInput, type WriteRequestInput, fromWire, toWire } from '@penstock/contract';
 import { extendCrc32c, printCrc32c } from '@penstock/digest';
-import { type JobReading, STOP_CANCEL } from '@penstock/matrix';
+import { type JobReading, STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Bench, type BenchOptions, openBench } from './thread.fixture.ts';
 
@@ -212,7 +213,7 @@ test('in place the bytes stand where they are, and the error says so', async () 
   open();
   const request = stampRequest(100, { checksum: 'crc32c', expect: '01234567', publish: 'in-place' });
   writeFileSync(join(bench.directory, 'a.dat'), 'old');
-  await expect(bench.write(request)).rejects.toThrow(/They stand in the file: it was written in place/);
+  await expect(bench.write(request)).rejects.toThrow(/What was overwritten in place stays so/);
   expect(readFileSync(join(bench.directory, 'a.dat')).length).toBe(100);
 });
 
@@ -362,5 +363,109 @@ test('each file of a bulk tells its own checksum, and one that is not what was e
   for (const [index, item] of result.items.entries()) {
     if (index === 7) expect(item).toMatchObject({ error: { code: 'ECHECKSUM', expected: '00000001' } });
     else expect(item).toMatchObject({ checksum: { algorithm: 'crc32c', value: sumOf('crc32c', stamp(index * 3001)) } });
+  }
+});
+
+test.each([
+  ['overwrite', 777, 100_000],
+  ['overwrite', 4096, 3_000_000],
+  ['overwrite', 4_000_001, 2_000_000],
+  ['append', 5_000_001, 1_234_567],
+] as const)(
+  '%s at %i: the sum is of the %i new bytes alone, and they are what is read back',
+  async (mode, offset, size) => {
+    open();
+    const path = join(bench.directory, 'a.dat');
+    const before = stamp(5_000_001, 9);
+    writeFileSync(path, before);
+    const place = mode === 'overwrite' ? { mode, offset } : { mode };
+    const request = stampRequest(size, { ...place, checksum: 'sha256', verify: 'readback' });
+    const result = await bench.write(request);
+    expect(result).toMatchObject({ offset, verified: 'readback' });
+    expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
+    const right = Buffer.alloc(Math.max(before.length, offset + size));
+    right.set(before);
+    right.set(stamp(size), offset);
+    expect(Buffer.compare(readFileSync(path), right)).toBe(0);
+  },
+);
+
+test('an append with another checksum than expected is cut off again', async () => {
+  open();
+  writeFileSync(join(bench.directory, 'a.dat'), 'before');
+  const request = stampRequest(100_000, { mode: 'append', checksum: 'crc32c', expect: '01234567' });
+  await expect(bench.write(request)).rejects.toMatchObject({ code: 'ECHECKSUM', offset: 6, length: 100_000 });
+  expect(readFileSync(join(bench.directory, 'a.dat'), 'latin1')).toBe('before');
+});
+
+test('an overwrite that is read back as something else names the place in the file', async () => {
+  const [offset, size, position] = [1_000_777, 2_000_000, 2_500_000];
+  const path = (): string => join(bench.directory, 'a.dat');
+  const port = atReadback(() => {
+    const fd = openSync(path(), 'r+');
+    writeSync(fd, Buffer.from('other'), 0, 5, position);
+    closeSync(fd);
+  });
+  open({ port });
+  writeFileSync(path(), stamp(5_000_001, 9));
+  const request = stampRequest(size, { mode: 'overwrite', offset, verify: 'readback' });
+  const failure = await bench.write(request).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'EINTEGRITY' });
+  const { offset: at, length, expected } = failure as { offset: number; length: number; expected: string };
+  expect(at <= position && position < at + length).toBe(true);
+  expect(expected).toBe(sumOf('crc32c', stamp(size).subarray(at - offset, at - offset + length)));
+});
+
+test.each([
+  ['a pattern', 'pattern', 0],
+  ['a copy that keeps holes', 'file', 0],
+  ['an overwrite inside blocks', 'pattern', 777],
+] as const)('%s that goes on from a checkpoint has the sum of the whole', async (_, kind, offset) => {
+  const size = 12 * MIB + 1001;
+  open({ checkpoints: { bytes: MIB, ms: 60_000 } });
+  const bytes = Buffer.from(stamp(size));
+  if (kind === 'file') {
+    bytes.fill(0, MIB, 2 * MIB);
+    bytes.fill(0, 9 * MIB, 10 * MIB);
+    const fd = openSync(join(bench.archive, 'in'), 'w');
+    for (const [from, to] of [
+      [0, MIB],
+      [2 * MIB, 9 * MIB],
+      [10 * MIB, size],
+    ] as const) {
+      writeSync(fd, bytes, from, to - from, from);
+    }
+    closeSync(fd);
+  }
+  const source =
+    kind === 'file'
+      ? ({ kind, root: 'archive', path: 'in', holes: 'keep' } as const)
+      : ({ kind, pattern: 'stamp' } as const);
+  if (offset > 0) writeFileSync(join(bench.directory, 'a'), stamp(1000, 4));
+  const place = offset > 0 ? ({ mode: 'overwrite', offset } as const) : {};
+  const asked = { checksum: 'sha256', verify: 'readback', matrix: { rows: 2, rowBytes: 4096 } } as const;
+  const request = { path: 'a', size, source, ...place, ...asked };
+  const block = bench.control.job(63);
+  const first = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+  const stopped = first.catch((error: unknown) => error);
+  while (block.read().bytesDurable < 4 * MIB) await setImmediate();
+  block.requestStop(STOP_SHUTDOWN);
+  expect(await stopped).toMatchObject({ code: 'ECANCELED' });
+  const result = await bench.write(request, { jobKey: 'job', attemptToken: 'second', again: true });
+  expect(result.resumedFrom).toBeGreaterThanOrEqual(4 * MIB - 4096);
+  expect(result.checksum!.value).toBe(sumOf('sha256', bytes));
+  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')).subarray(offset), bytes)).toBe(0);
+});
+
+test('a segment of shared memory is summed up as it is copied', async () => {
+  const directory = mkdtempSync('/dev/shm/penstock-');
+  try {
+    open({ shmDirectory: directory });
+    writeFileSync(join(directory, 'segment'), stamp(3 * MIB + 5));
+    const source = { kind: 'shm', name: 'segment' } as const;
+    const result = await bench.write({ path: 'a', source, checksum: 'sha256', verify: 'readback' });
+    expect(result.checksum!.value).toBe(sumOf('sha256', stamp(3 * MIB + 5)));
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 });

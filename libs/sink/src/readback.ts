@@ -19,6 +19,8 @@ export class Readback {
 
   readonly #thread: WriterThread;
   readonly #target: Target;
+  /** The file offset of position 0: positions are those of the rows that were written. */
+  readonly #base: number;
   readonly #plan: RowPlan;
   readonly #extent: RowExtent;
   readonly #digest: FileDigest;
@@ -34,10 +36,21 @@ export class Readback {
   #stopped = false;
   #ended = false;
 
-  /** @param extent row memory for `plan`; all that wrote from it is reaped, and the digest's sum is known */
-  constructor(thread: WriterThread, target: Target, plan: RowPlan, extent: RowExtent, digest: FileDigest) {
+  /**
+   * @param base the file offset of position 0, a multiple of the offset alignment
+   * @param extent row memory for `plan`; all that wrote from it is reaped, and the digest's sum is known
+   */
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    base: number,
+    plan: RowPlan,
+    extent: RowExtent,
+    digest: FileDigest,
+  ) {
     this.#thread = thread;
     this.#target = target;
+    this.#base = base;
     this.#plan = plan;
     this.#extent = extent;
     this.#digest = digest;
@@ -66,7 +79,7 @@ export class Readback {
 
   #assertSame(): void {
     const { mismatch } = this.#digest;
-    if (mismatch !== null) throw otherBytes(this.#target.path, mismatch);
+    if (mismatch !== null) throw otherBytes(this.#target.path, this.#base, mismatch);
   }
 
   /**
@@ -137,13 +150,14 @@ export class Readback {
     const { engine, slots, arena } = this.#thread;
     const done = slots.done[slot]!;
     const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
-    engine.prepRead(slot, this.#target.fd, address, slots.length[slot]! - done, slots.position[slot]! + done);
+    const offset = this.#base + slots.position[slot]! + done;
+    engine.prepRead(slot, this.#target.fd, address, slots.length[slot]! - done, offset);
   }
 
   #fail(slot: number, syscall: string, errno: number): never {
     const { slots } = this.#thread;
     const done = slots.done[slot]!;
-    const offset = slots.position[slot]! + done;
+    const offset = this.#base + slots.position[slot]! + done;
     const length = slots.length[slot]! - done;
     this.#releaseRow(slot);
     const hint = 'These bytes were written and cannot be read back: see `dmesg` and the health of the device.';
@@ -161,11 +175,12 @@ export class Readback {
   }
 }
 
-function otherBytes(path: string, { position, length, written, read }: ChunkMismatch): IntegrityError {
+function otherBytes(path: string, base: number, mismatch: ChunkMismatch): IntegrityError {
+  const { position, length, written, read } = mismatch;
   return new IntegrityError({
     code: 'EINTEGRITY',
     path,
-    offset: position,
+    offset: base + position,
     length,
     algorithm: 'crc32c',
     expected: printCrc32c(written),

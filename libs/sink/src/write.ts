@@ -28,32 +28,38 @@ import {
   type MatrixShape,
   type RowExtent,
   type RowPlan,
+  STOP_LOST,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
   planRows,
 } from '@penstock/matrix';
-import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
+import { type DirectSource, ExtentsSource, createPatternSource } from '@penstock/sources';
+import { CheckpointTrail } from './checkpoint-trail.ts';
+import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
-import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
+import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
+import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
 import { RowPipeline } from './rows.ts';
+import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
+import { takeOverPart } from './take-over.ts';
+import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
 import {
-  type AttemptIdentity,
-  SMALL_FILE_BYTES_MAX,
-  type Target,
-  closeTarget,
-  openTarget,
-  publish,
-  reserve,
-  reserveSparse,
-  truncateTo,
-} from './target.ts';
+  READ_BACK,
+  READ_PREFIX,
+  READ_ROW,
+  SYNC_CHECKPOINT,
+  SYNC_DIRECTORY,
+  SYNC_FILE,
+  WRITE_ROW,
+  type WriterThread,
+} from './thread.ts';
 import { assertSupported } from './unsupported.ts';
-import { READ_BACK, READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
 
@@ -78,7 +84,7 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -108,7 +114,7 @@ class WriteLane implements Lane, FlushWaiter {
   // Known once the files are open.
   #target: Target | null = null;
   #origin: Origin | null = null;
-  #source: Source | null = null;
+  #source: DirectSource | null = null;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -118,6 +124,12 @@ class WriteLane implements Lane, FlushWaiter {
   /** Counted among the thread's small writes. */
   #countedSmall = false;
   #size = 0;
+  #span: Span = WHOLE_FILE;
+  /** An earlier attempt's part is this one's now. */
+  #takenOver = false;
+  #trail: CheckpointTrail | null = null;
+  /** Permissions or a time were set, which fdatasync does not make durable. */
+  #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
@@ -158,16 +170,15 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if ((this.#phase <= WRITING || this.#phase === VERIFYING) && this.#control.stop !== STOP_NONE) {
-      this.fail(new WriteAbortedError(STOP_REASONS[this.#control.stop]!));
-      return false;
-    }
+    if ((this.#phase <= WRITING || this.#phase === VERIFYING) && this.#isStopped) return false;
     this.#digest?.advance();
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
+      if (this.#rows === null) return false;
+      if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
+      if (!this.#rows.prepare(slot)) return false;
       this.#inFlight += 1;
       return true;
     }
@@ -184,13 +195,22 @@ class WriteLane implements Lane, FlushWaiter {
     return false;
   }
 
+  /** Asked before each row: with its lock a write loses the right to submit another. */
+  get #isStopped(): boolean {
+    const stop = this.#control.lapsed ? STOP_LOST : this.#control.stop;
+    if (stop !== STOP_NONE) this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+    return stop !== STOP_NONE;
+  }
+
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
     this.#inFlight -= 1;
     try {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
-      if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      if (purpose === WRITE_ROW || purpose === READ_ROW || purpose === READ_PREFIX)
+        this.#afterRow(slot, result, refused);
       else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
+      else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else this.#afterSync(slot, result, refused);
     } catch (error) {
       this.fail(error);
@@ -219,13 +239,26 @@ class WriteLane implements Lane, FlushWaiter {
     assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
+    if (this.#order.again && this.#order.swept !== true) {
+      this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
+    }
     if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
       this.#size = request.size ?? this.#origin.sizeBytes;
       if (this.#size > this.#origin.sizeBytes) {
         const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
+        throw new RequestError({ field: 'size', value: this.#size, accepted });
+      }
+    } else if (source.kind === 'shm') {
+      this.#origin = openSegment(this.#thread.shmDirectory, source);
+      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
+      const { path: segment, sizeBytes } = this.#origin;
+      const availableBytes = sizeBytes - source.offset;
+      this.#size = request.size ?? availableBytes;
+      if (this.#size > availableBytes) {
+        const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
+        const accepted = `at most the ${availableBytes} bytes of the segment '${segment}'${from}, or leave it out`;
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
     } else if (source.kind === 'extents') {
@@ -235,10 +268,17 @@ class WriteLane implements Lane, FlushWaiter {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
     }
-    this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
+    this.#target = openTarget(root, request, {
+      identity: this.#order,
+      takenOver: this.#takenOver,
+      originIdentity: this.#origin?.identity,
+      size: this.#size,
+    });
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    this.#place();
     this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
+    if (source.kind === 'shm') this.#mapSegment();
     const reflink = source.kind === 'file' && source.reflink !== 'never' && this.#size > 0;
     if (reflink && this.#digestOf(request) !== null) {
       this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
@@ -252,6 +292,37 @@ class WriteLane implements Lane, FlushWaiter {
     }
   }
 
+  /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+  #mapSegment(): void {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    const segment = this.#origin!;
+    // Summed up or compared, the bytes would be touched by this process: they are copied first.
+    const onlyWritten = checksum === 'none' && verify === 'none';
+    const standsAligned = this.#span.headBytes === 0 && rowsStandAligned(segment, this.#target!.alignment);
+    if (this.#size === 0 || !onlyWritten || !standsAligned) return;
+    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size));
+  }
+
+  /** Where in its file the write goes on, and from which of its bytes. */
+  #place(): void {
+    const target = this.#target!;
+    this.#span = spanOf(target, this.#offsetAlignment);
+    if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
+    const { request, jobKey } = this.#order;
+    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
+      size: this.#size,
+      headBytes: this.#span.headBytes,
+      align: this.#offsetAlignment,
+    });
+    target.isResumed = this.#trail.resumedFrom > 0;
+    if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** For rows that are read and written: powers of two, the larger suits both. */
+  get #offsetAlignment(): number {
+    return Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
+  }
+
   #waitForRows(): void {
     this.#thread.rowMemory.join(this, this.#rowBytes);
     this.#enter(WAITING);
@@ -259,12 +330,10 @@ class WriteLane implements Lane, FlushWaiter {
 
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
-    const target = this.#target!.alignment;
-    const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
-    const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
-    const memoryAlign = Math.max(target.memory, origin.memory);
+    const offsetAlign = this.#offsetAlignment;
+    const memoryAlign = Math.max(this.#target!.alignment.memory, this.#origin?.alignment.memory ?? 1);
     const budget = this.#thread.rowMemory.bytesMax;
-    const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const plan = planRows(this.#span.headBytes + this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -314,15 +383,19 @@ class WriteLane implements Lane, FlushWaiter {
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
+    const place = { span: this.#span, size: this.#size, writtenBytes: this.#trail!.resumedFrom };
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, this.#size);
     this.#rowExtent = extent;
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent, this.#digest);
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest);
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
+    const { checkpoints } = this.#thread;
+    // Not of a bulk's files, nor of what is soon written again.
+    if (this.#order.swept === undefined && this.#size > checkpoints.bytes) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
@@ -333,8 +406,63 @@ class WriteLane implements Lane, FlushWaiter {
     const keepsChunks = verify === 'readback';
     if (checksum === 'none' && !keepsChunks) return null;
     const algorithm = checksum === 'none' ? null : checksum;
-    return { algorithm, keepsChunks, rowCount: this.#plan.bufferRows, rowBytes: this.#plan.ioBytes };
+    const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
+    return { algorithm, keepsChunks, rowCount, rowBytes, position: this.#span.headBytes };
   }
+
+  // ------------------------------------------------------------------------------------------------- checkpoints
+
+  /** Flushes what has been written without a gap; true if that took the slot. Rows go on meanwhile. */
+  #beginCheckpoint(slot: number): boolean {
+    const rows = this.#rows!;
+    this.#trail!.restart(rows.bytesWritten);
+    const bytes = rows.contiguousBytes;
+    if (bytes === 0) return false;
+    const { durability } = this.#order.request;
+    if (durability !== 'fdatasync') {
+      // Each write was durable by itself, or nothing has to be: a killed process loses neither.
+      this.#recordCheckpoint(bytes);
+      return false;
+    }
+    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    this.#trail!.flushingBytes = bytes;
+    this.#thread.slots.purpose[slot] = SYNC_CHECKPOINT;
+    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #afterCheckpoint(slot: number, result: number, refused: boolean): void {
+    const target = this.#target!;
+    const trail = this.#trail!;
+    const bytes = trail.flushingBytes;
+    trail.flushingBytes = -1;
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fdatasync(target.fd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+    this.#recordCheckpoint(bytes);
+    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
+  }
+
+  #recordCheckpoint(bytes: number): void {
+    const { durability } = this.#order.request;
+    if (durability !== 'none') this.#bytesDurable = bytes;
+    this.#trail!.record(bytes);
+    this.#publishProgress();
+  }
+
+  /** A host that shuts down leaves the file to the next attempt, and all that it has written in it. */
+  #keepForNextAttempt(): boolean {
+    const target = this.#target;
+    const shutdown = this.#failure instanceof WriteAbortedError && this.#failure.reason === 'shutdown';
+    if (!shutdown || target === null || this.#trail?.isKept !== true || this.#phase > WRITING) return false;
+    const bytes = this.#rows?.contiguousBytes ?? 0;
+    if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
+    if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
+    return this.#trail.isRecorded;
+  }
+
+  // -------------------------------------------------------------------------------------------------------- rows
 
   #afterRow(slot: number, result: number, refused: boolean): void {
     const rows = this.#rows!;
@@ -355,8 +483,10 @@ class WriteLane implements Lane, FlushWaiter {
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
-    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
+    if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
+    this.#trail!.remove();
+    target.append?.finish();
+    this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
     const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
@@ -376,12 +506,12 @@ class WriteLane implements Lane, FlushWaiter {
     const sum = this.#digest!.sum;
     if (sum === null) return; // the digest wakes the loop
     if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
-      const kept =
-        published === 'atomic' ? 'Nothing was published.' : 'They stand in the file: it was written in place.';
+      const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
       const hint = `${kept} Compare the source with what made the expected checksum.`;
-      const where = { path: target.path, offset: 0, length: this.#size };
-      // Other bytes may come next time only from somewhere else.
-      const found = { algorithm: checksum, expected: expect, found: sum, retryable: source.kind === 'url' };
+      const where = { path: target.path, offset: target.baseOffset, length: this.#size };
+      // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+      const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
+      const found = { algorithm: checksum, expected: expect, found: sum, retryable };
       throw new IntegrityError({ code: 'ECHECKSUM', ...where, ...found, hint });
     }
     if (verify !== 'readback') {
@@ -390,7 +520,7 @@ class WriteLane implements Lane, FlushWaiter {
     }
     const dropped = native.dropPageCache(target.fd); // of a file that is direct there is nothing in it
     if (dropped < 0) throw new IoError({ syscall: 'posix_fadvise', errno: dropped, path: target.path });
-    this.#readback = new Readback(this.#thread, target, this.#plan, this.#rowExtent!, this.#digest!);
+    this.#readback = new Readback(this.#thread, target, this.#span.start, this.#plan, this.#rowExtent!, this.#digest!);
     this.#enter(VERIFYING);
   }
 
@@ -399,11 +529,21 @@ class WriteLane implements Lane, FlushWaiter {
     this.#publishProgress();
   }
 
+  /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
+  #cut(target: Target): void {
+    if (this.#size === 0) return;
+    const end = target.baseOffset + this.#size;
+    const grain = target.alignment.offset;
+    const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
+    if (end % grain !== 0 && end + grain - (end % grain) > fileEnd) truncateTo(target, fileEnd);
+  }
+
   #prepareFileSync(slot: number): boolean {
     if (this.#syncIssued) return false;
     this.#syncIssued = true;
     this.#thread.slots.purpose[slot] = SYNC_FILE;
-    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    if (this.#attributesSet) this.#thread.engine.prepFsync(slot, this.#target!.fd);
+    else this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
     this.#inFlight += 1;
     return true;
   }
@@ -482,12 +622,15 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #publishProgress(): void {
-    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? this.#trail?.resumedFrom ?? 0;
+    if (this.#order.request.durability === 'dsync' && this.#rows !== null)
+      this.#bytesDurable = this.#rows.contiguousBytes;
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
-  /** Of all its rows. */
+  /** Of all its rows in memory of this process: of a mapped segment only the padded end needs one. */
   get #rowBytes(): number {
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#plan.rowStride;
     return this.#plan.bufferRows * this.#plan.rowStride;
   }
 
@@ -523,6 +666,8 @@ class WriteLane implements Lane, FlushWaiter {
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    this.#control.recordMapping(null);
+    if (this.#failed) this.#leaveFailed();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
@@ -532,6 +677,20 @@ class WriteLane implements Lane, FlushWaiter {
       this.#resolve(this.#result(target));
     }
     this.#thread.returnHistogram(this.#latency);
+  }
+
+  /** What becomes of a file that was not finished. Nothing is in flight. */
+  #leaveFailed(): void {
+    const target = this.#target;
+    if (target === null) {
+      const { request, jobKey } = this.#order;
+      const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
+      if (root !== undefined) sweepParts(root, request.path, jobKey);
+    } else if (this.#keepForNextAttempt()) {
+      target.unpublishedName = null;
+    } else {
+      takeBack(target);
+    }
   }
 
   #result(target: Target): WriteResult {
@@ -545,8 +704,9 @@ class WriteLane implements Lane, FlushWaiter {
       rows: this.#rows,
       sum: this.#digest?.sum ?? '',
       readback: this.#readback,
-      copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
+      copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
+      resumedFrom: this.#trail!.resumedFrom,
       phaseMs: this.#phaseMs,
       latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,
