@@ -4,6 +4,8 @@ export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,
   fromWire,
+  IntegrityError,
+  type IntegrityErrorDetails,
   IoError,
   type IoErrorDetails,
   RequestError,

@@ -176,8 +176,8 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, mode, fallbackReason } = result;
-    this.#items[index] = { path, bytes };
+    const { path, bytes, checksum, mode, fallbackReason } = result;
+    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;

@@ -1,7 +1,7 @@
 /**
  * One write, from its request to its result: a lane of the thread's loop.
  *
- *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
+ *   opening -> waiting (rows) -> writing -> syncing -> verifying (if asked for) -> publishing -> done
  *
  * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
  * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
 import {
+  IntegrityError,
   IoError,
   PHASES,
   RequestError,
@@ -21,9 +22,11 @@ import {
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
+import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,
   type MatrixShape,
+  type RowExtent,
   type RowPlan,
   STOP_LOST,
   STOP_NONE,
@@ -38,6 +41,7 @@ import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
 import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
+import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
 import { RowPipeline } from './rows.ts';
@@ -45,7 +49,16 @@ import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { takeOverPart } from './take-over.ts';
 import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
-import { READ_ROW, SYNC_CHECKPOINT, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
+import {
+  READ_BACK,
+  READ_PREFIX,
+  READ_ROW,
+  SYNC_CHECKPOINT,
+  SYNC_DIRECTORY,
+  SYNC_FILE,
+  WRITE_ROW,
+  type WriterThread,
+} from './thread.ts';
 import { assertSupported } from './unsupported.ts';
 
 const { EINVAL } = constants.errno;
@@ -54,6 +67,7 @@ const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
 const WRITING: number = PHASES.indexOf('writing');
 const SYNCING: number = PHASES.indexOf('syncing');
+const VERIFYING: number = PHASES.indexOf('verifying');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
 
@@ -121,6 +135,12 @@ class WriteLane implements Lane, FlushWaiter {
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
+  /** All that is to be flushed before the name is. */
+  #flushed = false;
+  /** Sums up what is written; null where no checksum and no readback was asked for. */
+  #digest: FileDigest | null = null;
+  #rowExtent: RowExtent | null = null;
+  #readback: Readback | null = null;
   /** Whose flush is waited for. */
   #flushGroup: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
@@ -150,7 +170,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if (this.#phase <= WRITING && this.#isStopped) return false;
+    if ((this.#phase <= WRITING || this.#phase === VERIFYING) && this.#isStopped) return false;
+    this.#digest?.advance();
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
@@ -161,7 +182,15 @@ class WriteLane implements Lane, FlushWaiter {
       this.#inFlight += 1;
       return true;
     }
-    if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING && !this.#flushed) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING) this.#judgeSum();
+    if (this.#phase === VERIFYING) {
+      if (this.#readback!.prepare(slot)) {
+        this.#inFlight += 1;
+        return true;
+      }
+      if (this.#readback!.passed) this.#publishFile();
+    }
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
     return false;
   }
@@ -178,7 +207,9 @@ class WriteLane implements Lane, FlushWaiter {
     try {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
-      if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      if (purpose === WRITE_ROW || purpose === READ_ROW || purpose === READ_PREFIX)
+        this.#afterRow(slot, result, refused);
+      else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else this.#afterSync(slot, result, refused);
     } catch (error) {
@@ -192,6 +223,7 @@ class WriteLane implements Lane, FlushWaiter {
       this.#failed = true;
       this.#failure = error;
       this.#rows?.stop();
+      this.#readback?.stop();
     }
     if (this.#inFlight === 0) this.#end();
   }
@@ -247,7 +279,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#place();
     this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
     if (source.kind === 'shm') this.#mapSegment();
-    if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
+    const reflink = source.kind === 'file' && source.reflink !== 'never' && this.#size > 0;
+    if (reflink && this.#digestOf(request) !== null) {
+      this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
+      this.#waitForRows();
+    } else if (reflink) {
       this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
       this.#reflinkDue = true;
       this.#enter(WRITING);
@@ -348,7 +384,10 @@ class WriteLane implements Lane, FlushWaiter {
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
     const place = { span: this.#span, size: this.#size, writtenBytes: this.#trail!.resumedFrom };
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent);
+    const wanted = this.#digestOf(this.#order.request);
+    this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, this.#size);
+    this.#rowExtent = extent;
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest);
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
@@ -360,6 +399,15 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
+  }
+
+  /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
+  #digestOf({ checksum = 'none', verify }: WriteRequest): DigestOrder | null {
+    const keepsChunks = verify === 'readback';
+    if (checksum === 'none' && !keepsChunks) return null;
+    const algorithm = checksum === 'none' ? null : checksum;
+    const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
+    return { algorithm, keepsChunks, rowCount, rowBytes, position: this.#span.headBytes };
   }
 
   // ------------------------------------------------------------------------------------------------- checkpoints
@@ -426,12 +474,13 @@ class WriteLane implements Lane, FlushWaiter {
     if (!this.#failed && rows.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
-  // ------------------------------------------------------------------------------------------ syncing, publishing
+  // ------------------------------------------------------------------------------- syncing, verifying, publishing
 
   /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
   #endWriting(): void {
     const target = this.#target!;
-    this.#returnRows();
+    if (this.#digest === null) this.#returnRows();
+    else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
@@ -439,7 +488,45 @@ class WriteLane implements Lane, FlushWaiter {
     target.append?.finish();
     this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
-    if (this.#order.request.durability === 'none' || covered) this.#publishFile();
+    // Bytes that are in the page cache alone must reach the disk to be read back from it.
+    const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
+    if ((this.#order.request.durability === 'none' || covered) && !readFromCache) this.#afterFlush();
+  }
+
+  /** The bytes are where they go: what is to be known of them comes before their name. */
+  #afterFlush(): void {
+    this.#flushed = true;
+    if (this.#digest === null) this.#publishFile();
+  }
+
+  /** Once the sum is known: compares it with what the request expects, and goes on. */
+  #judgeSum(): void {
+    const { checksum, expect, publish: published, source, verify } = this.#order.request;
+    const target = this.#target!;
+    const sum = this.#digest!.sum;
+    if (sum === null) return; // the digest wakes the loop
+    if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
+      const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
+      const hint = `${kept} Compare the source with what made the expected checksum.`;
+      const where = { path: target.path, offset: target.baseOffset, length: this.#size };
+      // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+      const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
+      const found = { algorithm: checksum, expected: expect, found: sum, retryable };
+      throw new IntegrityError({ code: 'ECHECKSUM', ...where, ...found, hint });
+    }
+    if (verify !== 'readback') {
+      this.#publishFile();
+      return;
+    }
+    const dropped = native.dropPageCache(target.fd); // of a file that is direct there is nothing in it
+    if (dropped < 0) throw new IoError({ syscall: 'posix_fadvise', errno: dropped, path: target.path });
+    this.#readback = new Readback(this.#thread, target, this.#span.start, this.#plan, this.#rowExtent!, this.#digest!);
+    this.#enter(VERIFYING);
+  }
+
+  #afterReadback(slot: number, result: number, refused: boolean): void {
+    if (this.#readback!.complete(slot, result, refused)) this.#inFlight += 1;
+    this.#publishProgress();
   }
 
   /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
@@ -499,10 +586,11 @@ class WriteLane implements Lane, FlushWaiter {
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
     this.#bytesDurable = this.#size;
-    this.#publishFile();
+    this.#afterFlush();
   }
 
   #publishFile(): void {
+    this.#returnRows();
     if (this.#origin !== null) assertUnchanged(this.#origin);
     // The last moment at which a write whose lock was lost can still step back.
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
@@ -573,7 +661,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.finished = true;
     this.#uncountSmall();
     this.#thread.rowMemory.leave(this);
-    this.#returnRows();
+    this.#digest?.close();
+    this.#returnRows(); // a digest that was given up only reads what is left of them
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
@@ -613,6 +702,8 @@ class WriteLane implements Lane, FlushWaiter {
       sizeBytes: this.#size,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
+      sum: this.#digest?.sum ?? '',
+      readback: this.#readback,
       copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
       resumedFrom: this.#trail!.resumedFrom,
