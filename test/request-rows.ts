@@ -16,12 +16,12 @@ type Asked = Omit<WriteRequestInput, 'path' | 'limit' | 'target'>;
 
 export interface RequestRow {
   name: string;
-  /** What the request says besides its path and root; `files` is the directory of the root. */
+  /** What the request says besides its path and root. */
   request: (size: number, own: Own) => Asked;
   /** What the file has to be afterwards. */
   expected: (size: number) => Buffer;
-  /** What stands at the target before; nothing unless said. */
-  standing?: (size: number) => Buffer;
+  /** What stands at the target before; nothing where this is null or not said. */
+  standing?: (size: number) => Buffer | null;
   /** For a row that is to be refused: the error's code. The file has to be what stood there. */
   refused?: string;
   /** Sizes for which the row makes sense; all unless said. */
@@ -30,10 +30,9 @@ export interface RequestRow {
   also?: (path: string, own: Own) => string | null;
 }
 
-/** A row's own file to copy from, made on demand. */
+/** Where a row finds itself: the root, and a file in it to copy from. */
 interface Own {
   root: string;
-  directory: string;
   /** The path of the file to copy, inside the root. */
   sourcePath: string;
 }
@@ -92,7 +91,7 @@ const publishRows: RequestRow[] = (['atomic', 'in-place'] as const).flatMap((pub
         name: `${publish}, ${durability}${over}`,
         request: (size) => ({ size, publish, durability, source: stamped }),
         expected: stamp,
-        ...(more === null ? {} : { standing: (size: number) => standing(Math.max(1, size + more)) }),
+        standing: (size) => (more === null ? null : standing(Math.max(1, size + more))),
       };
     }),
   ),
@@ -240,12 +239,11 @@ const fileModeRows: RequestRow[] = (['640', '0777', '000'] as const).flatMap((fi
 );
 
 /** Extents that are out of order, with a hole before, between and behind. */
-const THIRD = 3;
 const extentRow: RequestRow = {
   name: 'extents in any order, with gaps',
   sizeMin: 511,
   request: (size) => {
-    const part = Math.floor(size / (2 * THIRD));
+    const part = Math.floor(size / 6);
     return {
       size,
       source: {
@@ -259,7 +257,7 @@ const extentRow: RequestRow = {
     };
   },
   expected: (size) => {
-    const part = Math.floor(size / (2 * THIRD));
+    const part = Math.floor(size / 6);
     let all: Buffer = Buffer.alloc(size);
     all = laidOver(all, patternBytes('text', 2, part), 4 * part);
     all = laidOver(all, patternBytes('stamp', 1, part), 2 * part);
@@ -293,10 +291,11 @@ function prepareCells(root: string, directory: string, folder: string): Cell[] {
   return REQUEST_ROWS.flatMap((row, index) =>
     EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0)).map((size): Cell => {
       const name = `${folder}/${index}/${size}`;
-      const own = { root, directory, sourcePath: `sources/${size}` };
+      const own = { root, sourcePath: `sources/${size}` };
       const path = join(directory, name);
       mkdirSync(dirname(path), { recursive: true });
-      if (row.standing !== undefined) writeFileSync(path, row.standing(size));
+      const before = row.standing?.(size) ?? null;
+      if (before !== null) writeFileSync(path, before);
       return { row, size, request: { path: name, root, ...row.request(size, own) }, path, own };
     }),
   );
