@@ -3,6 +3,7 @@
  * here, so that the same words mean the same everywhere; the libs get values.
  */
 import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -30,6 +31,10 @@ export interface HostSettings {
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for; it need not exist. */
+  shmDirectory: string;
+  /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
+  urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
   /** A running write records how far it is after so many bytes. */
@@ -49,6 +54,8 @@ interface HostOptions extends StoreOptions {
   memory: number;
   engine: HostSettings['engine'];
   root: RootConfig[];
+  shm: string;
+  urlAllow: string[];
   lockDuration: number;
   checkpoint: number;
 }
@@ -102,6 +109,20 @@ export function addWriterOptions(command: Command): Command {
         .default('auto'),
     )
     .option(
+      '--shm <directory>',
+      'where segments of shared memory are looked for',
+      (text) => resolve(text),
+      defaults.SHM_DIRECTORY,
+    )
+    .addOption(
+      new Option(
+        '--url-allow <network|address|name>',
+        'where urls may lead besides public addresses: 10.1.0.0/16, ::1, artifacts.internal, *.internal (repeatable)',
+      )
+        .argParser(collectUrlAllow)
+        .default([], 'none'),
+    )
+    .option(
       '--lock-duration <ms>',
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
@@ -136,8 +157,9 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  const { checkpoint: checkpointBytes } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs, checkpointBytes };
+  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
+  const limits = { threads, depth, jobs, memoryBytes, lockDurationMs, checkpointBytes };
+  return { ...store, name, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -198,6 +220,19 @@ export function parseRoot(text: string): RootConfig {
     throw new InvalidArgumentError(`${path} is not a directory.`);
   }
   return { name, path, writable: readOnly === undefined };
+}
+
+const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
+
+/** One more of what --url-allow names. @throws InvalidArgumentError */
+function collectUrlAllow(text: string, before: string[]): string[] {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  const bits = family === 4 ? 32 : 128;
+  const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  const named = family === 0 && prefix === undefined && HOST_PATTERN.test(address) && !/^[\d.]+$/.test(address);
+  if (rest.length === 0 && ((family !== 0 && isNetwork) || named)) return [...before, text];
+  throw new InvalidArgumentError('Give a network like 10.1.0.0/16, an address, or a name like artifacts.internal.');
 }
 
 function collectRoot(text: string, before: RootConfig[]): RootConfig[] {

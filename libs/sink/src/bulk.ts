@@ -18,7 +18,7 @@ import {
   textOfCode,
   toWire,
 } from '@penstock/contract';
-import { type Control, type JobBlock, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { type Control, type JobBlock, type Mapping, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
 import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
@@ -246,6 +246,10 @@ class ItemControl implements WriteControl {
 
   recordFd(index: number, fd: number): void {
     this.#block.recordFd(index, fd);
+  }
+
+  recordMapping(mapping: Mapping | null): void {
+    this.#block.recordMapping(mapping);
   }
 
   publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {

@@ -14,7 +14,7 @@ import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO, ENXIO } = constants.errno;
+const { EFAULT, EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
 const STALLS_MAX = 8;
@@ -141,6 +141,8 @@ export class RowPipeline {
     if (this.#origin === null) {
       this.#fill(row, length, position);
       this.#beginWrite(slot, row, length);
+    } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
+      this.#begin(slot, WRITE_ROW, length); // from where it stands
     } else {
       this.#begin(slot, READ_ROW, roundUp(length - this.#headOf(position), this.#origin.alignment.offset));
       // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
@@ -181,6 +183,7 @@ export class RowPipeline {
   complete(slot: number, result: number, refused: boolean): boolean {
     const reading = this.#thread.slots.purpose[slot] === READ_ROW;
     if (result < 0) {
+      if (result === -EFAULT) this.#assertNotCut(slot);
       const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
       this.#releaseRow(slot);
       throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
@@ -247,21 +250,46 @@ export class RowPipeline {
   #submitRest(slot: number): void {
     const { engine, slots, arena } = this.#thread;
     const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     const length = slots.length[slot]! - done;
     const offset = this.#fileOffset(slot) + done;
+    if (this.#isMapped(slot)) {
+      const { mapping, start } = this.#origin!;
+      const standing = mapping!.address + start + slots.position[slot]! + done;
+      engine.prepWrite(slot, this.#target.fd, standing, length, offset);
+      return;
+    }
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     if (slots.purpose[slot] === WRITE_ROW) {
       engine.prepWrite(slot, this.#target.fd, address, length, offset);
     } else {
-      engine.prepRead(slot, this.#origin!.fd, address + this.#headOf(slots.position[slot]!), length, offset);
+      const { fd, start } = this.#origin!;
+      engine.prepRead(slot, fd, address + this.#headOf(slots.position[slot]!), length, start + offset);
     }
   }
 
-  /** Where in its file the slot's first byte is read or written. */
+  /** Where the slot's first byte is written in the target, or read in the source. */
   #fileOffset(slot: number): number {
     const { position, purpose } = this.#thread.slots;
     if (purpose[slot] === WRITE_ROW) return this.#span.start + position[slot]!;
     return Math.max(0, position[slot]! - this.#span.headBytes);
+  }
+
+  /** True for the write of a row that stands in the origin's mapping: any but one that is padded. */
+  #isMapped(slot: number): boolean {
+    const { slots } = this.#thread;
+    const mapped = this.#origin !== null && this.#origin.mapping !== null && slots.purpose[slot] === WRITE_ROW;
+    return mapped && slots.position[slot]! + slots.length[slot]! <= this.#end;
+  }
+
+  /** Of a write that the kernel could not read its memory for. @throws IoError where that is because the segment was cut */
+  #assertNotCut(slot: number): void {
+    if (!this.#isMapped(slot)) return;
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const { sizeBytes } = statFd(origin.fd, origin.path);
+    if (sizeBytes >= origin.start + slots.position[slot]! + slots.length[slot]!) return;
+    this.#releaseRow(slot);
+    throw changed(origin, sizeBytes);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -291,9 +319,9 @@ export class RowPipeline {
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+    if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
       this.#releaseRow(slot);
-      throw changed(origin, position + done);
+      throw changed(origin, origin.start + position + done);
     }
     this.#goOn(slot, result, origin.alignment, 'pread');
     return true;
@@ -332,6 +360,8 @@ export class RowPipeline {
   }
 
   #rowStart(row: number): number {
+    // Beside a mapping the one row in memory is for the padded end of the file.
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
     return this.#extent.start + row * this.#plan.rowStride;
   }
 }

@@ -38,6 +38,8 @@ export class WriterThread {
   readonly loop: AioLoop;
   readonly arena: Arena;
   readonly roots: Roots;
+  /** Where segments of shared memory are looked for; undefined where the writer has no such place. */
+  readonly shmDirectory: string | undefined;
   /** The index of this thread on its host. */
   readonly index: number;
   /** Why kernel AIO is not used, where it is not. */
@@ -57,6 +59,7 @@ export class WriterThread {
     loop: AioLoop;
     arena: Arena;
     roots: Roots;
+    shmDirectory?: string | undefined;
     index: number;
     syncReason?: string | undefined;
     checkpoints?: CheckpointCadence | undefined;
@@ -66,6 +69,7 @@ export class WriterThread {
     this.arena = parts.arena;
     this.rowMemory = new RowMemory(parts.arena);
     this.roots = parts.roots;
+    this.shmDirectory = parts.shmDirectory;
     this.index = parts.index;
     this.syncReason = parts.syncReason;
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;

@@ -41,6 +41,7 @@ import { Reflink, refusalReason } from './reflink.ts';
 import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
 import { RowPipeline } from './rows.ts';
+import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { takeOverPart } from './take-over.ts';
 import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
@@ -69,7 +70,7 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -223,6 +224,17 @@ class WriteLane implements Lane, FlushWaiter {
         const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
+    } else if (source.kind === 'shm') {
+      this.#origin = openSegment(this.#thread.shmDirectory, source);
+      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
+      const { path: segment, sizeBytes } = this.#origin;
+      const availableBytes = sizeBytes - source.offset;
+      this.#size = request.size ?? availableBytes;
+      if (this.#size > availableBytes) {
+        const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
+        const accepted = `at most the ${availableBytes} bytes of the segment '${segment}'${from}, or leave it out`;
+        throw new RequestError({ field: 'size', value: this.#size, accepted });
+      }
     } else if (source.kind === 'extents') {
       this.#source = new ExtentsSource(source.extents);
       this.#size = request.size ?? extentsEnd(source);
@@ -240,6 +252,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#place();
     this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
+    if (source.kind === 'shm') this.#mapSegment();
     if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
       this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
       this.#reflinkDue = true;
@@ -247,6 +260,17 @@ class WriteLane implements Lane, FlushWaiter {
     } else {
       this.#waitForRows();
     }
+  }
+
+  /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+  #mapSegment(): void {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    const segment = this.#origin!;
+    // Summed up or compared, the bytes would be touched by this process: they are copied first.
+    const onlyWritten = checksum === 'none' && verify === 'none';
+    const standsAligned = this.#span.headBytes === 0 && rowsStandAligned(segment, this.#target!.alignment);
+    if (this.#size === 0 || !onlyWritten || !standsAligned) return;
+    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size));
   }
 
   /** Where in its file the write goes on, and from which of its bytes. */
@@ -522,8 +546,9 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
-  /** Of all its rows. */
+  /** Of all its rows in memory of this process: of a mapped segment only the padded end needs one. */
   get #rowBytes(): number {
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#plan.rowStride;
     return this.#plan.bufferRows * this.#plan.rowStride;
   }
 
@@ -558,6 +583,7 @@ class WriteLane implements Lane, FlushWaiter {
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    this.#control.recordMapping(null);
     if (this.#failed) this.#leaveFailed();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
@@ -593,7 +619,7 @@ class WriteLane implements Lane, FlushWaiter {
       sizeBytes: this.#size,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
-      copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
+      copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
       resumedFrom: this.#trail!.resumedFrom,
       phaseMs: this.#phaseMs,
