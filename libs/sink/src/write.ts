@@ -218,6 +218,12 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#failed && this.#inFlight === 0) this.#end();
   }
 
+  mayGoOn(): boolean {
+    if (this.#phase > WRITING || !this.#control.lapsed) return true;
+    this.fail(new WriteAbortedError('lost'));
+    return false;
+  }
+
   fail(error: unknown): void {
     if (!this.#failed) {
       this.#failed = true;
