@@ -174,6 +174,22 @@ test('a hole of 4 TiB is summed up by crc32c without being looked at', async () 
   expect(checksum!.value).toMatch(/^[0-9a-f]{8}$/);
 });
 
+test('a write whose hole takes hours to be hashed is cancelled at once, and others have their sums meanwhile', async () => {
+  open();
+  const fd = openSync(join(bench.archive, 'in'), 'w');
+  ftruncateSync(fd, 4 * 2 ** 40);
+  closeSync(fd);
+  const source = { kind: 'file', root: 'archive', path: 'in', holes: 'keep' } as const;
+  const block = bench.control.job(63);
+  const endless = bench.write({ path: 'out', source, checksum: 'sha256' }, { block }).catch((error: unknown) => error);
+  const other = await bench.write(stampRequest(3 * MIB, { checksum: 'sha256' }));
+  expect(other.checksum!.value).toBe(sumOf('sha256', stamp(3 * MIB)));
+  expect(block.read().phase).toBe('syncing');
+  block.requestStop(STOP_CANCEL);
+  expect(await endless).toMatchObject({ code: 'ECANCELED' });
+  expect(bench.names()).toEqual(['a.dat']);
+});
+
 test('a checksum that was expected is published, in whichever case it was given', async () => {
   open();
   const value = sumOf('sha256', stamp(2 * MIB));

@@ -170,7 +170,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if ((this.#phase <= WRITING || this.#phase === VERIFYING) && this.#isStopped) return false;
+    if (this.#mayBeStopped && this.#isStopped) return false;
     this.#digest?.advance();
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
@@ -193,6 +193,11 @@ class WriteLane implements Lane, FlushWaiter {
     }
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
     return false;
+  }
+
+  /** Before the last steps, which are short; waiting for a sum or reading back is not. */
+  get #mayBeStopped(): boolean {
+    return this.#phase <= WRITING || (this.#phase < PUBLISHING && this.#flushed);
   }
 
   /** Asked before each row: with its lock a write loses the right to submit another. */
@@ -510,7 +515,14 @@ class WriteLane implements Lane, FlushWaiter {
     const { checksum, expect, publish: published, source, verify } = this.#order.request;
     const target = this.#target!;
     const sum = this.#digest!.sum;
-    if (sum === null) return; // the digest wakes the loop
+    if (sum === null) {
+      // The digest wakes the loop. A hole may take it hours: others can have the rows.
+      if (!this.#rowsReturned && verify !== 'readback' && !this.#digest!.readsRows) {
+        this.#returnRows();
+        this.#thread.loop.wake();
+      }
+      return;
+    }
     if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
       const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
       const hint = `${kept} Compare the source with what made the expected checksum.`;
