@@ -5,7 +5,15 @@ import { constants } from 'node:os';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
-import { fromWire, IoError, RequestError, toWire, WriteAbortedError, wireErrorSchema } from './errors.ts';
+import {
+  fromWire,
+  IoError,
+  parseCancelMessage,
+  RequestError,
+  toWire,
+  WriteAbortedError,
+  wireErrorSchema,
+} from './errors.ts';
 import { hintFor } from './hints.ts';
 
 const SEED = 20_110_608;
@@ -125,11 +133,21 @@ test('a cancelled write stays cancelled, one that met a shutdown goes back', () 
   expect(new WriteAbortedError('shutdown')).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
 });
 
+test('a cancelled write tells who and why, and its message is read back', () => {
+  const error = new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'disk: needed' } });
+  expect(error.message).toBe('cancelled by ann@ops-1: disk: needed');
+  expect(toWire(error)).toMatchObject({ code: 'ECANCELED', by: 'ann@ops-1', why: 'disk: needed', retryable: false });
+  expect(parseCancelMessage(error.message)).toEqual({ by: 'ann@ops-1', why: 'disk: needed' });
+  expect(parseCancelMessage('cancelled by cron')).toEqual({ by: 'cron' });
+  expect(parseCancelMessage('the write was cancelled')).toBeNull();
+});
+
 test.each([
   new IoError({ syscall: 'pwrite', errno: -5, path: '/a', offset: 1, length: 2 }),
   new IoError({ syscall: 'io_setup', errno: -11 }),
   new RequestError({ field: 'size', value: -1, accepted: '0 or more' }),
   new WriteAbortedError('cancel'),
+  new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'no longer needed' } }),
   new WriteAbortedError('shutdown'),
 ])('%s comes back from the wire as what it was', (error) => {
   const revived = fromWire(JSON.parse(JSON.stringify(error)));

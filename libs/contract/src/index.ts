@@ -3,9 +3,12 @@ export { bulkJsonSchema, jobJsonSchema, type JobRequest, type JobRequestInput, p
 export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,
+  type Cancellation,
+  cancelMessage,
   fromWire,
   IoError,
   type IoErrorDetails,
+  parseCancelMessage,
   RequestError,
   type RequestErrorDetails,
   type RequestIssue,

@@ -9,6 +9,7 @@ import { native } from '@penstock/aio';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Source } from '@penstock/sources';
 import { type Origin, changed } from './origin.ts';
+import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
@@ -43,7 +44,8 @@ export class RowPipeline {
   readonly #origin: Origin | null;
   readonly #size: number;
   readonly #plan: RowPlan;
-  readonly #extent: RowExtent;
+  readonly #pace: Pace;
+  #extent: RowExtent;
   /** Rows that no slot carries, the last one first. */
   readonly #freeRows: Int32Array;
   #freeRowCount: number;
@@ -57,8 +59,20 @@ export class RowPipeline {
   #dataEnd: number;
   #stopped = false;
 
-  /** @param extent row memory for `plan`, the pipeline's until release() */
-  constructor(thread: WriterThread, target: Target, from: RowSource, size: number, plan: RowPlan, extent: RowExtent) {
+  /**
+   * @param extent row memory for `plan`, the pipeline's until release()
+   * @param pace asked before each row
+   */
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    from: RowSource,
+    size: number,
+    plan: RowPlan,
+    extent: RowExtent,
+    pace: Pace,
+  ) {
+    this.#pace = pace;
     this.#thread = thread;
     this.#target = target;
     this.#source = from.source;
@@ -89,15 +103,22 @@ export class RowPipeline {
     this.#thread.rowMemory.release(this.#extent);
   }
 
-  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
+  /** Goes on after release() with other row memory for the same plan. */
+  takeAgain(extent: RowExtent): void {
+    this.#extent = extent;
+    this.#preparedRows = 0; // it carries whatever its last owner wrote
+  }
+
+  /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
   prepare(slot: number): boolean {
     if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
     const { slots, smallWrites } = this.#thread;
     if (smallWrites > 0 && this.#plan.bufferRows - this.#freeRowCount >= this.#rowsBesideSmall) return false;
+    const position = this.#nextPosition;
+    const length = this.#pace.admit(Math.min(this.#plan.ioBytes, this.#dataEnd - position));
+    if (length === 0) return false;
     this.#freeRowCount -= 1;
     const row = this.#freeRows[this.#freeRowCount]!;
-    const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
     this.#nextPosition += length;
     slots.row[slot] = row;
     slots.position[slot] = position;

@@ -1,7 +1,7 @@
 /** What all writes of one thread share: the context's engine and loop, the arena, the roots, and what each slot does. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
-import type { Arena } from '@penstock/matrix';
+import { type Arena, RateTable } from '@penstock/matrix';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowMemory } from './row-memory.ts';
@@ -36,6 +36,8 @@ export class WriterThread {
   readonly loop: AioLoop;
   readonly arena: Arena;
   readonly roots: Roots;
+  /** The byte-rate limits of the host and its roots, shared with the host's other threads. */
+  readonly rates: RateTable;
   /** The index of this thread on its host. */
   readonly index: number;
   /** Why kernel AIO is not used, where it is not. */
@@ -56,12 +58,15 @@ export class WriterThread {
     roots: Roots;
     index: number;
     syncReason?: string | undefined;
+    /** Absent: no limits. */
+    rates?: RateTable;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
     this.arena = parts.arena;
     this.rowMemory = new RowMemory(parts.arena);
     this.roots = parts.roots;
+    this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
     this.syncReason = parts.syncReason;
     const { depth } = parts.engine;

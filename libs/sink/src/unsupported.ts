@@ -5,7 +5,7 @@ const SOURCES: ReadonlySet<string> = new Set(['inline', 'url', 'shm', 'manifest'
 
 /** @throws RequestError */
 export function assertSupported(request: WriteRequest): void {
-  const { source, mode, durability, checksum, verify, fileMode, limit } = request;
+  const { source, mode, durability, checksum, verify, fileMode } = request;
   const refuse = (field: string, value: unknown): never => {
     throw new RequestError({ field, value, accepted: 'another value: this version cannot do it yet' });
   };
@@ -16,5 +16,4 @@ export function assertSupported(request: WriteRequest): void {
   if (checksum !== undefined && checksum !== 'none') refuse('checksum', checksum);
   if (verify === 'readback') refuse('verify', verify);
   if (fileMode !== undefined) refuse('fileMode', fileMode);
-  if (limit !== undefined && limit.bytesPerSecond > 0) refuse('limit.bytesPerSecond', limit.bytesPerSecond);
 }

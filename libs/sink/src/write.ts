@@ -24,7 +24,9 @@ import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
 import {
   type JobBlock,
   type MatrixShape,
+  type RowExtent,
   type RowPlan,
+  STOP_CANCEL,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
@@ -32,6 +34,7 @@ import {
 } from '@penstock/matrix';
 import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
+import { Pace } from './pace.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { resultOf } from './result.ts';
@@ -59,6 +62,7 @@ const WRITING: number = PHASES.indexOf('writing');
 const SYNCING: number = PHASES.indexOf('syncing');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
+const PAUSED: number = PHASES.indexOf('paused');
 
 /** Which words of the job's control block name its descriptors. */
 const FD_TARGET = 0;
@@ -73,7 +77,7 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed' | 'paused' | 'rate'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -96,6 +100,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   #phase: number = OPENING;
   #phaseSince: number = performance.now();
+  /** The phase that a pause interrupted. */
+  #pausedIn: number = OPENING;
   readonly #phaseMs = new Float64Array(PHASES.length);
   #failure: unknown = undefined;
   #failed = false;
@@ -147,10 +153,11 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if (this.#phase <= WRITING && this.#control.stop !== STOP_NONE) {
-      this.fail(new WriteAbortedError(STOP_REASONS[this.#control.stop]!));
+    if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#control.stop !== STOP_NONE) {
+      this.#stopFor(this.#control.stop);
       return false;
     }
+    if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
@@ -184,6 +191,40 @@ class WriteLane implements Lane, FlushWaiter {
       this.#rows?.stop();
     }
     if (this.#inFlight === 0) this.#end();
+  }
+
+  // --------------------------------------------------------------------------------------------- told from outside
+
+  #stopFor(stop: number): void {
+    const { request, again, swept, jobKey } = this.#order;
+    const root = this.#thread.roots.find(request.root);
+    // No other attempt will come to remove what an earlier one, of a host that died, has left.
+    if (stop === STOP_CANCEL && this.#target === null && again && swept !== true && root?.writable === true)
+      sweepParts(root, request.path, jobKey);
+    this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+  }
+
+  /** True while the write is paused, or drains to be: up to its last row, and then without row memory. */
+  #waitsPaused(): boolean {
+    const { paused } = this.#control;
+    if (this.#phase === PAUSED) {
+      if (!paused) this.#endPause();
+      return paused;
+    }
+    if (!paused || this.#phase > WRITING) return false;
+    if (this.#inFlight > 0) return true;
+    this.#pausedIn = this.#phase;
+    this.#thread.rowMemory.leave(this);
+    this.#returnRows();
+    this.#uncountSmall();
+    this.#enter(PAUSED);
+    return true;
+  }
+
+  #endPause(): void {
+    const needsRows = this.#pausedIn === WAITING || this.#rows !== null;
+    if (needsRows) this.#waitForRows();
+    else this.#enter(this.#pausedIn);
   }
 
   // ------------------------------------------------------------------------------------------- opening, waiting
@@ -285,10 +326,14 @@ class WriteLane implements Lane, FlushWaiter {
   #takeRows(): boolean {
     const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
+    if (this.#rows !== null) {
+      this.#goOnWith(this.#rows, extent);
+      return true;
+    }
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent, this.#pace());
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
@@ -297,6 +342,21 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
+  }
+
+  /** After a pause. */
+  #goOnWith(rows: RowPipeline, extent: RowExtent): void {
+    rows.takeAgain(extent);
+    this.#rowsReturned = false;
+    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    this.#enter(WRITING);
+  }
+
+  #pace(): Pace {
+    const { loop, rates, roots } = this.#thread;
+    const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
+    const align = Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
+    return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, align);
   }
 
   #afterRow(slot: number, result: number, refused: boolean): void {
@@ -420,9 +480,9 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #returnRows(): void {
-    if (this.#rowsReturned) return;
+    if (this.#rowsReturned || this.#rows === null) return;
     this.#rowsReturned = true;
-    this.#rows?.release();
+    this.#rows.release();
   }
 
   #countSmall(): void {
