@@ -16,11 +16,11 @@ beforeEach(async () => {
 });
 afterEach(() => stage.clear());
 
-/** Resolves with the first order that `test` accepts. */
-const ordered = (job: WriteJobInfo, test: (steer: Pick<Steer, 'paused' | 'limit'>) => boolean): Promise<void> =>
+/** Resolves with the first order that `accepts` takes. */
+const ordered = (job: WriteJobInfo, accepts: (steer: Pick<Steer, 'paused' | 'limit'>) => boolean): Promise<void> =>
   new Promise((resolve) => {
     job.whenSteered((steer) => {
-      if (test(steer)) resolve();
+      if (accepts(steer)) resolve();
     });
   });
 
