@@ -16,6 +16,12 @@ test('row memory beyond what the machine has is refused with both figures, all o
   expect(parse('--memory', `${totalmem()}`)).toMatchObject({ memory: totalmem() });
 });
 
+test('a checkpoint every few bytes is refused: each is a flush', () => {
+  expect(() => parse('--checkpoint', '4KiB')).toThrow(/Give at least 1MiB/);
+  expect(parse('--checkpoint', '8MiB')).toMatchObject({ checkpoint: 8_388_608 });
+  expect(parse()).toMatchObject({ checkpoint: defaults.CHECKPOINT_BYTES });
+});
+
 test('an empty data directory is none: the default holds, not the current directory', () => {
   const env = { HOME: '/home/somebody' };
   expect(storeSettings({ data: '' }, env).dataDirectory).toBe(defaults.dataDirectory(env));

@@ -32,6 +32,8 @@ export interface HostSettings {
   roots: RootConfig[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes: number;
 }
 
 interface StoreOptions {
@@ -48,6 +50,7 @@ interface HostOptions extends StoreOptions {
   engine: HostSettings['engine'];
   root: RootConfig[];
   lockDuration: number;
+  checkpoint: number;
 }
 
 /** Adds --redis and --data. */
@@ -103,6 +106,14 @@ export function addWriterOptions(command: Command): Command {
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
       defaults.LOCK_DURATION_MS,
+    )
+    .addOption(
+      new Option(
+        '--checkpoint <size>',
+        'a running write records how far it is after so many bytes, and every 5 seconds',
+      )
+        .argParser(checkpoint)
+        .default(defaults.CHECKPOINT_BYTES, formatBytes(defaults.CHECKPOINT_BYTES)),
     );
 }
 
@@ -125,7 +136,8 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs };
+  const { checkpoint: checkpointBytes } = options;
+  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs, checkpointBytes };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -152,13 +164,22 @@ function integer(min: number, max: number): (text: string) => number {
   };
 }
 
-function memory(text: string): number {
-  let bytes: number;
+function size(text: string): number {
   try {
-    bytes = parseSize(text);
+    return parseSize(text);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function checkpoint(text: string): number {
+  const bytes = size(text);
+  if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
+  return bytes;
+}
+
+function memory(text: string): number {
+  const bytes = size(text);
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
   if (bytes > totalmem()) {
     throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);

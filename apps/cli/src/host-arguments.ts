@@ -30,6 +30,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     memory: settings.memoryBytes,
     engine: settings.engine,
     'lock-duration': settings.lockDurationMs,
+    checkpoint: settings.checkpointBytes,
   };
   return [
     ...storeArguments(settings),

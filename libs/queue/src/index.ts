@@ -8,8 +8,11 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
-export { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export type { HostRecord } from './host-registry.ts';
 export { LockLostError } from './run.ts';
+export { Slots } from './slots.ts';
+export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { type StandingLimits, type Steer } from './steer.ts';
 export { JobEndedError, type SteeredState } from './steering.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';

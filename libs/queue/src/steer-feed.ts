@@ -8,7 +8,6 @@ import { type Connection, redisOptions, sever } from './connection.ts';
 import { within } from './deadline.ts';
 import {
   JOB_TOPIC,
-  LIMITS_KEY,
   LIMITS_TOPIC,
   RELAY_NAMESPACE,
   type StandingLimits,
@@ -22,8 +21,10 @@ export interface SteerFeedOptions {
   prefix?: string;
   /** The name of this host. */
   host: string;
-  /** The Redis key of a part of the queue. */
-  toKey: (part: string) => string;
+  /** The Redis key of a job. */
+  jobKey: (jobId: string) => string;
+  /** The Redis key of the standing limits. */
+  limitsKey: string;
   /** Told of orders to any job of the queue, this worker's or not. */
   onSteer: (jobId: string, steer: Steer) => void;
   /** Told of the limits of this host and its roots: at the start, and when they change. */
@@ -76,7 +77,7 @@ export class SteerFeed {
 
   /** What the job was told so far; null: nothing. */
   async read(jobId: string): Promise<Steer | null> {
-    return parseSteer(await this.#redis.hget(this.#options.toKey(jobId), 'steer'));
+    return parseSteer(await this.#redis.hget(this.#options.jobKey(jobId), 'steer'));
   }
 
   #take({ data: { id, steer } }: RelayMessage<{ id: string; steer: string }>): void {
@@ -85,9 +86,9 @@ export class SteerFeed {
   }
 
   async #readLimits(): Promise<void> {
-    const { host, toKey, onLimits, onError } = this.#options;
+    const { host, limitsKey, onLimits, onError } = this.#options;
     try {
-      onLimits(limitsFor(host, await this.#redis.hgetall(toKey(LIMITS_KEY))));
+      onLimits(limitsFor(host, await this.#redis.hgetall(limitsKey)));
     } catch (error) {
       onError(error);
     }

@@ -39,22 +39,14 @@ const MESSAGE_BYTES_MAX = 65_536;
 export class Steering {
   readonly #redis: Redis;
   readonly #queue: Queue;
-  readonly #relay: RedisRelayBackend;
-  readonly #relayReady: Promise<void>;
+  readonly #prefix: string | undefined;
+  #sender: Promise<RedisRelayBackend> | null = null;
 
   /** @param redis not closed by it */
   constructor(redis: Redis, queue: Queue, prefix: string | undefined) {
     this.#redis = redis;
     this.#queue = queue;
-    // The sending half of a Relay: what only sends needs no inbox, and no connection of its own.
-    this.#relay = new RedisRelayBackend({
-      connection: redis,
-      namespace: RELAY_NAMESPACE,
-      ...(prefix === undefined ? {} : { prefix }),
-    });
-    this.#relay.on('error', () => {}); // the commands themselves say so
-    this.#relayReady = this.#relay.waitUntilReady();
-    this.#relayReady.catch(() => {}); // told by the first that waits for it
+    this.#prefix = prefix;
   }
 
   async cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
@@ -128,12 +120,30 @@ export class Steering {
   }
 
   async #publish(topic: string, data: unknown): Promise<void> {
-    await this.#relayReady;
-    await this.#relay.publish(topic, JSON.stringify(data), {
+    this.#sender ??= this.#openSender();
+    const sender = await this.#sender;
+    await sender.publish(topic, JSON.stringify(data), {
       ts: Date.now(),
       retainMs: 0,
       maxSize: MESSAGE_BYTES_MAX,
     });
+  }
+
+  /** The sending half of a Relay: what only sends needs no inbox, and no connection of its own. */
+  async #openSender(): Promise<RedisRelayBackend> {
+    const sender = new RedisRelayBackend({
+      connection: this.#redis,
+      namespace: RELAY_NAMESPACE,
+      ...(this.#prefix === undefined ? {} : { prefix: this.#prefix }),
+    });
+    sender.on('error', () => {}); // the commands themselves say so
+    try {
+      await sender.waitUntilReady();
+      return sender;
+    } catch (error) {
+      this.#sender = null; // the next order tries again
+      throw error;
+    }
   }
 }
 

@@ -19,7 +19,8 @@ import {
   type ConnectionError,
 } from './connection.ts';
 import { ErrorRelay } from './error-relay.ts';
-import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
+import { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
@@ -38,6 +39,12 @@ export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
 interface Opened {
   redis: Redis;
+  /** By name; made when they are first used, all on one connection. */
+  places: Map<string, Place>;
+}
+
+/** A queue and the watches of its jobs. */
+interface Place {
   queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   hub: WatchHub;
   steering: Steering;
@@ -69,6 +76,8 @@ export class WriteQueue {
   /**
    * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
    * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
+   *
+   * A write for one host goes into that host's queue, and its id ends with "@" and the host's name.
    */
   async add(request: JobRequestInput, options: JobsOptions = {}): Promise<string> {
     const [id = ''] = await this.addBulk([request], options);
@@ -77,17 +86,22 @@ export class WriteQueue {
 
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
   async addBulk(requests: readonly JobRequestInput[], options: JobsOptions = {}): Promise<string[]> {
-    const jobs = requests.map((request, index) => ({
-      name: JOB_NAME as typeof JOB_NAME,
-      data: requests.length === 1 ? parseJob(request) : parseNth(request, index),
+    const jobs = requests.map((request, index): Added => {
+      const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
-      opts: { jobId: newJobId(), ...options },
-    }));
-    return this.#use(async ({ queue }) => {
+      const jobId = idForHost(options.jobId ?? newJobId(), data.target?.host);
+      return { name: JOB_NAME, data, opts: { ...options, jobId } };
+    });
+    return this.#use(async (opened) => {
       const ids: string[] = [];
-      for (let start = 0; start < jobs.length; start += bulkJobsMax) {
-        const added = await queue.addBulk(jobs.slice(start, start + bulkJobsMax));
-        for (const { id } of added) ids.push(id ?? '');
+      for (const [queueName, group] of groupByQueue(jobs)) {
+        const { queue } = this.#place(opened, queueName);
+        for (let start = 0; start < group.length; start += bulkJobsMax) {
+          const part = group.slice(start, start + bulkJobsMax);
+          // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each is answered in time
+          const added = await queue.addBulk(part.map(({ job }) => job));
+          for (const [index, { id }] of added.entries()) ids[part[index]!.index] = id ?? '';
+        }
       }
       return ids;
     });
@@ -98,9 +112,9 @@ export class WriteQueue {
    * connection. Rejects with UnknownJobError if there is no such job, with the signal's reason when it is aborted.
    */
   async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
-    const { hub } = await this.#open();
+    const opened = await this.#open();
     try {
-      yield* hub.watch(id, o.signal);
+      yield* this.#place(opened, queueNameOf(id)).hub.watch(id, o.signal);
     } catch (error) {
       throw this.#explained(error);
     }
@@ -112,7 +126,7 @@ export class WriteQueue {
    * Rejects with UnknownJobError, with JobEndedError if it has ended already.
    */
   cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
-    return this.#use(({ steering }) => steering.cancel(id, cancellation));
+    return this.#steer(id, (steering) => steering.cancel(id, cancellation));
   }
 
   /**
@@ -121,12 +135,12 @@ export class WriteQueue {
    * `cancel`.
    */
   pause(id: string): Promise<SteeredState> {
-    return this.#use(({ steering }) => steering.pause(id));
+    return this.#steer(id, (steering) => steering.pause(id));
   }
 
   /** Lets a paused job go on. Without effect on any other. Resolves and rejects as `cancel`. */
   resume(id: string): Promise<SteeredState> {
-    return this.#use(({ steering }) => steering.resume(id));
+    return this.#steer(id, (steering) => steering.resume(id));
   }
 
   /**
@@ -134,7 +148,7 @@ export class WriteQueue {
    * as `cancel`; with RequestError if it is no rate.
    */
   limit(id: string, bytesPerSecond: number): Promise<SteeredState> {
-    return this.#use(({ steering }) => steering.limit(id, bytesPerSecond));
+    return this.#steer(id, (steering) => steering.limit(id, bytesPerSecond));
   }
 
   /**
@@ -142,22 +156,36 @@ export class WriteQueue {
    * the queue, for a host that starts later too.
    */
   limitHost(host: string, limit: { bytesPerSecond: number } | null): Promise<void> {
-    return this.#use(({ steering }) => steering.limitHost(host, limit?.bytesPerSecond ?? null));
+    return this.#steer('', (steering) => steering.limitHost(host, limit?.bytesPerSecond ?? null));
   }
 
   /** Limits all that is written to a root, on each host that has it by itself, or on one. Else as `limitHost`. */
   limitRoot(root: string, limit: { bytesPerSecond: number } | null, host?: string): Promise<void> {
-    return this.#use(({ steering }) => steering.limitRoot(root, limit?.bytesPerSecond ?? null, host));
+    return this.#steer('', (steering) => steering.limitRoot(root, limit?.bytesPerSecond ?? null, host));
   }
 
-  /** How many workers are connected to this queue. */
-  workers(): Promise<number> {
-    return this.#use(({ queue }) => queue.getWorkersCount());
+  /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
+  workers(host?: string): Promise<number> {
+    return this.#use((opened) => this.#place(opened, queueOfHost(host)).queue.getWorkersCount());
+  }
+
+  /** The hosts that were there in the last month, and when each was last. */
+  hosts(): Promise<HostRecord[]> {
+    return this.#use((opened) => {
+      const { queue } = this.#place(opened, QUEUE_NAME);
+      return readHosts(
+        opened.redis,
+        registryKey((part) => queue.toKey(part)),
+      );
+    });
   }
 
   /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
   job(id: string): Promise<WriteJob | null> {
-    return this.#use(async ({ queue }) => (await queue.getJob(id)) ?? null);
+    return this.#use(async (opened) => {
+      const { queue } = this.#place(opened, queueNameOf(id));
+      return (await queue.getJob(id)) ?? null;
+    });
   }
 
   /** Ends all watches and disconnects. */
@@ -165,9 +193,14 @@ export class WriteQueue {
     this.#closed = true;
     const opened = await this.#opened?.catch(() => null);
     if (opened == null) return;
-    await opened.hub.close();
-    await opened.queue.close();
+    const places = [...opened.places.values()];
+    await Promise.all(places.map(({ hub }) => hub.close()));
+    await Promise.all(places.map(({ queue }) => queue.close()));
     sever(opened.redis);
+  }
+
+  #steer<T>(id: string, act: (steering: Steering) => Promise<T>): Promise<T> {
+    return this.#use((opened) => act(this.#place(opened, queueNameOf(id)).steering));
   }
 
   async #use<T>(act: (opened: Opened) => Promise<T>): Promise<T> {
@@ -197,7 +230,7 @@ export class WriteQueue {
   }
 
   async #connect(): Promise<Opened> {
-    const { connection, prefix } = this.#options;
+    const { connection } = this.#options;
     await checkRedis(connection);
     const redis = new Redis(redisOptions(connection));
     redis.on('error', (error) => {
@@ -207,31 +240,56 @@ export class WriteQueue {
     redis.on('ready', () => {
       this.#brokeBy = null;
     });
-    const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(QUEUE_NAME, {
-      connection: redis,
-      ...(prefix === undefined ? {} : { prefix }),
-      defaultJobOptions,
-    });
-    queue.on('error', (error) => this.#report(error));
-    const hub = new WatchHub({
-      connection,
-      ...(prefix === undefined ? {} : { prefix }),
-      redis,
-      toKey: (part) => queue.toKey(part),
-      onError: (error) => this.#report(error),
-    });
+    const opened = { redis, places: new Map<string, Place>() };
     try {
-      await connected(queue, connection);
-      return { redis, queue, hub, steering: new Steering(redis, queue, prefix) };
+      await connected(this.#place(opened, QUEUE_NAME).queue, connection);
+      return opened;
     } catch (error) {
       sever(redis);
       throw this.#explained(error);
     }
   }
 
+  #place({ redis, places }: Opened, queueName: string): Place {
+    const known = places.get(queueName);
+    if (known !== undefined) return known;
+    const { connection, prefix } = this.#options;
+    const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(queueName, {
+      connection: redis,
+      ...(prefix === undefined ? {} : { prefix }),
+      defaultJobOptions,
+    });
+    queue.on('error', (error) => this.#report(error));
+    const hub = new WatchHub({
+      queueName,
+      connection,
+      ...(prefix === undefined ? {} : { prefix }),
+      redis,
+      toKey: (part) => queue.toKey(part),
+      onError: (error) => this.#report(error),
+    });
+    const place = { queue, hub, steering: new Steering(redis, queue, prefix) };
+    places.set(queueName, place);
+    return place;
+  }
+
   #report(error: unknown): void {
     if (!this.#closed) this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
+}
+
+type Added = { name: typeof JOB_NAME; data: JobRequest; opts: JobsOptions & { jobId: string } };
+
+/** The jobs of each queue, with their places among all. */
+function groupByQueue(jobs: readonly Added[]): Map<string, { job: Added; index: number }[]> {
+  const groups = new Map<string, { job: Added; index: number }[]>();
+  for (const [index, job] of jobs.entries()) {
+    const queueName = queueNameOf(job.opts.jobId);
+    const group = groups.get(queueName) ?? [];
+    groups.set(queueName, group);
+    group.push({ job, index });
+  }
+  return groups;
 }
 
 /** 64 random bits: short enough to be typed, and never met again. */

@@ -20,7 +20,7 @@ import {
 } from '@penstock/contract';
 import { type Control, type JobBlock, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
-import { jobKeyOf, partKey, splitPath } from './target.ts';
+import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
 import { type WriteControl, runWrite } from './write.ts';
 

@@ -25,6 +25,8 @@ export interface WriteFacts {
   /** How a copy was made; null for any other write. */
   copied: CopyWay | null;
   noReflinkReason: string | undefined;
+  /** Bytes that an earlier attempt had written. */
+  resumedFrom: number;
   /** By the index of the phase in PHASES. */
   phaseMs: Float64Array;
   /** Of the writes of rows, in microseconds. */
@@ -59,6 +61,8 @@ export function resultOf(facts: WriteFacts): WriteResult {
     engine: thread.engine.port.name as WriteResult['engine'],
     ...(fallbackReason === '' ? {} : { fallbackReason }),
     ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
+    ...(target.keepsRest ? { offset: target.baseOffset, fileBytes: fileBytesOf(target, sizeBytes) } : {}),
+    ...(facts.resumedFrom > 0 ? { resumedFrom: facts.resumedFrom } : {}),
     ...copyResult(facts),
     alignment: target.alignment,
     matrix: facts.matrix,
@@ -73,6 +77,10 @@ export function resultOf(facts: WriteFacts): WriteResult {
     hugePages: thread.arena.hugePages,
     thread: thread.index,
   };
+}
+
+function fileBytesOf({ baseOffset, existingBytes }: Target, sizeBytes: number): number {
+  return sizeBytes === 0 ? existingBytes : Math.max(existingBytes, baseOffset + sizeBytes);
 }
 
 function copyResult({

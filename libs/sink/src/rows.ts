@@ -7,7 +7,8 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import type { Source } from '@penstock/sources';
+import type { DirectSource } from '@penstock/sources';
+import { type Span, bytesBehind } from './edges.ts';
 import { type Origin, changed } from './origin.ts';
 import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
@@ -27,7 +28,18 @@ const STALLS_MAX = 8;
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
 /** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
-export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+export type RowSource = { source: DirectSource; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+
+/**
+ * Where the bytes go. Positions of rows count from the first block of the span: the write's own bytes begin at
+ * `span.headBytes` and are `size`, of which an earlier attempt has written the first `writtenBytes`.
+ */
+export interface RowPlace {
+  span: Span;
+  size: number;
+  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0. */
+  writtenBytes: number;
+}
 
 export class RowPipeline {
   /** Bytes of the file whose writes are reaped, and of the holes passed over. */
@@ -40,9 +52,11 @@ export class RowPipeline {
 
   readonly #thread: WriterThread;
   readonly #target: Target;
-  readonly #source: Source | null;
+  readonly #source: DirectSource | null;
   readonly #origin: Origin | null;
-  readonly #size: number;
+  readonly #span: Span;
+  /** The position behind the last byte. */
+  readonly #end: number;
   readonly #plan: RowPlan;
   readonly #pace: Pace;
   #extent: RowExtent;
@@ -51,8 +65,10 @@ export class RowPipeline {
   #freeRowCount: number;
   /** Rows that may be in flight while small files are written beside them. */
   readonly #rowsBesideSmall: number;
-  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
-  #preparedRows = 0;
+  /** By row: 1 where it carries what does not depend on the position. */
+  readonly #rowPrepared: Uint8Array;
+  /** By row: the position that it carries; Infinity where no slot carries it. */
+  readonly #rowPosition: Float64Array;
   /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
   #nextPosition = 0;
   /** Where the data around #nextPosition ends: a row goes no further. */
@@ -67,7 +83,7 @@ export class RowPipeline {
     thread: WriterThread,
     target: Target,
     from: RowSource,
-    size: number,
+    place: RowPlace,
     plan: RowPlan,
     extent: RowExtent,
     pace: Pace,
@@ -77,11 +93,17 @@ export class RowPipeline {
     this.#target = target;
     this.#source = from.source;
     this.#origin = from.origin;
-    this.#size = size;
-    this.#dataEnd = size;
+    this.#span = place.span;
+    this.#end = place.span.headBytes + place.size;
+    this.#dataEnd = this.#end;
     this.#plan = plan;
     this.#extent = extent;
+    this.bytesWritten = place.writtenBytes;
+    if (place.writtenBytes > 0) this.#nextPosition = place.span.headBytes + place.writtenBytes;
+    else if (place.size === 0) this.#nextPosition = this.#end;
     const rows = plan.bufferRows;
+    this.#rowPrepared = new Uint8Array(rows);
+    this.#rowPosition = new Float64Array(rows).fill(Number.POSITIVE_INFINITY);
     this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
     this.#freeRowCount = rows;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
@@ -90,7 +112,14 @@ export class RowPipeline {
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#nextPosition >= this.#size;
+    return this.#nextPosition >= this.#end;
+  }
+
+  /** Bytes from the start of the write without a gap whose writes are reaped. */
+  get contiguousBytes(): number {
+    let position = this.#nextPosition;
+    for (const carried of this.#rowPosition) if (carried < position) position = carried;
+    return Math.max(0, position - this.#span.headBytes);
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -106,7 +135,7 @@ export class RowPipeline {
   /** Goes on after release() with other row memory for the same plan. */
   takeAgain(extent: RowExtent): void {
     this.#extent = extent;
-    this.#preparedRows = 0; // it carries whatever its last owner wrote
+    this.#rowPrepared.fill(0); // it carries whatever its last owner wrote
   }
 
   /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
@@ -122,11 +151,12 @@ export class RowPipeline {
     this.#nextPosition += length;
     slots.row[slot] = row;
     slots.position[slot] = position;
+    this.#rowPosition[row] = position;
     if (this.#origin === null) {
       this.#fill(row, length, position);
       this.#beginWrite(slot, row, length);
     } else {
-      this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
+      this.#begin(slot, READ_ROW, roundUp(length - this.#headOf(position), this.#origin.alignment.offset));
       // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
       if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
     }
@@ -140,16 +170,16 @@ export class RowPipeline {
   #passHole(origin: Origin): void {
     const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
     const from = this.#nextPosition;
-    let start = this.#size;
-    let end = this.#size;
+    let start = this.#end;
+    let end = this.#end;
     const data = native.lseek(origin.fd, from, native.SEEK_DATA);
     if (data < 0) {
       // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
       if (data !== -ENXIO) start = from;
-    } else if (data < this.#size) {
+    } else if (data < this.#end) {
       start = data - (data % align);
       const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
-      if (hole > data) end = Math.min(this.#size, roundUp(hole, align));
+      if (hole > data) end = Math.min(this.#end, roundUp(hole, align));
     }
     this.holeBytes += start - from;
     this.bytesWritten += start - from;
@@ -180,11 +210,21 @@ export class RowPipeline {
     const source = this.#source!;
     const { bytes } = this.#thread.arena;
     const start = this.#rowStart(row);
-    if (row >= this.#preparedRows) {
-      source.prepareRow(bytes, start, this.#plan.ioBytes);
-      this.#preparedRows = row + 1;
+    const headBytes = this.#headOf(position);
+    if (headBytes > 0) {
+      source.write(bytes, start + headBytes, length - headBytes, 0);
+      return;
     }
-    if (!source.constant) source.fill(bytes, start, length, position);
+    if (this.#rowPrepared[row] === 0) {
+      source.prepareRow(bytes, start, this.#plan.ioBytes);
+      this.#rowPrepared[row] = 1;
+    }
+    if (!source.constant) source.fill(bytes, start, length, position - this.#span.headBytes);
+  }
+
+  /** Bytes at the start of the row at `position` that are not the write's own: of the first row alone. */
+  #headOf(position: number): number {
+    return position === 0 ? this.#span.headBytes : 0;
   }
 
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
@@ -192,9 +232,20 @@ export class RowPipeline {
     const { bytes } = this.#thread.arena;
     const padded = roundUp(length, this.#target.alignment.offset);
     const start = this.#rowStart(row);
+    const { head } = this.#span;
+    if (head !== null && this.#thread.slots.position[slot] === 0) bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
-    if (padded > length) bytes.fill(0, start + length, start + padded);
+    if (padded > length) this.#pad(start + length, start + padded);
     this.#begin(slot, WRITE_ROW, padded);
+  }
+
+  /** Behind the last byte: what stands there in the file, or zeros. */
+  #pad(start: number, end: number): void {
+    const { bytes } = this.#thread.arena;
+    bytes.fill(0, start, end);
+    const { fd, path, keepsRest, existingBytes, alignment } = this.#target;
+    if (!keepsRest) return;
+    bytes.set(bytesBehind(fd, path, this.#span.start + this.#end, existingBytes, alignment.offset), start);
   }
 
   #begin(slot: number, purpose: number, length: number): void {
@@ -212,9 +263,19 @@ export class RowPipeline {
     const done = slots.done[slot]!;
     const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     const length = slots.length[slot]! - done;
-    const offset = slots.position[slot]! + done;
-    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
-    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+    const offset = this.#fileOffset(slot) + done;
+    if (slots.purpose[slot] === WRITE_ROW) {
+      engine.prepWrite(slot, this.#target.fd, address, length, offset);
+    } else {
+      engine.prepRead(slot, this.#origin!.fd, address + this.#headOf(slots.position[slot]!), length, offset);
+    }
+  }
+
+  /** Where in its file the slot's first byte is read or written. */
+  #fileOffset(slot: number): number {
+    const { position, purpose } = this.#thread.slots;
+    if (purpose[slot] === WRITE_ROW) return this.#span.start + position[slot]!;
+    return Math.max(0, position[slot]! - this.#span.headBytes);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -225,7 +286,8 @@ export class RowPipeline {
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       return true;
     }
-    this.bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
+    const position = slots.position[slot]!;
+    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - this.#headOf(position);
     this.#releaseRow(slot);
     return false;
   }
@@ -233,12 +295,13 @@ export class RowPipeline {
   #afterRead(slot: number, result: number): boolean {
     const { slots } = this.#thread;
     const origin = this.#origin!;
-    const position = slots.position[slot]!;
-    const wanted = Math.min(slots.length[slot]!, this.#size - position);
+    const headBytes = this.#headOf(slots.position[slot]!);
+    const position = this.#fileOffset(slot);
+    const wanted = Math.min(slots.length[slot]!, this.#end - this.#span.headBytes - position);
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      this.#beginWrite(slot, slots.row[slot]!, wanted);
+      this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
@@ -271,11 +334,13 @@ export class RowPipeline {
     const { slots } = this.#thread;
     const done = slots.done[slot]!;
     const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
-    return { syscall, errno, path, offset: slots.position[slot]! + done, length: slots.length[slot]! - done };
+    return { syscall, errno, path, offset: this.#fileOffset(slot) + done, length: slots.length[slot]! - done };
   }
 
   #releaseRow(slot: number): void {
-    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
+    const row = this.#thread.slots.row[slot]!;
+    this.#rowPosition[row] = Number.POSITIVE_INFINITY;
+    this.#freeRows[this.#freeRowCount] = row;
     this.#freeRowCount += 1;
     this.#thread.engine.releaseSlot(slot);
   }

@@ -2,6 +2,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { type Arena, RateTable } from '@penstock/matrix';
+import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowMemory } from './row-memory.ts';
@@ -14,6 +15,7 @@ export const READ_ROW = 0;
 export const WRITE_ROW = 1;
 export const SYNC_FILE = 2;
 export const SYNC_DIRECTORY = 3;
+export const SYNC_CHECKPOINT = 4;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {
@@ -27,7 +29,7 @@ export interface SlotTable {
   done: Int32Array;
   /** Short reads or writes in a row that moved no whole block. */
   stalls: Uint8Array;
-  /** READ_ROW, WRITE_ROW, SYNC_FILE or SYNC_DIRECTORY. */
+  /** READ_ROW, WRITE_ROW, SYNC_FILE, SYNC_DIRECTORY or SYNC_CHECKPOINT. */
   purpose: Uint8Array;
 }
 
@@ -42,6 +44,7 @@ export class WriterThread {
   readonly index: number;
   /** Why kernel AIO is not used, where it is not. */
   readonly syncReason: string | undefined;
+  readonly checkpoints: CheckpointCadence;
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
@@ -60,6 +63,7 @@ export class WriterThread {
     syncReason?: string | undefined;
     /** Absent: no limits. */
     rates?: RateTable;
+    checkpoints?: CheckpointCadence | undefined;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
@@ -69,6 +73,7 @@ export class WriterThread {
     this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
     this.syncReason = parts.syncReason;
+    this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     const { depth } = parts.engine;
     this.slots = {
       row: new Int32Array(depth),

@@ -247,7 +247,7 @@ describe('atomic', () => {
     const first = bench.write(request, { block });
     while (block.read().bytesWritten === 0) await setImmediate();
     const second = await failureOf(bench.write({ ...request, size: 10, source: { kind: 'pattern', pattern: 'text' } }));
-    expect(second).toMatchObject({ code: 'EBUSY', syscall: 'flock' });
+    expect(second).toMatchObject({ code: 'EBUSY', syscall: 'fcntl' });
     await first;
     expect(bytesOf('a').equals(Buffer.alloc(33_554_432))).toBe(true);
   });

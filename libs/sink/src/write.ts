@@ -27,32 +27,28 @@ import {
   type RowExtent,
   type RowPlan,
   STOP_CANCEL,
+  STOP_LOST,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
   planRows,
 } from '@penstock/matrix';
-import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
+import { type DirectSource, ExtentsSource, createPatternSource } from '@penstock/sources';
+import { CheckpointTrail } from './checkpoint-trail.ts';
+import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
+import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
 import { Pace } from './pace.ts';
-import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { resultOf } from './result.ts';
+import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
 import { RowPipeline } from './rows.ts';
 import { sweepParts } from './sweep.ts';
-import {
-  type AttemptIdentity,
-  SMALL_FILE_BYTES_MAX,
-  type Target,
-  closeTarget,
-  openTarget,
-  publish,
-  reserve,
-  reserveSparse,
-  truncateTo,
-} from './target.ts';
+import { takeOverPart } from './take-over.ts';
+import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
+import { READ_ROW, SYNC_CHECKPOINT, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 import { assertSupported } from './unsupported.ts';
-import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
 
@@ -109,7 +105,7 @@ class WriteLane implements Lane, FlushWaiter {
   // Known once the files are open.
   #target: Target | null = null;
   #origin: Origin | null = null;
-  #source: Source | null = null;
+  #source: DirectSource | null = null;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -119,6 +115,12 @@ class WriteLane implements Lane, FlushWaiter {
   /** Counted among the thread's small writes. */
   #countedSmall = false;
   #size = 0;
+  #span: Span = WHOLE_FILE;
+  /** An earlier attempt's part is this one's now. */
+  #takenOver = false;
+  #trail: CheckpointTrail | null = null;
+  /** Permissions or a time were set, which fdatasync does not make durable. */
+  #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
@@ -153,16 +155,15 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#control.stop !== STOP_NONE) {
-      this.#stopFor(this.#control.stop);
-      return false;
-    }
+    if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
+      if (this.#rows === null) return false;
+      if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
+      if (!this.#rows.prepare(slot)) return false;
       this.#inFlight += 1;
       return true;
     }
@@ -171,12 +172,22 @@ class WriteLane implements Lane, FlushWaiter {
     return false;
   }
 
+  /** Asked before each row: with its lock a write loses the right to submit another. */
+  get #isStopped(): boolean {
+    const stop = this.#control.lapsed ? STOP_LOST : this.#control.stop;
+    if (stop === STOP_NONE) return false;
+    if (stop === STOP_CANCEL) this.#sweepEarlier();
+    this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+    return true;
+  }
+
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
     this.#inFlight -= 1;
     try {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
       if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else this.#afterSync(slot, result, refused);
     } catch (error) {
       this.fail(error);
@@ -195,13 +206,12 @@ class WriteLane implements Lane, FlushWaiter {
 
   // --------------------------------------------------------------------------------------------- told from outside
 
-  #stopFor(stop: number): void {
+  /** No other attempt will come to remove what an earlier one, of a host that died, has left. */
+  #sweepEarlier(): void {
     const { request, again, swept, jobKey } = this.#order;
     const root = this.#thread.roots.find(request.root);
-    // No other attempt will come to remove what an earlier one, of a host that died, has left.
-    if (stop === STOP_CANCEL && this.#target === null && again && swept !== true && root?.writable === true)
+    if (this.#target === null && again && swept !== true && root?.writable === true)
       sweepParts(root, request.path, jobKey);
-    this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
   }
 
   /** True while the write is paused, or drains to be: up to its last row, and then without row memory. */
@@ -238,7 +248,9 @@ class WriteLane implements Lane, FlushWaiter {
     assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
+    if (this.#order.again && this.#order.swept !== true) {
+      this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
+    }
     if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
@@ -254,9 +266,15 @@ class WriteLane implements Lane, FlushWaiter {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
     }
-    this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
+    this.#target = openTarget(root, request, {
+      identity: this.#order,
+      takenOver: this.#takenOver,
+      originIdentity: this.#origin?.identity,
+      size: this.#size,
+    });
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    this.#place();
     this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
     if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
       this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
@@ -267,6 +285,26 @@ class WriteLane implements Lane, FlushWaiter {
     }
   }
 
+  /** Where in its file the write goes on, and from which of its bytes. */
+  #place(): void {
+    const target = this.#target!;
+    this.#span = spanOf(target, this.#offsetAlignment);
+    if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
+    const { request, jobKey } = this.#order;
+    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
+      size: this.#size,
+      headBytes: this.#span.headBytes,
+      align: this.#offsetAlignment,
+    });
+    target.isResumed = this.#trail.resumedFrom > 0;
+    if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** For rows that are read and written: powers of two, the larger suits both. */
+  get #offsetAlignment(): number {
+    return Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
+  }
+
   #waitForRows(): void {
     this.#thread.rowMemory.join(this, this.#rowBytes);
     this.#enter(WAITING);
@@ -274,12 +312,10 @@ class WriteLane implements Lane, FlushWaiter {
 
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
-    const target = this.#target!.alignment;
-    const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
-    const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
-    const memoryAlign = Math.max(target.memory, origin.memory);
+    const offsetAlign = this.#offsetAlignment;
+    const memoryAlign = Math.max(this.#target!.alignment.memory, this.#origin?.alignment.memory ?? 1);
     const budget = this.#thread.rowMemory.bytesMax;
-    const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const plan = planRows(this.#span.headBytes + this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -333,12 +369,16 @@ class WriteLane implements Lane, FlushWaiter {
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent, this.#pace());
+    const place = { span: this.#span, size: this.#size, writtenBytes: this.#trail!.resumedFrom };
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#pace());
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
+    const { checkpoints } = this.#thread;
+    // Not of a bulk's files, nor of what is soon written again.
+    if (this.#order.swept === undefined && this.#size > checkpoints.bytes) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
@@ -355,9 +395,67 @@ class WriteLane implements Lane, FlushWaiter {
   #pace(): Pace {
     const { loop, rates, roots } = this.#thread;
     const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
-    const align = Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
-    return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, align);
+    return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, this.#offsetAlignment);
   }
+
+  // ------------------------------------------------------------------------------------------------- checkpoints
+
+  /** Flushes what has been written without a gap; true if that took the slot. Rows go on meanwhile. */
+  #beginCheckpoint(slot: number): boolean {
+    const rows = this.#rows!;
+    this.#trail!.restart(rows.bytesWritten);
+    const bytes = rows.contiguousBytes;
+    if (bytes === 0) return false;
+    const { durability } = this.#order.request;
+    if (durability !== 'fdatasync') {
+      // Each write was durable by itself, or nothing has to be: a killed process loses neither.
+      this.#recordCheckpoint(bytes);
+      return false;
+    }
+    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    this.#trail!.flushingBytes = bytes;
+    this.#thread.slots.purpose[slot] = SYNC_CHECKPOINT;
+    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #afterCheckpoint(slot: number, result: number, refused: boolean): void {
+    const target = this.#target!;
+    const trail = this.#trail!;
+    const bytes = trail.flushingBytes;
+    trail.flushingBytes = -1;
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fdatasync(target.fd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+    this.#recordCheckpoint(bytes);
+    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
+  }
+
+  #recordCheckpoint(bytes: number): void {
+    const { durability } = this.#order.request;
+    if (durability !== 'none') this.#bytesDurable = bytes;
+    this.#trail!.record(bytes);
+    this.#publishProgress();
+  }
+
+  /** True up to the last row, also while it is paused. */
+  get #mayHaveRows(): boolean {
+    return this.#phase <= WRITING || this.#phase === PAUSED;
+  }
+
+  /** A host that shuts down leaves the file to the next attempt, and all that it has written in it. */
+  #keepForNextAttempt(): boolean {
+    const target = this.#target;
+    const shutdown = this.#failure instanceof WriteAbortedError && this.#failure.reason === 'shutdown';
+    if (!shutdown || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
+    const bytes = this.#rows?.contiguousBytes ?? 0;
+    if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
+    if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
+    return this.#trail.isRecorded;
+  }
+
+  // -------------------------------------------------------------------------------------------------------- rows
 
   #afterRow(slot: number, result: number, refused: boolean): void {
     const rows = this.#rows!;
@@ -377,17 +475,29 @@ class WriteLane implements Lane, FlushWaiter {
     this.#returnRows();
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
-    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
+    if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
+    this.#trail!.remove();
+    target.append?.finish();
+    this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
     if (this.#order.request.durability === 'none' || covered) this.#publishFile();
+  }
+
+  /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
+  #cut(target: Target): void {
+    if (this.#size === 0) return;
+    const end = target.baseOffset + this.#size;
+    const grain = target.alignment.offset;
+    const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
+    if (end % grain !== 0 && end + grain - (end % grain) > fileEnd) truncateTo(target, fileEnd);
   }
 
   #prepareFileSync(slot: number): boolean {
     if (this.#syncIssued) return false;
     this.#syncIssued = true;
     this.#thread.slots.purpose[slot] = SYNC_FILE;
-    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    if (this.#attributesSet) this.#thread.engine.prepFsync(slot, this.#target!.fd);
+    else this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
     this.#inFlight += 1;
     return true;
   }
@@ -465,7 +575,9 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #publishProgress(): void {
-    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? this.#trail?.resumedFrom ?? 0;
+    if (this.#order.request.durability === 'dsync' && this.#rows !== null)
+      this.#bytesDurable = this.#rows.contiguousBytes;
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
@@ -505,6 +617,7 @@ class WriteLane implements Lane, FlushWaiter {
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    if (this.#failed) this.#leaveFailed();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
@@ -514,6 +627,20 @@ class WriteLane implements Lane, FlushWaiter {
       this.#resolve(this.#result(target));
     }
     this.#thread.returnHistogram(this.#latency);
+  }
+
+  /** What becomes of a file that was not finished. Nothing is in flight. */
+  #leaveFailed(): void {
+    const target = this.#target;
+    if (target === null) {
+      const { request, jobKey } = this.#order;
+      const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
+      if (root !== undefined) sweepParts(root, request.path, jobKey);
+    } else if (this.#keepForNextAttempt()) {
+      target.unpublishedName = null;
+    } else {
+      takeBack(target);
+    }
   }
 
   #result(target: Target): WriteResult {
@@ -527,6 +654,7 @@ class WriteLane implements Lane, FlushWaiter {
       rows: this.#rows,
       copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
+      resumedFrom: this.#trail!.resumedFrom,
       phaseMs: this.#phaseMs,
       latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,

@@ -11,7 +11,15 @@ import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
 import { IoError, type JobRequest, type JobResult } from '@penstock/contract';
 import { type ArenaMemory, Control, type JobBlock, RateTable, createArenaMemory } from '@penstock/matrix';
-import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
+import {
+  BULK_LANES,
+  CHECKPOINTS_DEFAULT,
+  type Root,
+  type RootConfig,
+  closeRoots,
+  jobKeyOf,
+  openRoots,
+} from '@penstock/sink';
 import {
   type EngineChoice,
   type WriterSession,
@@ -32,6 +40,8 @@ export interface PoolOptions {
   memoryBytes: number;
   roots: RootConfig[];
   engine: EngineChoice;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes?: number;
   libaio?: string;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
@@ -99,6 +109,9 @@ export class WriterPool {
       depth,
       roots: this.#roots,
       engine,
+      ...(options.checkpointBytes === undefined
+        ? {}
+        : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: options.checkpointBytes } }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({
