@@ -30,12 +30,15 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     memory: settings.memoryBytes,
     engine: settings.engine,
     'lock-duration': settings.lockDurationMs,
+    limit: settings.limitBytesPerSecond,
+    'stop-grace': settings.stopGraceMs,
     checkpoint: settings.checkpointBytes,
   };
   return [
     ...storeArguments(settings),
     // What was not said is left to the host.
     ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])),
+    ...Object.entries(settings.rootLimits).flatMap(([name, rate]) => ['--root-limit', `${name}=${rate}`]),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }
