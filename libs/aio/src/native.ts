@@ -157,6 +157,11 @@ const fsyncC = libc.func('int fsync(int)');
 /** fsync(2): 0 or -errno. Blocks the calling thread. */
 export const fsync = (fd: number): number => fail(fsyncC(fd));
 
+const POSIX_FADV_DONTNEED = 4; // the same on x64 and arm64
+const posixFadviseC = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');
+/** posix_fadvise(2) POSIX_FADV_DONTNEED on the whole file: drops what the page cache holds of it unchanged. 0 or -errno. */
+export const dropPageCache = (fd: number): number => 0 - posixFadviseC(fd, 0, 0, POSIX_FADV_DONTNEED);
+
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
 const fcntlLockC = libc.func('int fcntl(int, int, void *)');
