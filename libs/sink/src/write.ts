@@ -230,7 +230,7 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   mayGoOn(): boolean {
-    if (this.#phase > WRITING || !this.#control.lapsed) return true;
+    if (!this.#mayHaveRows || !this.#control.lapsed) return true;
     this.fail(new WriteAbortedError('lost'));
     return false;
   }
@@ -397,7 +397,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
   #shareNext(): void {
     this.#reflinkDue = false;
-    this.#assertHeld(); // in place the first piece replaces what stands there
+    this.#claim(); // in place the first piece replaces what stands there
     const reflink = this.#reflink!;
     const refusal = reflink.shareNext();
     if (refusal < 0) {
@@ -444,7 +444,7 @@ class WriteLane implements Lane, FlushWaiter {
     const pace = this.#pace();
     this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest, pace);
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
-    this.#assertHeld(); // what stands in place is emptied next
+    this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
@@ -526,11 +526,15 @@ class WriteLane implements Lane, FlushWaiter {
     return this.#phase <= WRITING || this.#phase === PAUSED;
   }
 
-  /** A host that shuts down leaves the file to the next attempt, and all that it has written in it. */
+  /**
+   * A host that shuts down leaves the file to the next attempt, and all that it has written in it. One whose lock ran
+   * out by the clock leaves it as it was recorded last: the job is taken up again, and may have been already.
+   */
   #keepForNextAttempt(): boolean {
     const target = this.#target;
-    const shutdown = this.#failure instanceof WriteAbortedError && this.#failure.reason === 'shutdown';
-    if (!shutdown || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
+    const reason = this.#failure instanceof WriteAbortedError ? this.#failure.reason : null;
+    if (reason === 'lost' && this.#control.lapsed) return this.#trail?.isRecorded === true;
+    if (reason !== 'shutdown' || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
     const bytes = this.#rows?.contiguousBytes ?? 0;
     if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
     if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
@@ -680,6 +684,12 @@ class WriteLane implements Lane, FlushWaiter {
     // At once: the group flushes the directory that was renamed in last.
     this.#flushGroup = this.#thread.flushGroups.of(target.flushGroup);
     this.#flushGroup.join(this, target.dirFd);
+  }
+
+  /** The last moment to step back: from here on what stands in place is this write's. */
+  #claim(): void {
+    this.#assertHeld();
+    this.#trail!.removeStale();
   }
 
   #assertHeld(): void {
