@@ -11,6 +11,7 @@ import { formatBytes, parseSize } from '@penstock/contract';
 import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
+import { collectRootLimit, parseRate } from './rates.ts';
 
 /** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
@@ -37,6 +38,12 @@ export interface HostSettings {
   urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** All that the host writes, in bytes a second; 0 is no limit. The queue may say otherwise (`penstock limit`). */
+  limitBytesPerSecond: number;
+  /** The same of roots, by name. */
+  rootLimits: Record<string, number>;
+  /** How long a cancelled write may take to stop before its thread is terminated. */
+  stopGraceMs: number;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes: number;
 }
@@ -57,6 +64,9 @@ interface HostOptions extends StoreOptions {
   shm: string;
   urlAllow: string[];
   lockDuration: number;
+  limit: number;
+  rootLimit: Record<string, number>;
+  stopGrace: number;
   checkpoint: number;
 }
 
@@ -129,6 +139,22 @@ export function addWriterOptions(command: Command): Command {
       defaults.LOCK_DURATION_MS,
     )
     .addOption(
+      new Option('--limit <rate>', 'bytes a second that the whole host may write, like 500MiB')
+        .argParser(parseRate)
+        .default(0, 'none'),
+    )
+    .addOption(
+      new Option('--root-limit <name=rate>', 'the same for one root (repeatable)')
+        .argParser(collectRootLimit)
+        .default({}, 'none'),
+    )
+    .option(
+      '--stop-grace <ms>',
+      'milliseconds that a cancelled write may take to stop before its thread is terminated',
+      integer(100, 3_600_000),
+      defaults.STOP_GRACE_MS,
+    )
+    .addOption(
       new Option(
         '--checkpoint <size>',
         'a running write records how far it is after so many bytes, and every 5 seconds',
@@ -158,8 +184,13 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
   const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
-  const limits = { threads, depth, jobs, memoryBytes, lockDurationMs, checkpointBytes };
-  return { ...store, name, ...limits, engine, roots, shmDirectory, urlAllow };
+  const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
+  for (const limited of Object.keys(rootLimits))
+    if (!roots.some((root) => root.name === limited))
+      throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
+  const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
+  const limits = { lockDurationMs, stopGraceMs, limitBytesPerSecond, rootLimits };
+  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */

@@ -31,6 +31,8 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     engine: settings.engine,
     shm: settings.shmDirectory,
     'lock-duration': settings.lockDurationMs,
+    limit: settings.limitBytesPerSecond,
+    'stop-grace': settings.stopGraceMs,
     checkpoint: settings.checkpointBytes,
   };
   return [
@@ -38,6 +40,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     // What was not said is left to the host.
     ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])),
     ...settings.urlAllow.flatMap((allowed) => ['--url-allow', allowed]),
+    ...Object.entries(settings.rootLimits).flatMap(([name, rate]) => ['--root-limit', `${name}=${rate}`]),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }

@@ -7,6 +7,7 @@ import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { HostLimits } from './limits.ts';
 import { ProgressMeter } from './meter.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
@@ -25,6 +26,8 @@ export interface HostOptions extends HostSettings {
 }
 
 interface SampledWrite {
+  /** The root it writes to. */
+  root: string;
   job: WriteJobInfo;
   block: JobBlock;
   meter: ProgressMeter;
@@ -37,6 +40,8 @@ export class Host {
   readonly pool: WriterPool;
   readonly #name: string;
   readonly #worker: WriteWorker;
+  readonly #limits: HostLimits;
+  readonly #stopGraceMs: number;
   readonly #sampled = new Set<SampledWrite>();
   readonly #sampler: NodeJS.Timeout;
   readonly #keeper: NodeJS.Timeout;
@@ -45,6 +50,8 @@ export class Host {
     this.#name = options.name;
     makeRoots(options);
     this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
+    this.#limits = new HostLimits(this.pool.rates, options);
+    this.#stopGraceMs = options.stopGraceMs;
     this.#worker = new WriteWorker({
       connection: options.connection,
       concurrency: this.pool.jobSlots,
@@ -53,6 +60,10 @@ export class Host {
       // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
       stalledIntervalMs: options.lockDurationMs,
       perform: (request, job, report) => this.#perform(request, job, report),
+      onLimits: (standing) => {
+        this.#limits.take(standing);
+        this.pool.look();
+      },
       onError: options.onError,
     });
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
@@ -77,26 +88,42 @@ export class Host {
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
     const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const { block } = running;
     const sampled: SampledWrite = {
+      root: request.root,
       job,
-      block: running.block,
+      block,
       meter: new ProgressMeter(this.#name),
       report,
       seen: false,
     };
-    running.block.holdFor(job.lockLeftMs);
-    let ended = false;
+    block.holdFor(job.lockLeftMs);
+    const ownLimit = request.limit?.bytesPerSecond ?? 0;
+    if (ownLimit > 0) block.rate.set(ownLimit);
+    let ended = false; // the block is another write's then
+    let grace: NodeJS.Timeout | undefined;
     job.whenAborted((reason) => {
-      if (!ended) running.block.requestStop(stopWord(reason)); // else the block is another write's by now
+      if (ended) return;
+      const stop = stopWord(reason);
+      block.requestStop(stop);
+      running.look();
+      if (stop === STOP_CANCEL) grace = setTimeout(() => running.kill(), this.#stopGraceMs);
+    });
+    job.whenSteered(({ paused, limit = ownLimit }) => {
+      if (ended) return;
+      block.pause(paused);
+      if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
+      running.look();
     });
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
       // Whoever watched it sees its end; a write that ended before its first sample costs the queue no extra round trip.
-      if (sampled.seen) report(sampled.meter.progress(running.block.read()));
+      if (sampled.seen) report(this.#progressOf(sampled));
       return { ...result, host: this.#name };
     } finally {
       ended = true;
+      clearTimeout(grace);
       this.#sampled.delete(sampled);
     }
   }
@@ -104,13 +131,20 @@ export class Host {
   /** Tells the threads how long each job is surely this host's: they may run before this thread after a stop. */
   #keep(): void {
     for (const { job, block } of this.#sampled) block.holdFor(job.lockLeftMs);
+    this.pool.rates.refresh();
   }
 
   #sample(): void {
     for (const sampled of this.#sampled) {
       sampled.seen = true;
-      sampled.report(sampled.meter.progress(sampled.block.read()));
+      sampled.report(this.#progressOf(sampled));
     }
+  }
+
+  #progressOf({ root, block, meter }: SampledWrite): WriteProgress {
+    const limit = this.#limits.effective(root, block.rate);
+    const progress = meter.progress(block.read());
+    return limit === 0 ? progress : { ...progress, limit };
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */

@@ -56,6 +56,10 @@ export class AioLoop {
   #nextLane = 0;
   /** When the lanes were asked last whether they may go on. */
   #askedAt = 0;
+  /** The earliest time that a lane of this turn asked to be asked again, of performance.now(). */
+  #deadline: number = Number.POSITIVE_INFINITY;
+  /** Set while nothing is in flight and the deadline is waited for. */
+  #alarm: NodeJS.Timeout | undefined;
   #running = false;
   /** wake() was called since the turn began: the turn may have passed that lane already. */
   #woken = false;
@@ -87,11 +91,20 @@ export class AioLoop {
     this.wake();
   }
 
+  /**
+   * For a lane in prepare() that has something to prepare, but not before `time` (of performance.now()): every lane is
+   * asked again then at the latest.
+   */
+  wakeAt(time: number): void {
+    if (time < this.#deadline) this.#deadline = time;
+  }
+
   /** Runs the loop again after every lane had nothing to prepare. */
   wake(): void {
     this.#woken = true;
     if (this.#running || this.#fatal !== undefined) return;
     this.#running = true;
+    clearTimeout(this.#alarm);
     setImmediate(this.#pump);
   }
 
@@ -107,23 +120,30 @@ export class AioLoop {
       return;
     }
     if (this.#running) setImmediate(this.#pump);
+    // Nothing is in flight whose event would come first.
+    else if (this.#deadline < Number.POSITIVE_INFINITY)
+      this.#alarm = setTimeout(this.#wake, this.#deadline - performance.now());
   };
+
+  readonly #wake = (): void => this.wake();
 
   /** Turns of offer, submit, reap, dispatch, until the event loop should breathe. False when there is nothing to do. */
   #turns(): boolean {
     const engine = this.#engine;
     const breatheAt = performance.now() + BREATH_AFTER_MS;
     for (let waits = 1; ; waits += 1) {
+      this.#deadline = Number.POSITIVE_INFINITY;
       this.#offerSlots();
       this.#askLanes(performance.now());
       engine.submit();
-      const completed = engine.reap(WAIT_SLICE_MS);
+      const completed = engine.reap(this.#waitMs());
       const now = performance.now();
       this.#askLanes(now);
       this.#dispatch(completed, now);
       // A finished lane's promise resolves only on the event loop: breathe at once, so that its job ends now.
       const finished = this.#dropFinished();
-      if (completed > 0 && !finished && waits < WAITS_PER_BREATH && now < breatheAt) continue;
+      const due = completed > 0 || now >= this.#deadline;
+      if (due && !finished && waits < WAITS_PER_BREATH && now < breatheAt) continue;
       return this.#lanes.length > 0 && (completed > 0 || finished || engine.inFlight > 0);
     }
   }
@@ -136,6 +156,11 @@ export class AioLoop {
       if (lane.mayGoOn?.() !== false) continue;
       this.#engine.withdraw((slot) => this.#slotLane[slot] === lane, -ECANCELED);
     }
+  }
+
+  #waitMs(): number {
+    if (this.#deadline === Number.POSITIVE_INFINITY) return WAIT_SLICE_MS;
+    return Math.min(WAIT_SLICE_MS, Math.max(0, this.#deadline - performance.now()));
   }
 
   #offerSlots(): void {

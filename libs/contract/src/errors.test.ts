@@ -9,6 +9,7 @@ import {
   fromWire,
   IntegrityError,
   IoError,
+  parseCancelMessage,
   RequestError,
   toWire,
   WriteAbortedError,
@@ -152,11 +153,21 @@ test("what another library's assertion expected is its own affair", () => {
   expect(toWire(error)).not.toHaveProperty('expected');
 });
 
+test('a cancelled write tells who and why, and its message is read back', () => {
+  const error = new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'disk: needed' } });
+  expect(error.message).toBe('cancelled by ann@ops-1: disk: needed');
+  expect(toWire(error)).toMatchObject({ code: 'ECANCELED', by: 'ann@ops-1', why: 'disk: needed', retryable: false });
+  expect(parseCancelMessage(error.message)).toEqual({ by: 'ann@ops-1', why: 'disk: needed' });
+  expect(parseCancelMessage('cancelled by cron')).toEqual({ by: 'cron' });
+  expect(parseCancelMessage('the write was cancelled')).toBeNull();
+});
+
 test.each([
   new IoError({ syscall: 'pwrite', errno: -5, path: '/a', offset: 1, length: 2 }),
   new IoError({ syscall: 'io_setup', errno: -11 }),
   new RequestError({ field: 'size', value: -1, accepted: '0 or more' }),
   new WriteAbortedError('cancel'),
+  new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'no longer needed' } }),
   new WriteAbortedError('shutdown'),
   otherBytes('EINTEGRITY', true),
   otherBytes('ECHECKSUM', false),

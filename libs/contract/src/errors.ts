@@ -26,6 +26,9 @@ export interface WireError {
   /** Of an IntegrityError: the checksum that was to be, and the one that was, each in hexadecimal digits. */
   expected?: string;
   found?: string;
+  /** Of a cancelled write: who cancelled it, and why where that was said. */
+  by?: string;
+  why?: string;
   /** False where another attempt would end the same way. */
   retryable: boolean;
 }
@@ -43,6 +46,8 @@ export const wireErrorSchema: z.ZodType<WireError> = z.object({
   field: z.string().exactOptional(),
   expected: z.string().exactOptional(),
   found: z.string().exactOptional(),
+  by: z.string().exactOptional(),
+  why: z.string().exactOptional(),
   retryable: z.boolean(),
 });
 
@@ -233,6 +238,25 @@ const ABORT_MESSAGES: Record<AbortReason, string> = {
   lost: "the job's lock was lost: another host may be writing it, so this one stopped",
 };
 
+/** Who cancelled a write, and why. */
+export interface Cancellation {
+  /** A person or a program, such as 'ann@ops-1': 1 to 200 characters. */
+  by: string;
+  /** In words, up to 1,000 characters. */
+  why?: string;
+}
+
+/** "cancelled by ann@ops-1: the disk is needed": what the queue keeps as the reason of the job's failure. */
+export function cancelMessage({ by, why }: Cancellation): string {
+  return `cancelled by ${by}${why === undefined || why === '' ? '' : `: ${why}`}`;
+}
+
+/** Who and why of a message by cancelMessage; null for any other. A name with ': ' in it would be cut there. */
+export function parseCancelMessage(message: string): Cancellation | null {
+  const [, by, why] = /^cancelled by (.+?)(?:: ([^]*))?$/.exec(message) ?? [];
+  return by === undefined ? null : { by, ...(why === undefined ? {} : { why }) };
+}
+
 /** A write that was stopped on purpose. A cancelled one stays so; any other is taken up again. */
 export class WriteAbortedError extends Error {
   static {
@@ -242,11 +266,19 @@ export class WriteAbortedError extends Error {
   readonly code = 'ECANCELED';
   readonly reason: AbortReason;
   readonly retryable: boolean;
+  /** Of a cancelled one: who cancelled it, and why, where that is known here. */
+  readonly by?: string;
+  readonly why?: string;
 
-  constructor(reason: AbortReason, options?: { cause?: unknown }) {
-    super(ABORT_MESSAGES[reason], options);
+  constructor(reason: AbortReason, options?: { cause?: unknown; cancelled?: Cancellation }) {
+    const cancelled = reason === 'cancel' ? options?.cancelled : undefined;
+    const message = cancelled === undefined ? ABORT_MESSAGES[reason] : cancelMessage(cancelled);
+    super(message, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined);
     this.reason = reason;
     this.retryable = reason !== 'cancel';
+    if (cancelled === undefined) return;
+    this.by = cancelled.by;
+    if (cancelled.why !== undefined) this.why = cancelled.why;
   }
 
   toJSON(): WireError {
@@ -324,6 +356,10 @@ export function toWire(error: unknown): WireError {
   if (hint !== undefined) wire.hint = hint;
   const field = readText(error, 'field');
   if (field !== undefined) wire.field = field;
+  const by = readText(error, 'by');
+  if (by !== undefined) wire.by = by;
+  const why = readText(error, 'why');
+  if (why !== undefined) wire.why = why;
   if (code !== 'ECHECKSUM' && code !== 'EINTEGRITY') return wire; // assertions have an `expected` too
   const expected = readText(error, 'expected');
   if (expected !== undefined) wire.expected = expected;
@@ -371,7 +407,10 @@ function revive(wire: WireError): Error {
   }
   if (wire.name === 'WriteAbortedError') {
     const said = (['cancel', 'shutdown', 'lost'] as const).find((reason) => ABORT_MESSAGES[reason] === wire.message);
-    return new WriteAbortedError(said ?? (wire.retryable ? 'shutdown' : 'cancel'));
+    const { by, why } = wire;
+    const cancelled = by === undefined ? undefined : { by, ...(why === undefined ? {} : { why }) };
+    const reason = said ?? (wire.retryable ? 'shutdown' : 'cancel');
+    return new WriteAbortedError(reason, cancelled === undefined ? {} : { cancelled });
   }
   return new Error(wire.message);
 }

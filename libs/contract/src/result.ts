@@ -64,11 +64,11 @@ export interface WriteResult {
     syncing: number;
     verifying: number;
     publishing: number;
-    /** Within the phases above. */
+    /** Told to wait: in none of the phases above. */
     paused: number;
     total: number;
   };
-  /** bytes over the time of opening, writing, syncing, verifying and publishing; 0 for an empty file. */
+  /** bytes over the time of opening, writing, syncing, verifying and publishing, not of waiting or paused; 0 for an empty file. */
   bytesPerSecond: number;
   /** Per write iocb, from submit to reap. */
   writeLatencyUs: LatencySummary;

@@ -6,6 +6,7 @@ import { strict as assert } from 'node:assert';
 import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
+import { RateCell } from './rate.ts';
 
 /** Why a job should stop; 0 is run on. */
 export const STOP_NONE = 0;
@@ -20,13 +21,16 @@ export const STOP_REASONS: readonly (AbortReason | undefined)[] = [undefined, 'c
 const BLOCK_WORDS = 32;
 const BLOCK_BYTES = 128;
 
-// Job block. Writer: the thread that runs the job, except STOP and HELD_UNTIL (main thread).
+// Job block. Writer: the thread that runs the job, except STOP, HELD_UNTIL, PAUSED and RATE (main thread).
 const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in which copy the last one stands
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
 const JOB_MAPPING = 26; // four words: the address's low and high, the length's low and high; a high word of 0 is none
 const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
+const JOB_PAUSED = 6;
+const JOB_RATE = 12; // counted in doubles, so words 24 and 25: bytes a second, see rate.ts
+const JOB_RATE_TIME = 30;
 const JOB_COPIES = 8; // two copies of the words below
 const COPY_WORDS = 8;
 const COPY_PHASE = 0;
@@ -68,6 +72,7 @@ export class Control {
   readonly threads: number;
   readonly jobs: number;
   readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
 
   /** @param buffer the buffer of the Control that the main thread made for as many threads and jobs */
   constructor(threads: number, jobs: number, buffer?: SharedArrayBuffer) {
@@ -79,12 +84,13 @@ export class Control {
     // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
     const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(this.buffer)) % BLOCK_BYTES);
     this.#words = new Int32Array(this.buffer, start, blocks * BLOCK_WORDS);
+    this.#doubles = new Float64Array(this.buffer, start, (blocks * BLOCK_WORDS) / 2);
   }
 
   /** The block of job slot `index` (0 to jobs - 1). */
   job(index: number): JobBlock {
     assert(index >= 0 && index < this.jobs, `there is no job slot ${index}`);
-    return new JobBlock(this.#words, (this.threads + index) * BLOCK_WORDS);
+    return new JobBlock(this.#words, this.#doubles, (this.threads + index) * BLOCK_WORDS);
   }
 
   /** The block of thread slot `index` (0 to threads - 1). */
@@ -110,10 +116,19 @@ export class Control {
 export class JobBlock {
   readonly #words: Int32Array;
   readonly #at: number;
+  readonly #doubles: Float64Array;
+  #rate: RateCell | undefined;
 
-  constructor(words: Int32Array, at: number) {
+  constructor(words: Int32Array, doubles: Float64Array, at: number) {
     this.#words = words;
+    this.#doubles = doubles;
     this.#at = at;
+  }
+
+  /** The job's own byte-rate limit: set by the main thread, kept to by the thread. */
+  get rate(): RateCell {
+    this.#rate ??= new RateCell(this.#words, this.#doubles, this.#at / 2 + JOB_RATE, this.#at + JOB_RATE_TIME);
+    return this.#rate;
   }
 
   /** Main thread, before the job is handed to a thread. */
@@ -175,6 +190,16 @@ export class JobBlock {
   /** Thread: 0, or why the job should stop. */
   get stop(): number {
     return Atomics.load(this.#words, this.#at + JOB_STOP);
+  }
+
+  /** Main thread: the job shall wait, or go on. */
+  pause(paused: boolean): void {
+    Atomics.store(this.#words, this.#at + JOB_PAUSED, paused ? 1 : 0);
+  }
+
+  /** Thread: true while the job shall wait. */
+  get paused(): boolean {
+    return Atomics.load(this.#words, this.#at + JOB_PAUSED) === 1;
   }
 
   /** Main thread: the job's lock is surely held for `leftMs` more milliseconds, unless this is said again. */

@@ -13,3 +13,4 @@ export {
   STOP_SHUTDOWN,
   ThreadBlock,
 } from './control.ts';
+export { RateCell, RateTable, rateTime } from './rate.ts';

@@ -485,3 +485,35 @@ test('a segment of shared memory is summed up as it is copied', async () => {
     rmSync(directory, { recursive: true });
   }
 });
+
+test('under a limit, whose rows are of any length, the sum is right and each of them is read back', async () => {
+  open();
+  const size = 6 * MIB + 5;
+  const block = bench.control.job(63);
+  block.rate.set(20 * MIB);
+  const request = stampRequest(size, { checksum: 'sha256', verify: 'readback', matrix: { rows: 8, rowBytes: 65_536 } });
+  const result = await bench.write(request, { block });
+  expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
+  expect(result.reads).toBe(result.writes);
+});
+
+test('a write that is paused and goes on with other rows has the right sum', async () => {
+  open();
+  const size = 40 * MIB + 5;
+  const block = bench.control.job(63);
+  const matrix = { rows: 16, rowBytes: 65_536 };
+  const write = bench.write(stampRequest(size, { checksum: 'sha256', verify: 'readback', matrix }), { block });
+  for (const bytes of [MIB, 10 * MIB, 20 * MIB]) {
+    while (block.read().bytesWritten < bytes) await setImmediate();
+    block.pause(true);
+    bench.thread.loop.wake();
+    while (!['paused', 'syncing', 'verifying', 'done'].includes(block.read().phase)) await setImmediate();
+    // Meanwhile the rows are another's.
+    await bench.write(stampRequest(9 * MIB, { path: 'between' }));
+    block.pause(false);
+    bench.thread.loop.wake();
+  }
+  const result = await write;
+  expect(result.durationsMs.paused).toBeGreaterThan(0);
+  expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
+});

@@ -19,16 +19,25 @@ export class FreeRows {
     this.#undigested = new Int32Array(digest === null ? 0 : rowCount);
   }
 
-  /** A free row, while fewer than `usedMax` are in use; else -1, and the digest wakes the loop where it is what lacks. */
-  take(usedMax: number): number {
+  /**
+   * The free row that take() will give out, while fewer than `usedMax` are in use; else -1, and the digest wakes the loop
+   * where it is what lacks.
+   */
+  peek(usedMax: number): number {
     if (this.#undigestedCount > 0) this.#collect();
-    if (!this.#has(usedMax) && this.#undigestedCount > 0) {
-      this.#digest!.awaitProgress();
-      this.#collect(); // what was done before the digest could know that it is waited for
-    }
-    if (!this.#has(usedMax)) return -1;
+    if (!this.#has(usedMax)) this.#awaitDigest();
+    return this.#has(usedMax) ? this.#free[this.#freeCount - 1]! : -1;
+  }
+
+  /** Takes the row that peek() named. */
+  take(): void {
     this.#freeCount -= 1;
-    return this.#free[this.#freeCount]!;
+  }
+
+  /** True if nobody uses any row; the digest wakes the loop where it is the last that does. */
+  get allFree(): boolean {
+    this.#awaitDigest();
+    return this.#freeCount === this.#rowCount;
   }
 
   /** Gives back a row that no slot carries any more. */
@@ -40,6 +49,12 @@ export class FreeRows {
       this.#undigested[this.#undigestedCount] = row;
       this.#undigestedCount += 1;
     }
+  }
+
+  #awaitDigest(): void {
+    if (this.#undigestedCount === 0) return;
+    this.#digest!.awaitProgress();
+    this.#collect(); // what was done before the digest could know that it is waited for
   }
 
   #has(usedMax: number): boolean {

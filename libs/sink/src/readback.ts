@@ -90,8 +90,9 @@ export class Readback {
     this.#assertSame();
     const run = this.#digest.runs[this.#run];
     if (this.#stopped || run === undefined) return false;
-    const row = this.#freeRows.take(this.#plan.bufferRows);
+    const row = this.#freeRows.peek(this.#plan.bufferRows);
     if (row === -1) return false;
+    this.#freeRows.take();
     const position = this.#position;
     const length = Math.min(this.#plan.ioBytes, run.end - position);
     this.#rowChunk[row] = run.firstChunk + (position - run.start) / this.#plan.ioBytes;

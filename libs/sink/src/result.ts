@@ -54,10 +54,10 @@ export function resultOf(facts: WriteFacts): WriteResult {
     syncing: ms('syncing'),
     verifying: ms('verifying'),
     publishing: ms('publishing'),
-    paused: 0,
+    paused: ms('paused'),
     total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
   };
-  const workingMs = durationsMs.total - durationsMs.waiting;
+  const workingMs = durationsMs.total - durationsMs.waiting - durationsMs.paused;
   return {
     path: request.path,
     root: request.root,

@@ -12,6 +12,7 @@ import type { DirectSource } from '@penstock/sources';
 import { type Span, bytesBehind } from './edges.ts';
 import { FreeRows } from './free-rows.ts';
 import { type Origin, changed } from './origin.ts';
+import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_PREFIX, READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
@@ -60,7 +61,8 @@ export class RowPipeline {
   /** The position behind the last byte. */
   readonly #end: number;
   readonly #plan: RowPlan;
-  readonly #extent: RowExtent;
+  readonly #pace: Pace;
+  #extent: RowExtent;
   readonly #freeRows: FreeRows;
   /** What sums up the rows, where a sum or a readback was asked for. */
   readonly #digest: FileDigest | null;
@@ -80,7 +82,10 @@ export class RowPipeline {
   #dataEnd: number;
   #stopped = false;
 
-  /** @param extent row memory for `plan`, the pipeline's until release() */
+  /**
+   * @param extent row memory for `plan`, the pipeline's until release()
+   * @param pace asked before each row
+   */
   constructor(
     thread: WriterThread,
     target: Target,
@@ -89,7 +94,9 @@ export class RowPipeline {
     plan: RowPlan,
     extent: RowExtent,
     digest: FileDigest | null,
+    pace: Pace,
   ) {
+    this.#pace = pace;
     this.#thread = thread;
     this.#target = target;
     this.#source = from.source;
@@ -133,19 +140,33 @@ export class RowPipeline {
     this.#stopped = true;
   }
 
+  /** True if neither the kernel nor the digest has a row. */
+  get isDrained(): boolean {
+    return this.#freeRows.allFree;
+  }
+
   /** Gives the row memory back. Nothing may be in flight. */
   release(): void {
     this.#thread.rowMemory.release(this.#extent);
   }
 
-  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
+  /** Goes on after release() with other row memory for the same plan. */
+  takeAgain(extent: RowExtent): void {
+    this.#extent = extent;
+    this.#rowPrepared.fill(0); // it carries whatever its last owner wrote
+  }
+
+  /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
   prepare(slot: number): boolean {
     if (this.#stopped || this.exhausted) return false;
     const { slots, smallWrites } = this.#thread;
-    const row = this.#freeRows.take(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
+    const row = this.#freeRows.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
     if (row === -1) return false;
     const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    const wanted = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted);
+    if (length === 0) return false;
+    this.#freeRows.take();
     this.#nextPosition += length;
     slots.row[slot] = row;
     slots.position[slot] = position;

@@ -2,7 +2,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
-import type { Arena } from '@penstock/matrix';
+import { type Arena, RateTable } from '@penstock/matrix';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
@@ -44,6 +44,8 @@ export class WriterThread {
   readonly roots: Roots;
   /** Where segments of shared memory are looked for; undefined where the writer has no such place. */
   readonly shmDirectory: string | undefined;
+  /** The byte-rate limits of the host and its roots, shared with the host's other threads. */
+  readonly rates: RateTable;
   /** The index of this thread on its host. */
   readonly index: number;
   /** Why kernel AIO is not used, where it is not. */
@@ -67,6 +69,8 @@ export class WriterThread {
     shmDirectory?: string | undefined;
     index: number;
     syncReason?: string | undefined;
+    /** Absent: no limits. */
+    rates?: RateTable;
     checkpoints?: CheckpointCadence | undefined;
   }) {
     this.engine = parts.engine;
@@ -76,6 +80,7 @@ export class WriterThread {
     this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
     this.roots = parts.roots;
     this.shmDirectory = parts.shmDirectory;
+    this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
     this.syncReason = parts.syncReason;
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;

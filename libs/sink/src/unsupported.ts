@@ -5,10 +5,9 @@ const SOURCES: ReadonlySet<string> = new Set(['inline', 'url', 'manifest', 'stre
 
 /** @throws RequestError */
 export function assertSupported(request: WriteRequest): void {
-  const { source, limit } = request;
+  const { source } = request;
   const refuse = (field: string, value: unknown): never => {
     throw new RequestError({ field, value, accepted: 'another value: this version cannot do it yet' });
   };
   if (SOURCES.has(source.kind)) refuse('source.kind', source.kind);
-  if (limit !== undefined && limit.bytesPerSecond > 0) refuse('limit.bytesPerSecond', limit.bytesPerSecond);
 }

@@ -28,6 +28,7 @@ import {
   type MatrixShape,
   type RowExtent,
   type RowPlan,
+  STOP_CANCEL,
   STOP_LOST,
   STOP_NONE,
   STOP_REASONS,
@@ -39,6 +40,7 @@ import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
+import { Pace } from './pace.ts';
 import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
@@ -70,6 +72,7 @@ const SYNCING: number = PHASES.indexOf('syncing');
 const VERIFYING: number = PHASES.indexOf('verifying');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
+const PAUSED: number = PHASES.indexOf('paused');
 
 /** Which words of the job's control block name its descriptors. */
 const FD_TARGET = 0;
@@ -84,7 +87,10 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<
+  JobBlock,
+  'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed' | 'paused' | 'rate'
+>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -107,6 +113,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   #phase: number = OPENING;
   #phaseSince: number = performance.now();
+  /** The phase that a pause interrupted. */
+  #pausedIn: number = OPENING;
   readonly #phaseMs = new Float64Array(PHASES.length);
   #failure: unknown = undefined;
   #failed = false;
@@ -170,8 +178,9 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if (this.#mayBeStopped && this.#isStopped) return false;
+    if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
+    if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
@@ -195,16 +204,13 @@ class WriteLane implements Lane, FlushWaiter {
     return false;
   }
 
-  /** Before the last steps, which are short; waiting for a sum or reading back is not. */
-  get #mayBeStopped(): boolean {
-    return this.#phase <= WRITING || (this.#phase < PUBLISHING && this.#flushed);
-  }
-
   /** Asked before each row: with its lock a write loses the right to submit another. */
   get #isStopped(): boolean {
     const stop = this.#control.lapsed ? STOP_LOST : this.#control.stop;
-    if (stop !== STOP_NONE) this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
-    return stop !== STOP_NONE;
+    if (stop === STOP_NONE) return false;
+    if (stop === STOP_CANCEL) this.#sweepEarlier();
+    this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+    return true;
   }
 
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
@@ -224,7 +230,7 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   mayGoOn(): boolean {
-    if (this.#phase > WRITING || !this.#control.lapsed) return true;
+    if (!this.#mayHaveRows || !this.#control.lapsed) return true;
     this.fail(new WriteAbortedError('lost'));
     return false;
   }
@@ -237,6 +243,39 @@ class WriteLane implements Lane, FlushWaiter {
       this.#readback?.stop();
     }
     if (this.#inFlight === 0) this.#end();
+  }
+
+  // --------------------------------------------------------------------------------------------- told from outside
+
+  /** No other attempt will come to remove what an earlier one, of a host that died, has left. */
+  #sweepEarlier(): void {
+    const { request, again, swept, jobKey } = this.#order;
+    const root = this.#thread.roots.find(request.root);
+    if (this.#target === null && again && swept !== true && root?.writable === true)
+      sweepParts(root, request.path, jobKey);
+  }
+
+  /** True while the write is paused, or drains to be: up to its last row, and then without row memory. */
+  #waitsPaused(): boolean {
+    const { paused } = this.#control;
+    if (this.#phase === PAUSED) {
+      if (!paused) this.#endPause();
+      return paused;
+    }
+    if (!paused || this.#phase > WRITING) return false;
+    if (this.#inFlight > 0 || this.#rows?.isDrained === false) return true;
+    this.#pausedIn = this.#phase;
+    this.#thread.rowMemory.leave(this);
+    this.#returnRows();
+    this.#uncountSmall();
+    this.#enter(PAUSED);
+    return true;
+  }
+
+  #endPause(): void {
+    const needsRows = this.#pausedIn === WAITING || this.#rows !== null;
+    if (needsRows) this.#waitForRows();
+    else this.#enter(this.#pausedIn);
   }
 
   // ------------------------------------------------------------------------------------------- opening, waiting
@@ -358,7 +397,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
   #shareNext(): void {
     this.#reflinkDue = false;
-    this.#assertHeld(); // in place the first piece replaces what stands there
+    this.#claim(); // in place the first piece replaces what stands there
     const reflink = this.#reflink!;
     const refusal = reflink.shareNext();
     if (refusal < 0) {
@@ -391,6 +430,10 @@ class WriteLane implements Lane, FlushWaiter {
   #takeRows(): boolean {
     const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
+    if (this.#rows !== null) {
+      this.#goOnWith(this.#rows, extent);
+      return true;
+    }
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
@@ -398,9 +441,10 @@ class WriteLane implements Lane, FlushWaiter {
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, this.#size);
     this.#rowExtent = extent;
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest);
+    const pace = this.#pace();
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest, pace);
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
-    this.#assertHeld(); // what stands in place is emptied next
+    this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
@@ -410,6 +454,21 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
+  }
+
+  /** After a pause. */
+  #goOnWith(rows: RowPipeline, extent: RowExtent): void {
+    rows.takeAgain(extent);
+    this.#rowExtent = extent;
+    this.#rowsReturned = false;
+    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    this.#enter(WRITING);
+  }
+
+  #pace(): Pace {
+    const { loop, rates, roots } = this.#thread;
+    const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
+    return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, this.#offsetAlignment);
   }
 
   /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
@@ -462,11 +521,20 @@ class WriteLane implements Lane, FlushWaiter {
     this.#publishProgress();
   }
 
-  /** A host that shuts down leaves the file to the next attempt, and all that it has written in it. */
+  /** True up to the last row, also while it is paused. */
+  get #mayHaveRows(): boolean {
+    return this.#phase <= WRITING || this.#phase === PAUSED;
+  }
+
+  /**
+   * A host that shuts down leaves the file to the next attempt, and all that it has written in it. One whose lock ran
+   * out by the clock leaves it as it was recorded last: the job is taken up again, and may have been already.
+   */
   #keepForNextAttempt(): boolean {
     const target = this.#target;
-    const shutdown = this.#failure instanceof WriteAbortedError && this.#failure.reason === 'shutdown';
-    if (!shutdown || target === null || this.#trail?.isKept !== true || this.#phase > WRITING) return false;
+    const reason = this.#failure instanceof WriteAbortedError ? this.#failure.reason : null;
+    if (reason === 'lost' && this.#control.lapsed) return this.#trail?.isRecorded === true;
+    if (reason !== 'shutdown' || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
     const bytes = this.#rows?.contiguousBytes ?? 0;
     if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
     if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
@@ -625,6 +693,12 @@ class WriteLane implements Lane, FlushWaiter {
     this.#flushGroup.join(this, target.dirFd);
   }
 
+  /** The last moment to step back: from here on what stands in place is this write's. */
+  #claim(): void {
+    this.#assertHeld();
+    this.#trail!.removeStale();
+  }
+
   #assertHeld(): void {
     if (this.#control.lapsed) throw new WriteAbortedError('lost');
   }
@@ -658,9 +732,9 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #returnRows(): void {
-    if (this.#rowsReturned) return;
+    if (this.#rowsReturned || this.#rows === null) return;
     this.#rowsReturned = true;
-    this.#rows?.release();
+    this.#rows.release();
   }
 
   #countSmall(): void {

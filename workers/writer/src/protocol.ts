@@ -15,6 +15,8 @@ export interface WriterSetup {
   jobSlots: number;
   /** One arena for each thread slot. */
   arenas: ArenaMemory[];
+  /** The words of RateTable: the limits of the host and its roots. */
+  rates: SharedArrayBuffer;
   /** iocbs in flight at once, a thread. */
   depth: number;
   /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
@@ -62,8 +64,11 @@ export interface WriterSession {
   port: MessagePort;
 }
 
-/** Main thread to writer thread; 'end' ends the session, when every answer has been received. */
-export type ToWriter = WriterTask[] | 'end';
+/**
+ * Main thread to writer thread; 'end' ends the session, when every answer has been received. 'look' wakes a thread
+ * whose writes all wait: words in shared memory have changed.
+ */
+export type ToWriter = WriterTask[] | 'end' | 'look';
 /** Writer thread to main thread. */
 export type FromWriter = WriterAnswer[];
 
