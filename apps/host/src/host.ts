@@ -12,6 +12,8 @@ import { ProgressMeter } from './meter.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
+/** Who gave an order wants to see what comes of it before the next sample; the thread has obeyed by then, mostly. */
+const SAMPLE_STEERED_MS = 50;
 
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
@@ -114,6 +116,7 @@ export class Host {
       block.pause(paused);
       if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
       running.look();
+      setTimeout(() => this.#sampleOne(sampled), SAMPLE_STEERED_MS);
     });
     this.#sampled.add(sampled);
     try {
@@ -135,10 +138,13 @@ export class Host {
   }
 
   #sample(): void {
-    for (const sampled of this.#sampled) {
-      sampled.seen = true;
-      sampled.report(this.#progressOf(sampled));
-    }
+    for (const sampled of this.#sampled) this.#sampleOne(sampled);
+  }
+
+  #sampleOne(sampled: SampledWrite): void {
+    if (!this.#sampled.has(sampled)) return; // it has ended
+    sampled.seen = true;
+    sampled.report(this.#progressOf(sampled));
   }
 
   #progressOf({ root, block, meter }: SampledWrite): WriteProgress {
