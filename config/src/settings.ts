@@ -3,6 +3,7 @@
  * here, so that the same words mean the same everywhere; the libs get values.
  */
 import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -31,6 +32,10 @@ export interface HostSettings {
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for; it need not exist. */
+  shmDirectory: string;
+  /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
+  urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
   /** All that the host writes, in bytes a second; 0 is no limit. The queue may say otherwise (`penstock limit`). */
@@ -56,6 +61,8 @@ interface HostOptions extends StoreOptions {
   memory: number;
   engine: HostSettings['engine'];
   root: RootConfig[];
+  shm: string;
+  urlAllow: string[];
   lockDuration: number;
   limit: number;
   rootLimit: Record<string, number>;
@@ -112,6 +119,20 @@ export function addWriterOptions(command: Command): Command {
         .default('auto'),
     )
     .option(
+      '--shm <directory>',
+      'where segments of shared memory are looked for',
+      (text) => resolve(text),
+      defaults.SHM_DIRECTORY,
+    )
+    .addOption(
+      new Option(
+        '--url-allow <network|address|name>',
+        'where urls may lead besides public addresses: 10.1.0.0/16, ::1, artifacts.internal, *.internal (repeatable)',
+      )
+        .argParser(collectUrlAllow)
+        .default([], 'none'),
+    )
+    .option(
       '--lock-duration <ms>',
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
@@ -162,25 +183,14 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
+  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
   const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
   for (const limited of Object.keys(rootLimits))
     if (!roots.some((root) => root.name === limited))
       throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
-  const limits = { limitBytesPerSecond, rootLimits, stopGraceMs };
-  const { checkpoint: checkpointBytes } = options;
-  return {
-    ...store,
-    name,
-    threads,
-    depth,
-    jobs,
-    memoryBytes,
-    engine,
-    roots,
-    lockDurationMs,
-    checkpointBytes,
-    ...limits,
-  };
+  const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
+  const limits = { lockDurationMs, stopGraceMs, limitBytesPerSecond, rootLimits };
+  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -241,6 +251,19 @@ export function parseRoot(text: string): RootConfig {
     throw new InvalidArgumentError(`${path} is not a directory.`);
   }
   return { name, path, writable: readOnly === undefined };
+}
+
+const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
+
+/** One more of what --url-allow names. @throws InvalidArgumentError */
+function collectUrlAllow(text: string, before: string[]): string[] {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  const bits = family === 4 ? 32 : 128;
+  const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  const named = family === 0 && prefix === undefined && HOST_PATTERN.test(address) && !/^[\d.]+$/.test(address);
+  if (rest.length === 0 && ((family !== 0 && isNetwork) || named)) return [...before, text];
+  throw new InvalidArgumentError('Give a network like 10.1.0.0/16, an address, or a name like artifacts.internal.');
 }
 
 function collectRoot(text: string, before: RootConfig[]): RootConfig[] {

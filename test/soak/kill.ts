@@ -28,8 +28,8 @@ export interface KillSettings extends SoakSettings {
 
 /** How the rows go: swift ones as a large write has them, and slow ones that are met at finer moments. */
 const MATRICES = [undefined, { rows: 8, rowBytes: 1_048_576 }, { rows: 1, rowBytes: 65_536 }] as const;
-/** One block in flight: slow enough that its checkpoints are told before its end. */
-const SLOW_MATRIX = { rows: 1, rowBytes: 4096 };
+/** A small row in flight: slow enough that its checkpoints are told before its end. */
+const SLOW_MATRIX = { rows: 1, rowBytes: 16_384 };
 type Matrix = (typeof MATRICES)[number] | typeof SLOW_MATRIX;
 
 /** Two contents in turn: what stands at the target is always another than what is being written. */
@@ -213,7 +213,7 @@ class KillSoak {
     await this.#judge(what, end, content);
     const met = end.attemptsStarted > 1;
     const result = end.returnvalue as WriteResult | null;
-    if (met) this.#judgeResumed(what, durableBytesMax, result);
+    if (met && !this.#judgeResumed(what, durableBytesMax, result)) await this.#sayHistory(end);
     const resumed = result?.resumedFrom === undefined ? '' : `, resumed from ${result.resumedFrom}`;
     this.#findings.say(met ? `${what}: taken up, ended right${resumed}` : `${what}: beside the write`);
     return met;
@@ -241,8 +241,7 @@ class KillSoak {
     const state = await end.getState();
     const demand = (kept: boolean, promise: string): boolean => this.#findings.demand(kept, `${what}: ${promise}`);
     if (!demand(state === 'completed', `the job is completed, not ${state}: ${end.failedReason}`)) {
-      const { logs } = await this.#system.queue.getJobLogs(end.id!);
-      for (const line of logs) this.#findings.say(`  ${line}`);
+      await this.#sayHistory(end);
     }
     const { bytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     demand(bytes === sizeBytes, `the result tells ${sizeBytes} bytes, not ${bytes}`);
@@ -255,12 +254,21 @@ class KillSoak {
     this.#standing = content;
   }
 
-  #judgeResumed(what: string, durableBytes: number, result: WriteResult | null): void {
+  /** What helps to understand a violation. */
+  async #sayHistory(job: Job): Promise<void> {
+    const { logs } = await this.#system.queue.getJobLogs(job.id!);
+    const { attemptsStarted, stalledCounter, processedOn, finishedOn } = job;
+    const ran = finishedOn! - processedOn!;
+    this.#findings.say(`  attempts ${attemptsStarted}, stalls ${stalledCounter}, the last ran ${ran} ms`);
+    for (const line of [...logs, ...this.#host.said().split('\n')]) this.#findings.say(`  ${line}`);
+  }
+
+  #judgeResumed(what: string, durableBytes: number, result: WriteResult | null): boolean {
     if (durableBytes > 0) this.#tally.afterCheckpoint += 1;
     const from = result?.resumedFrom ?? 0;
     if (from > 0) this.#tally.resumed += 1;
-    if (!this.#resumes || durableBytes === 0) return;
-    this.#findings.demand(
+    if (!this.#resumes || durableBytes === 0) return true;
+    return this.#findings.demand(
       from > 0,
       `${what}: ${durableBytes} bytes were called durable before the kill, and the next attempt went on from there, not from 0`,
     );

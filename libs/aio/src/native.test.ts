@@ -61,6 +61,13 @@ test('a lock is refused to a second open of the file, and goes with the first', 
   closeSync(second);
 });
 
+test('dropping the page cache of a descriptor that is none tells its errno', () => {
+  const fd = openSync(thisFile, 'r');
+  expect(native.dropPageCache(fd)).toBe(0);
+  closeSync(fd);
+  expect(native.dropPageCache(-1)).toBe(-constants.errno.EBADF);
+});
+
 test('shared memory has one address in every thread', async () => {
   const shared = new SharedArrayBuffer(64);
   const module = new URL('../dist/native.js', import.meta.url).href;

@@ -71,6 +71,17 @@ const madviseC = libc.func('int madvise(uint64_t, size_t, int)');
 export const madvise = (address: number, length: number, advice: number): number =>
   fail(madviseC(address, length, advice));
 
+export const PROT_READ = 1;
+export const MAP_SHARED = 1;
+const mmapC = libc.func('int64_t mmap(uint64_t, size_t, int, int, int, int64_t)');
+/** mmap(2) of a file's first `length` bytes, wherever the kernel likes: the address, or -errno. */
+export const mmap = (length: number, protection: number, flags: number, fd: number): number =>
+  fail(Number(mmapC(0, length, protection, flags, fd, 0)));
+
+const munmapC = libc.func('int munmap(uint64_t, size_t)');
+/** munmap(2): 0 or -errno. Nothing in flight may read from there any more. */
+export const munmap = (address: number, length: number): number => fail(munmapC(address, length));
+
 // ------------------------------------------------------------------------------------------------------ files
 
 const openatC = libc.func('int openat(int, str, int, int)');
@@ -145,6 +156,11 @@ export const fdatasync = (fd: number): number => fail(fdatasyncC(fd));
 const fsyncC = libc.func('int fsync(int)');
 /** fsync(2): 0 or -errno. Blocks the calling thread. */
 export const fsync = (fd: number): number => fail(fsyncC(fd));
+
+const POSIX_FADV_DONTNEED = 4; // the same on x64 and arm64
+const posixFadviseC = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');
+/** posix_fadvise(2) POSIX_FADV_DONTNEED on the whole file: drops what the page cache holds of it unchanged. 0 or -errno. */
+export const dropPageCache = (fd: number): number => 0 - posixFadviseC(fd, 0, 0, POSIX_FADV_DONTNEED);
 
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;

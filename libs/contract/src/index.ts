@@ -6,6 +6,8 @@ export {
   type Cancellation,
   cancelMessage,
   fromWire,
+  IntegrityError,
+  type IntegrityErrorDetails,
   IoError,
   type IoErrorDetails,
   parseCancelMessage,

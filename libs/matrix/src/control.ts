@@ -26,6 +26,7 @@ const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in whi
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
+const JOB_MAPPING = 26; // four words: the address's low and high, the length's low and high; a high word of 0 is none
 const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
 const JOB_PAUSED = 6;
 const JOB_RATE = 12; // counted in doubles, so words 24 and 25: bytes a second, see rate.ts
@@ -48,6 +49,13 @@ const THREAD_CONTEXT = 2; // two words, stored as one: half an address must neve
 
 const TWO_TO_32 = 4_294_967_296;
 const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
+
+/** Memory of this process that belongs to no thread: mapped by one, and left to the main thread if that one dies. */
+export interface Mapping {
+  address: number;
+  /** 1 or more. */
+  lengthBytes: number;
+}
 
 /** A reading of one job's block. */
 export interface JobReading {
@@ -212,6 +220,31 @@ export class JobBlock {
   recordFd(index: number, fd: number): void {
     assert(index >= 0 && index < JOB_FD_COUNT, `a job block has no word for descriptor ${index}`);
     Atomics.store(this.#words, this.#at + JOB_FDS + index, fd + 1);
+  }
+
+  /** Thread: records what it has mapped for the job, or with null that it is about to unmap it. */
+  recordMapping(mapping: Mapping | null): void {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    // The high word of the address tells that there is one (user memory is mapped far above 4 GiB): it goes first and comes last.
+    Atomics.store(words, at + 1, 0);
+    if (mapping === null) return;
+    const { address, lengthBytes } = mapping;
+    assert(address >= TWO_TO_32, `a mapping at ${address} is below what its word can tell`);
+    Atomics.store(words, at + 2, lengthBytes | 0);
+    Atomics.store(words, at + 3, Math.floor(lengthBytes / TWO_TO_32));
+    Atomics.store(words, at, address | 0);
+    Atomics.store(words, at + 1, Math.floor(address / TWO_TO_32));
+  }
+
+  /** Main thread: what a dead thread left mapped. */
+  openMapping(): Mapping | null {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    const high = Atomics.load(words, at + 1);
+    if (high === 0) return null;
+    const address = wordsOf(Atomics.load(words, at), high);
+    return { address, lengthBytes: wordsOf(Atomics.load(words, at + 2), Atomics.load(words, at + 3)) };
   }
 
   /** Main thread: descriptors that a dead thread left open. */

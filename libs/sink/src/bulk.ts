@@ -18,7 +18,7 @@ import {
   textOfCode,
   toWire,
 } from '@penstock/contract';
-import { type Control, type JobBlock, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { type Control, type JobBlock, type Mapping, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
 import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
@@ -177,8 +177,8 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, mode, fallbackReason } = result;
-    this.#items[index] = { path, bytes };
+    const { path, bytes, checksum, mode, fallbackReason } = result;
+    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;
@@ -256,6 +256,10 @@ class ItemControl implements WriteControl {
 
   recordFd(index: number, fd: number): void {
     this.#block.recordFd(index, fd);
+  }
+
+  recordMapping(mapping: Mapping | null): void {
+    this.#block.recordMapping(mapping);
   }
 
   publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {

@@ -1,6 +1,7 @@
 /** What one write records of itself while it runs, for an attempt that may have to go on, and what it goes on from. */
 import { performance } from 'node:perf_hooks';
-import type { WriteRequest } from '@penstock/contract';
+import { IoError, type WriteRequest } from '@penstock/contract';
+import { native } from '@penstock/aio';
 import {
   type CheckpointCadence,
   CheckpointClock,
@@ -69,6 +70,19 @@ export class CheckpointTrail {
     const checkpoint = { jobKey: this.#jobKey, request: this.#keyOfRequest, source: this.#source, durableBytes };
     if (recordCheckpoint(fd, checkpoint)) this.isRecorded = true;
     else this.#clock = null; // no attributes on this file system
+  }
+
+  /**
+   * Before the first byte is written: a checkpoint that this write does not go on from is true no longer, for what it
+   * speaks of is overwritten. Its job's next attempt would take this write's bytes for its own.
+   * @throws IoError
+   */
+  removeStale(): void {
+    const { fd, path, existingBytes } = this.#target;
+    if (this.isRecorded || existingBytes === 0 || !removeCheckpoint(fd)) return;
+    // It must not be there again after a power loss either, beside bytes that were written since.
+    const result = native.fsync(fd);
+    if (result < 0) throw new IoError({ syscall: 'fsync', errno: result, path });
   }
 
   /** A finished file carries none. */

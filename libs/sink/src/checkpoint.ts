@@ -54,9 +54,9 @@ export function recordCheckpoint(fd: number, checkpoint: Checkpoint): boolean {
   return text.length <= TEXT_BYTES_MAX && native.fsetxattr(fd, ATTRIBUTE, text) === 0;
 }
 
-/** A finished file carries none. */
-export function removeCheckpoint(fd: number): void {
-  native.fremovexattr(fd, ATTRIBUTE);
+/** A finished file carries none. Returns whether it carried one. */
+export function removeCheckpoint(fd: number): boolean {
+  return native.fremovexattr(fd, ATTRIBUTE) === 0;
 }
 
 /** How often a running write records how far it is: after so many bytes, or so long. */

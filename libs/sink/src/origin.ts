@@ -1,7 +1,8 @@
-/** The file that is copied from: opened with O_DIRECT where it can be, and watched for changes while it is read. */
+/** What is copied from: a file opened with O_DIRECT where it can be, or a segment; watched for changes while it is read. */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { Mapping } from '@penstock/matrix';
 import { type Root, openBeneath } from './roots.ts';
 import { type Alignment, type FileStat, guessAlignment, statFd } from './stat.ts';
 
@@ -12,6 +13,11 @@ export interface Origin {
   fd: number;
   /** Its absolute path, for messages. */
   path: string;
+  /** Where in it the first byte of the copy stands. */
+  start: number;
+  /** Where it is mapped, if rows are written from there. Only the kernel may touch it: a store or a load of ours past
+   * the end of what has been cut would be a SIGBUS. */
+  mapping: Mapping | null;
   sizeBytes: number;
   /** What it takes up on its disk. */
   allocatedBytes: number;
@@ -47,8 +53,9 @@ export function openOrigin(root: Root, path: string): Origin {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
     const { sizeBytes, allocatedBytes, identity, permissions, modified } = stat;
-    const version = versionOf(stat);
-    return { fd, path: shown, sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
+    const [version, mapping] = [versionOf(stat), null];
+    const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
+    return { fd, path: shown, start: 0, mapping, ...found };
   } catch (error) {
     native.close(fd);
     throw error;
@@ -56,7 +63,7 @@ export function openOrigin(root: Root, path: string): Origin {
 }
 
 /** Changes whenever the content, the size or the identity of the file does. */
-function versionOf({ identity, sizeBytes, modified }: FileStat): string {
+export function versionOf({ identity, sizeBytes, modified }: FileStat): string {
   return `${identity}:${sizeBytes}:${modified.seconds}.${modified.nanoseconds}`;
 }
 
@@ -73,7 +80,7 @@ export function changed(origin: Origin, offset?: number): IoError {
     errno: -ESTALE,
     path: origin.path,
     ...(offset === undefined ? {} : { offset }),
-    hint: 'The source file changed while it was copied: copy it when nothing writes to it.',
+    hint: 'The source changed while it was copied: copy it when nothing writes to it.',
   });
 }
 
@@ -84,6 +91,8 @@ export function readBuffered(origin: Origin): void {
   origin.alignment = { memory: 1, offset: 1 };
 }
 
+/** Nothing in flight may read from it any more. */
 export function closeOrigin(origin: Origin): void {
+  if (origin.mapping !== null) native.munmap(origin.mapping.address, origin.mapping.lengthBytes);
   native.close(origin.fd);
 }

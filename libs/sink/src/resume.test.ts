@@ -10,7 +10,8 @@ import { native } from '@penstock/aio';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 const MIB = 1_048_576;
-const SIZE = 24 * MIB + 1001;
+/** So much that it is stopped long before its end on any disk. */
+const SIZE = 64 * MIB + 1001;
 
 let bench: Bench;
 

@@ -54,6 +54,7 @@ export interface BenchOptions {
   arenaBytes?: number;
   directory?: string;
   checkpoints?: CheckpointCadence;
+  shmDirectory?: string;
 }
 
 const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
@@ -81,6 +82,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     loop,
     arena,
     roots: new Roots(roots),
+    shmDirectory: options.shmDirectory,
     index: 0,
     checkpoints: options.checkpoints,
   });

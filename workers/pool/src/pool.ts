@@ -39,6 +39,8 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes?: number;
@@ -112,6 +114,7 @@ export class WriterPool {
       ...(options.checkpointBytes === undefined
         ? {}
         : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: options.checkpointBytes } }),
+      ...(options.shmDirectory === undefined ? {} : { shmDirectory: options.shmDirectory }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({

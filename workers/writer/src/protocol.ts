@@ -21,6 +21,8 @@ export interface WriterSetup {
   depth: number;
   /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
   roots: Root[];
+  /** Where segments of shared memory are looked for; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
   /** How often a running write records how far it is; absent: as the sink has it. */
   checkpoints?: CheckpointCadence;

@@ -56,8 +56,8 @@ async function writerThread(): Promise<WriterThread> {
 async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith);
-  const { checkpoints } = setup;
-  return new WriterThread({ engine, loop, arena, roots, rates, index, syncReason, checkpoints });
+  const { shmDirectory, checkpoints } = setup;
+  return new WriterThread({ engine, loop, arena, roots, rates, shmDirectory, index, syncReason, checkpoints });
 }
 
 async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {
