@@ -116,7 +116,12 @@ export class Steering {
     job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
     const error = new UnrecoverableError(cancelMessage(said));
     error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // our own stack tells nobody anything
-    await job.moveToFailed(error, token, false);
+    try {
+      await job.moveToFailed(error, token, false);
+    } catch (refusal) {
+      // Sent twice over a broken connection, the second is refused: the first has done it.
+      if (!(await job.isFailed())) throw refusal;
+    }
   }
 
   async #publish(topic: string, data: unknown): Promise<void> {
