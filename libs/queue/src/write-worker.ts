@@ -326,7 +326,7 @@ export class WriteWorker {
       const request = this.#requestOf(job);
       seated = await this.#sit(run);
       const info: WriteJobInfo = {
-        id: run.jobId,
+        id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts,
         createdAtMs: job.timestamp,
