@@ -14,6 +14,7 @@ export const mayImport: Record<string, readonly string[]> = {
   'libs/queue': ['contract'],
   'libs/redis': ['contract'],
   'workers/writer': ['aio', 'contract', 'matrix', 'sink', 'sources'],
+  'workers/fetcher': ['contract'],
   'workers/pool': ['aio', 'contract', 'matrix', 'sink', 'writer'],
   config: ['contract', 'queue', 'redis', 'sink'],
   'apps/host': [...libs, 'config', 'pool'],

@@ -1,0 +1,5 @@
+/** The fetcher: urls into the rows of writes, on a thread of its own. */
+export { AddressPolicy, AddressRefused } from './addresses.ts';
+export type { Destination, FetchAnswer, FetchStart } from './destination.ts';
+export { FetchError } from './errors.ts';
+export { type FetchMeans, type FetchOrder, fetchInto } from './fetch.ts';
