@@ -8,7 +8,6 @@ export class ComputedFeed implements RowFeed {
   readonly size: number;
   readonly holeBytes = 0;
   readonly origin = null;
-  readonly quiet = true;
 
   readonly #thread: WriterThread;
   readonly #source: Source;
@@ -67,7 +66,7 @@ export class ComputedFeed implements RowFeed {
     return this.size;
   }
 
-  close(): void {
-    // Nobody else knows of these rows.
+  close(): boolean {
+    return true; // nobody else knows of these rows
   }
 }

@@ -12,7 +12,6 @@ const { ENXIO } = constants.errno;
 export class OriginFeed implements RowFeed {
   readonly size: number;
   readonly origin: Origin;
-  readonly quiet = true;
   holeBytes = 0;
 
   readonly #thread: WriterThread;
@@ -89,7 +88,7 @@ export class OriginFeed implements RowFeed {
     return this.size;
   }
 
-  close(): void {
-    // Nobody else knows of these rows.
+  close(): boolean {
+    return true; // nobody else knows of these rows
   }
 }

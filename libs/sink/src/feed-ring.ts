@@ -67,11 +67,7 @@ export class RingFeed implements RowFeed {
     return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
   }
 
-  close(): void {
-    this.#ring.close();
-  }
-
-  get quiet(): boolean {
-    return this.#ring.quiet;
+  close(): boolean {
+    return this.#ring.close();
   }
 }

@@ -22,10 +22,11 @@ export interface RowFeed {
    * @throws RequestError where another was declared
    */
   settle(): number;
-  /** Takes no more. Nothing may be in flight. */
-  close(): void;
-  /** True once nobody else touches the rows any more, after close(). */
-  readonly quiet: boolean;
+  /**
+   * Takes no more; nothing may be in flight. False if somebody else still writes into the rows: then it is to be called
+   * again before they are given away.
+   */
+  close(): boolean;
 }
 
 /** Rows of one write that carry nothing now, used again in any order. */

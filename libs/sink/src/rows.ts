@@ -92,19 +92,14 @@ export class RowPipeline {
     this.#stopped = true;
   }
 
-  /** Gives the row memory back. Nothing may be in flight. */
+  /** Gives the row memory back, or sees to it that this happens as soon as nobody else uses it. Nothing may be in flight. */
   release(): void {
-    this.#feed.close();
-    this.#releaseOnceQuiet();
-  }
-
-  #releaseOnceQuiet(): void {
-    if (this.#feed.quiet) {
+    if (this.#feed.close()) {
       this.#thread.rowMemory.release(this.#extent);
       return;
     }
     setTimeout(() => {
-      this.#releaseOnceQuiet();
+      this.release();
       this.#thread.loop.wake(); // another write may have waited for these rows
     }, QUIET_LOOK_MS);
   }

@@ -61,7 +61,7 @@ import {
 import { assertSupported } from './unsupported.ts';
 import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EINVAL } = constants.errno;
+const { EINVAL, EPIPE } = constants.errno;
 
 const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
@@ -165,11 +165,16 @@ class WriteLane implements Lane, FlushWaiter {
       this.#ring = null;
       return;
     }
+    const failed = (error: unknown): void => {
+      this.fail(error);
+      loop.wake(); // which forgets this lane, and offers its rows to others
+    };
     this.#ring = new RingConsumer(order.ring, {
       arrived: () => loop.wake(),
-      failed: (error) => {
-        this.fail(error);
-        loop.wake();
+      failed,
+      abandoned: () => {
+        const hint = 'What sends the bytes went away before it said that they were all.';
+        failed(new IoError({ syscall: 'stream', errno: -EPIPE, path: order.request.path, hint }));
       },
     });
     this.#stopLook = setInterval(() => loop.wake(), STOP_LOOK_MS);
