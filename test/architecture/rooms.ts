@@ -20,7 +20,7 @@ export const mayImport: Record<string, readonly string[]> = {
   'apps/host': [...libs, 'config', 'pool'],
   'apps/gateway': [...libs, 'config'],
   'apps/cli': [...libs, 'config'],
-  test: [...libs, 'config', 'writer'],
+  test: [...libs, 'config', 'pool', 'writer'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */

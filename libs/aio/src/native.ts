@@ -81,6 +81,15 @@ const munmapC = libc.func('int munmap(uint64_t, size_t)');
 /** munmap(2): 0 or -errno. Nothing in flight may read from there any more. */
 export const munmap = (address: number, length: number): number => fail(munmapC(address, length));
 
+const memcpyC = libc.func('void memcpy(uint64_t, const void *, size_t)');
+/**
+ * Copies `bytes` to `address`. TypedArray.set into shared memory moves it by single atomic words, and by single bytes
+ * where the two are not aligned alike: 3 to 17 times slower.
+ */
+export const copyTo = (address: number, bytes: Uint8Array): void => {
+  memcpyC(address, bytes, bytes.byteLength);
+};
+
 // ------------------------------------------------------------------------------------------------------ files
 
 const openatC = libc.func('int openat(int, str, int, int)');
