@@ -4,8 +4,9 @@
  */
 import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
+import { Fetcher } from '@penstock/fetcher';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
-import { WriterPool } from '@penstock/pool';
+import { type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { ProgressMeter } from './meter.ts';
 
@@ -35,6 +36,7 @@ interface SampledWrite {
 
 export class Host {
   readonly pool: WriterPool;
+  readonly #fetcher: Fetcher;
   readonly #name: string;
   readonly #worker: WriteWorker;
   readonly #sampled = new Set<SampledWrite>();
@@ -45,6 +47,7 @@ export class Host {
     this.#name = options.name;
     makeRoots(options);
     this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
+    this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
     this.#worker = new WriteWorker({
       connection: options.connection,
       concurrency: this.pool.jobSlots,
@@ -76,7 +79,7 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const running = this.#start(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = {
       job,
       block: running.block,
@@ -99,6 +102,13 @@ export class Host {
       ended = true;
       this.#sampled.delete(sampled);
     }
+  }
+
+  #start(request: JobRequest, jobName: string, starts: number): RunningWrite {
+    if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts);
+    const running = this.pool.runStream(request, jobName, starts);
+    this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
+    return running;
   }
 
   /** Tells the threads how long each job is surely this host's: they may run before this thread after a stop. */
@@ -124,6 +134,7 @@ export class Host {
     await this.#worker.close();
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
+    await this.#fetcher.close();
     await this.pool.close();
   }
 }

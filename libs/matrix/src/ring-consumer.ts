@@ -2,6 +2,8 @@
 import { strict as assert } from 'node:assert';
 import { fromWire } from '@penstock/contract';
 import {
+  BEGUN_AT_HIGH,
+  BEGUN_AT_LOW,
   COPYING,
   FILLED,
   FREED,
@@ -24,6 +26,8 @@ import {
   type RingMessage,
   type RingOutlet,
   type RingPlace,
+  START_AT_HIGH,
+  START_AT_LOW,
   TAIL,
   WAKE_UP,
   ringWords,
@@ -75,7 +79,7 @@ export class RingConsumer {
   }
 
   /** The rows are there: the producer may fill them. */
-  open({ thread, start, rowStride, rowBytes, rowCount, head }: RingPlace): void {
+  open({ thread, start, rowStride, rowBytes, rowCount, head, startAt = 0 }: RingPlace): void {
     const words = this.#words;
     this.#rowBytes = rowBytes;
     this.#rowCount = rowCount;
@@ -87,8 +91,20 @@ export class RingConsumer {
     Atomics.store(words, PLACE_ROW_BYTES, rowBytes);
     Atomics.store(words, PLACE_ROW_COUNT, rowCount);
     Atomics.store(words, PLACE_HEAD, head);
+    Atomics.store(words, START_AT_LOW, startAt | 0);
+    Atomics.store(words, START_AT_HIGH, Math.floor(startAt / TWO_TO_32));
     Atomics.store(words, OUTLET_STATE, OUTLET_READY);
     this.#wakeInlet();
+  }
+
+  /**
+   * Where in its source the producer has begun: what was asked for, or 0 where that cannot be had any more, and then what
+   * stands in the file is to be written anew. Known before the first row is; null for a producer that never says it.
+   */
+  get begunAt(): number | null {
+    const words = this.#words;
+    const next = Atomics.load(words, BEGUN_AT_HIGH) * TWO_TO_32 + (Atomics.load(words, BEGUN_AT_LOW) >>> 0);
+    return next === 0 ? null : next - 1;
   }
 
   /** True once the producer has ended and every row of it was taken. */

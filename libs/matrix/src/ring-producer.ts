@@ -2,6 +2,8 @@
 import { native } from '@penstock/aio';
 import { toWire } from '@penstock/contract';
 import {
+  BEGUN_AT_HIGH,
+  BEGUN_AT_LOW,
   COPYING,
   FILLED,
   FREED,
@@ -22,6 +24,8 @@ import {
   PLACE_THREAD,
   type RingInlet,
   type RingMessage,
+  START_AT_HIGH,
+  START_AT_LOW,
   TAIL,
   WAKE_UP,
   ringWords,
@@ -73,6 +77,19 @@ export class RingProducer {
   /** True once the write takes no more bytes: it failed, was stopped, or this side has ended it. */
   get closed(): boolean {
     return this.#over || this.#gone || Atomics.load(this.#words, OUTLET_STATE) === OUTLET_CLOSED;
+  }
+
+  /** Where in its source the write wants this to begin; known once writable() has resolved with true. */
+  get startAt(): number {
+    const low = Atomics.load(this.#words, START_AT_LOW) >>> 0;
+    return Atomics.load(this.#words, START_AT_HIGH) * TWO_TO_32 + low;
+  }
+
+  /** Says where in its source it begins, before it pushes anything: at `startAt`, or at 0 where that cannot be. */
+  beginAt(offset: number): void {
+    const next = offset + 1;
+    Atomics.store(this.#words, BEGUN_AT_LOW, next | 0);
+    Atomics.store(this.#words, BEGUN_AT_HIGH, Math.floor(next / TWO_TO_32));
   }
 
   /**

@@ -40,6 +40,8 @@ export interface RingPlace {
   rowCount: number;
   /** Bytes of the very first row that are not the producer's: what it brings begins behind them. */
   head: number;
+  /** Where in its source the producer is to begin, if it can: more than 0 where the file has what stands before. Absent: 0. */
+  startAt?: number;
 }
 
 /** What crosses a ring's port: a wake-up, or (producer to writer thread) why the bytes will never be whole. */
@@ -59,6 +61,8 @@ export const PLACE_ROW_STRIDE = 4;
 export const PLACE_ROW_BYTES = 5;
 export const PLACE_ROW_COUNT = 6;
 export const PLACE_HEAD = 7;
+export const START_AT_LOW = 10;
+export const START_AT_HIGH = 11;
 export const FREED = 8; // rows given back so far, modulo 2^32
 export const OUTLET_WAITS = 9; // 1 stored by the writer thread, exchanged for 0 by whoever then wakes it
 
@@ -67,6 +71,8 @@ export const INLET_STATE = 32; // INLET_FILLING, INLET_ENDED, INLET_FAILED
 export const FILLED = 33; // full rows so far, modulo 2^32
 export const TAIL = 34; // bytes in the row behind the full ones; final once the state is INLET_ENDED
 export const COPYING = 35; // 1 while bytes are being copied into a row
+export const BEGUN_AT_LOW = 37; // where in its source the first byte that comes stands, plus 1; 0 while nobody knows
+export const BEGUN_AT_HIGH = 38;
 export const INLET_WAITS = 36; // 1 stored by the producer, exchanged for 0 by whoever then wakes it
 
 /** The write has no rows yet. */
