@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type RequestListener, type Server, createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,8 @@ let host: HostProcess;
 let server: Server;
 let base: string;
 let shm: string;
+/** Its authority is named to the host. */
+let trusted: { keyFile: string; certFile: string };
 let answer: RequestListener;
 let requests = 0;
 
@@ -28,9 +31,8 @@ beforeAll(async () => {
     requests += 1;
     answer(request, response);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  base = `http://127.0.0.1:${await listen(server)}`;
+  trusted = makeCertificate('trusted');
   system = await System.open();
   host = await startHost();
 });
@@ -46,7 +48,29 @@ afterAll(async () => {
 });
 
 const startHost = (): Promise<HostProcess> =>
-  system.host(['--threads', '2', '--jobs', '8', '--url-allow', '127.0.0.1', '--shm', shm]);
+  system.host(['--threads', '2', '--jobs', '8', '--url-allow', '127.0.0.1', '--shm', shm], [], {
+    // Nothing of this is heeded: urls are got from where they lead, and certificates are verified.
+    http_proxy: 'http://127.0.0.1:1',
+    HTTPS_PROXY: 'http://127.0.0.1:1',
+    NODE_USE_ENV_PROXY: '1',
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    NODE_EXTRA_CA_CERTS: trusted.certFile,
+  });
+
+/** A key and a certificate that it signed itself. */
+function makeCertificate(name: string): { keyFile: string; certFile: string } {
+  const [keyFile, certFile] = [join(shm, `${name}.key`), join(shm, `${name}.pem`)];
+  const options = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost';
+  const files = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', keyFile, '-out', certFile];
+  execFileSync('openssl', [...options.split(' '), ...files], { stdio: 'ignore' });
+  return { keyFile, certFile };
+}
+
+async function listen(listening: Server): Promise<number> {
+  listening.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  return (listening.address() as AddressInfo).port;
+}
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const stamp = (size: number, seed: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, size);
 const written = (name: string): Buffer => readFileSync(system.path(name));
@@ -107,6 +131,24 @@ test('what cannot be had is told once, and not tried again', async () => {
   expect(size.failedReason).toMatch(/size: 13 .*12 bytes/);
   expect(size.attemptsMade).toBe(1);
   expect(system.names()).not.toContain('missing.dat');
+});
+
+test('https is verified whatever the environment says, with the authorities that it names', async () => {
+  const bytes = stamp(2_000_003, 5);
+  const ends = [];
+  for (const { keyFile, certFile } of [trusted, makeCertificate('unknown')]) {
+    const tls = createTlsServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, (_request, response) => {
+      response.end(bytes);
+    });
+    const url = `https://127.0.0.1:${await listen(tls)}/`; // oxlint-disable-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop
+    ends.push(await system.finished(await system.add({ path: 'tls.dat', source: { kind: 'url', url } })));
+    tls.closeAllConnections();
+    tls.close();
+  }
+  expect(ends[0]!.returnvalue).toMatchObject({ bytes: 2_000_003 });
+  expect(sha256(written('tls.dat'))).toBe(sha256(bytes));
+  expect(ends[1]!.failedReason).toMatch(/SELF_SIGNED_CERT.*always verified/);
 });
 
 test('a segment that another process filled is written by the host that has it', async () => {
