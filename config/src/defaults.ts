@@ -12,6 +12,8 @@ export const JOBS = 32;
 export const MEMORY_BYTES = 268_435_456;
 /** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */
 export const LOCK_DURATION_MS = 30_000;
+/** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
+export const CHECKPOINT_BYTES = 67_108_864;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';
 /** Where other processes of this machine put segments of shared memory to be written; Linux mounts a tmpfs there. */

@@ -37,6 +37,8 @@ export interface HostSettings {
   urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes: number;
 }
 
 interface StoreOptions {
@@ -55,6 +57,7 @@ interface HostOptions extends StoreOptions {
   shm: string;
   urlAllow: string[];
   lockDuration: number;
+  checkpoint: number;
 }
 
 /** Adds --redis and --data. */
@@ -124,6 +127,14 @@ export function addWriterOptions(command: Command): Command {
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
       defaults.LOCK_DURATION_MS,
+    )
+    .addOption(
+      new Option(
+        '--checkpoint <size>',
+        'a running write records how far it is after so many bytes, and every 5 seconds',
+      )
+        .argParser(checkpoint)
+        .default(defaults.CHECKPOINT_BYTES, formatBytes(defaults.CHECKPOINT_BYTES)),
     );
 }
 
@@ -146,8 +157,9 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  const { shm: shmDirectory, urlAllow } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, shmDirectory, urlAllow, lockDurationMs };
+  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
+  const limits = { threads, depth, jobs, memoryBytes, lockDurationMs, checkpointBytes };
+  return { ...store, name, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -174,13 +186,22 @@ function integer(min: number, max: number): (text: string) => number {
   };
 }
 
-function memory(text: string): number {
-  let bytes: number;
+function size(text: string): number {
   try {
-    bytes = parseSize(text);
+    return parseSize(text);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function checkpoint(text: string): number {
+  const bytes = size(text);
+  if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
+  return bytes;
+}
+
+function memory(text: string): number {
+  const bytes = size(text);
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
   if (bytes > totalmem()) {
     throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);

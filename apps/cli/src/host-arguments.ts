@@ -31,6 +31,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     engine: settings.engine,
     shm: settings.shmDirectory,
     'lock-duration': settings.lockDurationMs,
+    checkpoint: settings.checkpointBytes,
   };
   return [
     ...storeArguments(settings),

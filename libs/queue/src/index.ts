@@ -8,8 +8,11 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
-export { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export type { HostRecord } from './host-registry.ts';
 export { LockLostError } from './run.ts';
+export { Slots } from './slots.ts';
+export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
 export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

@@ -20,7 +20,7 @@ import {
 } from '@penstock/contract';
 import { type Control, type JobBlock, type Mapping, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
-import { jobKeyOf, partKey, splitPath } from './target.ts';
+import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
 import { type WriteControl, runWrite } from './write.ts';
 
@@ -176,8 +176,8 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, mode, fallbackReason } = result;
-    this.#items[index] = { path, bytes };
+    const { path, bytes, checksum, mode, fallbackReason } = result;
+    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;

@@ -14,7 +14,7 @@ beforeEach(() => {
   bench = openBench();
   const path = join(bench.directory, 'growing');
   fd = openSync(path, 'w+');
-  growth = new Growth({ fd, path, alignment: { memory: 512, offset: 4096 } } as Target);
+  growth = new Growth({ fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 } } as Target, 0);
 });
 afterEach(() => {
   closeSync(fd);
@@ -27,7 +27,7 @@ const allocated = (): number => fstatSync(fd).blocks * 512;
 test('space comes before the bytes, in steps that double, and only when they get there', () => {
   const sizes: number[] = [];
   for (let end = MIB; end <= 120 * MIB; end += MIB) {
-    growth.reach(end, null);
+    growth.reach(end, Number.POSITIVE_INFINITY);
     expect(standing()).toBeGreaterThanOrEqual(end);
     if (standing() !== sizes.at(-1)) sizes.push(standing());
   }
@@ -44,10 +44,10 @@ test('once the size is known there is room for that, in whole pieces of what the
 
 test('what does not fit is told with its place; what would be only room ahead of it fails nothing', () => {
   const beyond = 2 ** 62; // no file system holds that
-  growth.reach(MIB, null);
-  expect(() => growth.reach(beyond, null)).toThrow(
+  growth.reach(MIB, Number.POSITIVE_INFINITY);
+  expect(() => growth.reach(beyond, Number.POSITIVE_INFINITY)).toThrow(
     expect.objectContaining({ syscall: 'fallocate', code: 'EFBIG', offset: 16 * MIB }),
   );
-  growth.reach(17 * MIB, null);
+  growth.reach(17 * MIB, Number.POSITIVE_INFINITY);
   expect(standing()).toBe(48 * MIB);
 });

@@ -22,6 +22,8 @@ export interface Origin {
   /** What it takes up on its disk. */
   allocatedBytes: number;
   alignment: Alignment;
+  permissions: number;
+  modified: FileStat['modified'];
   /** Device and inode. */
   identity: string;
   version: string;
@@ -50,9 +52,10 @@ export function openOrigin(root: Root, path: string): Origin {
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
-    const { sizeBytes, allocatedBytes, identity } = stat;
-    const version = versionOf(stat);
-    return { fd, path: shown, start: 0, mapping: null, sizeBytes, allocatedBytes, alignment, identity, version };
+    const { sizeBytes, allocatedBytes, identity, permissions, modified } = stat;
+    const [version, mapping] = [versionOf(stat), null];
+    const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
+    return { fd, path: shown, start: 0, mapping, ...found };
   } catch (error) {
     native.close(fd);
     throw error;
@@ -79,6 +82,13 @@ export function changed(origin: Origin, offset?: number): IoError {
     ...(offset === undefined ? {} : { offset }),
     hint: 'The source changed while it was copied: copy it when nothing writes to it.',
   });
+}
+
+/** Goes on through the page cache: rows that begin at no block of the source cannot be read past it. @throws IoError */
+export function readBuffered(origin: Origin): void {
+  const result = native.setStatusFlags(origin.fd, 0);
+  if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path: origin.path });
+  origin.alignment = { memory: 1, offset: 1 };
 }
 
 /** Nothing in flight may read from it any more. */

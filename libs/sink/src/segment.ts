@@ -38,14 +38,15 @@ export function openSegment(directory: string | undefined, { name, offset }: Shm
         hint: 'The segment is not a regular file.',
       });
     }
-    const { sizeBytes, allocatedBytes, identity } = stat;
+    const { sizeBytes, allocatedBytes, permissions, modified, identity } = stat;
     if (offset > sizeBytes) {
       const accepted = `at most the ${sizeBytes} bytes of the segment '${shown}'`;
       throw new RequestError({ field: 'source.offset', value: offset, accepted });
     }
     const alignment = { memory: 1, offset: 1 }; // memory: read through no block device
     const version = versionOf(stat);
-    return { fd, path: shown, start: offset, mapping: null, sizeBytes, allocatedBytes, alignment, identity, version };
+    const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
+    return { fd, path: shown, start: offset, mapping: null, ...found };
   } catch (error) {
     native.close(fd);
     throw error;

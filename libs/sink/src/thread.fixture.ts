@@ -14,6 +14,7 @@ import {
 } from '@penstock/contract';
 import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
 import { BULK_LANES, runBulk } from './bulk.ts';
+import type { CheckpointCadence } from './checkpoint.ts';
 import { Roots, closeRoots, openRoots } from './roots.ts';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
@@ -56,6 +57,7 @@ export interface BenchOptions {
   depth?: number;
   arenaBytes?: number;
   directory?: string;
+  checkpoints?: CheckpointCadence;
   shmDirectory?: string;
 }
 
@@ -87,6 +89,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     roots: new Roots(roots),
     shmDirectory: options.shmDirectory,
     index: 0,
+    checkpoints: options.checkpoints,
   });
   const control = new Control(1, 64);
   let jobs = 0;

@@ -15,7 +15,7 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
-import { STOP_SHUTDOWN } from '@penstock/matrix';
+import { STOP_CANCEL } from '@penstock/matrix';
 import { WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
@@ -86,8 +86,8 @@ test('a stopped write drains, says why, and leaves nothing', async () => {
   const { block, done } = openPool().run(request({ path: 'a.dat', size: '8GiB' }), 'a', 1);
   const outcome = done.catch((error: unknown) => error);
   while (block.read().bytesWritten === 0) await setImmediate();
-  block.requestStop(STOP_SHUTDOWN);
-  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
+  block.requestStop(STOP_CANCEL);
+  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'cancel', retryable: false });
   expect(readdirSync(directory)).toEqual([]);
 });
 

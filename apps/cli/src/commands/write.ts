@@ -38,6 +38,7 @@ const HOST_OPTIONS = [
   'shm',
   'urlAllow',
   'lockDuration',
+  'checkpoint',
 ] as const;
 
 const EXAMPLES = `
