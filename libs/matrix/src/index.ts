@@ -13,6 +13,13 @@ export {
   STOP_SHUTDOWN,
   ThreadBlock,
 } from './control.ts';
-export { type RingInlet, type RingOutlet, type RingPlace, closeRingOf, createRing } from './ring.ts';
+export {
+  type RingBeginning,
+  type RingInlet,
+  type RingOutlet,
+  type RingPlace,
+  closeRingOf,
+  createRing,
+} from './ring.ts';
 export { RingConsumer, type RingListener } from './ring-consumer.ts';
 export { RingProducer } from './ring-producer.ts';

@@ -2,8 +2,10 @@
 import { strict as assert } from 'node:assert';
 import { fromWire } from '@penstock/contract';
 import {
+  BEGUN,
   BEGUN_AT_HIGH,
   BEGUN_AT_LOW,
+  BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
   FREED,
@@ -11,10 +13,12 @@ import {
   INLET_FAILED,
   INLET_FILLING,
   INLET_STATE,
+  INLET_TEXT,
   INLET_WAITS,
   OUTLET_CLOSED,
   OUTLET_READY,
   OUTLET_STATE,
+  OUTLET_TEXT,
   OUTLET_WAITS,
   PLACE_HEAD,
   PLACE_ROW_BYTES,
@@ -26,15 +30,22 @@ import {
   type RingMessage,
   type RingOutlet,
   type RingPlace,
+  type RingBeginning,
   START_AT_HIGH,
   START_AT_LOW,
+  START_IDENTITY_BYTES,
   TAIL,
+  TOTAL_HIGH,
+  TOTAL_LOW,
   WAKE_UP,
+  loadIdentity,
   ringWords,
+  storeIdentity,
   takeWait,
 } from './ring.ts';
 
 const TWO_TO_32 = 4_294_967_296;
+const FIRST_BYTE = { offset: 0, identity: null };
 
 /** What the writer thread hears of the producer, on its event loop. */
 export interface RingListener {
@@ -79,7 +90,7 @@ export class RingConsumer {
   }
 
   /** The rows are there: the producer may fill them. */
-  open({ thread, start, rowStride, rowBytes, rowCount, head, startAt = 0 }: RingPlace): void {
+  open({ thread, start, rowStride, rowBytes, rowCount, head, startAt = FIRST_BYTE }: RingPlace): void {
     const words = this.#words;
     this.#rowBytes = rowBytes;
     this.#rowCount = rowCount;
@@ -91,20 +102,31 @@ export class RingConsumer {
     Atomics.store(words, PLACE_ROW_BYTES, rowBytes);
     Atomics.store(words, PLACE_ROW_COUNT, rowCount);
     Atomics.store(words, PLACE_HEAD, head);
-    Atomics.store(words, START_AT_LOW, startAt | 0);
-    Atomics.store(words, START_AT_HIGH, Math.floor(startAt / TWO_TO_32));
+    Atomics.store(words, START_AT_LOW, startAt.offset | 0);
+    Atomics.store(words, START_AT_HIGH, Math.floor(startAt.offset / TWO_TO_32));
+    storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
     Atomics.store(words, OUTLET_STATE, OUTLET_READY);
     this.#wakeInlet();
   }
 
   /**
-   * Where in its source the producer has begun: what was asked for, or 0 where that cannot be had any more, and then what
-   * stands in the file is to be written anew. Known before the first row is; null for a producer that never says it.
+   * Where the producer has begun, and what it knows of its source: at the offset that was asked for, or at 0 where that
+   * cannot be had any more, and then what stands in the file is to be written anew. Known before the first row is, and
+   * never for a producer that does not say it; null while it is not, and then the listener is told as by take().
    */
-  get begunAt(): number | null {
+  beginning(): RingBeginning | null {
     const words = this.#words;
-    const next = Atomics.load(words, BEGUN_AT_HIGH) * TWO_TO_32 + (Atomics.load(words, BEGUN_AT_LOW) >>> 0);
-    return next === 0 ? null : next - 1;
+    if (Atomics.load(words, BEGUN) === 0) {
+      this.#waits = true;
+      Atomics.store(words, OUTLET_WAITS, 1);
+      if (Atomics.load(words, BEGUN) === 0) return null; // looked at once more, as in take()
+    }
+    const totalHigh = Atomics.load(words, TOTAL_HIGH);
+    return {
+      offset: Atomics.load(words, BEGUN_AT_HIGH) * TWO_TO_32 + (Atomics.load(words, BEGUN_AT_LOW) >>> 0),
+      totalBytes: totalHigh === -1 ? null : totalHigh * TWO_TO_32 + (Atomics.load(words, TOTAL_LOW) >>> 0),
+      identity: loadIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES),
+    };
   }
 
   /** True once the producer has ended and every row of it was taken. */

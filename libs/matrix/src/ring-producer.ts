@@ -2,18 +2,22 @@
 import { native } from '@penstock/aio';
 import { toWire } from '@penstock/contract';
 import {
+  BEGUN,
   BEGUN_AT_HIGH,
   BEGUN_AT_LOW,
+  BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
   FREED,
   INLET_ENDED,
   INLET_FAILED,
   INLET_STATE,
+  INLET_TEXT,
   INLET_WAITS,
   OUTLET_CLOSED,
   OUTLET_READY,
   OUTLET_STATE,
+  OUTLET_TEXT,
   OUTLET_WAITS,
   PLACE_HEAD,
   PLACE_ROW_BYTES,
@@ -24,11 +28,18 @@ import {
   PLACE_THREAD,
   type RingInlet,
   type RingMessage,
+  type RingBeginning,
+  type RingStart,
   START_AT_HIGH,
   START_AT_LOW,
+  START_IDENTITY_BYTES,
   TAIL,
+  TOTAL_HIGH,
+  TOTAL_LOW,
   WAKE_UP,
+  loadIdentity,
   ringWords,
+  storeIdentity,
   takeWait,
 } from './ring.ts';
 
@@ -80,16 +91,23 @@ export class RingProducer {
   }
 
   /** Where in its source the write wants this to begin; known once writable() has resolved with true. */
-  get startAt(): number {
-    const low = Atomics.load(this.#words, START_AT_LOW) >>> 0;
-    return Atomics.load(this.#words, START_AT_HIGH) * TWO_TO_32 + low;
+  get startAt(): RingStart {
+    const words = this.#words;
+    const low = Atomics.load(words, START_AT_LOW) >>> 0;
+    const offset = Atomics.load(words, START_AT_HIGH) * TWO_TO_32 + low;
+    return { offset, identity: loadIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES) };
   }
 
-  /** Says where in its source it begins, before it pushes anything: at `startAt`, or at 0 where that cannot be. */
-  beginAt(offset: number): void {
-    const next = offset + 1;
-    Atomics.store(this.#words, BEGUN_AT_LOW, next | 0);
-    Atomics.store(this.#words, BEGUN_AT_HIGH, Math.floor(next / TWO_TO_32));
+  /** Says where in its source it begins, before it pushes anything: at the offset of `startAt`, or at 0 where that cannot be. */
+  begin({ offset, totalBytes, identity }: RingBeginning): void {
+    const words = this.#words;
+    Atomics.store(words, BEGUN_AT_LOW, offset | 0);
+    Atomics.store(words, BEGUN_AT_HIGH, Math.floor(offset / TWO_TO_32));
+    Atomics.store(words, TOTAL_LOW, (totalBytes ?? 0) | 0);
+    Atomics.store(words, TOTAL_HIGH, totalBytes === null ? -1 : Math.floor(totalBytes / TWO_TO_32));
+    storeIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES, identity);
+    Atomics.store(words, BEGUN, 1);
+    this.#wakeOutlet();
   }
 
   /**

@@ -391,3 +391,23 @@ describe("rows that are another write's", () => {
     expect([producer.closed, producer.push(new Uint8Array(3))]).toEqual([true, 0]);
   });
 });
+
+test('where the write wants the bytes to begin and where they do crosses over whole, with what tells them apart', () => {
+  const { producer, consumer } = openBoth({ startAt: { offset: 2 ** 40 + 2 ** 31, identity: 'etag "é"' } });
+  expect(producer.startAt).toEqual({ offset: 2 ** 40 + 2 ** 31, identity: 'etag "é"' });
+  expect(consumer.beginning()).toBeNull();
+  const beginning = { offset: 2 ** 32, totalBytes: 2 ** 52 + 2 ** 31 + 1, identity: 'x'.repeat(512) };
+  producer.begin(beginning);
+  expect(consumer.beginning()).toEqual(beginning);
+  const other = openBoth();
+  expect(other.producer.startAt).toEqual({ offset: 0, identity: null });
+  other.producer.begin({ offset: 0, totalBytes: null, identity: 'x'.repeat(513) }); // one that is cut would tell nothing
+  expect(other.consumer.beginning()).toEqual({ offset: 0, totalBytes: null, identity: null });
+});
+
+test('a write that waits for the beginning is woken by it', async () => {
+  const { producer, consumer, heard } = openBoth();
+  expect(consumer.beginning()).toBeNull();
+  producer.begin({ offset: 0, totalBytes: 5, identity: null });
+  await until(() => heard.arrived === 1);
+});

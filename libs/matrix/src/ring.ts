@@ -40,8 +40,21 @@ export interface RingPlace {
   rowCount: number;
   /** Bytes of the very first row that are not the producer's: what it brings begins behind them. */
   head: number;
-  /** Where in its source the producer is to begin, if it can: more than 0 where the file has what stands before. Absent: 0. */
-  startAt?: number;
+  /** Absent: the producer is to begin with the first byte of its source. */
+  startAt?: RingStart;
+}
+
+/** Where in its source a producer is to begin, or has begun. */
+export interface RingStart {
+  offset: number;
+  /** What tells the source's bytes from others that it may have by then; null where nothing does. Up to 512 bytes. */
+  identity: string | null;
+}
+
+/** What a producer knows before its first byte. */
+export interface RingBeginning extends RingStart {
+  /** Of the whole source; null where nobody knows. */
+  totalBytes: number | null;
 }
 
 /** What crosses a ring's port: a wake-up, or (producer to writer thread) why the bytes will never be whole. */
@@ -63,6 +76,7 @@ export const PLACE_ROW_COUNT = 6;
 export const PLACE_HEAD = 7;
 export const START_AT_LOW = 10;
 export const START_AT_HIGH = 11;
+export const START_IDENTITY_BYTES = 12; // of the text in the outlet's part; -1 is none
 export const FREED = 8; // rows given back so far, modulo 2^32
 export const OUTLET_WAITS = 9; // 1 stored by the writer thread, exchanged for 0 by whoever then wakes it
 
@@ -71,8 +85,12 @@ export const INLET_STATE = 32; // INLET_FILLING, INLET_ENDED, INLET_FAILED
 export const FILLED = 33; // full rows so far, modulo 2^32
 export const TAIL = 34; // bytes in the row behind the full ones; final once the state is INLET_ENDED
 export const COPYING = 35; // 1 while bytes are being copied into a row
-export const BEGUN_AT_LOW = 37; // where in its source the first byte that comes stands, plus 1; 0 while nobody knows
+export const BEGUN_AT_LOW = 37; // where in its source the first byte that comes stands
 export const BEGUN_AT_HIGH = 38;
+export const TOTAL_LOW = 39; // bytes of the whole source; -1 in the high word where nobody knows
+export const TOTAL_HIGH = 40;
+export const BEGUN_IDENTITY_BYTES = 41; // of the text in the inlet's part; -1 is none
+export const BEGUN = 42; // 1 once the five words before and the text are there
 export const INLET_WAITS = 36; // 1 stored by the producer, exchanged for 0 by whoever then wakes it
 
 /** The write has no rows yet. */
@@ -88,19 +106,44 @@ export const INLET_ENDED = 1;
 /** The bytes will never be whole; why comes by the port. */
 export const INLET_FAILED = 2;
 
+// Behind the blocks: an identity from the writer thread, and one from the producer.
+const IDENTITY_BYTES_MAX = 512;
+const RING_BYTES = 3 * BLOCK_BYTES + 2 * IDENTITY_BYTES_MAX;
+export const OUTLET_TEXT = 0;
+export const INLET_TEXT = 1;
+
 /** Makes a ring whose rows will lie in one of `arenas`. */
 export function createRing(arenas: readonly ArenaMemory[]): { inlet: RingInlet; outlet: RingOutlet } {
-  const control = new SharedArrayBuffer(3 * BLOCK_BYTES);
+  const control = new SharedArrayBuffer(RING_BYTES);
   const { port1, port2 } = new MessageChannel();
   return { inlet: { control, port: port1, arenas }, outlet: { control, port: port2 } };
 }
 
 /** The words of a ring. */
 export function ringWords(control: SharedArrayBuffer): Int32Array {
-  assert(control.byteLength === 3 * BLOCK_BYTES, 'a ring was opened over a buffer that is none');
+  assert(control.byteLength === RING_BYTES, 'a ring was opened over a buffer that is none');
   // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
   const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(control)) % BLOCK_BYTES);
   return new Int32Array(control, start, 2 * BLOCK_WORDS);
+}
+
+/** The text of OUTLET_TEXT or INLET_TEXT, of whose words the length is one. */
+function textOf(words: Int32Array, which: number): Uint8Array {
+  const start = words.byteOffset + words.byteLength + which * IDENTITY_BYTES_MAX;
+  return new Uint8Array(words.buffer, start, IDENTITY_BYTES_MAX);
+}
+
+/** Stores `identity` and its length; one that is too long is none. Whoever reads it is told by another word, stored after. */
+export function storeIdentity(words: Int32Array, which: number, lengthWord: number, identity: string | null): void {
+  const bytes = Buffer.from(identity ?? '');
+  const fits = identity !== null && bytes.length <= IDENTITY_BYTES_MAX;
+  if (fits) textOf(words, which).set(bytes);
+  Atomics.store(words, lengthWord, fits ? bytes.length : -1);
+}
+
+export function loadIdentity(words: Int32Array, which: number, lengthWord: number): string | null {
+  const length = Atomics.load(words, lengthWord);
+  return length === -1 ? null : Buffer.from(textOf(words, which).slice(0, length)).toString();
 }
 
 /** True if this call took back the other side's word that it waits: it is owed a message, and by nobody else. */

@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { UrlSource } from '@penstock/contract';
 import type { RingInlet } from '@penstock/matrix';
-import type { FetchAnswer } from './destination.ts';
-import { type FetcherSetup, type FetchTask, type FromFetcher, type ToFetcher, fetcherEntry } from './protocol.ts';
+import { type FetcherSetup, type FetchTask, type ToFetcher, fetcherEntry } from './protocol.ts';
 
 /** What the thread may take to leave once nothing is written any more: a name may still be looked up. */
 const LEAVE_MS = 5000;
@@ -23,17 +22,11 @@ export interface Fetch {
   size?: number | undefined;
   /** The ring of the write; the port is given away. */
   inlet: RingInlet;
-  /** Of what an earlier attempt has fetched, where the write may go on with it (see RingPlace.startAt). */
-  identity?: string | null;
-  /** Told once what the server answers, before its first byte is written. */
-  onBegun?: (answer: FetchAnswer) => void;
 }
 
 export class Fetcher {
   readonly #options: FetcherOptions;
   #worker: Worker | null = null;
-  readonly #begun = new Map<number, (answer: FetchAnswer) => void>();
-  #fetches = 0;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
@@ -43,13 +36,10 @@ export class Fetcher {
    * Brings the bytes of a url into the rows of a write. How it ends the write tells: it fails with what the fetch fails
    * with, and a write that ends otherwise ends the fetch.
    */
-  fetch({ source, size, inlet, identity = null, onBegun }: Fetch): void {
+  fetch({ source, size, inlet }: Fetch): void {
     const { url, redirects, timeoutMs } = source;
-    this.#fetches += 1;
-    const id = this.#fetches;
-    if (onBegun !== undefined) this.#begun.set(id, onBegun);
     const order = { url, redirects, timeoutMs, ...(size === undefined ? {} : { size }) };
-    const task: FetchTask = { id, order, identity, inlet };
+    const task: FetchTask = { order, inlet };
     this.#worker ??= this.#start();
     this.#worker.postMessage(task satisfies ToFetcher, [inlet.port]);
   }
@@ -57,10 +47,6 @@ export class Fetcher {
   #start(): Worker {
     const { urlAllow, entry, onThreadDeath } = this.#options;
     const worker = new Worker(entry ?? fetcherEntry, { workerData: { urlAllow } satisfies FetcherSetup });
-    worker.on('message', (message: FromFetcher) => {
-      if ('begun' in message) this.#begun.get(message.id)?.(message.begun);
-      this.#begun.delete(message.id);
-    });
     const forget = (): void => {
       if (this.#worker === worker) this.#worker = null;
     };

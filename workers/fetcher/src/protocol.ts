@@ -1,6 +1,5 @@
 /** What crosses between the thread that takes jobs and the fetcher: plain data, and the ports of rings. */
 import type { RingInlet } from '@penstock/matrix';
-import type { FetchAnswer } from './destination.ts';
 import type { FetchOrder } from './fetch.ts';
 
 /** The workerData of the fetcher's thread. */
@@ -11,19 +10,13 @@ export interface FetcherSetup {
 
 /** One url for one write. Where it begins is the write's affair, and stands in the ring once its rows are there. */
 export interface FetchTask {
-  /** Tells it from the others of this thread. */
-  id: number;
   order: FetchOrder;
-  /** Of what the write has already; null where it has nothing, or nothing to tell it by. */
-  identity: string | null;
   /** Its port is transferred. */
   inlet: RingInlet;
 }
 
 /** 'end': nothing more will come, and all writes are over. */
 export type ToFetcher = FetchTask | 'end';
-/** The head of an answer has been accepted, or the fetch is over, however it went: its write says how. */
-export type FromFetcher = { id: number; begun: FetchAnswer } | { id: number; over: true };
 
 /** The compiled entry of the fetcher's thread; the same file from `src/` and from `dist/`. */
 export const fetcherEntry: URL = new URL('../dist/worker.js', import.meta.url);

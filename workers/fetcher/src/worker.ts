@@ -7,19 +7,18 @@ import { RingProducer } from '@penstock/matrix';
 import { AddressPolicy } from './addresses.ts';
 import type { Destination } from './destination.ts';
 import { type FetchMeans, fetchInto } from './fetch.ts';
-import type { FetchTask, FetcherSetup, FromFetcher, ToFetcher } from './protocol.ts';
+import type { FetchTask, FetcherSetup, ToFetcher } from './protocol.ts';
 
 const { urlAllow } = workerData as FetcherSetup;
 const means: FetchMeans = { policy: new AddressPolicy(urlAllow) };
 const port = parentPort!;
 
-async function perform({ id, order, identity, inlet }: FetchTask): Promise<void> {
+async function perform({ order, inlet }: FetchTask): Promise<void> {
   const writeOver = new AbortController();
   const producer = new RingProducer(inlet, () => writeOver.abort());
   const destination: Destination = {
     begin(answer) {
-      producer.beginAt(answer.offset);
-      port.postMessage({ id, begun: answer } satisfies FromFetcher);
+      producer.begin(answer);
     },
     push: (bytes) => producer.push(bytes),
     async room() {
@@ -29,13 +28,10 @@ async function perform({ id, order, identity, inlet }: FetchTask): Promise<void>
   try {
     // Not before there are rows: a server would not wait while other writes have them.
     if (!(await producer.writable())) return;
-    const start = { offset: producer.startAt, identity };
-    await fetchInto(order, start, destination, means, writeOver.signal);
+    await fetchInto(order, producer.startAt, destination, means, writeOver.signal);
     producer.end();
   } catch (error) {
     producer.fail(error); // of no effect where the write has ended first, and says itself why
-  } finally {
-    port.postMessage({ id, over: true } satisfies FromFetcher);
   }
 }
 
