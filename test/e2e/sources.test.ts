@@ -48,14 +48,31 @@ afterAll(async () => {
 });
 
 const startHost = (): Promise<HostProcess> =>
-  system.host(['--threads', '2', '--jobs', '8', '--url-allow', '127.0.0.1', '--shm', shm], [], {
-    // Nothing of this is heeded: urls are got from where they lead, and certificates are verified.
-    http_proxy: 'http://127.0.0.1:1',
-    HTTPS_PROXY: 'http://127.0.0.1:1',
-    NODE_USE_ENV_PROXY: '1',
-    NODE_TLS_REJECT_UNAUTHORIZED: '0',
-    NODE_EXTRA_CA_CERTS: trusted.certFile,
-  });
+  system.host(
+    [
+      '--threads',
+      '2',
+      '--jobs',
+      '8',
+      '--checkpoint',
+      '1MiB',
+      '--lock-duration',
+      '1000',
+      '--url-allow',
+      '127.0.0.1',
+      '--shm',
+      shm,
+    ],
+    [],
+    {
+      // Nothing of this is heeded: urls are got from where they lead, and certificates are verified.
+      http_proxy: 'http://127.0.0.1:1',
+      HTTPS_PROXY: 'http://127.0.0.1:1',
+      NODE_USE_ENV_PROXY: '1',
+      NODE_TLS_REJECT_UNAUTHORIZED: '0',
+      NODE_EXTRA_CA_CERTS: trusted.certFile,
+    },
+  );
 
 /** A key and a certificate that it signed itself. */
 function makeCertificate(name: string): { keyFile: string; certFile: string } {
@@ -187,4 +204,35 @@ test('a host that is told to stop amid a fetch leaves the server, and the next h
   const end = await system.finished(job);
   expect(end.returnvalue).toMatchObject({ bytes: 3_000_000 });
   expect(sha256(written('moves.dat'))).toBe(sha256(bytes));
+});
+
+test('a host that is killed amid a fetch costs what came after its last checkpoint: the next one asks for the rest', async () => {
+  const bytes = stamp(24_000_001, 6);
+  const etag = '"v1"';
+  const asked: (string | undefined)[] = [];
+  answer = (request, response) => {
+    const { range, 'if-range': ifRange } = request.headers;
+    asked.push(range);
+    const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
+    response.setHeader('etag', etag);
+    if (from > 0 && ifRange === etag) {
+      response.writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` });
+      response.end(bytes.subarray(from));
+    } else {
+      response.setHeader('content-length', bytes.length);
+      response.write(bytes.subarray(0, 12_000_000)); // and no more: the host is killed by then
+    }
+  };
+  const url = `${base}/killed.dat`;
+  const job = await addUrl('killed.dat', { source: { kind: 'url', url, timeoutMs: 60_000 } });
+  await system.progressOf(job, (progress) => progress['bytesDurable']! >= 4_000_000);
+  await host.end('SIGKILL');
+  host = await startHost();
+  const end = await system.finished(job);
+  const [first, second, ...more] = asked;
+  expect([first, more]).toEqual([undefined, []]);
+  const resumedFrom = Number(/^bytes=(\d+)-$/.exec(second ?? '')?.[1]);
+  expect(resumedFrom).toBeGreaterThanOrEqual(4_000_000);
+  expect(end.returnvalue).toMatchObject({ bytes: bytes.length, resumedFrom });
+  expect(sha256(written('killed.dat'))).toBe(sha256(bytes));
 });

@@ -10,7 +10,7 @@
  */
 import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
-import { clearInterval, setImmediate, setInterval } from 'node:timers';
+import { clearInterval, setImmediate, setInterval, setTimeout } from 'node:timers';
 import {
   IntegrityError,
   IoError,
@@ -50,7 +50,7 @@ import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
-import { RowPipeline, type RowSource } from './rows.ts';
+import { QUIET_LOOK_MS, RowPipeline, type RowSource } from './rows.ts';
 import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { takeOverPart } from './take-over.ts';
@@ -144,6 +144,8 @@ class WriteLane implements Lane, FlushWaiter {
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   #trail: CheckpointTrail | null = null;
+  /** What arrives can be told from other bytes of its source, and so gone on with. */
+  #isTellable = false;
   /** Permissions or a time were set, which fdatasync does not make durable. */
   #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
@@ -365,14 +367,42 @@ class WriteLane implements Lane, FlushWaiter {
     this.#span = spanOf(target, this.#offsetAlignment);
     if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
     const { request, jobKey } = this.#order;
-    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
-      // What arrives begins with the first byte: what an earlier attempt has written is written again.
-      size: this.#ring === null ? this.#size! : 0,
+    // Whether a server still has the bytes of the checkpoint is known by its answer.
+    const source = this.#isFetched ? target.checkpoint?.source : this.#origin?.version;
+    this.#trail = new CheckpointTrail(target, request, jobKey, source ?? '', {
+      size: this.#ring === null ? this.#size! : this.#resumableBytes,
       headBytes: this.#span.headBytes,
       align: this.#offsetAlignment,
     });
     target.isResumed = this.#trail.resumedFrom > 0;
     if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** True where the bytes arrive and can be brought again from anywhere. */
+  get #isFetched(): boolean {
+    return this.#ring !== null && this.#order.request.source.kind === 'url';
+  }
+
+  /** Of what arrives, how much an earlier attempt may have written that is not written again. */
+  get #resumableBytes(): number {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    // A sum is of all bytes, and those of the earlier attempt would have to be read into rows that are the producer's.
+    const unread = checksum === 'none' && verify === 'none' && this.#span.headBytes === 0;
+    return this.#isFetched && unread ? (this.#size ?? Number.POSITIVE_INFINITY) : 0;
+  }
+
+  /** True once the server has answered: then it is known from where on its bytes come, and how many there are. */
+  #hasBegun(ring: RingConsumer): boolean {
+    const beginning = ring.beginning();
+    if (beginning === null) return false;
+    const { offset, totalBytes, identity } = beginning;
+    const target = this.#target!;
+    this.#size = totalBytes ?? this.#size;
+    this.#isTellable = identity !== null;
+    this.#trail!.settle(identity ?? '', offset);
+    target.isResumed = offset > 0;
+    if (this.#order.request.durability !== 'none') this.#bytesDurable = offset;
+    return true;
   }
 
   /** For rows that are read and written: powers of two, the larger suits both. */
@@ -440,16 +470,18 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
-    const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
+    const extent = this.#rowExtent ?? this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
+    if (this.#ring !== null && this.#rowExtent === null) this.#openRing(this.#ring, extent);
+    this.#rowExtent = extent;
+    if (this.#ring !== null && this.#isFetched && !this.#hasBegun(this.#ring)) return false;
     const size = this.#size;
     const target = this.#target!;
     if (size === null) this.#growth = new Growth(target, this.#span.start);
     const place = { span: this.#span, size, growth: this.#growth, writtenBytes: this.#trail!.resumedFrom };
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
-    this.#rowExtent = extent;
-    const from = this.#rowSource(extent);
+    const from = this.#rowSource();
     this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, extent, this.#digest);
     if (this.#isSmall) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
@@ -458,24 +490,29 @@ class WriteLane implements Lane, FlushWaiter {
     else reserve(target, size ?? 0);
     const { checkpoints } = this.#thread;
     // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
-    const worthIt = this.#ring === null && size! > checkpoints.bytes;
+    const worthIt = (this.#ring === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
     if (this.#order.swept === undefined && worthIt) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
 
-  #rowSource(extent: RowExtent): RowSource {
+  #rowSource(): RowSource {
     const ring = this.#ring;
     if (ring === null) {
       const origin = this.#origin;
       if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
       return { source: this.#source!, origin, arrivals: null };
     }
+    return { source: null, origin: null, arrivals: new Arrivals(ring, this.#plan.bufferRows, this.#digest) };
+  }
+
+  #openRing(ring: RingConsumer, { start }: RowExtent): void {
     const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = this.#plan;
-    const place = { thread: this.#thread.index, start: extent.start, rowStride, rowBytes, rowCount };
-    ring.open({ ...place, head: this.#span.headBytes });
-    return { source: null, origin: null, arrivals: new Arrivals(ring, rowCount, this.#digest) };
+    const { resumedFrom } = this.#trail!;
+    const identity = resumedFrom > 0 ? this.#target!.checkpoint!.source : null;
+    const place = { thread: this.#thread.index, start, rowStride, rowBytes, rowCount, head: this.#span.headBytes };
+    ring.open({ ...place, startAt: { offset: resumedFrom, identity } });
   }
 
   /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
@@ -727,7 +764,20 @@ class WriteLane implements Lane, FlushWaiter {
   #returnRows(): void {
     if (this.#rowsReturned) return;
     this.#rowsReturned = true;
-    this.#rows?.release();
+    if (this.#rows !== null) this.#rows.release();
+    else if (this.#rowExtent !== null) this.#returnUnused(this.#rowExtent);
+  }
+
+  /** Rows that a producer may have begun to fill, and of which none was taken. */
+  #returnUnused(extent: RowExtent): void {
+    if (this.#ring === null || this.#ring.close()) {
+      this.#thread.rowMemory.release(extent);
+      return;
+    }
+    setTimeout(() => {
+      this.#returnUnused(extent);
+      this.#thread.loop.wake(); // another write may have waited for these rows
+    }, QUIET_LOOK_MS);
   }
 
   #countSmall(): void {
