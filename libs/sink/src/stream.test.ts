@@ -9,6 +9,10 @@ import { faultyPort } from '@penstock/aio';
 import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
+import type { Arrivals } from './arrivals.ts';
+import { WHOLE_FILE } from './edges.ts';
+import { RowPipeline } from './rows.ts';
+import type { Target } from './target.ts';
 import { type Bench, type BenchOptions, type WriteOptions, openBench } from './thread.fixture.ts';
 
 const SEED = 20_110_608;
@@ -351,4 +355,29 @@ test('a stream that fails while it is appended leaves the file as it was, though
   stream.producer.fail(new Error('no more'));
   await expect(stream.done).rejects.toThrow('no more');
   expect(fileOf('stream.dat').equals(old)).toBe(true);
+});
+
+test('rows into which a producer still copies are given back only when it has done so', async () => {
+  const { rowMemory, arena } = bench.thread;
+  const write = {};
+  rowMemory.join(write, 2 * MIB);
+  const extent = rowMemory.take(write, 2 * MIB)!;
+  const taken = arena.freeBytes;
+  let copying = true;
+  let asked = 0;
+  const arrivals = {
+    close: () => {
+      asked += 1;
+      return !copying;
+    },
+  } as unknown as Arrivals;
+  const plan = { ioBytes: MIB, rowStride: MIB, bufferRows: 2 };
+  const place = { span: WHOLE_FILE, size: null, growth: null, writtenBytes: 0 };
+  const from = { source: null, origin: null, arrivals };
+  new RowPipeline(bench.thread, {} as Target, from, place, plan, extent, null).release();
+  await until(() => asked > 2);
+  expect(arena.freeBytes).toBe(taken);
+  copying = false;
+  await until(() => arena.freeBytes > taken);
+  expect(arena.freeBytes).toBe(arena.sizeBytes);
 });
