@@ -5,9 +5,9 @@
 import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
-import { WriterPool } from '@penstock/pool';
+import { withManifest } from './manifest.ts';
+import { ProgressMeter, WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
-import { ProgressMeter } from './meter.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
@@ -76,7 +76,8 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const runnable = await withManifest(request, job);
+    const running = this.pool.run(runnable, `${job.id}@${job.createdAtMs}`, job.starts);
     const sampled: SampledWrite = {
       job,
       block: running.block,

@@ -8,8 +8,12 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
+export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
 export { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+export { oncePerPath } from './once-per-path.ts';
 export { LockLostError } from './run.ts';
+export type { Repeat, Schedule } from './schedule.ts';
+export type { ShardOutcome } from './shards.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
 export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

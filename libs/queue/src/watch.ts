@@ -388,6 +388,17 @@ function errorOf(failedReason: string): WireError {
       retryable: false,
     };
   }
+  const shard = /^child (\S+) failed$/.exec(failedReason)?.[1];
+  if (shard !== undefined) {
+    const id = shard.slice(shard.lastIndexOf(':') + 1);
+    return {
+      name: 'ShardError',
+      message: `Job ${id}, which this one waited for, failed for good.`,
+      code: 'ESHARD',
+      hint: `Look at why: penstock watch ${id}`,
+      retryable: false,
+    };
+  }
   return { name: 'Error', message: failedReason, code: 'EUNKNOWN', retryable: false };
 }
 

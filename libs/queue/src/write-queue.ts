@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type JobRequest, type JobRequestInput, type JobResult, parseJob, RequestError } from '@penstock/contract';
-import { Queue, type Job, type JobsOptions } from 'bullmq';
+import { FlowProducer, Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import {
   checkRedis,
@@ -12,7 +12,9 @@ import {
   type ConnectionError,
 } from './connection.ts';
 import { ErrorRelay } from './error-relay.ts';
+import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
 import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
 export interface WriteQueueOptions {
@@ -31,6 +33,7 @@ export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 interface Opened {
   redis: Redis;
   queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
+  flows: FlowProducer;
   hub: WatchHub;
 }
 
@@ -85,6 +88,37 @@ export class WriteQueue {
   }
 
   /**
+   * Adds many writes and a manifest that is written when all of them are done; all of these jobs, or none. `options` go
+   * before the defaults, for every job of the flow.
+   */
+  addFlow(flow: WriteFlow, options: FlowOptions = {}): Promise<FlowIds> {
+    return this.#use(({ flows }) => addFlow(flows, flow, newJobId(), options));
+  }
+
+  /**
+   * Has a write added again and again, as `repeat` says; a schedule of the same name is changed. Resolves with the id of
+   * the next job. The request stays the same each time: it replaces the same file, or appends to it.
+   */
+  schedule(
+    name: string,
+    repeat: Repeat,
+    request: JobRequestInput,
+    options: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'> = {},
+  ): Promise<string> {
+    return this.#use(({ queue }) => upsertSchedule(queue as Queue, name, repeat, parseJob(request), options));
+  }
+
+  /** Ends the schedule `name`, and takes its next job away; false if there is none. A job that runs goes on. */
+  unschedule(name: string): Promise<boolean> {
+    return this.#use(({ queue }) => queue.removeJobScheduler(name));
+  }
+
+  /** The schedules that stand, the soonest first. */
+  schedules(): Promise<Schedule[]> {
+    return this.#use(({ queue }) => listSchedules(queue as Queue));
+  }
+
+  /**
    * Follows a job to its end, however long ago that was; then the iteration is over. It outlasts breaks of the
    * connection. Rejects with UnknownJobError if there is no such job, with the signal's reason when it is aborted.
    */
@@ -113,6 +147,7 @@ export class WriteQueue {
     const opened = await this.#opened?.catch(() => null);
     if (opened == null) return;
     await opened.hub.close();
+    await opened.flows.close();
     await opened.queue.close();
     sever(opened.redis);
   }
@@ -160,6 +195,8 @@ export class WriteQueue {
       defaultJobOptions,
     });
     queue.on('error', (error) => this.#report(error));
+    const flows = new FlowProducer({ connection: redis, ...(prefix === undefined ? {} : { prefix }) });
+    flows.on('error', (error) => this.#report(error));
     const hub = new WatchHub({
       connection,
       ...(prefix === undefined ? {} : { prefix }),
@@ -169,7 +206,7 @@ export class WriteQueue {
     });
     try {
       await connected(queue, connection);
-      return { redis, queue, hub };
+      return { redis, queue, flows, hub };
     } catch (error) {
       sever(redis);
       throw this.#explained(error);

@@ -11,6 +11,7 @@ import {
 } from '@penstock/contract';
 import type { Socket } from 'node:net';
 import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
@@ -19,6 +20,7 @@ import { Leases } from './leases.ts';
 import { JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
+import { type ShardOutcome, shardsOf } from './shards.ts';
 
 export interface WriteJobInfo {
   id: string;
@@ -37,6 +39,8 @@ export interface WriteJobInfo {
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
   waitedMs: number;
+  /** What the shards came to that the job waited for, in their order; none where it is no flow's. */
+  readonly shards: () => Promise<ShardOutcome[]>;
 }
 
 export interface WriteWorkerOptions {
@@ -225,6 +229,7 @@ export class WriteWorker {
           return run.lockLeftMs;
         },
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
+        shards: () => this.#shardsOf(job),
       };
       const result = await this.#options.perform(request, info, (newest) => {
         if (run.holdsLock) progress.report(newest);
@@ -236,6 +241,11 @@ export class WriteWorker {
     } catch (error) {
       return { error };
     }
+  }
+
+  async #shardsOf(job: WriteJob): Promise<ShardOutcome[]> {
+    const backend = (await this.#started).getBackend();
+    return shardsOf(job, (await backend.client) as unknown as Redis);
   }
 
   /** Tells Redis what has to be told before BullMQ records the end. */

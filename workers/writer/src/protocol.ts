@@ -60,7 +60,7 @@ export interface WriterSession {
 
 /** Main thread to writer thread; 'end' ends the session, when every answer has been received. */
 export type ToWriter = WriterTask[] | 'end';
-/** Writer thread to main thread. */
+/** Writer thread to main thread; the first of a session holds no answer, and says that the thread is up. */
 export type FromWriter = WriterAnswer[];
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */

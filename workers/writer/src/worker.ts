@@ -139,6 +139,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
       if (message === 'end') resolve();
       else for (const task of message) void perform(task);
     });
+    send(); // with no answer in it: the thread is up
   });
   port.close();
 }
