@@ -98,7 +98,7 @@ test.each<[string, unknown, string, string | RegExp]>([
     'a path beside the files',
     { path: 'a', size: 1, files: files(1) },
     'path',
-    'unknown field "path"; accepted: files, root, size, matrix, source, mode, publish, durability',
+    'unknown field "path"; accepted: files, root, size, matrix, source, offset, mode, publish, durability, checksum, expect, verify, fileMode, limit, target',
   ],
   ['a nested field', { size: 1, files: [{ path: 'a', source: { kind: 'file' } }] }, 'files.0.source.path', /missing/],
   ['an item that is none', { size: 1, files: ['a'] }, 'files.0', /^files\.0: "a" is not accepted; give an object like/],
@@ -230,7 +230,7 @@ test('the JSON Schemas of a bulk and of any job name fields, bounds and defaults
         items: {
           required: ['path'],
           additionalProperties: false,
-          properties: { mode: { enum: ['create', 'replace'] } },
+          properties: { mode: { enum: ['create', 'replace', 'overwrite', 'append'] } },
         },
       },
     },

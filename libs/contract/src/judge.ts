@@ -34,7 +34,12 @@ function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request'
   if (Array.isArray(value) && isList(at)) return [{ field, value, accepted, message: lengthMessage(at, value.length) }];
   const fault = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
   // null is a value to be named; only undefined is missing.
-  return [{ field, value, accepted, message: issueMessage(field, value, accepted, fault) }];
+  return [{ field, value, accepted, message: issueMessage(field, withoutSecrets(at, value), accepted, fault) }];
+}
+
+/** A refusal is logged, kept in the queue and shown on dashboards. */
+function withoutSecrets(at: readonly string[], value: unknown): unknown {
+  return at.at(-1) === 'url' && typeof value === 'string' ? value.replace(/\/\/[^/]*@/, '//***@') : value;
 }
 
 function valueAt(value: unknown, at: readonly string[]): unknown {

@@ -31,8 +31,6 @@ export interface WriteProgress {
   /** iocbs that the kernel holds now. */
   inFlight: number;
   phase: Phase;
-  /** Bytes that an earlier attempt wrote and this one did not have to. */
-  resumedFrom?: number;
   /** The limit that holds for the job now, in bytes a second, where there is one. */
   limit?: number;
   /** What it waits for, in words, where it waits for something. */
@@ -52,7 +50,6 @@ export const progressSchema: z.ZodType<WriteProgress> = z.object({
   etaMs: rateSchema.nullable(),
   inFlight: countSchema,
   phase: z.enum(PHASES),
-  resumedFrom: countSchema.exactOptional(),
   limit: countSchema.exactOptional(),
   note: z.string().exactOptional(),
   host: z.string().exactOptional(),

@@ -1,6 +1,8 @@
 // Requests: the defaults, the sentences that refuse, and that hostile input gets one of those and nothing worse.
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
+import { parseJob } from './bulk.ts';
+import { INLINE_BYTES_MAX } from './fields.ts';
 import { parseRequest, requestJsonSchema, type WriteRequestInput } from './request.ts';
 import { RequestError } from './errors.ts';
 
@@ -52,6 +54,27 @@ test('keeps what is given, with sizes in bytes', () => {
   });
 });
 
+test('overwriting and appending are in place unless something else is said, which is refused', () => {
+  expect(parseRequest({ path: 'a', size: 1, mode: 'append' }).publish).toBe('in-place');
+  expect(parseRequest({ path: 'a', size: 1, mode: 'overwrite', offset: '1KiB' })).toMatchObject({
+    publish: 'in-place',
+    offset: 1024,
+  });
+});
+
+test('what a job carries inline is bounded, for all its files together', () => {
+  const data = 'A'.repeat((INLINE_BYTES_MAX / 3) * 4 - (((INLINE_BYTES_MAX / 3) * 4) % 4));
+  expect(parseRequest({ path: 'a', source: { kind: 'inline', data } }).source).toMatchObject({ data });
+  const files = ['a', 'b'].map((path) => ({ path, source: { kind: 'inline', data } }));
+  expect(() => parseJob({ files })).toThrow(/^files\.1\.source\.data: \d+ characters are too many; give base64/);
+});
+
+test('a stream is refused by the queue, with the ways that there are', () => {
+  const request = { path: 'a', source: { kind: 'stream' } };
+  expect(parseRequest(request).source).toEqual({ kind: 'stream' });
+  expect(() => parseJob(request)).toThrow(/a stream cannot wait in a queue: `penstock write --from -`/);
+});
+
 test('a file source needs no size and has the default root', () => {
   const request = parseRequest({ path: 'b', source: { kind: 'file', path: 'a' } });
   expect(request.source).toEqual({ kind: 'file', path: 'a', root: 'data', holes: 'fill', reflink: 'never' });
@@ -83,13 +106,13 @@ test.each<[string, unknown, string, string]>([
     'a misspelt field',
     { ...base, sizee: 5 },
     'sizee',
-    'unknown field "sizee"; did you mean "size"? accepted: path, root, size, matrix, source, mode, publish, durability',
+    'unknown field "sizee"; did you mean "size"? accepted: path, root, size, matrix, source, offset, mode, publish, durability, checksum, expect, verify, fileMode, limit, target',
   ],
   [
     'a field of a later version',
-    { ...base, checksum: 'crc32c' },
-    'checksum',
-    'unknown field "checksum"; accepted: path, root, size, matrix, source, mode, publish, durability',
+    { ...base, compression: 'zstd' },
+    'compression',
+    'unknown field "compression"; accepted: path, root, size, matrix, source, offset, mode, publish, durability, checksum, expect, verify, fileMode, limit, target',
   ],
   [
     'a misspelt nested field',
@@ -118,15 +141,15 @@ test.each<[string, unknown, string, string]>([
   ],
   [
     'an unknown kind',
-    { ...base, source: { kind: 'url' } },
+    { ...base, source: { kind: 'ftp' } },
     'source.kind',
-    'source.kind: "url" is not accepted; give "pattern", "file" or "extents"',
+    'source.kind: "ftp" is not accepted; give "pattern", "inline", "file", "extents", "url", "shm", "manifest" or "stream"',
   ],
   [
     'no kind',
     { ...base, source: { seed: 1 } },
     'source.kind',
-    'source.kind: missing; give "pattern", "file" or "extents"',
+    'source.kind: missing; give "pattern", "inline", "file", "extents", "url", "shm", "manifest" or "stream"',
   ],
   [
     'how a copy is made, of a pattern',
@@ -138,7 +161,7 @@ test.each<[string, unknown, string, string]>([
     'a misspelt field of a copy',
     { ...base, source: { kind: 'file', path: 'b', refLinks: 'auto' } },
     'source.refLinks',
-    'source: unknown field "refLinks"; did you mean "reflink"? accepted: kind, path, root, holes, reflink',
+    'source: unknown field "refLinks"; did you mean "reflink"? accepted: kind, path, root, holes, reflink, mtime',
   ],
   [
     "cp's word for holes",
@@ -152,10 +175,87 @@ test.each<[string, unknown, string, string]>([
     'source.reflink',
     'source.reflink: true is not accepted; give "never", "auto" or "always"',
   ],
-  ['a mode', { ...base, mode: 'append' }, 'mode', 'mode: "append" is not accepted; give "create" or "replace"'],
+  [
+    'a mode',
+    { ...base, mode: 'update' },
+    'mode',
+    'mode: "update" is not accepted; give "create", "replace", "overwrite" or "append"',
+  ],
+  [
+    'an offset of another mode',
+    { ...base, offset: 4096 },
+    'offset',
+    `offset: 4096 is not accepted: the mode is replace; give 0 to ${Number.MAX_SAFE_INTEGER} bytes, as a number or like "1MiB", with mode "overwrite" alone`,
+  ],
+  [
+    'overwriting atomically',
+    { ...base, mode: 'overwrite', publish: 'atomic' },
+    'publish',
+    'publish: "atomic" is not accepted: overwrite changes the file where it stands; give "atomic" or "in-place"',
+  ],
+  [
+    'appending holes',
+    { path: 'a', mode: 'append', source: { kind: 'file', path: 'b', holes: 'keep' } },
+    'source.holes',
+    'source.holes: "keep" is not accepted: append would leave old bytes where the holes are; give "fill" or "keep"',
+  ],
+  [
+    'a sum to expect of nothing',
+    { ...base, expect: '00000000' },
+    'expect',
+    'expect: "00000000" is not accepted: no checksum is named; give the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',
+  ],
+  [
+    'a sum of another kind',
+    { ...base, checksum: 'sha256', expect: 'e3069283' },
+    'expect',
+    'expect: "e3069283" is not accepted: sha256 has 64 digits; give the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',
+  ],
+  [
+    'a checksum of a reflink',
+    { path: 'a', checksum: 'crc32c', source: { kind: 'file', path: 'b', reflink: 'always' } },
+    'checksum',
+    'checksum: "crc32c" is not accepted: a reflink passes no byte that could be summed up; give "none", "crc32c" or "sha256"',
+  ],
+  [
+    'inline data of another size',
+    { path: 'a', size: 4, source: { kind: 'inline', data: 'AAA=' } },
+    'size',
+    `size: 4 is not accepted: the data comes to 2 bytes; give 0 to ${Number.MAX_SAFE_INTEGER} bytes, as a number or like "1MiB"`,
+  ],
+  [
+    'a URL of a file',
+    { path: 'a', source: { kind: 'url', url: 'file:///etc/passwd' } },
+    'source.url',
+    'source.url: "file:///etc/passwd" is not accepted: its scheme is file:; give an absolute URL, http: or https:, without user and password, like "https://example.org/a.iso"',
+  ],
+  [
+    'a URL with a password',
+    { path: 'a', source: { kind: 'url', url: 'https://me:secret@example.org/' } },
+    'source.url',
+    'source.url: "https://***@example.org/" is not accepted: it carries a user or a password; give an absolute URL, http: or https:, without user and password, like "https://example.org/a.iso"',
+  ],
+  [
+    'a segment outside',
+    { path: 'a', source: { kind: 'shm', name: '../mem' } },
+    'source.name',
+    expect.stringContaining('source.name: "../mem" is not accepted') as unknown as string,
+  ],
+  [
+    'bits that make a program run as its owner',
+    { ...base, fileMode: '4755' },
+    'fileMode',
+    'fileMode: "4755" is not accepted; give three octal digits like "640", or "keep" for a copy',
+  ],
+  [
+    'a host of a name that no queue can have',
+    { ...base, target: { host: 'a:b' } },
+    'target.host',
+    'target.host: "a:b" is not accepted; give "any", or the name of a host: 1 to 128 letters, digits, dots, _ or -',
+  ],
 ])('names the field, the value and what is accepted: %s', (_, input, field, message) => {
   const error = refusal(input);
-  expect(error.message).toBe(message);
+  expect(error.message).toEqual(message);
   expect(error.field).toBe(field);
 });
 
@@ -196,7 +296,11 @@ test.each<[string, unknown]>([
   ['source.path', { path: 'a', source: { kind: 'file', path: '/etc/passwd' } }],
   ['source.path', { path: 'a', publish: 'in-place', source: { kind: 'file', path: 'a' } }],
   ['source.root', { path: 'a', source: { kind: 'file', path: 'b', root: '.' } }],
-  ['durability', { ...base, durability: 'dsync' }],
+  ['durability', { ...base, durability: 'sync' }],
+  ['checksum', { ...base, checksum: 'md5' }],
+  ['verify', { ...base, verify: true }],
+  ['limit.bytesPerSecond', { ...base, limit: { bytesPerSecond: -1 } }],
+  ['source.data', { path: 'a', source: { kind: 'inline', data: 'no base64' } }],
   ['publish', { ...base, publish: {} }],
   ['request', null],
   ['request', undefined],
@@ -367,10 +471,11 @@ test('the JSON Schema names the same fields, required ones, bounds and defaults'
       root: { default: 'data' },
       size: { anyOf: [{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, { type: 'string' }] },
       matrix: { required: ['rows', 'rowBytes'], properties: { rows: { minimum: 1, maximum: 65_536 } } },
-      mode: { enum: ['create', 'replace'], default: 'replace' },
+      mode: { enum: ['create', 'replace', 'overwrite', 'append'], default: 'replace' },
       source: {
         oneOf: [
           {},
+          { required: ['kind', 'data'] },
           {
             properties: {
               holes: { enum: ['fill', 'keep'], default: 'fill' },
@@ -378,6 +483,10 @@ test('the JSON Schema names the same fields, required ones, bounds and defaults'
             },
           },
           { required: ['kind', 'extents'] },
+          { required: ['kind', 'url'] },
+          { required: ['kind', 'name'] },
+          { required: ['kind'] },
+          { required: ['kind'] },
         ],
       },
     },

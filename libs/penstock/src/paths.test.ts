@@ -40,7 +40,11 @@ test('".." behind a link leads where the kernel says, not where the letters say'
 
 test('what cannot be is told as fs tells it, naming call and path', async () => {
   const io = { name: 'IoError' };
-  await expect(targetFile(at('absent/new'), false)).rejects.toMatchObject({ ...io, code: 'ENOENT', path: at('absent') });
+  await expect(targetFile(at('absent/new'), false)).rejects.toMatchObject({
+    ...io,
+    code: 'ENOENT',
+    path: at('absent'),
+  });
   await expect(targetFile(`${at('real/new')}/`, false)).rejects.toMatchObject({ ...io, code: 'EISDIR' });
   await expect(targetFile(at('loop'), false)).rejects.toMatchObject({ ...io, code: 'ELOOP' });
   await expect(targetFile('a\0b', false)).rejects.toMatchObject({ ...io, code: 'EINVAL' });

@@ -147,7 +147,10 @@ test('a source that fails fails the write with its own error, and leaves no file
     throw failure;
   })();
   await expect(writer.writeFile(bench.path('a'), pieces)).rejects.toBe(failure);
-  await expect(writer.writeFile(bench.path('a'), ['text', 7])).rejects.toMatchObject({ field: 'data', value: 'number' });
+  await expect(writer.writeFile(bench.path('a'), ['text', 7])).rejects.toMatchObject({
+    field: 'data',
+    value: 'number',
+  });
   expect(bench.names()).toEqual([]);
 });
 

@@ -1,19 +1,20 @@
 /**
- * The rows of one write: taken from the arena, filled from the source (or read from the origin), written, and the
- * residual of a short read or write submitted again. One slot carries one row at a time, from its fill to its last
- * byte; rows go out in file order and come back in any.
+ * The rows of one write: taken from what brings bytes into them (feed.ts), read first where they come from a file,
+ * written, and the residual of a short read or write submitted again. One slot carries one row at a time, from its
+ * taking to its last byte; rows go out in file order and come back in any.
  */
 import { constants } from 'node:os';
+import { setTimeout } from 'node:timers';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import type { Source } from '@penstock/sources';
-import { type Origin, changed } from './origin.ts';
+import type { RowFeed } from './feed.ts';
+import type { Growth } from './growth.ts';
+import { changed } from './origin.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO, ENXIO } = constants.errno;
+const { EIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
 const STALLS_MAX = 8;
@@ -25,13 +26,10 @@ const STALLS_MAX = 8;
  */
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
-/** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
-export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+/** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
+const QUIET_LOOK_MS = 5;
 
 export class RowPipeline {
-  /** Bytes of the file whose writes are reaped, and of the holes passed over. */
-  bytesWritten = 0;
-  holeBytes = 0;
   /** Writes and reads reaped so far, and how many of the writes were short. */
   writes = 0;
   reads = 0;
@@ -39,44 +37,54 @@ export class RowPipeline {
 
   readonly #thread: WriterThread;
   readonly #target: Target;
-  readonly #source: Source | null;
-  readonly #origin: Origin | null;
-  readonly #size: number;
+  readonly #feed: RowFeed;
+  /** null where the file has all its space already. */
+  readonly #growth: Growth | null;
   readonly #plan: RowPlan;
   readonly #extent: RowExtent;
-  /** Rows that no slot carries, the last one first. */
-  readonly #freeRows: Int32Array;
-  #freeRowCount: number;
+  /** Rows that a slot carries. */
+  #rowsInUse = 0;
   /** Rows that may be in flight while small files are written beside them. */
   readonly #rowsBesideSmall: number;
-  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
-  #preparedRows = 0;
-  /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
-  #nextPosition = 0;
-  /** Where the data around #nextPosition ends: a row goes no further. */
-  #dataEnd: number;
+  /** Bytes of the file whose writes are reaped. */
+  #bytesReaped = 0;
   #stopped = false;
 
   /** @param extent row memory for `plan`, the pipeline's until release() */
-  constructor(thread: WriterThread, target: Target, from: RowSource, size: number, plan: RowPlan, extent: RowExtent) {
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    feed: RowFeed,
+    growth: Growth | null,
+    plan: RowPlan,
+    extent: RowExtent,
+  ) {
     this.#thread = thread;
     this.#target = target;
-    this.#source = from.source;
-    this.#origin = from.origin;
-    this.#size = size;
-    this.#dataEnd = size;
+    this.#feed = feed;
+    this.#growth = growth;
     this.#plan = plan;
     this.#extent = extent;
-    const rows = plan.bufferRows;
-    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
-    this.#freeRowCount = rows;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
-    if (from.origin !== null && from.keepsHoles) this.#passHole(from.origin);
+  }
+
+  /** Bytes of the file whose writes are reaped, and of the holes passed over. */
+  get bytesWritten(): number {
+    return this.#bytesReaped + this.#feed.holeBytes;
+  }
+
+  get holeBytes(): number {
+    return this.#feed.holeBytes;
   }
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#nextPosition >= this.#size;
+    return this.#feed.exhausted;
+  }
+
+  /** Once all is written: the size that the file has come to. @throws RequestError where another was declared */
+  settle(): number {
+    return this.#feed.settle();
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -86,54 +94,33 @@ export class RowPipeline {
 
   /** Gives the row memory back. Nothing may be in flight. */
   release(): void {
-    this.#thread.rowMemory.release(this.#extent);
+    this.#feed.close();
+    this.#releaseOnceQuiet();
   }
 
-  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
+  #releaseOnceQuiet(): void {
+    if (this.#feed.quiet) {
+      this.#thread.rowMemory.release(this.#extent);
+      return;
+    }
+    setTimeout(() => {
+      this.#releaseOnceQuiet();
+      this.#thread.loop.wake(); // another write may have waited for these rows
+    }, QUIET_LOOK_MS);
+  }
+
+  /** Prepares the next row into `slot`; false when there is none now, or none any more. */
   prepare(slot: number): boolean {
-    if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
+    if (this.#stopped) return false;
     const { slots, smallWrites } = this.#thread;
-    if (smallWrites > 0 && this.#plan.bufferRows - this.#freeRowCount >= this.#rowsBesideSmall) return false;
-    this.#freeRowCount -= 1;
-    const row = this.#freeRows[this.#freeRowCount]!;
-    const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
-    this.#nextPosition += length;
-    slots.row[slot] = row;
-    slots.position[slot] = position;
-    if (this.#origin === null) {
-      this.#fill(row, length, position);
-      this.#beginWrite(slot, row, length);
-    } else {
-      this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
-      // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
-      if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
-    }
+    if (smallWrites > 0 && this.#rowsInUse >= this.#rowsBesideSmall) return false;
+    if (!this.#feed.take(slot)) return false;
+    this.#rowsInUse += 1;
+    const { origin } = this.#feed;
+    const length = slots.length[slot]!;
+    if (origin === null) this.#beginWrite(slot, length);
+    else this.#begin(slot, READ_ROW, roundUp(length, origin.alignment.offset));
     return true;
-  }
-
-  /**
-   * Moves on to the next data of the origin and finds its end, both widened to what direct I/O takes: two lseeks an
-   * extent. What is passed over is not written, and so stays a hole.
-   */
-  #passHole(origin: Origin): void {
-    const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
-    const from = this.#nextPosition;
-    let start = this.#size;
-    let end = this.#size;
-    const data = native.lseek(origin.fd, from, native.SEEK_DATA);
-    if (data < 0) {
-      // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
-      if (data !== -ENXIO) start = from;
-    } else if (data < this.#size) {
-      start = data - (data % align);
-      const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
-      if (hole > data) end = Math.min(this.#size, roundUp(hole, align));
-    }
-    this.holeBytes += start - from;
-    this.bytesWritten += start - from;
-    this.#nextPosition = start;
-    this.#dataEnd = end;
   }
 
   /**
@@ -155,24 +142,16 @@ export class RowPipeline {
     return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
   }
 
-  #fill(row: number, length: number, position: number): void {
-    const source = this.#source!;
-    const { bytes } = this.#thread.arena;
-    const start = this.#rowStart(row);
-    if (row >= this.#preparedRows) {
-      source.prepareRow(bytes, start, this.#plan.ioBytes);
-      this.#preparedRows = row + 1;
-    }
-    if (!source.constant) source.fill(bytes, start, length, position);
-  }
-
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
-  #beginWrite(slot: number, row: number, length: number): void {
-    const { bytes } = this.#thread.arena;
+  #beginWrite(slot: number, length: number): void {
+    const { arena, slots } = this.#thread;
     const padded = roundUp(length, this.#target.alignment.offset);
-    const start = this.#rowStart(row);
-    // Another write's bytes must not reach the disk, not even until the truncate.
-    if (padded > length) bytes.fill(0, start + length, start + padded);
+    if (padded > length) {
+      // Another write's bytes must not reach the disk, not even until the truncate.
+      const start = this.#rowStart(slots.row[slot]!);
+      arena.bytes.fill(0, start + length, start + padded);
+    }
+    this.#growth?.reach(slots.position[slot]! + padded, this.#feed.size);
     this.#begin(slot, WRITE_ROW, padded);
   }
 
@@ -193,7 +172,7 @@ export class RowPipeline {
     const length = slots.length[slot]! - done;
     const offset = slots.position[slot]! + done;
     if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
-    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+    else engine.prepRead(slot, this.#feed.origin!.fd, address, length, offset);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -204,20 +183,22 @@ export class RowPipeline {
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       return true;
     }
-    this.bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
+    // Only the last row is padded, and when that was taken the size was known.
+    const size = this.#feed.size ?? Number.POSITIVE_INFINITY;
+    this.#bytesReaped += Math.min(slots.length[slot]!, size - slots.position[slot]!);
     this.#releaseRow(slot);
     return false;
   }
 
   #afterRead(slot: number, result: number): boolean {
     const { slots } = this.#thread;
-    const origin = this.#origin!;
+    const origin = this.#feed.origin!;
     const position = slots.position[slot]!;
-    const wanted = Math.min(slots.length[slot]!, this.#size - position);
+    const wanted = Math.min(slots.length[slot]!, this.#feed.size! - position);
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      this.#beginWrite(slot, slots.row[slot]!, wanted);
+      this.#beginWrite(slot, wanted);
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
@@ -249,13 +230,13 @@ export class RowPipeline {
   #failure(slot: number, syscall: string, errno: number): ConstructorParameters<typeof IoError>[0] {
     const { slots } = this.#thread;
     const done = slots.done[slot]!;
-    const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
+    const { path } = slots.purpose[slot] === READ_ROW ? this.#feed.origin! : this.#target;
     return { syscall, errno, path, offset: slots.position[slot]! + done, length: slots.length[slot]! - done };
   }
 
   #releaseRow(slot: number): void {
-    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
-    this.#freeRowCount += 1;
+    this.#feed.release(this.#thread.slots.row[slot]!);
+    this.#rowsInUse -= 1;
     this.#thread.engine.releaseSlot(slot);
   }
 

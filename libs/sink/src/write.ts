@@ -3,13 +3,14 @@
  *
  *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
  *
- * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
- * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
+ * Rows are filled and written in file order. A copy reads each row into place first, unless it becomes a reflink: then
+ * it waits for no rows, and blocks are shared while it is "writing". Where bytes arrive by a ring it is "writing" until
+ * the producer ends, also while there is nothing to write. The first failure stops the preparing; once the
  * last slot is reaped the partial file is removed and the failure handed on.
  */
 import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
-import { setImmediate } from 'node:timers';
+import { clearInterval, setImmediate, setInterval } from 'node:timers';
 import {
   IoError,
   PHASES,
@@ -24,14 +25,23 @@ import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
 import {
   type JobBlock,
   type MatrixShape,
+  RingConsumer,
+  type RingOutlet,
+  type RowExtent,
   type RowPlan,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
+  chooseStreamMatrix,
   planRows,
 } from '@penstock/matrix';
-import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
+import { ExtentsSource, InlineSource, type Source, createPatternSource } from '@penstock/sources';
+import type { RowFeed } from './feed.ts';
+import { ComputedFeed } from './feed-computed.ts';
+import { OriginFeed } from './feed-origin.ts';
+import { RingFeed } from './feed-ring.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
+import { Growth } from './growth.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { resultOf } from './result.ts';
@@ -65,11 +75,16 @@ const FD_TARGET = 0;
 const FD_DIRECTORY = 1;
 const FD_ORIGIN = 2;
 
+/** How often a write that waits for bytes looks whether it is to stop. */
+const STOP_LOOK_MS = 100;
+
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
   request: WriteRequest;
   /** True where what earlier attempts left beside the target has been removed already. */
   swept?: boolean;
+  /** Where the bytes arrive, if they are neither computed nor read: of whatever kind the request says its source is. */
+  ring?: RingOutlet;
 }
 
 /** What a write needs of its job's control block. */
@@ -104,6 +119,8 @@ class WriteLane implements Lane, FlushWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: Source | null = null;
+  readonly #ring: RingConsumer | null;
+  readonly #stopLook: ReturnType<typeof setInterval> | undefined;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -112,7 +129,9 @@ class WriteLane implements Lane, FlushWaiter {
   #rowsReturned = false;
   /** Counted among the thread's small writes. */
   #countedSmall = false;
-  #size = 0;
+  /** null while only the end of the bytes will tell. */
+  #size: number | null = 0;
+  #growth: Growth | null = null;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
@@ -141,6 +160,19 @@ class WriteLane implements Lane, FlushWaiter {
     this.#submitCallsBefore = thread.engine.submitCalls;
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
+    const { loop } = thread;
+    if (order.ring === undefined) {
+      this.#ring = null;
+      return;
+    }
+    this.#ring = new RingConsumer(order.ring, {
+      arrived: () => loop.wake(),
+      failed: (error) => {
+        this.fail(error);
+        loop.wake();
+      },
+    });
+    this.#stopLook = setInterval(() => loop.wake(), STOP_LOOK_MS);
   }
 
   // ------------------------------------------------------------------------------------- the loop's three calls
@@ -155,9 +187,14 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
-      this.#inFlight += 1;
-      return true;
+      if (this.#rows === null) return false;
+      if (this.#rows.prepare(slot)) {
+        this.#inFlight += 1;
+        return true;
+      }
+      // The end of what arrives may bring no row of its own.
+      if (!this.#rows.exhausted || this.#inFlight > 0) return false;
+      this.#endWriting();
     }
     if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
@@ -198,7 +235,9 @@ class WriteLane implements Lane, FlushWaiter {
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
     if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
-    if (source.kind === 'file') {
+    if (this.#ring !== null) {
+      this.#size = request.size ?? null;
+    } else if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
       this.#size = request.size ?? this.#origin.sizeBytes;
@@ -212,13 +251,20 @@ class WriteLane implements Lane, FlushWaiter {
     } else if (source.kind === 'pattern') {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
+    } else if (source.kind === 'inline') {
+      const inline = new InlineSource(source.data);
+      this.#source = inline;
+      this.#size = inline.size;
+    } else {
+      const accepted = 'another source: these bytes come from the program that hands them over, and none does';
+      throw new RequestError({ field: 'source.kind', value: source.kind, accepted });
     }
     this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
-    this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
-    if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
-      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
+    this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
+    if (this.#origin !== null && source.kind === 'file' && source.reflink !== 'never' && this.#size! > 0) {
+      this.#reflink = new Reflink(this.#target, this.#origin, this.#size!);
       this.#reflinkDue = true;
       this.#enter(WRITING);
     } else {
@@ -231,6 +277,10 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(WAITING);
   }
 
+  #chooseMatrix(preferred: MatrixShape | undefined): MatrixShape {
+    return this.#ring === null ? chooseMatrix(this.#size!, preferred) : chooseStreamMatrix(this.#size, preferred);
+  }
+
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
     const target = this.#target!.alignment;
@@ -238,7 +288,8 @@ class WriteLane implements Lane, FlushWaiter {
     const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
     const memoryAlign = Math.max(target.memory, origin.memory);
     const budget = this.#thread.rowMemory.bytesMax;
-    const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const size = this.#size ?? Number.POSITIVE_INFINITY;
+    const plan = planRows(size, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -285,18 +336,27 @@ class WriteLane implements Lane, FlushWaiter {
   #takeRows(): boolean {
     const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
-    const origin = this.#origin;
-    const keepsHoles = this.#keepsHoles;
-    const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
-    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    const size = this.#size;
+    const target = this.#target!;
+    if (size === null) this.#growth = new Growth(target);
+    const feed = this.#openFeed(extent);
+    this.#rows = new RowPipeline(this.#thread, target, feed, this.#growth, this.#plan, extent);
+    if (this.#isSmall) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
-    if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
-    else reserve(this.#target!, this.#size);
+    if (this.#keepsHoles) reserveSparse(target, size!, Math.min(size!, this.#origin!.allocatedBytes));
+    else reserve(target, size ?? 0);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
+  }
+
+  #openFeed(extent: RowExtent): RowFeed {
+    const thread = this.#thread;
+    const plan = this.#plan;
+    if (this.#ring !== null) return new RingFeed(thread, this.#ring, this.#size, plan, extent);
+    if (this.#origin === null) return new ComputedFeed(thread, this.#source!, this.#size!, plan, extent);
+    return new OriginFeed(thread, this.#target!, this.#origin, this.#keepsHoles, this.#size!, plan);
   }
 
   #afterRow(slot: number, result: number, refused: boolean): void {
@@ -314,12 +374,14 @@ class WriteLane implements Lane, FlushWaiter {
   /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
   #endWriting(): void {
     const target = this.#target!;
+    const size = this.#rows === null ? this.#size! : this.#rows.settle();
+    this.#size = size;
     this.#returnRows();
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
-    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
-    const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
+    const padded = this.#reflink === null && size % target.alignment.offset !== 0;
+    if (padded || this.#growth !== null) truncateTo(target, size); // else it ends where the rows did
+    const covered = target.flushedTogether && this.#isSmall;
     if (this.#order.request.durability === 'none' || covered) this.#publishFile();
   }
 
@@ -349,7 +411,7 @@ class WriteLane implements Lane, FlushWaiter {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
-    this.#bytesDurable = this.#size;
+    this.#bytesDurable = this.#size!;
     this.#end();
   }
 
@@ -369,7 +431,7 @@ class WriteLane implements Lane, FlushWaiter {
     }
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
-    this.#bytesDurable = this.#size;
+    this.#bytesDurable = this.#size!;
     this.#publishFile();
   }
 
@@ -406,7 +468,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   #publishProgress(): void {
     const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
-    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size ?? 0, this.#inFlight);
   }
 
   /** Of all its rows. */
@@ -416,7 +478,12 @@ class WriteLane implements Lane, FlushWaiter {
 
   get #keepsHoles(): boolean {
     const { source } = this.#order.request;
-    return source.kind === 'file' && source.holes === 'keep';
+    return this.#origin !== null && source.kind === 'file' && source.holes === 'keep';
+  }
+
+  /** As far as is known: a stream is not before its end. */
+  get #isSmall(): boolean {
+    return this.#size !== null && this.#size <= SMALL_FILE_BYTES_MAX;
   }
 
   #returnRows(): void {
@@ -442,6 +509,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.#uncountSmall();
     this.#thread.rowMemory.leave(this);
     this.#returnRows();
+    this.#ring?.close();
+    clearInterval(this.#stopLook);
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
@@ -462,7 +531,7 @@ class WriteLane implements Lane, FlushWaiter {
       request: this.#order.request,
       thread: this.#thread,
       target,
-      sizeBytes: this.#size,
+      sizeBytes: this.#size!,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
       copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
