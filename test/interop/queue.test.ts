@@ -95,13 +95,12 @@ test('deduplication: of two writes of one file that both wait, one is done', asy
 test('flows: the manifest lists every shard in order, once all are written', async () => {
   await system.host(['--name', 'disk-1', '--threads', '2']);
   expect((await run('Flows: shards, then a manifest')).split('\n')).toContain('completed');
-  const entry = { root: 'data', host: 'disk-1' };
   expect(json('set/manifest.json')).toEqual(
-    [1, 2, 3].map((number) => ({ path: `set/${number}.dat`, bytes: 1_048_576, ...entry })),
+    [1, 2, 3].map((number) => ({ path: `set/${number}.dat`, root: 'data', bytes: 1_048_576, host: 'disk-1' })),
   );
   await jobOf('plain/manifest.json');
   expect(json('plain/manifest.json')).toEqual(
-    [1, 2, 3].map((number) => ({ path: `plain/${number}.dat`, bytes: 65_536, ...entry })),
+    [1, 2, 3].map((number) => ({ path: `plain/${number}.dat`, root: 'data', bytes: 65_536, host: 'disk-1' })),
   );
   expect(readFileSync(system.path('plain/manifest.json'), 'utf8')).toMatch(/^\[\n {2}\{\n[^]*\n\]\n$/);
 }, 60_000);

@@ -29,7 +29,7 @@ export class Engine {
   /** Names this engine's writes for ever, and tells each from the others. */
   readonly #name = randomUUID();
   #count = 0;
-  #closed = false;
+  #refuses = false;
 
   constructor(pool: WriterPool) {
     this.#pool = pool;
@@ -57,7 +57,6 @@ export class Engine {
     prepare: () => Promise<WriteRequest>,
     { signal }: CallOptions,
   ): Promise<{ request: WriteRequest; name: string }> {
-    if (this.#closed) return Promise.reject(new Error('the writer was closed: open another'));
     const turn = async (): Promise<{ request: WriteRequest; name: string }> => {
       throwIfAborted(signal);
       const request = await prepare();
@@ -100,9 +99,19 @@ export class Engine {
     return work;
   }
 
-  /** Takes no more writes, lets those that were asked for end, and gives threads, memory and contexts back. */
+  /** @throws once no more writes are taken */
+  assertOpen(): void {
+    if (this.#refuses) throw new Error('the writer was closed: open another');
+  }
+
+  /** Takes no more writes. */
+  refuse(): void {
+    this.#refuses = true;
+  }
+
+  /** Lets the writes that were begun end, and gives threads, memory and contexts back. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.refuse();
     while (this.#open.size > 0) await Promise.allSettled(this.#open);
     await this.#pool.close();
   }

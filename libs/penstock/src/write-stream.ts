@@ -54,6 +54,8 @@ export class FileWriteStream extends Writable {
   readonly #target: PathLike;
   readonly #options: WriteStreamOptions;
   readonly #onOver: () => void;
+  /** Why it cannot be begun, if the writer was closed before. */
+  readonly #refusal: Error | null;
   /** Aborted when the stream is destroyed. */
   readonly #over = new AbortController();
   #producer: RingProducer | null = null;
@@ -74,6 +76,7 @@ export class FileWriteStream extends Writable {
     this.#target = path;
     this.#options = options;
     this.#onOver = onOver;
+    this.#refusal = refusalOf(engine);
     const encoding = options.encoding ?? options.defaultEncoding;
     if (encoding !== undefined) this.setDefaultEncoding(encoding);
     // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
@@ -85,9 +88,9 @@ export class FileWriteStream extends Writable {
     return this.#producer?.bytesPushed ?? 0;
   }
 
-  /** True until `'ready'`. */
+  /** True until `'ready'`, and again once it is closed. */
   get pending(): boolean {
-    return this.#producer === null;
+    return this.#producer === null || this.destroyed;
   }
 
   /** What the write came to; there from `'finish'` on. */
@@ -120,20 +123,27 @@ export class FileWriteStream extends Writable {
 
   // ------------------------------------------------------------------------------------ what the base class calls
 
-  override _construct(callback: (error?: Error | null) => void): void {
-    this.#open().then(
-      () => {
-        callback();
-        if (this.destroyed) return;
-        this.emit('open', -1);
-        this.emit('ready');
-      },
+  override _construct(callback: Callback): void {
+    void tell(this.#open(), (error) => {
       // Destroyed meanwhile, it knows why: the abort that came of it is no second error.
-      (error: unknown) => callback(this.destroyed ? null : (error as Error)),
-    );
+      callback(this.destroyed ? null : error);
+      if (this.destroyed || error != null) return;
+      this.emit('open', -1);
+      this.emit('ready');
+    });
   }
 
   async #open(): Promise<void> {
+    try {
+      await this.#begin();
+    } catch (error) {
+      this.#onOver();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#refusal !== null) throw this.#refusal;
     const { onProgress } = this.#options;
     const signal = this.#over.signal;
     const { producer, ended } = await this.#engine.beginStream(() => this.#request(), { signal, onProgress });
@@ -168,11 +178,11 @@ export class FileWriteStream extends Writable {
     });
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     this.#push([chunk], callback);
   }
 
-  override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
+  override _writev(chunks: { chunk: Buffer }[], callback: Callback): void {
     this.#push(
       chunks.map(({ chunk }) => chunk),
       callback,
@@ -180,15 +190,12 @@ export class FileWriteStream extends Writable {
   }
 
   /** What finds room goes at once; only the rest waits for rows. */
-  #push(chunks: readonly Buffer[], callback: (error?: Error | null) => void): void {
+  #push(chunks: readonly Buffer[], callback: Callback): void {
     const producer = this.#producer!;
     for (const [index, chunk] of chunks.entries()) {
       const taken = producer.push(chunk);
       if (taken < chunk.byteLength) {
-        this.#pushRest([chunk.subarray(taken), ...chunks.slice(index + 1)]).then(
-          () => callback(),
-          (error: unknown) => callback(error as Error),
-        );
+        void tell(this.#pushRest([chunk.subarray(taken), ...chunks.slice(index + 1)]), callback);
         return;
       }
     }
@@ -203,26 +210,45 @@ export class FileWriteStream extends Writable {
     }
   }
 
-  override _final(callback: (error?: Error | null) => void): void {
+  override _final(callback: Callback): void {
     this.#producer!.end();
-    this.#ended!.then(
-      (result) => {
-        this.#result = result;
-        this.#onOver();
-        callback();
-      },
-      (error: unknown) => callback(error as Error),
-    );
+    void tell(this.#finished(), callback);
+  }
+
+  async #finished(): Promise<void> {
+    this.#result = await this.#ended!;
+    this.#onOver();
   }
 
   /** Closed means that nothing is in flight any more and that the partial file is gone. */
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, callback: Callback): void {
     const close = (): void => {
       this.#onOver();
       callback(error);
     };
     if (this.#ended === null) close();
-    else this.#ended.then(close, close);
+    else void tell(this.#ended, close); // however it ended: `error` says why
+  }
+}
+
+function refusalOf(engine: Engine): Error | null {
+  try {
+    engine.assertOpen();
+    return null;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+type Callback = (error?: Error | null) => void;
+
+/** Tells the base class how `work` ended: in a tick of its own, where what its listeners throw is nobody else's. */
+async function tell(work: Promise<unknown>, callback: Callback): Promise<void> {
+  try {
+    await work;
+    process.nextTick(callback);
+  } catch (error) {
+    process.nextTick(callback, error);
   }
 }
 

@@ -1,5 +1,4 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -157,7 +156,9 @@ test('a source that fails fails the write with its own error, and leaves no file
 test('a source is left when its write fails: it is not read on for ever', async () => {
   const writer = await bench.open();
   const source = Readable.from(endless());
-  const closed = once(source, 'close');
+  const closed = new Promise((resolve) => {
+    source.once('close', resolve);
+  });
   await expect(writer.writeFile(bench.path('no/such'), source)).rejects.toMatchObject({ code: 'ENOENT' });
   await expect(writer.writeFile(bench.path('a'), source, { size: 1000 })).rejects.toMatchObject({ code: /./ });
   await closed;

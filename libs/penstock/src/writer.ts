@@ -100,7 +100,8 @@ function wholeNumber(field: string, value: number, min: number, max: number): nu
  */
 export class Writer implements AsyncDisposable {
   readonly #engine: Engine;
-  readonly #streams = new Set<FileWriteStream>();
+  /** Streams that are not over, each with its end. */
+  readonly #streams = new Map<FileWriteStream, Promise<void>>();
   #closing: Promise<void> | null = null;
 
   /** @internal */
@@ -115,6 +116,7 @@ export class Writer implements AsyncDisposable {
    * Bytes must not be changed while they are written. Of an iteration no more is taken than fits into free rows.
    */
   async writeFile(path: PathLike, data: FileData, options: WriteFileOptions = {}): Promise<FileResult> {
+    this.#engine.assertOpen();
     const { size, encoding, makeDirectories = false } = options;
     const bytes = bytesOf(data, encoding);
     const source = bytes === null && isSource(data) ? data : null;
@@ -155,6 +157,7 @@ export class Writer implements AsyncDisposable {
 
   /** Copies the file `from` to `to`; resolves as writeFile() does. A source that changes meanwhile fails the copy. */
   async copyFile(from: PathLike, to: PathLike, options: CopyOptions = {}): Promise<FileResult> {
+    this.#engine.assertOpen();
     const { size, makeDirectories = false } = options;
     const { ended } = await this.#engine.begin(async () => {
       const [source, file] = await Promise.all([copySource(from, options), targetFile(to, makeDirectories)]);
@@ -169,8 +172,15 @@ export class Writer implements AsyncDisposable {
    */
   createWriteStream(path: PathLike, options: WriteStreamOptions | BufferEncoding = {}): FileWriteStream {
     const given = typeof options === 'string' ? { encoding: options } : options;
-    const stream = new FileWriteStream(this.#engine, path, given, () => this.#streams.delete(stream));
-    this.#streams.add(stream);
+    let onOver: () => void;
+    const over = new Promise<void>((resolve) => {
+      onOver = resolve;
+    });
+    const stream = new FileWriteStream(this.#engine, path, given, () => {
+      this.#streams.delete(stream);
+      onOver();
+    });
+    this.#streams.set(stream, over);
     return stream;
   }
 
@@ -181,9 +191,16 @@ export class Writer implements AsyncDisposable {
    * A program may end without it: a writer with nothing to write does not keep its process alive.
    */
   close(): Promise<void> {
-    for (const stream of this.#streams) if (!stream.writableEnded) stream.destroy();
-    this.#closing ??= this.#engine.close();
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#engine.refuse();
+    for (const stream of this.#streams.keys()) if (!stream.writableEnded) stream.destroy();
+    // They begin a tick after they were made: until then the engine does not know of them.
+    await Promise.all(this.#streams.values());
+    await this.#engine.close();
   }
 
   /** As close(): `await using writer = await openWriter()`. */

@@ -44,23 +44,19 @@ export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { j
   }
   const opts = { ...defaultJobOptions, ...options };
   const ofShard = onShardFailure === 'fail' ? { failParentOnFailure: true } : { ignoreDependencyOnFailure: true };
-  const node = (
-    data: JobRequest,
-    jobId: string,
-  ): { name: string; queueName: string; data: JobRequest; jobId: string } => ({
+  const node = (data: JobRequest, nodeOptions: JobsOptions): Omit<FlowJob, 'children'> => ({
     name: JOB_NAME,
     queueName: QUEUE_NAME,
     data,
-    jobId,
+    opts: Object.assign(nodeOptions, opts),
   });
   // Numbered, so that the manifest can list them in this order.
   const ids: FlowIds = { manifest: id, shards: shards.map((_, index) => `${id}-${index + 1}`) };
-  const children = shards.map((shard, index) => {
-    const { jobId, ...child } = node(parseShard(shard, index), ids.shards[index]!);
-    return { ...child, opts: { ...opts, ...ofShard, jobId } };
-  });
-  const { jobId, ...parent } = node(parseJob({ ...manifest, source: { kind: 'manifest' } }), id);
-  return { job: { ...parent, opts: { ...opts, jobId }, children }, ids };
+  const children = shards.map((shard, index) =>
+    node(parseShard(shard, index), Object.assign({ jobId: ids.shards[index]! }, ofShard)),
+  );
+  const parent = node(parseJob({ ...manifest, source: { kind: 'manifest' } }), { jobId: id });
+  return { job: { ...parent, children }, ids };
 }
 
 /** Adds all jobs of `flow`, or none. @throws RequestError */

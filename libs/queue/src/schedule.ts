@@ -1,6 +1,6 @@
 // Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run.
 import type { JobRequest } from '@penstock/contract';
-import type { JobsOptions, Queue, RepeatOptions } from 'bullmq';
+import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
 import { JOB_NAME } from './names.ts';
 
 /** When a scheduled write is due: every so many milliseconds, or as a cron pattern says. */
@@ -33,12 +33,16 @@ export async function upsertSchedule(
 /** The schedules that stand, the soonest first. */
 export async function listSchedules(queue: Queue): Promise<Schedule[]> {
   const found = await queue.getJobSchedulers(0, -1, true);
-  return found.map(({ key, template, every, pattern, tz, next }) => ({
+  return found.map(scheduleOf);
+}
+
+function scheduleOf({ key, template, every, pattern, tz, next }: JobSchedulerJson<JobRequest>): Schedule {
+  return {
     name: key,
     request: template?.data as JobRequest,
-    ...(every == null ? {} : { every: Number(every) }),
+    ...(every == null ? {} : { every }),
     ...(pattern == null ? {} : { pattern }),
     ...(tz == null ? {} : { tz }),
     ...(next == null ? {} : { nextAtMs: next }),
-  }));
+  };
 }

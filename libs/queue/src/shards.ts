@@ -16,9 +16,10 @@ export async function shardsOf(job: Job, redis: Redis): Promise<ShardOutcome[]> 
   const keys = [...Object.keys(results), ...Object.keys(failures)];
   const requests = await requestsAt(keys, redis);
   const shards = keys.map((key, index): ShardOutcome => {
-    const shard = { id: idOf(key), request: requests[index]! };
+    const id = idOf(key);
+    const request = requests[index]!;
     const result = results[key];
-    return result === undefined ? { ...shard, failedReason: failures[key]! } : { ...shard, result };
+    return result === undefined ? { id, request, failedReason: failures[key]! } : { id, request, result };
   });
   return inOrder(shards);
 }
