@@ -2,8 +2,9 @@
 
 /** A write was stopped by its `signal`; nothing is left of it. `cause` is the signal's reason. */
 export class AbortError extends Error {
+  /** The name of Node's own. */
   override readonly name: string = 'AbortError';
-  /** The code of Node's own: what tells `fs` calls that were aborted tells these too. */
+  /** The code of Node's own: what knows `fs` calls that were aborted knows these too. */
   readonly code = 'ABORT_ERR';
 
   constructor(signal: AbortSignal) {

@@ -43,9 +43,9 @@ export interface FileOptions extends CallOptions {
   /** Permission bits, as a number like `0o640` or in octal digits, whatever the umask. Default: 0o666 less the umask. */
   fileMode?: number | string | undefined;
   /** Bytes a second at most. Default: none. */
-  limit?: { bytesPerSecond: number | string } | undefined;
+  limit?: WriteRequestInput['limit'];
   /** The buffer: rows in flight and the bytes of one. Default: chosen from the size and the disk. */
-  matrix?: { rows: number; rowBytes: number | string } | undefined;
+  matrix?: WriteRequestInput['matrix'];
   /** Makes the directories that are missing on the way, as durably as the file. Default: false, as with `node:fs`. */
   makeDirectories?: boolean | undefined;
 }

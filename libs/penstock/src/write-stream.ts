@@ -44,8 +44,11 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
 export class FileWriteStream extends Writable {
   /** As it was given. */
   readonly path: string | Buffer;
+  /** As they were given, or `'w'`. */
   readonly flags: string | number;
+  /** The permission bits, as they were given, or 0o666. */
   readonly mode: number | string;
+  /** As it was given. */
   readonly start: number | undefined;
   /** Whether the stream ends itself after `'finish'` or an error. */
   readonly autoClose: boolean;
@@ -123,6 +126,7 @@ export class FileWriteStream extends Writable {
 
   // ------------------------------------------------------------------------------------ what the base class calls
 
+  /** @internal */
   override _construct(callback: Callback): void {
     void tell(this.#open(), (error) => {
       // Destroyed meanwhile, it knows why: the abort that came of it is no second error.
@@ -178,10 +182,12 @@ export class FileWriteStream extends Writable {
     });
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     this.#push([chunk], callback);
   }
 
+  /** @internal */
   override _writev(chunks: { chunk: Buffer }[], callback: Callback): void {
     this.#push(
       chunks.map(({ chunk }) => chunk),
@@ -210,6 +216,7 @@ export class FileWriteStream extends Writable {
     }
   }
 
+  /** @internal */
   override _final(callback: Callback): void {
     this.#producer!.end();
     void tell(this.#finished(), callback);
@@ -220,7 +227,11 @@ export class FileWriteStream extends Writable {
     this.#onOver();
   }
 
-  /** Closed means that nothing is in flight any more and that the partial file is gone. */
+  /**
+   * Closed means that nothing is in flight any more and that the partial file is gone.
+   *
+   * @internal
+   */
   override _destroy(error: Error | null, callback: Callback): void {
     const close = (): void => {
       this.#onOver();

@@ -7,6 +7,7 @@ import { redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { QUEUE_NAME } from './names.ts';
 
+/** What is told of a job that is followed. */
 export type WatchEvent =
   | { type: 'waiting' }
   | { type: 'active' }

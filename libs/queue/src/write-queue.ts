@@ -17,6 +17,7 @@ import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
+/** Which queue, and who is told of its troubles. */
 export interface WriteQueueOptions {
   connection: Connection;
   /** BullMQ's key prefix; its default unless given. */
@@ -28,6 +29,7 @@ export interface WriteQueueOptions {
 /** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
 const bulkJobsMax = 1000;
 
+/** A job of the queue, as BullMQ has it. */
 export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
 interface Opened {
