@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_SHUTDOWN } from '@penstock/matrix';
-import { WriterPool } from './pool.ts';
+import { type PoolOptions, WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
@@ -39,7 +39,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function openPool(entry?: URL): WriterPool {
+function openPool(entry?: URL, more: Partial<PoolOptions> = {}): WriterPool {
   pool = new WriterPool({
     threads: 2,
     depth: 32,
@@ -49,6 +49,7 @@ function openPool(entry?: URL): WriterPool {
     engine: 'auto',
     onThreadDeath: (error) => deaths.push(error),
     ...(entry === undefined ? {} : { entry }),
+    ...more,
   });
   return pool;
 }
@@ -119,4 +120,27 @@ test('when a thread dies amid a bulk, every descriptor and partial file of its l
   expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
   const after = await running.run(request({ size: 10, files: files.slice(1) }), 'after', 1).done;
   expect(after).toMatchObject({ files: 99, failed: 0 });
+});
+
+/** The message ports that keep this process alive: an idle pool's are none of them. */
+const portsInUse = (): number => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+
+test('an idle pool lets its process end, and its next write wakes it', async () => {
+  const before = portsInUse();
+  const running = openPool(undefined, { idleMs: 20 });
+  await running.ready();
+  expect(portsInUse()).toBeGreaterThan(before);
+  for (const name of ['first', 'second']) {
+    const { done } = running.run(request({ path: name, size: 10_000 }), name, 1);
+    expect(await done).toMatchObject({ bytes: 10_000 });
+    while (portsInUse() > before) await setImmediate();
+  }
+  expect(running.threads).toBe(2);
+  expect(contexts()).toBeGreaterThan(0); // kept for the next write
+});
+
+test('a thread that cannot come up is told of, and not waited for', async () => {
+  const running = openPool(new URL('broken-worker.fixture.mjs', import.meta.url));
+  await expect(running.ready()).rejects.toThrow('ended as it started');
+  expect(deaths.map(({ message }) => message)).toContain('no such library');
 });

@@ -96,6 +96,8 @@ export class WriterPool {
   readonly #idleMs: number | undefined;
   #idle: NodeJS.Timeout | undefined;
   #idleSinceMs = 0;
+  /** A thread died before it served. */
+  #cannotComeUp = false;
   #closing = false;
 
   /** @throws IoError naming a root that cannot be opened */
@@ -253,6 +255,7 @@ export class WriterPool {
 
   async #afterDeath(session: Session, cause: Error): Promise<void> {
     this.#sessions.delete(session);
+    if (!session.isReady) this.#cannotComeUp = true;
     const unanswered = session.takeUnanswered();
     await this.#deadAreGone();
     this.#onThreadDeath?.(cause);
@@ -326,7 +329,8 @@ export class WriterPool {
     clearTimeout(this.#idle);
     this.#watchExits();
     // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
-    this.#openMissingSessions();
+    // Where the entry cannot be loaded nobody would ever serve a further session.
+    if (!this.#cannotComeUp) this.#openMissingSessions();
     for (const session of this.#sessions.keys()) session.end();
     await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();
