@@ -12,8 +12,12 @@ export const JOBS = 32;
 export const MEMORY_BYTES = 268_435_456;
 /** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */
 export const LOCK_DURATION_MS = 30_000;
+/** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
+export const CHECKPOINT_BYTES = 67_108_864;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';
+/** Where other processes of this machine put segments of shared memory to be written; Linux mounts a tmpfs there. */
+export const SHM_DIRECTORY = '/dev/shm/penstock';
 /** Where `penstock up` serves its dashboards: loopback only. */
 export const GATEWAY_ADDRESS = '127.0.0.1';
 export const GATEWAY_PORT = 4460;

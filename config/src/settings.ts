@@ -3,6 +3,7 @@
  * here, so that the same words mean the same everywhere; the libs get values.
  */
 import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -30,8 +31,14 @@ export interface HostSettings {
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for; it need not exist. */
+  shmDirectory: string;
+  /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
+  urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes: number;
 }
 
 interface StoreOptions {
@@ -47,7 +54,10 @@ interface HostOptions extends StoreOptions {
   memory: number;
   engine: HostSettings['engine'];
   root: RootConfig[];
+  shm: string;
+  urlAllow: string[];
   lockDuration: number;
+  checkpoint: number;
 }
 
 /** Adds --redis and --data. */
@@ -99,10 +109,32 @@ export function addWriterOptions(command: Command): Command {
         .default('auto'),
     )
     .option(
+      '--shm <directory>',
+      'where segments of shared memory are looked for',
+      (text) => resolve(text),
+      defaults.SHM_DIRECTORY,
+    )
+    .addOption(
+      new Option(
+        '--url-allow <network|address|name>',
+        'where urls may lead besides public addresses: 10.1.0.0/16, ::1, artifacts.internal, *.internal (repeatable)',
+      )
+        .argParser(collectUrlAllow)
+        .default([], 'none'),
+    )
+    .option(
       '--lock-duration <ms>',
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
       defaults.LOCK_DURATION_MS,
+    )
+    .addOption(
+      new Option(
+        '--checkpoint <size>',
+        'a running write records how far it is after so many bytes, and every 5 seconds',
+      )
+        .argParser(checkpoint)
+        .default(defaults.CHECKPOINT_BYTES, formatBytes(defaults.CHECKPOINT_BYTES)),
     );
 }
 
@@ -125,7 +157,9 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs };
+  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
+  const limits = { threads, depth, jobs, memoryBytes, lockDurationMs, checkpointBytes };
+  return { ...store, name, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -152,13 +186,22 @@ function integer(min: number, max: number): (text: string) => number {
   };
 }
 
-function memory(text: string): number {
-  let bytes: number;
+function size(text: string): number {
   try {
-    bytes = parseSize(text);
+    return parseSize(text);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function checkpoint(text: string): number {
+  const bytes = size(text);
+  if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
+  return bytes;
+}
+
+function memory(text: string): number {
+  const bytes = size(text);
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
   if (bytes > totalmem()) {
     throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);
@@ -177,6 +220,19 @@ export function parseRoot(text: string): RootConfig {
     throw new InvalidArgumentError(`${path} is not a directory.`);
   }
   return { name, path, writable: readOnly === undefined };
+}
+
+const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
+
+/** One more of what --url-allow names. @throws InvalidArgumentError */
+function collectUrlAllow(text: string, before: string[]): string[] {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  const bits = family === 4 ? 32 : 128;
+  const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  const named = family === 0 && prefix === undefined && HOST_PATTERN.test(address) && !/^[\d.]+$/.test(address);
+  if (rest.length === 0 && ((family !== 0 && isNetwork) || named)) return [...before, text];
+  throw new InvalidArgumentError('Give a network like 10.1.0.0/16, an address, or a name like artifacts.internal.');
 }
 
 function collectRoot(text: string, before: RootConfig[]): RootConfig[] {

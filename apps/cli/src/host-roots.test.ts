@@ -27,13 +27,16 @@ const settings = {
   jobs: 4,
   memoryBytes: 268_435_456,
   engine: 'auto',
+  shmDirectory: '/dev/shm/penstock',
+  urlAllow: ['10.1.0.0/16', 'artifacts.internal'],
   lockDurationMs: 30_000,
+  checkpointBytes: 67_108_864,
 } as const;
 
 test('a host gets its settings word for word', () => {
   const roots = [{ name: 'node', path: '/usr/bin', writable: false }];
   expect(hostArguments(settings, roots).join('|')).toBe(
-    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--lock-duration|30000|--root|node=/usr/bin:ro',
+    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--shm|/dev/shm/penstock|--lock-duration|30000|--checkpoint|67108864|--url-allow|10.1.0.0/16|--url-allow|artifacts.internal|--root|node=/usr/bin:ro',
   );
 });
 

@@ -1,6 +1,8 @@
 /** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
+  CHECKSUMS,
+  type ChecksumName,
   type FileSource,
   HOLES,
   type JobRequestInput,
@@ -28,6 +30,9 @@ export interface RequestOptions {
   mode?: 'create' | 'replace';
   publish?: 'atomic' | 'in-place';
   durability?: 'none' | 'fdatasync';
+  checksum?: ChecksumName;
+  expect?: string;
+  verify?: boolean;
 }
 
 /** What stands for standard input after --from. */
@@ -92,7 +97,14 @@ export function addRequestOptions(command: Command): Command {
         'none',
         'fdatasync',
       ]),
-    );
+    )
+    .addOption(
+      new Option('--checksum <algorithm>', 'tell the checksum of what was written').choices(
+        CHECKSUMS.filter((name) => name !== 'none'),
+      ),
+    )
+    .option('--expect <hex>', 'publish only if the checksum is this one (needs --checksum)')
+    .option('--verify', 'read the file back from the disk and compare before it is published');
 }
 
 /** The request that `path` and the options come to. @throws UsageError where options do not go together */
@@ -107,6 +119,12 @@ export function requestOf(path: string, options: RequestOptions): WriteRequestIn
   if (options.mode !== undefined) request.mode = options.mode;
   if (options.publish !== undefined) request.publish = options.publish;
   if (options.durability !== undefined) request.durability = options.durability;
+  if (options.checksum !== undefined) request.checksum = options.checksum;
+  if (options.expect !== undefined) {
+    if (options.checksum === undefined) throw new UsageError('--expect is compared with a sum: give --checksum too');
+    request.expect = options.expect;
+  }
+  if (options.verify === true) request.verify = 'readback';
   return request;
 }
 

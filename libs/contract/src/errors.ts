@@ -1,8 +1,10 @@
 // The errors that cross rooms, threads and the queue, and their form as plain data on the way.
 import { z } from 'zod';
 import { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
+import { CHECKSUM_DIGITS } from './fields.ts';
 import { hintFor } from './hints.ts';
 import { escapeControls, printValue, shorten } from './print.ts';
+import type { ChecksumName } from './request.ts';
 
 /** An error as plain data: what worker threads post and what the queue's progress and HTTP answers carry. */
 export interface WireError {
@@ -21,6 +23,9 @@ export interface WireError {
   hint?: string;
   /** The field of a bad request, such as 'matrix.rowBytes'. */
   field?: string;
+  /** Of an IntegrityError: the checksum that was to be, and the one that was, each in hexadecimal digits. */
+  expected?: string;
+  found?: string;
   /** False where another attempt would end the same way. */
   retryable: boolean;
 }
@@ -36,6 +41,8 @@ export const wireErrorSchema: z.ZodType<WireError> = z.object({
   length: z.number().exactOptional(),
   hint: z.string().exactOptional(),
   field: z.string().exactOptional(),
+  expected: z.string().exactOptional(),
+  found: z.string().exactOptional(),
   retryable: z.boolean(),
 });
 
@@ -104,6 +111,58 @@ function ioMessage(details: IoErrorDetails, code: string, hint: string | undefin
   if (details.offset !== undefined) message += ` at ${details.offset}`;
   if (details.length !== undefined) message += `, ${details.length} bytes`;
   return hint === undefined ? message : `${message}. ${hint}`;
+}
+
+export interface IntegrityErrorDetails {
+  /** 'ECHECKSUM': the source's bytes are not those that were expected. 'EINTEGRITY': the disk's are not. */
+  code: 'ECHECKSUM' | 'EINTEGRITY';
+  path: string;
+  /** The range that the sums are of: bytes from the start of the file. */
+  offset: number;
+  length: number;
+  algorithm: ChecksumName;
+  /** In hexadecimal digits. */
+  expected: string;
+  found: string;
+  retryable: boolean;
+  hint: string;
+}
+
+/** Bytes that are not what they were to be: which range of which file, both sums, and what to do about it. */
+export class IntegrityError extends Error {
+  static {
+    nameErrors(this, 'IntegrityError');
+  }
+
+  readonly code: IntegrityErrorDetails['code'];
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly expected: string;
+  readonly found: string;
+  readonly retryable: boolean;
+  readonly hint: string;
+
+  constructor(details: IntegrityErrorDetails) {
+    const { code, path, offset, length, algorithm, expected, found, hint } = details;
+    const [wanted, came] = code === 'ECHECKSUM' ? ['was expected', 'came'] : ['was written', 'was read back'];
+    super(
+      `${code}: ${textOfCode(code)}, '${escapeControls(path)}' at ${offset}, ${length} bytes: ` +
+        `${algorithm} ${expected} ${wanted}, ${found} ${came}. ${hint}`,
+    );
+    this.code = code;
+    this.path = path;
+    this.offset = offset;
+    this.length = length;
+    this.expected = expected;
+    this.found = found;
+    this.retryable = details.retryable;
+    this.hint = hint;
+  }
+
+  toJSON(): WireError {
+    return toWire(this);
+  }
 }
 
 const BAD_REQUEST = 'EBADREQUEST';
@@ -268,6 +327,11 @@ export function toWire(error: unknown): WireError {
   if (hint !== undefined) wire.hint = hint;
   const field = readText(error, 'field');
   if (field !== undefined) wire.field = field;
+  if (code !== 'ECHECKSUM' && code !== 'EINTEGRITY') return wire; // assertions have an `expected` too
+  const expected = readText(error, 'expected');
+  if (expected !== undefined) wire.expected = expected;
+  const found = readText(error, 'found');
+  if (found !== undefined) wire.found = found;
   return wire;
 }
 
@@ -298,6 +362,15 @@ function revive(wire: WireError): Error {
   }
   if (wire.name === 'RequestError' && wire.field !== undefined) {
     return new RequestError({ field: wire.field, accepted: wire.hint ?? '', message: wire.message });
+  }
+  if (wire.name === 'IntegrityError') {
+    const { code, path, offset, length, expected, found, retryable, hint } = wire;
+    const ours = code === 'ECHECKSUM' || code === 'EINTEGRITY';
+    const placed = path !== undefined && offset !== undefined && length !== undefined;
+    if (ours && placed && expected !== undefined && found !== undefined && hint !== undefined) {
+      const algorithm = expected.length === CHECKSUM_DIGITS.sha256 ? 'sha256' : 'crc32c';
+      return new IntegrityError({ code, path, offset, length, algorithm, expected, found, retryable, hint });
+    }
   }
   if (wire.name === 'WriteAbortedError') {
     const said = (['cancel', 'shutdown', 'lost'] as const).find((reason) => ABORT_MESSAGES[reason] === wire.message);

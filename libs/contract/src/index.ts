@@ -4,6 +4,8 @@ export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,
   fromWire,
+  IntegrityError,
+  type IntegrityErrorDetails,
   IoError,
   type IoErrorDetails,
   RequestError,
@@ -19,6 +21,7 @@ export {
   CHECKSUMS,
   DURABILITIES,
   HOLES,
+  HOST_NAME,
   INLINE_BYTES_MAX,
   MODES,
   MTIMES,

@@ -41,6 +41,8 @@ export interface WriteResult {
   checksum?: { algorithm: ChecksumName; value: string };
   /** How they were compared with what was to be written, where the request asked for it. */
   verified?: 'readback';
+  /** Why they were not read by direct I/O, and how instead, where they were not. */
+  noDirectReadbackReason?: string;
   /** Bytes that an earlier attempt had written and this one did not write again. */
   resumedFrom?: number;
   mode: WriteMode;
@@ -111,6 +113,7 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   fileBytes: countSchema.exactOptional(),
   checksum: checksumSchema.exactOptional(),
   verified: z.literal('readback').exactOptional(),
+  noDirectReadbackReason: z.string().exactOptional(),
   resumedFrom: countSchema.exactOptional(),
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),

@@ -3,6 +3,7 @@
  * descriptors) and one block a thread (its AIO context and how much is in flight). Word by word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
+import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
 
@@ -24,6 +25,7 @@ const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in whi
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
+const JOB_MAPPING = 26; // four words: the address's low and high, the length's low and high; a high word of 0 is none
 const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
 const JOB_COPIES = 8; // two copies of the words below
 const COPY_WORDS = 8;
@@ -43,6 +45,13 @@ const THREAD_CONTEXT = 2; // two words, stored as one: half an address must neve
 
 const TWO_TO_32 = 4_294_967_296;
 const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
+
+/** Memory of this process that belongs to no thread: mapped by one, and left to the main thread if that one dies. */
+export interface Mapping {
+  address: number;
+  /** 1 or more. */
+  lengthBytes: number;
+}
 
 /** A reading of one job's block. */
 export interface JobReading {
@@ -188,6 +197,31 @@ export class JobBlock {
     Atomics.store(this.#words, this.#at + JOB_FDS + index, fd + 1);
   }
 
+  /** Thread: records what it has mapped for the job, or with null that it is about to unmap it. */
+  recordMapping(mapping: Mapping | null): void {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    // The high word of the address tells that there is one (user memory is mapped far above 4 GiB): it goes first and comes last.
+    Atomics.store(words, at + 1, 0);
+    if (mapping === null) return;
+    const { address, lengthBytes } = mapping;
+    assert(address >= TWO_TO_32, `a mapping at ${address} is below what its word can tell`);
+    Atomics.store(words, at + 2, lengthBytes | 0);
+    Atomics.store(words, at + 3, Math.floor(lengthBytes / TWO_TO_32));
+    Atomics.store(words, at, address | 0);
+    Atomics.store(words, at + 1, Math.floor(address / TWO_TO_32));
+  }
+
+  /** Main thread: what a dead thread left mapped. */
+  openMapping(): Mapping | null {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    const high = Atomics.load(words, at + 1);
+    if (high === 0) return null;
+    const address = wordsOf(Atomics.load(words, at), high);
+    return { address, lengthBytes: wordsOf(Atomics.load(words, at + 2), Atomics.load(words, at + 3)) };
+  }
+
   /** Main thread: descriptors that a dead thread left open. */
   openFds(): number[] {
     const fds: number[] = [];
@@ -241,7 +275,8 @@ export class ThreadBlock {
   }
 }
 
-function tenthsNow(): number {
-  const [seconds, nanoseconds] = process.hrtime(); // performance.now() begins anew in every thread
-  return seconds * 10 + Math.floor(nanoseconds / 100_000_000);
-}
+// performance.now() begins anew in every thread, and asks the same clock without allocating as process.hrtime() would.
+const [startedSeconds, startedNanoseconds] = process.hrtime();
+const threadStartedMs = startedSeconds * 1000 + startedNanoseconds / 1_000_000 - performance.now();
+
+const tenthsNow = (): number => Math.floor((threadStartedMs + performance.now()) / 100);

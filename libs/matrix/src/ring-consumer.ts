@@ -1,7 +1,6 @@
 /** The end of a row ring where bytes come out: the writer thread whose arena holds the rows. */
 import { strict as assert } from 'node:assert';
-import { constants } from 'node:os';
-import { IoError, fromWire } from '@penstock/contract';
+import { fromWire } from '@penstock/contract';
 import {
   COPYING,
   FILLED,
@@ -31,15 +30,16 @@ import {
   takeWait,
 } from './ring.ts';
 
-const { EPIPE } = constants.errno;
 const TWO_TO_32 = 4_294_967_296;
 
 /** What the writer thread hears of the producer, on its event loop. */
 export interface RingListener {
   /** There may be something to take where take() had nothing. */
   arrived(): void;
-  /** The bytes will never be whole. Told once, and not after close(). */
+  /** The producer says why the bytes will never be whole. Once, and not after close(). */
   failed(error: Error): void;
+  /** The producer went away and has said neither that nor that they are. Once, and not after close(). */
+  abandoned(): void;
 }
 
 /** Takes the rows of one write as they are filled, and gives them back in any order. Allocates nothing by row. */
@@ -148,20 +148,17 @@ export class RingConsumer {
     this.#wakeInlet();
   }
 
-  /** No more bytes are taken: tells the producer, and hears nothing any more. */
-  close(): void {
-    if (this.#closed) return;
+  /**
+   * Takes no more bytes, tells the producer, and hears nothing any more. True if nobody copies into the rows: only then
+   * may they be another write's. A copy that has just begun is let end: then this is to be called again.
+   */
+  close(): boolean {
     this.#closed = true;
     Atomics.store(this.#words, OUTLET_STATE, OUTLET_CLOSED);
-    this.#outlet.port.close();
-  }
-
-  /**
-   * True if nobody copies into the rows any more, after close(): only then may they be another write's. A producer that
-   * has just begun a copy is let finish it.
-   */
-  get quiet(): boolean {
-    return this.#closed && (this.#producerGone || Atomics.load(this.#words, COPYING) === 0);
+    // After the store: a producer that has not begun a copy by now sees that the ring is closed.
+    if (!this.#producerGone && Atomics.load(this.#words, COPYING) === 1) return false;
+    this.#outlet.port.close(); // not before: a thread that was ended amid a copy is known by the end of its port
+    return true;
   }
 
   #wakeInlet(): void {
@@ -175,11 +172,9 @@ export class RingConsumer {
   }
 
   #afterPortClosed(): void {
-    if (this.#closed) return;
     this.#producerGone = true;
+    if (this.#closed) return;
     // fail() has told why before it closed the port.
-    if (Atomics.load(this.#words, INLET_STATE) !== INLET_FILLING) return;
-    const hint = 'What sends the bytes went away before it said that they were all.';
-    this.#listener.failed(new IoError({ syscall: 'stream', errno: -EPIPE, hint }));
+    if (Atomics.load(this.#words, INLET_STATE) === INLET_FILLING) this.#listener.abandoned();
   }
 }

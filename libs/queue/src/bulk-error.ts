@@ -7,11 +7,14 @@ export class BulkError extends Error {
   readonly code: string;
   readonly retryable = true;
 
+  readonly result: BulkResult;
+
   /** @param result with a failure that mayYetSucceed */
   constructor(result: BulkResult) {
     const failures = result.items.filter((item) => 'error' in item);
     const first = failures.find(({ error }) => error.retryable) ?? failures[0];
     super(`${result.failed} of ${result.files} files failed; '${first?.path}': ${first?.error.message}`);
+    this.result = result;
     this.code = first?.error.code ?? 'EUNKNOWN';
   }
 }

@@ -7,7 +7,7 @@ import {
   type WriteRequestInput,
 } from '@penstock/contract';
 import type { FlowJob, FlowProducer, JobsOptions } from 'bullmq';
-import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from './names.ts';
 
 /** Many writes, and one more when all of them are done. */
 export interface WriteFlow {
@@ -44,18 +44,21 @@ export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { j
   }
   const opts = { ...defaultJobOptions, ...options };
   const ofShard = onShardFailure === 'fail' ? { failParentOnFailure: true } : { ignoreDependencyOnFailure: true };
-  const node = (data: JobRequest, nodeOptions: JobsOptions): Omit<FlowJob, 'children'> => ({
+  const node = (data: JobRequest, nodeOptions: JobsOptions & { jobId: string }): Omit<FlowJob, 'children'> => ({
     name: JOB_NAME,
-    queueName: QUEUE_NAME,
+    queueName: queueNameOf(nodeOptions.jobId),
     data,
     opts: Object.assign(nodeOptions, opts),
   });
-  // Numbered, so that the manifest can list them in this order.
-  const ids: FlowIds = { manifest: id, shards: shards.map((_, index) => `${id}-${index + 1}`) };
-  const children = shards.map((shard, index) =>
-    node(parseShard(shard, index), Object.assign({ jobId: ids.shards[index]! }, ofShard)),
-  );
-  const parent = node(parseJob({ ...manifest, source: { kind: 'manifest' } }), { jobId: id });
+  const requests = shards.map(parseShard);
+  const asked = parseJob({ ...manifest, source: { kind: 'manifest' } });
+  const ids: FlowIds = {
+    manifest: idForHost(id, asked.target?.host),
+    // Numbered, so that the manifest can list them in this order.
+    shards: requests.map(({ target }, index) => idForHost(`${id}-${index + 1}`, target?.host)),
+  };
+  const children = requests.map((request, index) => node(request, { jobId: ids.shards[index]!, ...ofShard }));
+  const parent = node(asked, { jobId: ids.manifest });
   return { job: { ...parent, children }, ids };
 }
 

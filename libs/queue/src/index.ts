@@ -9,11 +9,14 @@ export {
   type Role,
 } from './connection.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
-export { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export type { HostRecord } from './host-registry.ts';
 export { oncePerPath } from './once-per-path.ts';
 export { LockLostError } from './run.ts';
 export type { Repeat, Schedule } from './schedule.ts';
 export type { ShardOutcome } from './shards.ts';
+export { Slots } from './slots.ts';
+export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
 export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

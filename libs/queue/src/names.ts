@@ -1,10 +1,50 @@
+// The names of queues and of jobs, and what a job gets that its producer says nothing of.
+import { HOST_NAME, RequestError } from '@penstock/contract';
 import type { JobsOptions, KeepJobs } from 'bullmq';
 
 /** The BullMQ queue that any host takes writes from. Its keys have BullMQ's default prefix unless told otherwise. */
 export const QUEUE_NAME = 'penstock';
 
+/** What a request names where any host may write it. No host has this name. */
+export const ANY_HOST = 'any';
+
 /** The name of a job that is one write. */
 export const JOB_NAME = 'write';
+
+/** Stands in a job's id before the name of the one host that is to write it; no host's name has it. */
+const HOST_MARK = '@';
+
+/** The queue of the writes for one host; of those for any, where no host is named or it is 'any'. */
+export const queueOfHost = (host: string | undefined): string =>
+  host === undefined || host === ANY_HOST ? QUEUE_NAME : `${QUEUE_NAME}-${host}`;
+
+/** The host that a job's id names: '7f3k@disk-3' is one for the host 'disk-3'. Undefined: any host. */
+function hostOfId(jobId: string): string | undefined {
+  const host = jobId.slice(jobId.lastIndexOf(HOST_MARK) + 1);
+  return jobId.includes(HOST_MARK) && HOST_NAME.test(host) && host !== ANY_HOST ? host : undefined;
+}
+
+/** The queue that the job is in: its id tells, so that whoever has the id alone need not ask around. */
+export const queueNameOf = (jobId: string): string => queueOfHost(hostOfId(jobId));
+
+/**
+ * The id of a job that is added for `host`, made of one that its producer chose or was given: the host's name is put
+ * behind it.
+ * @throws RequestError where `jobId` names another host already
+ */
+export function idForHost(jobId: string, host: string | undefined): string {
+  const named = hostOfId(jobId);
+  const wanted = host === ANY_HOST ? undefined : host;
+  if (named === wanted) return jobId;
+  if (named !== undefined) {
+    const accepted =
+      wanted === undefined
+        ? `an id without "${HOST_MARK}${named}", which names a host, or that host as the target`
+        : `an id without "${HOST_MARK}${named}": the target is ${wanted}`;
+    throw new RequestError({ field: 'jobId', value: jobId, accepted });
+  }
+  return `${jobId}${HOST_MARK}${wanted}`;
+}
 
 /** How many ended jobs are kept to be looked at. */
 export const keepCompleted: KeepJobs = { count: 1000 };

@@ -24,7 +24,7 @@ export async function shardsOf(job: Job, redis: Redis): Promise<ShardOutcome[]> 
   return inOrder(shards);
 }
 
-/** A job's key ends with its id, which in a flow has no colon. */
+/** A job's key ends with its id, which in a flow has no colon; behind "@" it may name a host. */
 const idOf = (key: string): string => key.slice(key.lastIndexOf(':') + 1);
 
 async function requestsAt(keys: readonly string[], redis: Redis): Promise<(JobRequest | null)[]> {
@@ -51,7 +51,7 @@ function requestIn(data: string): JobRequest | null {
  * addFlow() do; others go by the file they wrote, so that each attempt finds the same order.
  */
 function inOrder(shards: readonly ShardOutcome[]): ShardOutcome[] {
-  const numbered = shards.map((shard) => ({ shard, parts: /^(.*?)(\d+)$/s.exec(shard.id) }));
+  const numbered = shards.map((shard) => ({ shard, parts: /^(.*?)(\d+)(?:@.*)?$/s.exec(shard.id) }));
   const prefix = numbered[0]?.parts?.[1];
   if (numbered.every(({ parts }) => parts !== null && parts[1] === prefix)) {
     return numbered.toSorted((one, other) => Number(one.parts![2]) - Number(other.parts![2])).map(({ shard }) => shard);

@@ -5,11 +5,15 @@ import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
-import { QUEUE_NAME } from './names.ts';
+import { queueNameOf } from './names.ts';
 
 /** What is told of a job that is followed. */
 export type WatchEvent =
-  | { type: 'waiting' }
+  /**
+   * It waits in the queue. With a note it was begun, and waits for what somebody else must end, such as a full disk; the
+   * attempt does not count, and it is tried again after `delayMs`.
+   */
+  | { type: 'waiting'; note?: string; delayMs?: number }
   | { type: 'active' }
   | { type: 'progress'; progress: WriteProgress }
   /** An attempt failed, and another will be made. `attempt` is the one that failed, 1 for the first. */
@@ -32,6 +36,8 @@ export class UnknownJobError extends Error {
 }
 
 export interface WatchHubOptions {
+  /** The queue whose jobs are watched. */
+  queueName: string;
   connection: Connection;
   prefix?: string;
   /** For looking at jobs; not closed by the hub. */
@@ -128,10 +134,10 @@ export class WatchHub {
   }
 
   async #open(): Promise<QueueEvents> {
-    const { connection, prefix, redis, toKey } = this.#options;
+    const { queueName, connection, prefix, redis, toKey } = this.#options;
     // From a known position on: '$' would be where the stream is after a reconnect, with a gap before it.
     const newest = await redis.xrevrange(toKey('events'), '+', '-', 'COUNT', 1);
-    const events = new QueueEvents(QUEUE_NAME, {
+    const events = new QueueEvents(queueName, {
       connection: redisOptions(connection, 'worker'),
       ...(prefix === undefined ? {} : { prefix }),
       lastEventId: newest[0]?.[0] ?? '0-0',
@@ -231,6 +237,8 @@ class Watch {
   #attemptsMade = 0;
   /** Why the attempt under way failed, once that is known: it precedes the job's move out of 'active'. */
   #error: WireError | null = null;
+  /** What it waited for when it was last heard of; counts if it is put off next. */
+  #note: string | undefined;
 
   readonly #ready: WatchEvent[] = [];
   #ended = false;
@@ -281,12 +289,14 @@ class Watch {
     const progress = parse(job['progress']);
     this.#attemptsMade = Number(job['atm'] ?? 0);
     this.#error = isProgress(progress) ? (progress.error ?? null) : null;
+    this.#note = isProgress(progress) ? noteOf(progress) : undefined;
     if (state === 'completed') {
       this.#end({ type: 'completed', result: resultOf(parse(job['returnvalue'])) });
     } else if (state === 'failed') {
       this.#endFailed(job['failedReason'] ?? '', this.#attemptsMade);
     } else {
       if (delayedUntil !== null && this.#error !== null) this.#retrying(delayedUntil - timeOf(at), this.#attemptsMade);
+      else if (delayedUntil !== null) this.#putOff(delayedUntil - timeOf(at));
       this.#enter(state);
       if (state === 'active' && isProgress(progress)) this.#push({ type: 'progress', progress });
     }
@@ -302,13 +312,16 @@ class Watch {
     switch (event.name) {
       case 'active':
         this.#error = null;
+        this.#note = undefined;
         this.#enter('active');
         break;
       case 'progress':
         this.#error = event.progress.error ?? null;
+        this.#note = noteOf(event.progress);
         this.#push({ type: 'progress', progress: event.progress });
         break;
       case 'delayed':
+        if (this.#error === null) this.#putOff(event.until - timeOf(at));
         this.#leftActive(event.until - timeOf(at));
         break;
       case 'waiting':
@@ -334,6 +347,14 @@ class Watch {
       this.#retrying(delayMs, this.#attemptsMade);
     }
     this.#enter('waiting');
+  }
+
+  /** It waits for something, if it said so. */
+  #putOff(delayMs: number): void {
+    if (this.#note === undefined) return;
+    this.#state = 'waiting';
+    this.#push({ type: 'waiting', note: this.#note, delayMs: Math.max(0, delayMs) });
+    this.#note = undefined;
   }
 
   #retrying(delayMs: number, attempt: number): void {
@@ -370,12 +391,12 @@ class Watch {
 function unknown(jobId: string): UnknownJobError {
   return new UnknownJobError(
     jobId,
-    `There is no job '${jobId}' in the queue '${QUEUE_NAME}': there never was, or it ended and was not kept.`,
+    `There is no job '${jobId}' in the queue '${queueNameOf(jobId)}': there never was, or it ended and was not kept.`,
   );
 }
 
 function vanished(jobId: string): UnknownJobError {
-  return new UnknownJobError(jobId, `Job '${jobId}' is gone: it was removed from the queue '${QUEUE_NAME}'.`);
+  return new UnknownJobError(jobId, `Job '${jobId}' is gone: it was removed from the queue '${queueNameOf(jobId)}'.`);
 }
 
 /** The error of a job whose failure BullMQ itself recorded, or another program's worker. */
@@ -402,6 +423,8 @@ function errorOf(failedReason: string): WireError {
   }
   return { name: 'Error', message: failedReason, code: 'EUNKNOWN', retryable: false };
 }
+
+const noteOf = ({ phase, note }: WriteProgress): string | undefined => (phase === 'waiting' ? note : undefined);
 
 function isProgress(value: unknown): value is WriteProgress {
   return typeof value === 'object' && value !== null && 'progress' in value && typeof value.progress === 'number';

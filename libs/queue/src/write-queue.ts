@@ -13,7 +13,8 @@ import {
 } from './connection.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
-import { defaultJobOptions, JOB_NAME, QUEUE_NAME } from './names.ts';
+import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
+import { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
@@ -34,8 +35,14 @@ export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
 interface Opened {
   redis: Redis;
-  queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   flows: FlowProducer;
+  /** By name; made when they are first used, all on one connection. */
+  places: Map<string, Place>;
+}
+
+/** A queue and the watches of its jobs. */
+interface Place {
+  queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   hub: WatchHub;
 }
 
@@ -65,6 +72,8 @@ export class WriteQueue {
   /**
    * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
    * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
+   *
+   * A write for one host goes into that host's queue, and its id ends with "@" and the host's name.
    */
   async add(request: JobRequestInput, options: JobsOptions = {}): Promise<string> {
     const [id = ''] = await this.addBulk([request], options);
@@ -73,17 +82,22 @@ export class WriteQueue {
 
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
   async addBulk(requests: readonly JobRequestInput[], options: JobsOptions = {}): Promise<string[]> {
-    const jobs = requests.map((request, index) => ({
-      name: JOB_NAME as typeof JOB_NAME,
-      data: requests.length === 1 ? parseJob(request) : parseNth(request, index),
+    const jobs = requests.map((request, index): Added => {
+      const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
-      opts: { jobId: newJobId(), ...options },
-    }));
-    return this.#use(async ({ queue }) => {
+      const jobId = idForHost(options.jobId ?? newJobId(), data.target?.host);
+      return { name: JOB_NAME, data, opts: { ...options, jobId } };
+    });
+    return this.#use(async (opened) => {
       const ids: string[] = [];
-      for (let start = 0; start < jobs.length; start += bulkJobsMax) {
-        const added = await queue.addBulk(jobs.slice(start, start + bulkJobsMax));
-        for (const { id } of added) ids.push(id ?? '');
+      for (const [queueName, group] of groupByQueue(jobs)) {
+        const { queue } = this.#place(opened, queueName);
+        for (let start = 0; start < group.length; start += bulkJobsMax) {
+          const part = group.slice(start, start + bulkJobsMax);
+          // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each is answered in time
+          const added = await queue.addBulk(part.map(({ job }) => job));
+          for (const [index, { id }] of added.entries()) ids[part[index]!.index] = id ?? '';
+        }
       }
       return ids;
     });
@@ -107,17 +121,17 @@ export class WriteQueue {
     request: JobRequestInput,
     options: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'> = {},
   ): Promise<string> {
-    return this.#use(({ queue }) => upsertSchedule(queue as Queue, name, repeat, parseJob(request), options));
+    return this.#use((opened) => upsertSchedule(this.#anyHost(opened), name, repeat, request, options));
   }
 
   /** Ends the schedule `name`, and takes its next job away; false if there is none. A job that runs goes on. */
   unschedule(name: string): Promise<boolean> {
-    return this.#use(({ queue }) => queue.removeJobScheduler(name));
+    return this.#use((opened) => this.#anyHost(opened).removeJobScheduler(name));
   }
 
   /** The schedules that stand, the soonest first. */
   schedules(): Promise<Schedule[]> {
-    return this.#use(({ queue }) => listSchedules(queue as Queue));
+    return this.#use((opened) => listSchedules(this.#anyHost(opened)));
   }
 
   /**
@@ -125,22 +139,36 @@ export class WriteQueue {
    * connection. Rejects with UnknownJobError if there is no such job, with the signal's reason when it is aborted.
    */
   async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
-    const { hub } = await this.#open();
+    const opened = await this.#open();
     try {
-      yield* hub.watch(id, o.signal);
+      yield* this.#place(opened, queueNameOf(id)).hub.watch(id, o.signal);
     } catch (error) {
       throw this.#explained(error);
     }
   }
 
-  /** How many workers are connected to this queue. */
-  workers(): Promise<number> {
-    return this.#use(({ queue }) => queue.getWorkersCount());
+  /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
+  workers(host?: string): Promise<number> {
+    return this.#use((opened) => this.#place(opened, queueOfHost(host)).queue.getWorkersCount());
+  }
+
+  /** The hosts that were there in the last month, and when each was last. */
+  hosts(): Promise<HostRecord[]> {
+    return this.#use((opened) => {
+      const { queue } = this.#place(opened, QUEUE_NAME);
+      return readHosts(
+        opened.redis,
+        registryKey((part) => queue.toKey(part)),
+      );
+    });
   }
 
   /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
   job(id: string): Promise<WriteJob | null> {
-    return this.#use(async ({ queue }) => (await queue.getJob(id)) ?? null);
+    return this.#use(async (opened) => {
+      const { queue } = this.#place(opened, queueNameOf(id));
+      return (await queue.getJob(id)) ?? null;
+    });
   }
 
   /** Ends all watches and disconnects. */
@@ -148,9 +176,10 @@ export class WriteQueue {
     this.#closed = true;
     const opened = await this.#opened?.catch(() => null);
     if (opened == null) return;
-    await opened.hub.close();
+    const places = [...opened.places.values()];
+    await Promise.all(places.map(({ hub }) => hub.close()));
     await opened.flows.close();
-    await opened.queue.close();
+    await Promise.all(places.map(({ queue }) => queue.close()));
     sever(opened.redis);
   }
 
@@ -191,33 +220,63 @@ export class WriteQueue {
     redis.on('ready', () => {
       this.#brokeBy = null;
     });
-    const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(QUEUE_NAME, {
-      connection: redis,
-      ...(prefix === undefined ? {} : { prefix }),
-      defaultJobOptions,
-    });
-    queue.on('error', (error) => this.#report(error));
     const flows = new FlowProducer({ connection: redis, ...(prefix === undefined ? {} : { prefix }) });
     flows.on('error', (error) => this.#report(error));
-    const hub = new WatchHub({
-      connection,
-      ...(prefix === undefined ? {} : { prefix }),
-      redis,
-      toKey: (part) => queue.toKey(part),
-      onError: (error) => this.#report(error),
-    });
+    const opened = { redis, flows, places: new Map<string, Place>() };
     try {
-      await connected(queue, connection);
-      return { redis, queue, flows, hub };
+      await connected(this.#place(opened, QUEUE_NAME).queue, connection);
+      return opened;
     } catch (error) {
       sever(redis);
       throw this.#explained(error);
     }
   }
 
+  /** The queue that any host takes from. */
+  #anyHost(opened: Opened): Queue {
+    return this.#place(opened, QUEUE_NAME).queue as Queue;
+  }
+
+  #place({ redis, places }: Opened, queueName: string): Place {
+    const known = places.get(queueName);
+    if (known !== undefined) return known;
+    const { connection, prefix } = this.#options;
+    const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(queueName, {
+      connection: redis,
+      ...(prefix === undefined ? {} : { prefix }),
+      defaultJobOptions,
+    });
+    queue.on('error', (error) => this.#report(error));
+    const hub = new WatchHub({
+      queueName,
+      connection,
+      ...(prefix === undefined ? {} : { prefix }),
+      redis,
+      toKey: (part) => queue.toKey(part),
+      onError: (error) => this.#report(error),
+    });
+    const place = { queue, hub };
+    places.set(queueName, place);
+    return place;
+  }
+
   #report(error: unknown): void {
     if (!this.#closed) this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
+}
+
+type Added = { name: typeof JOB_NAME; data: JobRequest; opts: JobsOptions & { jobId: string } };
+
+/** The jobs of each queue, with their places among all. */
+function groupByQueue(jobs: readonly Added[]): Map<string, { job: Added; index: number }[]> {
+  const groups = new Map<string, { job: Added; index: number }[]>();
+  for (const [index, job] of jobs.entries()) {
+    const queueName = queueNameOf(job.opts.jobId);
+    const group = groups.get(queueName) ?? [];
+    groups.set(queueName, group);
+    group.push({ job, index });
+  }
+  return groups;
 }
 
 /** 64 random bits: short enough to be typed, and never met again. */

@@ -1,4 +1,6 @@
 import {
+  escapeControls,
+  fromWire,
   isBulkResult,
   type JobRequest,
   type JobResult,
@@ -10,17 +12,21 @@ import {
   type WriteProgress,
 } from '@penstock/contract';
 import type { Socket } from 'node:net';
-import { UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
+import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
-import { JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME } from './names.ts';
+import { ANY_HOST, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
+import { type Seat, Slots } from './slots.ts';
+import { verdictOn, type WaitCause } from './verdict.ts';
+import { formatWait, isLogged, nextDelayMs, readRecord, waitedOut, waitNote, WAITS_FIELD } from './waits.ts';
 
 export interface WriteJobInfo {
   id: string;
@@ -55,6 +61,15 @@ export interface WriteWorkerOptions {
   stalledIntervalMs?: number;
   /** The name of this host, as the queue's clients see it. */
   host: string;
+  /** 'own': takes the writes that are for this host alone. Those for any host unless given. */
+  queue?: 'any' | 'own';
+  /** Shared with the worker of the other queue: together they never run more jobs at a time. */
+  slots?: Slots;
+  /**
+   * How long a job may wait in all for what somebody else must end (a full disk, the lock of a file, see verdict.ts), an
+   * hour unless given. 0: never, such failures count as attempts like others.
+   */
+  waitMsMax?: number;
   /**
    * Writes. A bulk of which files failed is a result too. It must end soon after it is aborted, having stopped to write;
    * whatever it then rejects with.
@@ -68,6 +83,7 @@ export interface WriteWorkerOptions {
 type WriteJob = Job<unknown, JobResult>;
 
 const lockDurationMsDefault = 30_000;
+const waitMsMaxDefault = 3_600_000;
 const stalledIntervalMsDefault = 10_000;
 /** A stall is a host that died or lost Redis, seldom the job's fault: ten outlast a fleet restarted one by one, and
  * still end a job that itself kills every host it runs on. */
@@ -85,8 +101,14 @@ export class WriteWorker {
   /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
   readonly #runs = new Map<string, Run>();
   readonly #started: Promise<Worker<unknown, JobResult>>;
+  readonly #queueName: string;
+  readonly #seat: Seat;
   /** The connection that ends of jobs are recorded over. */
-  #client: { readonly stream?: Socket } | undefined;
+  #client: Client | undefined;
+  #beat: HostBeat | undefined;
+  /** Jobs taken at a time, while the slots say less than all. */
+  #limit: number;
+  #worker: Worker<unknown, JobResult> | undefined;
   /** BullMQ's loop of fetching and processing. */
   #loop: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
@@ -95,6 +117,11 @@ export class WriteWorker {
   /** Connects and begins at once; `ready` tells whether it could. */
   constructor(o: WriteWorkerOptions) {
     this.#options = o;
+    const own = o.queue === 'own';
+    this.#queueName = own ? queueOfHost(o.host) : QUEUE_NAME;
+    this.#limit = o.concurrency;
+    const slots = o.slots ?? new Slots(o.concurrency);
+    this.#seat = own ? slots.ownSeat() : slots.sharedSeat((jobs) => this.#limitTo(jobs));
     this.#errors = new ErrorRelay((error) => o.onError(error));
     this.#leases = new Leases({
       durationMs: o.lockDurationMs ?? lockDurationMsDefault,
@@ -127,10 +154,15 @@ export class WriteWorker {
     return this.#stopping;
   }
 
+  #limitTo(jobs: number): void {
+    this.#limit = Math.min(jobs, this.#options.concurrency);
+    if (this.#worker !== undefined) this.#worker.concurrency = this.#limit;
+  }
+
   async #start(): Promise<Worker<unknown, JobResult>> {
     const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
     await checkRedis(connection);
-    const worker = new Worker<unknown, JobResult>(QUEUE_NAME, (job, token) => this.#attempt(job, token ?? ''), {
+    const worker = new Worker<unknown, JobResult>(this.#queueName, (job, token) => this.#attempt(job, token ?? ''), {
       connection: redisOptions(connection, 'worker'),
       ...(prefix === undefined ? {} : { prefix }),
       concurrency,
@@ -148,13 +180,24 @@ export class WriteWorker {
     worker.on('error', (error) => this.#report(error));
     try {
       await connected(worker, connection);
-      this.#client = (await worker.getBackend().client) as { stream?: Socket }; // an ioredis client
+      this.#client = await worker.getBackend().client; // an ioredis client
+      this.#worker = worker;
+      worker.concurrency = this.#limit;
+      if (this.#options.queue === 'own') await this.#register(this.#client);
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return worker;
     } catch (error) {
       await within(finishMsMax, worker.close(true));
       throw explain(error, connection) ?? error;
     }
+  }
+
+  /** Nobody who looks for this host once it is ready shall miss it. */
+  async #register(client: Client): Promise<void> {
+    const { host, prefix = DEFAULT_PREFIX } = this.#options;
+    const key = registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
+    this.#beat = new HostBeat(client, key, host, (error) => this.#report(error));
+    await this.#beat.told();
   }
 
   #report(error: unknown): void {
@@ -185,19 +228,21 @@ export class WriteWorker {
         await earlier.settled;
       }
       if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
-      const outcome = await this.#perform(job, run, progress);
+      let outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
       const held = run.holdsLock; // asks the clock, so also where there is nothing to tell before the end
-      if ('result' in outcome && progress.idle) progress.drop();
-      else if (held) await Promise.race([this.#conclude(job, token, progress, outcome), run.loss]);
+      if ('result' in outcome && progress.idle && !hasFailures(outcome.result)) progress.drop();
+      else if (held) {
+        outcome = (await Promise.race([this.#conclude(job, token, progress, outcome), run.loss])) ?? outcome;
+      }
       // Else the job is another's: nothing of this run may be told of it.
       if (run.lost !== null) {
         this.#errors.report(run.lost);
         throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
       }
       this.#sendTogether();
-      if ('error' in outcome) throw verdictOn(outcome.error);
+      if ('error' in outcome) throw asBullError(outcome.error);
       return outcome.result;
     } finally {
       run.release();
@@ -214,11 +259,13 @@ export class WriteWorker {
   }
 
   async #perform(job: WriteJob, run: Run, progress: ProgressReporter): Promise<Outcome> {
+    let seated = false;
     try {
       // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
       if (!run.holdsLock && run.lost !== null) throw run.lost;
       run.throwIfAborted();
-      const request = requestOf(job);
+      const request = this.#requestOf(job);
+      seated = await this.#sit(run);
       const info: WriteJobInfo = {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
@@ -240,6 +287,8 @@ export class WriteWorker {
       return { result };
     } catch (error) {
       return { error };
+    } finally {
+      if (seated) this.#seat.leave();
     }
   }
 
@@ -248,24 +297,100 @@ export class WriteWorker {
     return shardsOf(job, (await backend.client) as unknown as Redis);
   }
 
-  /** Tells Redis what has to be told before BullMQ records the end. */
-  async #conclude(job: WriteJob, token: string, progress: ProgressReporter, outcome: Outcome): Promise<void> {
-    if ('error' in outcome && isShutdown(outcome.error)) {
-      await progress.close(); // before somebody else takes the job and reports
-      await this.#putBack(job, token);
-    } else if ('error' in outcome) {
-      const wire = toWire(outcome.error);
-      progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
-      await Promise.all([progress.close(), this.#log(job, wire)]);
-    } else {
-      await progress.close();
+  /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */
+  async #sit(run: Run): Promise<true> {
+    const turn = this.#seat.enter();
+    if (turn === null) return true;
+    const aborted = new Promise<void>((resolve) => {
+      run.whenAborted(() => resolve());
+    });
+    await Promise.race([turn.granted, aborted]);
+    try {
+      run.throwIfAborted();
+    } catch (error) {
+      if (!turn.giveUp()) this.#seat.leave();
+      throw error;
     }
+    return true;
   }
 
-  async #log(job: WriteJob, wire: WireError): Promise<void> {
+  /** What the job asks for, if it is in the right queue. */
+  #requestOf(job: WriteJob): JobRequest {
+    const request = requestOf(job);
+    const { host, queue } = this.#options;
+    const target = request.target?.host ?? ANY_HOST;
+    if (target === host || target === ANY_HOST) return request;
+    const place = queue === 'own' ? `"${host}" or "${ANY_HOST}" in the queue ${this.#queueName}` : `"${ANY_HOST}" here`;
+    const accepted = `${place}; a write for the host ${target} belongs into the queue ${queueOfHost(target)}`;
+    throw new RequestError({ field: 'target.host', value: target, accepted });
+  }
+
+  /** Tells Redis what has to be told before BullMQ records the end; resolves with what that end is. */
+  async #conclude(job: WriteJob, token: string, progress: ProgressReporter, outcome: Outcome): Promise<Outcome> {
+    if ('result' in outcome) {
+      await Promise.all([progress.close(), this.#log(job, failuresOf(outcome.result))]);
+      return outcome;
+    }
+    if (isShutdown(outcome.error)) {
+      await progress.close(); // before somebody else takes the job and reports
+      return this.#putBack(job, token);
+    }
+    let wire = toWire(outcome.error);
+    let ended = outcome;
+    const verdict = verdictOn(wire);
+    if (verdict.kind === 'wait' && this.#waitMsMax > 0) {
+      wire = await this.#wait(job, token, progress, wire, verdict.cause);
+      ended = { error: fromWire(wire) };
+    }
+    progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
+    await Promise.all([progress.close(), this.#log(job, [`failed: ${wire.message}`, ...failuresIn(outcome.error)])]);
+    return ended;
+  }
+
+  get #waitMsMax(): number {
+    return this.#options.waitMsMax ?? waitMsMaxDefault;
+  }
+
+  /**
+   * Puts the job off, with as many attempts left as before, and rejects as BullMQ wants it; resolves with the failure of
+   * a job that has waited for as long as it may.
+   */
+  async #wait(
+    job: WriteJob,
+    token: string,
+    progress: ProgressReporter,
+    wire: WireError,
+    cause: WaitCause,
+  ): Promise<WireError> {
+    const attempt = job.attemptsMade + 1;
+    const kept = await this.#client?.hget(this.#keyOf(job), WAITS_FIELD);
+    const before = readRecord(kept ?? null, attempt);
+    if (before.waitedMs >= this.#waitMsMax) return waitedOut(cause, wire, before);
+    const delayMs = nextDelayMs(before, this.#waitMsMax, Math.random());
+    const record = { attempt, tries: before.tries + 1, waitedMs: before.waitedMs + delayMs };
+    const { error: _error, ...newest } = progress.newest ?? blankProgress(this.#options.host);
+    const still = { bytesPerSecond: 0, etaMs: null, inFlight: 0, phase: 'waiting' } as const;
+    progress.report({ ...newest, ...still, note: waitNote(cause, wire, delayMs) });
+    const line = `waits for ${cause} (try ${record.tries}, ${formatWait(before.waitedMs)} so far): ${wire.message}`;
+    await Promise.all([progress.close(), this.#log(job, isLogged(record) ? [line] : [])]);
     try {
-      const when = new Date().toISOString();
-      await job.log(`${when} attempt ${job.attemptsMade + 1} on ${this.#options.host} failed: ${wire.message}`);
+      const fieldsToUpdate = { [WAITS_FIELD]: JSON.stringify(record) };
+      const backend = (await this.#started).getBackend();
+      await backend.moveToDelayed(job.id ?? '', Date.now(), delayMs, token, { skipAttempt: true, fieldsToUpdate });
+    } catch (error) {
+      this.#report(error); // its lock expires, and it is taken up as a stalled one
+    }
+    throw new DelayedError();
+  }
+
+  #keyOf(job: WriteJob): string {
+    return `${this.#options.prefix ?? DEFAULT_PREFIX}:${this.#queueName}:${job.id ?? ''}`;
+  }
+
+  async #log(job: WriteJob, lines: readonly string[]): Promise<void> {
+    const begin = `${new Date().toISOString()} attempt ${job.attemptsMade + 1} on ${this.#options.host}`;
+    try {
+      await Promise.all(lines.map((line) => job.log(`${begin} ${line}`)));
     } catch (error) {
       this.#report(error);
     }
@@ -296,6 +421,7 @@ export class WriteWorker {
 
     // By force: all has been told, and an orderly close would wait for a Redis that is away, for ever.
     const clients = [await backend.client, await backend.blockingClient];
+    this.#beat?.close();
     const closed = worker.close(true);
     for (const client of clients) if (client !== undefined) sever(client);
     await within(finishMsMax, closed);
@@ -312,6 +438,30 @@ export class WriteWorker {
 
 type Outcome = { result: JobResult } | { error: unknown };
 
+/** What is used of BullMQ's client beside BullMQ. */
+type Client = HashClient & { readonly stream?: Socket };
+
+/** BullMQ's own. */
+const DEFAULT_PREFIX = 'bull';
+
+/** Files of a bulk whose failures are written into its job's log, each attempt. */
+const failuresLogged = 20;
+
+const hasFailures = (result: JobResult): boolean => isBulkResult(result) && result.failed > 0;
+
+/** A line for each file of a bulk that failed: the first of them. */
+function failuresOf(result: JobResult): string[] {
+  if (!isBulkResult(result)) return [];
+  const failures = result.items.filter((item) => 'error' in item);
+  const lines = failures
+    .slice(0, failuresLogged)
+    .map(({ path, error }) => `failed '${escapeControls(path)}': ${error.message}`);
+  if (failures.length > failuresLogged) lines.push(`failed ${failures.length - failuresLogged} more files`);
+  return lines;
+}
+
+const failuresIn = (error: unknown): string[] => (error instanceof BulkError ? failuresOf(error.result) : []);
+
 function requestOf(job: WriteJob): JobRequest {
   if (job.name === JOB_NAME) return parseJob(job.data);
   throw new RequestError({
@@ -322,7 +472,7 @@ function requestOf(job: WriteJob): JobRequest {
 }
 
 /** What BullMQ is to make of it: an error that another attempt would meet again is not retried. */
-function verdictOn(caught: unknown): Error {
+function asBullError(caught: unknown): Error {
   const { message, retryable } = toWire(caught);
   const error = retryable ? new Error(message) : new UnrecoverableError(message);
   error.cause = caught;

@@ -18,9 +18,9 @@ import {
   textOfCode,
   toWire,
 } from '@penstock/contract';
-import { type Control, type JobBlock, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { type Control, type JobBlock, type Mapping, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
-import { jobKeyOf, partKey, splitPath } from './target.ts';
+import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
 import { type WriteControl, runWrite } from './write.ts';
 
@@ -176,8 +176,8 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, mode, fallbackReason } = result;
-    this.#items[index] = { path, bytes };
+    const { path, bytes, checksum, mode, fallbackReason } = result;
+    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;
@@ -246,6 +246,10 @@ class ItemControl implements WriteControl {
 
   recordFd(index: number, fd: number): void {
     this.#block.recordFd(index, fd);
+  }
+
+  recordMapping(mapping: Mapping | null): void {
+    this.#block.recordMapping(mapping);
   }
 
   publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {

@@ -17,36 +17,52 @@ const STEP_BYTES_MAX = 1_073_741_824;
 
 export class Growth {
   readonly #target: Target;
+  /** The file offset of position 0. */
+  readonly #base: number;
   #stepBytes = STEP_BYTES_MIN;
   /** Where the space ends that is there. */
   #end = 0;
 
-  /** @param target emptied */
-  constructor(target: Target) {
+  /** @param base the file offset of position 0, a multiple of the offset alignment */
+  constructor(target: Target, base: number) {
     this.#target = target;
+    this.#base = base;
   }
 
   /**
-   * Before the file is written up to `end`, a multiple of what the disk takes: makes room for that, and for a step more
-   * unless `size`, what it will come to in the end, is known by now.
+   * Before rows are written up to position `end`, a multiple of what the disk takes: makes room for them, and for a step
+   * more unless `lastEnd`, where they will end, is known by now; else it is Infinity.
    * @throws IoError where not even `end` can be had
    */
-  reach(end: number, size: number | null): void {
+  reach(end: number, lastEnd: number): void {
     if (end <= this.#end) return;
     const needed = end - this.#end;
     const { offset } = this.#target.alignment;
-    let step = Math.max(needed, size === null ? this.#nextStep() : Math.ceil((size - this.#end) / offset) * offset);
+    const wanted = lastEnd === Number.POSITIVE_INFINITY ? this.#nextStep() : lastEnd - this.#end;
+    let step = Math.max(needed, Math.ceil(wanted / offset) * offset);
     for (;;) {
       const result = this.#reserve(step);
       if (result >= 0) break;
       if (step === needed) {
         const { path } = this.#target;
-        throw new IoError({ syscall: 'fallocate', errno: result, path, offset: this.#end, length: needed });
+        throw new IoError({
+          syscall: 'fallocate',
+          errno: result,
+          path,
+          offset: this.#base + this.#end,
+          length: needed,
+        });
       }
       step = Math.max(needed, this.#aligned(step / 2)); // other writes have taken the room, or a quota leaves less
     }
     this.#end += step;
     this.#stepBytes = Math.min(this.#stepBytes * 2, STEP_BYTES_MAX);
+  }
+
+  /** The write failed: a file that is kept ends where it did. Nothing may be in flight. */
+  takeBack(): void {
+    const { fd, keepsRest, existingBytes } = this.#target;
+    if (keepsRest && this.#base + this.#end > existingBytes) native.ftruncate(fd, existingBytes);
   }
 
   /** On a nearly full disk no more than half of what is left: others write there too. */
@@ -62,9 +78,10 @@ export class Growth {
   }
 
   #reserve(length: number): number {
-    const { fd } = this.#target;
-    const result = native.fallocate(fd, this.#end, length);
+    const { fd, existingBytes } = this.#target;
+    const offset = this.#base + this.#end;
+    const result = native.fallocate(fd, offset, length);
     if (result !== -EOPNOTSUPP && result !== -ENOSYS) return result;
-    return native.ftruncate(fd, this.#end + length);
+    return native.ftruncate(fd, Math.max(existingBytes, offset + length));
   }
 }

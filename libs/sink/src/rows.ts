@@ -1,23 +1,28 @@
 /**
- * The rows of one write: taken from what brings bytes into them (feed.ts), read first where they come from a file,
- * written, and the residual of a short read or write submitted again. One slot carries one row at a time, from its
- * taking to its last byte; rows go out in file order and come back in any.
+ * The rows of one write: filled from the source, read from the origin or full of what has arrived, written, and the
+ * residual of a short read or write submitted again. One slot carries one row at a time, from its fill to its last
+ * byte; rows go out in file order and come back in any.
  */
 import { constants } from 'node:os';
 import { setTimeout } from 'node:timers';
-import { IoError } from '@penstock/contract';
+import { IoError, RequestError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import type { RowFeed } from './feed.ts';
+import type { DirectSource } from '@penstock/sources';
+import { Arrivals, type RowStock } from './arrivals.ts';
+import { type Span, bytesBehind } from './edges.ts';
+import { FreeRows } from './free-rows.ts';
 import type { Growth } from './growth.ts';
-import { changed } from './origin.ts';
+import { type Origin, changed } from './origin.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
-import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
+import { READ_PREFIX, READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO } = constants.errno;
+const { EFAULT, EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
-const STALLS_MAX = 8;
+export const STALLS_MAX = 8;
 
 /**
  * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
@@ -29,7 +34,30 @@ const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 /** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
 const QUIET_LOOK_MS = 5;
 
+/** Where the bytes come from: computed, or read from a file, whose holes may be passed over, or arriving in the rows. */
+export type RowSource =
+  | { source: DirectSource; origin: null; arrivals: null }
+  | { source: null; origin: Origin; keepsHoles: boolean; arrivals: null }
+  | { source: null; origin: null; arrivals: Arrivals };
+
+/**
+ * Where the bytes go. Positions of rows count from the first block of the span: the write's own bytes begin at
+ * `span.headBytes` and are `size`, of which an earlier attempt has written the first `writtenBytes`.
+ */
+export interface RowPlace {
+  span: Span;
+  /** null where only the end of what arrives will tell. */
+  size: number | null;
+  /** Makes room ahead of the rows; null where all of it is there already. */
+  growth: Growth | null;
+  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0. */
+  writtenBytes: number;
+}
+
 export class RowPipeline {
+  /** Bytes of the file whose writes are reaped, and of the holes passed over. */
+  bytesWritten = 0;
+  holeBytes = 0;
   /** Writes and reads reaped so far, and how many of the writes were short. */
   writes = 0;
   reads = 0;
@@ -37,54 +65,99 @@ export class RowPipeline {
 
   readonly #thread: WriterThread;
   readonly #target: Target;
-  readonly #feed: RowFeed;
-  /** null where the file has all its space already. */
+  readonly #source: DirectSource | null;
+  readonly #origin: Origin | null;
+  readonly #arrivals: Arrivals | null;
+  readonly #keepsHoles: boolean;
+  readonly #span: Span;
   readonly #growth: Growth | null;
+  /** What the bytes come to, if it was said beforehand. */
+  readonly #declaredSize: number | null;
+  /** The position behind the last byte; Infinity while nobody knows. */
+  #end: number;
   readonly #plan: RowPlan;
   readonly #extent: RowExtent;
-  /** Rows that a slot carries. */
-  #rowsInUse = 0;
+  readonly #stock: RowStock;
+  /** What sums up the rows, where a sum or a readback was asked for. */
+  readonly #digest: FileDigest | null;
   /** Rows that may be in flight while small files are written beside them. */
   readonly #rowsBesideSmall: number;
-  /** Bytes of the file whose writes are reaped. */
-  #bytesReaped = 0;
+  /** By row: 1 where it carries what does not depend on the position. */
+  readonly #rowPrepared: Uint8Array;
+  /** By row: the position that it carries; Infinity where no slot carries it. */
+  readonly #rowPosition: Float64Array;
+  /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
+  #nextPosition = 0;
+  /** Where what an earlier attempt wrote ends, if it has to be read for the digest; else 0. */
+  readonly #prefixEnd: number;
+  /** Bytes that an earlier attempt wrote. */
+  readonly #writtenBefore: number;
+  /** Where the data around #nextPosition ends: a row goes no further. */
+  #dataEnd: number;
   #stopped = false;
 
   /** @param extent row memory for `plan`, the pipeline's until release() */
   constructor(
     thread: WriterThread,
     target: Target,
-    feed: RowFeed,
-    growth: Growth | null,
+    from: RowSource,
+    place: RowPlace,
     plan: RowPlan,
     extent: RowExtent,
+    digest: FileDigest | null,
   ) {
     this.#thread = thread;
     this.#target = target;
-    this.#feed = feed;
-    this.#growth = growth;
+    this.#source = from.source;
+    this.#origin = from.origin;
+    this.#arrivals = from.arrivals;
+    this.#span = place.span;
+    this.#growth = place.growth;
+    this.#declaredSize = place.size;
+    this.#end = place.span.headBytes + (place.size ?? Number.POSITIVE_INFINITY);
+    this.#dataEnd = this.#end;
     this.#plan = plan;
     this.#extent = extent;
+    this.#digest = digest;
+    this.#stock = from.arrivals ?? new FreeRows(plan.bufferRows, digest);
+    this.#rowPrepared = new Uint8Array(plan.bufferRows);
+    this.#rowPosition = new Float64Array(plan.bufferRows).fill(Number.POSITIVE_INFINITY);
+    this.#writtenBefore = place.writtenBytes;
+    this.bytesWritten = place.writtenBytes;
+    const resumesAt = place.writtenBytes > 0 ? place.span.headBytes + place.writtenBytes : 0;
+    // A sum is of all bytes: those of the earlier attempt are read first.
+    this.#prefixEnd = digest === null ? 0 : resumesAt;
+    if (this.#prefixEnd > 0) this.#dataEnd = this.#prefixEnd;
+    else if (resumesAt > 0) this.#nextPosition = resumesAt;
+    else if (place.size === 0 && from.arrivals === null) this.#nextPosition = this.#end;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
-  }
-
-  /** Bytes of the file whose writes are reaped, and of the holes passed over. */
-  get bytesWritten(): number {
-    return this.#bytesReaped + this.#feed.holeBytes;
-  }
-
-  get holeBytes(): number {
-    return this.#feed.holeBytes;
+    this.#keepsHoles = from.origin !== null && from.keepsHoles;
+    if (this.#keepsHoles && this.#prefixEnd === 0) this.#passHole(from.origin!);
   }
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#feed.exhausted;
+    return this.#arrivals === null ? this.#nextPosition >= this.#end : this.#arrivals.exhausted;
   }
 
-  /** Once all is written: the size that the file has come to. @throws RequestError where another was declared */
+  /** Once all is written: what the bytes have come to. @throws RequestError where that is less than was declared */
   settle(): number {
-    return this.#feed.settle();
+    if (this.#arrivals === null) return this.#end - this.#span.headBytes;
+    const arrived = Math.max(0, this.#nextPosition - this.#span.headBytes);
+    if (this.#declaredSize !== null && arrived !== this.#declaredSize) throw this.#unlike(`the ${arrived}`);
+    return arrived;
+  }
+
+  #unlike(arrived: string): RequestError {
+    const accepted = `${arrived} bytes that arrived, or leave it out`;
+    return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
+  }
+
+  /** Bytes from the start of the write without a gap whose writes are reaped. */
+  get contiguousBytes(): number {
+    let position = this.#nextPosition;
+    for (const carried of this.#rowPosition) if (carried < position) position = carried;
+    return Math.max(this.#writtenBefore, position - this.#span.headBytes);
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -92,35 +165,86 @@ export class RowPipeline {
     this.#stopped = true;
   }
 
-  /** Gives the row memory back. Nothing may be in flight. */
+  /** Gives the row memory back, or sees to it that this happens once no producer uses it. Nothing may be in flight. */
   release(): void {
-    this.#feed.close();
-    this.#releaseOnceQuiet();
-  }
-
-  #releaseOnceQuiet(): void {
-    if (this.#feed.quiet) {
+    if (this.#arrivals === null || this.#arrivals.close()) {
       this.#thread.rowMemory.release(this.#extent);
       return;
     }
     setTimeout(() => {
-      this.#releaseOnceQuiet();
+      this.release();
       this.#thread.loop.wake(); // another write may have waited for these rows
     }, QUIET_LOOK_MS);
   }
 
-  /** Prepares the next row into `slot`; false when there is none now, or none any more. */
+  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
   prepare(slot: number): boolean {
-    if (this.#stopped) return false;
+    if (this.#stopped || this.exhausted) return false;
     const { slots, smallWrites } = this.#thread;
-    if (smallWrites > 0 && this.#rowsInUse >= this.#rowsBesideSmall) return false;
-    if (!this.#feed.take(slot)) return false;
-    this.#rowsInUse += 1;
-    const { origin } = this.#feed;
-    const length = slots.length[slot]!;
-    if (origin === null) this.#beginWrite(slot, length);
-    else this.#begin(slot, READ_ROW, roundUp(length, origin.alignment.offset));
+    const row = this.#stock.take(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
+    if (row === -1) return false;
+    const position = this.#nextPosition;
+    const length = this.#arrivals?.takenBytes ?? Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    this.#nextPosition += length;
+    if (this.#arrivals !== null) this.#watchEnd(this.#arrivals);
+    slots.row[slot] = row;
+    slots.position[slot] = position;
+    this.#rowPosition[row] = position;
+    if (position < this.#prefixEnd) {
+      this.#begin(slot, READ_PREFIX, length);
+      if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
+    } else if (this.#origin === null) {
+      if (this.#source !== null) this.#fill(this.#source, row, length, position);
+      this.#beginWrite(slot, row, length);
+    } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
+      this.#begin(slot, WRITE_ROW, length); // from where it stands
+    } else {
+      this.#begin(slot, READ_ROW, roundUp(length - this.#headOf(position), this.#origin.alignment.offset));
+      // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
+      if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
+    }
     return true;
+  }
+
+  /** After a row has arrived. @throws RequestError where that is more than was declared: room is there for no more */
+  #watchEnd(arrivals: Arrivals): void {
+    const arrived = this.#nextPosition - this.#span.headBytes;
+    if (this.#declaredSize === null) {
+      if (arrivals.exhausted) this.#end = this.#nextPosition;
+    } else if (arrived > this.#declaredSize) {
+      throw this.#unlike(`the ${arrived} or more`);
+    }
+  }
+
+  /** From here on new rows are written. */
+  #endPrefix(): void {
+    this.#dataEnd = this.#end;
+    if (this.#keepsHoles && !this.exhausted) this.#passHole(this.#origin!);
+  }
+
+  /**
+   * Moves on to the next data of the origin and finds its end, both widened to what direct I/O takes: two lseeks an
+   * extent. What is passed over is not written, and so stays a hole.
+   */
+  #passHole(origin: Origin): void {
+    const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
+    const from = this.#nextPosition;
+    let start = this.#end;
+    let end = this.#end;
+    const data = native.lseek(origin.fd, from, native.SEEK_DATA);
+    if (data < 0) {
+      // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
+      if (data !== -ENXIO) start = from;
+    } else if (data < this.#end) {
+      start = data - (data % align);
+      const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
+      if (hole > data) end = Math.min(this.#end, roundUp(hole, align));
+    }
+    this.holeBytes += start - from;
+    this.bytesWritten += start - from;
+    this.#digest?.addHole(from, start);
+    this.#nextPosition = start;
+    this.#dataEnd = end;
   }
 
   /**
@@ -129,8 +253,10 @@ export class RowPipeline {
    * @throws IoError where the row failed; its slot is released
    */
   complete(slot: number, result: number, refused: boolean): boolean {
-    const reading = this.#thread.slots.purpose[slot] === READ_ROW;
+    const purpose = this.#thread.slots.purpose[slot];
+    const reading = purpose !== WRITE_ROW;
     if (result < 0) {
+      if (result === -EFAULT) this.#assertNotCut(slot);
       const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
       this.#releaseRow(slot);
       throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
@@ -139,20 +265,61 @@ export class RowPipeline {
       this.#releaseRow(slot);
       return false;
     }
+    if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
     return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
   }
 
+  #fill(source: DirectSource, row: number, length: number, position: number): void {
+    const { bytes } = this.#thread.arena;
+    const start = this.#rowStart(row);
+    const headBytes = this.#headOf(position);
+    if (headBytes > 0) {
+      source.write(bytes, start + headBytes, length - headBytes, 0);
+      return;
+    }
+    if (this.#rowPrepared[row] === 0) {
+      source.prepareRow(bytes, start, this.#plan.ioBytes);
+      this.#rowPrepared[row] = 1;
+    }
+    if (!source.constant) source.fill(bytes, start, length, position - this.#span.headBytes);
+  }
+
+  /** Bytes at the start of the row at `position` that are not the write's own: of the first row alone. */
+  #headOf(position: number): number {
+    return position === 0 ? this.#span.headBytes : 0;
+  }
+
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
-  #beginWrite(slot: number, length: number): void {
+  #beginWrite(slot: number, row: number, length: number): void {
     const { arena, slots } = this.#thread;
     const padded = roundUp(length, this.#target.alignment.offset);
-    if (padded > length) {
-      // Another write's bytes must not reach the disk, not even until the truncate.
-      const start = this.#rowStart(slots.row[slot]!);
-      arena.bytes.fill(0, start + length, start + padded);
-    }
-    this.#growth?.reach(slots.position[slot]! + padded, this.#feed.size);
+    const start = this.#rowStart(row);
+    const { head } = this.#span;
+    if (head !== null && slots.position[slot] === 0) arena.bytes.set(head, start);
+    // Another write's bytes must not reach the disk, not even until the truncate.
+    if (padded > length) this.#pad(start + length, start + padded);
+    this.#growth?.reach(slots.position[slot]! + padded, this.#end);
+    this.#addToDigest(slot, length);
     this.#begin(slot, WRITE_ROW, padded);
+  }
+
+  /** Behind the last byte: what stands there in the file, or zeros. */
+  #pad(start: number, end: number): void {
+    const { bytes } = this.#thread.arena;
+    bytes.fill(0, start, end);
+    const { fd, path, keepsRest, existingBytes, alignment } = this.#target;
+    if (!keepsRest) return;
+    bytes.set(bytesBehind(fd, path, this.#span.start + this.#end, existingBytes, alignment.offset), start);
+  }
+
+  /** The write's own bytes of the slot's row, of `length` from its start, which keep as they are until they are summed up. */
+  #addToDigest(slot: number, length: number): void {
+    if (this.#digest === null) return;
+    const { slots } = this.#thread;
+    const row = slots.row[slot]!;
+    const position = slots.position[slot]!;
+    const headBytes = this.#headOf(position);
+    this.#digest.add(row, this.#rowStart(row) + headBytes, length - headBytes, position + headBytes);
   }
 
   #begin(slot: number, purpose: number, length: number): void {
@@ -168,11 +335,48 @@ export class RowPipeline {
   #submitRest(slot: number): void {
     const { engine, slots, arena } = this.#thread;
     const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     const length = slots.length[slot]! - done;
-    const offset = slots.position[slot]! + done;
-    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
-    else engine.prepRead(slot, this.#feed.origin!.fd, address, length, offset);
+    const offset = this.#fileOffset(slot) + done;
+    if (this.#isMapped(slot)) {
+      const { mapping, start } = this.#origin!;
+      const standing = mapping!.address + start + slots.position[slot]! + done;
+      engine.prepWrite(slot, this.#target.fd, standing, length, offset);
+      return;
+    }
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
+    if (slots.purpose[slot] === WRITE_ROW) {
+      engine.prepWrite(slot, this.#target.fd, address, length, offset);
+    } else if (slots.purpose[slot] === READ_PREFIX) {
+      engine.prepRead(slot, this.#target.fd, address, length, offset);
+    } else {
+      const { fd, start } = this.#origin!;
+      engine.prepRead(slot, fd, address + this.#headOf(slots.position[slot]!), length, start + offset);
+    }
+  }
+
+  /** Where the slot's first byte is written in the target, or read in the source. */
+  #fileOffset(slot: number): number {
+    const { position, purpose } = this.#thread.slots;
+    if (purpose[slot] !== READ_ROW) return this.#span.start + position[slot]!;
+    return Math.max(0, position[slot]! - this.#span.headBytes);
+  }
+
+  /** True for the write of a row that stands in the origin's mapping: any but one that is padded. */
+  #isMapped(slot: number): boolean {
+    const { slots } = this.#thread;
+    const mapped = this.#origin !== null && this.#origin.mapping !== null && slots.purpose[slot] === WRITE_ROW;
+    return mapped && slots.position[slot]! + slots.length[slot]! <= this.#end;
+  }
+
+  /** Of a write that the kernel could not read its memory for. @throws IoError where that is because the segment was cut */
+  #assertNotCut(slot: number): void {
+    if (!this.#isMapped(slot)) return;
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const { sizeBytes } = statFd(origin.fd, origin.path);
+    if (sizeBytes >= origin.start + slots.position[slot]! + slots.length[slot]!) return;
+    this.#releaseRow(slot);
+    throw changed(origin, sizeBytes);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -183,28 +387,42 @@ export class RowPipeline {
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       return true;
     }
-    // Only the last row is padded, and when that was taken the size was known.
-    const size = this.#feed.size ?? Number.POSITIVE_INFINITY;
-    this.#bytesReaped += Math.min(slots.length[slot]!, size - slots.position[slot]!);
+    const position = slots.position[slot]!;
+    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - this.#headOf(position);
+    this.#releaseRow(slot);
+    return false;
+  }
+
+  /** A row of what an earlier attempt wrote: it is only summed up. */
+  #afterPrefix(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    const length = slots.length[slot]!;
+    this.reads += 1;
+    if (slots.done[slot]! + result < length) {
+      this.#goOn(slot, result, this.#target.alignment, 'pread');
+      return true;
+    }
+    this.#addToDigest(slot, length);
     this.#releaseRow(slot);
     return false;
   }
 
   #afterRead(slot: number, result: number): boolean {
     const { slots } = this.#thread;
-    const origin = this.#feed.origin!;
-    const position = slots.position[slot]!;
-    const wanted = Math.min(slots.length[slot]!, this.#feed.size! - position);
+    const origin = this.#origin!;
+    const headBytes = this.#headOf(slots.position[slot]!);
+    const position = this.#fileOffset(slot);
+    const wanted = Math.min(slots.length[slot]!, this.#end - this.#span.headBytes - position);
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      this.#beginWrite(slot, wanted);
+      this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+    if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
       this.#releaseRow(slot);
-      throw changed(origin, position + done);
+      throw changed(origin, origin.start + position + done);
     }
     this.#goOn(slot, result, origin.alignment, 'pread');
     return true;
@@ -230,17 +448,20 @@ export class RowPipeline {
   #failure(slot: number, syscall: string, errno: number): ConstructorParameters<typeof IoError>[0] {
     const { slots } = this.#thread;
     const done = slots.done[slot]!;
-    const { path } = slots.purpose[slot] === READ_ROW ? this.#feed.origin! : this.#target;
-    return { syscall, errno, path, offset: slots.position[slot]! + done, length: slots.length[slot]! - done };
+    const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
+    return { syscall, errno, path, offset: this.#fileOffset(slot) + done, length: slots.length[slot]! - done };
   }
 
   #releaseRow(slot: number): void {
-    this.#feed.release(this.#thread.slots.row[slot]!);
-    this.#rowsInUse -= 1;
+    const row = this.#thread.slots.row[slot]!;
+    this.#rowPosition[row] = Number.POSITIVE_INFINITY;
+    this.#stock.put(row);
     this.#thread.engine.releaseSlot(slot);
   }
 
   #rowStart(row: number): number {
+    // Beside a mapping the one row in memory is for the padded end of the file.
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
     return this.#extent.start + row * this.#plan.rowStride;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * One write, from its request to its result: a lane of the thread's loop.
  *
- *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
+ *   opening -> waiting (rows) -> writing -> syncing -> verifying (if asked for) -> publishing -> done
  *
  * Rows are filled and written in file order. A copy reads each row into place first, unless it becomes a reflink: then
  * it waits for no rows, and blocks are shared while it is "writing". Where bytes arrive by a ring it is "writing" until
@@ -12,6 +12,7 @@ import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
 import { clearInterval, setImmediate, setInterval } from 'node:timers';
 import {
+  IntegrityError,
   IoError,
   PHASES,
   RequestError,
@@ -22,6 +23,7 @@ import {
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
+import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,
   type MatrixShape,
@@ -29,44 +31,49 @@ import {
   type RingOutlet,
   type RowExtent,
   type RowPlan,
+  STOP_LOST,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
   chooseStreamMatrix,
   planRows,
 } from '@penstock/matrix';
-import { ExtentsSource, InlineSource, type Source, createPatternSource } from '@penstock/sources';
-import type { RowFeed } from './feed.ts';
-import { ComputedFeed } from './feed-computed.ts';
-import { OriginFeed } from './feed-origin.ts';
-import { RingFeed } from './feed-ring.ts';
+import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
+import { Arrivals } from './arrivals.ts';
+import { CheckpointTrail } from './checkpoint-trail.ts';
+import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import { Growth } from './growth.ts';
-import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
+import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
+import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
-import { RowPipeline } from './rows.ts';
+import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
+import { RowPipeline, type RowSource } from './rows.ts';
+import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
+import { takeOverPart } from './take-over.ts';
+import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
 import {
-  type AttemptIdentity,
-  SMALL_FILE_BYTES_MAX,
-  type Target,
-  closeTarget,
-  openTarget,
-  publish,
-  reserve,
-  reserveSparse,
-  truncateTo,
-} from './target.ts';
+  READ_BACK,
+  READ_PREFIX,
+  READ_ROW,
+  SYNC_CHECKPOINT,
+  SYNC_DIRECTORY,
+  SYNC_FILE,
+  WRITE_ROW,
+  type WriterThread,
+} from './thread.ts';
 import { assertSupported } from './unsupported.ts';
-import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EINVAL } = constants.errno;
+const { EINVAL, EPIPE } = constants.errno;
 
 const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
 const WRITING: number = PHASES.indexOf('writing');
 const SYNCING: number = PHASES.indexOf('syncing');
+const VERIFYING: number = PHASES.indexOf('verifying');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
 
@@ -88,7 +95,7 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed'>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -118,7 +125,7 @@ class WriteLane implements Lane, FlushWaiter {
   // Known once the files are open.
   #target: Target | null = null;
   #origin: Origin | null = null;
-  #source: Source | null = null;
+  #source: DirectSource | null = null;
   readonly #ring: RingConsumer | null;
   readonly #stopLook: ReturnType<typeof setInterval> | undefined;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
@@ -131,12 +138,25 @@ class WriteLane implements Lane, FlushWaiter {
   #countedSmall = false;
   /** null while only the end of the bytes will tell. */
   #size: number | null = 0;
+  /** Of a write whose size nobody knows. */
   #growth: Growth | null = null;
+  #span: Span = WHOLE_FILE;
+  /** An earlier attempt's part is this one's now. */
+  #takenOver = false;
+  #trail: CheckpointTrail | null = null;
+  /** Permissions or a time were set, which fdatasync does not make durable. */
+  #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
+  /** All that is to be flushed before the name is. */
+  #flushed = false;
+  /** Sums up what is written; null where no checksum and no readback was asked for. */
+  #digest: FileDigest | null = null;
+  #rowExtent: RowExtent | null = null;
+  #readback: Readback | null = null;
   /** Whose flush is waited for. */
   #flushGroup: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
@@ -160,34 +180,40 @@ class WriteLane implements Lane, FlushWaiter {
     this.#submitCallsBefore = thread.engine.submitCalls;
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
-    const { loop } = thread;
-    if (order.ring === undefined) {
-      this.#ring = null;
-      return;
-    }
-    this.#ring = new RingConsumer(order.ring, {
+    this.#ring = order.ring === undefined ? null : this.#listenTo(order.ring);
+    // Nothing else runs a lane that has nothing in flight and gets no bytes.
+    if (this.#ring !== null) this.#stopLook = setInterval(() => thread.loop.wake(), STOP_LOOK_MS);
+  }
+
+  #listenTo(outlet: RingOutlet): RingConsumer {
+    const { loop } = this.#thread;
+    const failed = (error: unknown): void => {
+      this.fail(error);
+      loop.wake(); // which forgets this lane, and offers its rows to others
+    };
+    return new RingConsumer(outlet, {
       arrived: () => loop.wake(),
-      failed: (error) => {
-        this.fail(error);
-        loop.wake();
+      failed,
+      abandoned: () => {
+        const { path } = this.#order.request;
+        const hint = 'What sends the bytes went away before it said that they were all.';
+        failed(new IoError({ syscall: 'stream', errno: -EPIPE, path, hint }));
       },
     });
-    this.#stopLook = setInterval(() => loop.wake(), STOP_LOOK_MS);
   }
 
   // ------------------------------------------------------------------------------------- the loop's three calls
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if (this.#phase <= WRITING && this.#control.stop !== STOP_NONE) {
-      this.fail(new WriteAbortedError(STOP_REASONS[this.#control.stop]!));
-      return false;
-    }
+    if ((this.#phase <= WRITING || this.#phase === VERIFYING) && this.#isStopped) return false;
+    this.#digest?.advance();
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
+      if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
       if (this.#rows.prepare(slot)) {
         this.#inFlight += 1;
         return true;
@@ -196,9 +222,24 @@ class WriteLane implements Lane, FlushWaiter {
       if (!this.#rows.exhausted || this.#inFlight > 0) return false;
       this.#endWriting();
     }
-    if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING && !this.#flushed) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING) this.#judgeSum();
+    if (this.#phase === VERIFYING) {
+      if (this.#readback!.prepare(slot)) {
+        this.#inFlight += 1;
+        return true;
+      }
+      if (this.#readback!.passed) this.#publishFile();
+    }
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
     return false;
+  }
+
+  /** Asked before each row: with its lock a write loses the right to submit another. */
+  get #isStopped(): boolean {
+    const stop = this.#control.lapsed ? STOP_LOST : this.#control.stop;
+    if (stop !== STOP_NONE) this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+    return stop !== STOP_NONE;
   }
 
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
@@ -206,7 +247,10 @@ class WriteLane implements Lane, FlushWaiter {
     try {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
-      if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      if (purpose === WRITE_ROW || purpose === READ_ROW || purpose === READ_PREFIX)
+        this.#afterRow(slot, result, refused);
+      else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
+      else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else this.#afterSync(slot, result, refused);
     } catch (error) {
       this.fail(error);
@@ -214,11 +258,18 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#failed && this.#inFlight === 0) this.#end();
   }
 
+  mayGoOn(): boolean {
+    if (this.#phase > WRITING || !this.#control.lapsed) return true;
+    this.fail(new WriteAbortedError('lost'));
+    return false;
+  }
+
   fail(error: unknown): void {
     if (!this.#failed) {
       this.#failed = true;
       this.#failure = error;
       this.#rows?.stop();
+      this.#readback?.stop();
     }
     if (this.#inFlight === 0) this.#end();
   }
@@ -234,7 +285,9 @@ class WriteLane implements Lane, FlushWaiter {
     assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
+    if (this.#order.again && this.#order.swept !== true) {
+      this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
+    }
     if (this.#ring !== null) {
       this.#size = request.size ?? null;
     } else if (source.kind === 'file') {
@@ -243,6 +296,17 @@ class WriteLane implements Lane, FlushWaiter {
       this.#size = request.size ?? this.#origin.sizeBytes;
       if (this.#size > this.#origin.sizeBytes) {
         const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
+        throw new RequestError({ field: 'size', value: this.#size, accepted });
+      }
+    } else if (source.kind === 'shm') {
+      this.#origin = openSegment(this.#thread.shmDirectory, source);
+      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
+      const { path: segment, sizeBytes } = this.#origin;
+      const availableBytes = sizeBytes - source.offset;
+      this.#size = request.size ?? availableBytes;
+      if (this.#size > availableBytes) {
+        const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
+        const accepted = `at most the ${availableBytes} bytes of the segment '${segment}'${from}, or leave it out`;
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
     } else if (source.kind === 'extents') {
@@ -256,20 +320,64 @@ class WriteLane implements Lane, FlushWaiter {
       this.#source = inline;
       this.#size = inline.size;
     } else {
-      const accepted = 'another source: these bytes come from the program that hands them over, and none does';
+      const accepted = 'another source: these bytes come from a program that hands them over, and none does';
       throw new RequestError({ field: 'source.kind', value: source.kind, accepted });
     }
-    this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
+    this.#target = openTarget(root, request, {
+      identity: this.#order,
+      takenOver: this.#takenOver,
+      originIdentity: this.#origin?.identity,
+      size: this.#size,
+    });
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    this.#place();
     this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
-    if (this.#origin !== null && source.kind === 'file' && source.reflink !== 'never' && this.#size! > 0) {
-      this.#reflink = new Reflink(this.#target, this.#origin, this.#size!);
+    if (this.#origin !== null && source.kind === 'shm') this.#mapSegment();
+    const copies = this.#origin !== null && source.kind === 'file';
+    const reflink = copies && source.reflink !== 'never' && this.#size! > 0;
+    if (reflink && this.#digestOf(request) !== null) {
+      this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
+      this.#waitForRows();
+    } else if (reflink) {
+      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size!);
       this.#reflinkDue = true;
       this.#enter(WRITING);
     } else {
       this.#waitForRows();
     }
+  }
+
+  /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+  #mapSegment(): void {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    const segment = this.#origin!;
+    // Summed up or compared, the bytes would be touched by this process: they are copied first.
+    const onlyWritten = checksum === 'none' && verify === 'none';
+    const standsAligned = this.#span.headBytes === 0 && rowsStandAligned(segment, this.#target!.alignment);
+    if (this.#size === 0 || !onlyWritten || !standsAligned) return;
+    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size!));
+  }
+
+  /** Where in its file the write goes on, and from which of its bytes. */
+  #place(): void {
+    const target = this.#target!;
+    this.#span = spanOf(target, this.#offsetAlignment);
+    if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
+    const { request, jobKey } = this.#order;
+    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
+      // What arrives begins with the first byte: what an earlier attempt has written is written again.
+      size: this.#ring === null ? this.#size! : 0,
+      headBytes: this.#span.headBytes,
+      align: this.#offsetAlignment,
+    });
+    target.isResumed = this.#trail.resumedFrom > 0;
+    if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** For rows that are read and written: powers of two, the larger suits both. */
+  get #offsetAlignment(): number {
+    return Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
   }
 
   #waitForRows(): void {
@@ -283,13 +391,11 @@ class WriteLane implements Lane, FlushWaiter {
 
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
-    const target = this.#target!.alignment;
-    const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
-    const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
-    const memoryAlign = Math.max(target.memory, origin.memory);
+    const offsetAlign = this.#offsetAlignment;
+    const memoryAlign = Math.max(this.#target!.alignment.memory, this.#origin?.alignment.memory ?? 1);
     const budget = this.#thread.rowMemory.bytesMax;
-    const size = this.#size ?? Number.POSITIVE_INFINITY;
-    const plan = planRows(size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const bytes = this.#span.headBytes + (this.#size ?? Number.POSITIVE_INFINITY);
+    const plan = planRows(bytes, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -338,26 +444,102 @@ class WriteLane implements Lane, FlushWaiter {
     if (extent === null) return false;
     const size = this.#size;
     const target = this.#target!;
-    if (size === null) this.#growth = new Growth(target);
-    const feed = this.#openFeed(extent);
-    this.#rows = new RowPipeline(this.#thread, target, feed, this.#growth, this.#plan, extent);
+    if (size === null) this.#growth = new Growth(target, this.#span.start);
+    const place = { span: this.#span, size, growth: this.#growth, writtenBytes: this.#trail!.resumedFrom };
+    const wanted = this.#digestOf(this.#order.request);
+    this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
+    this.#rowExtent = extent;
+    const from = this.#rowSource(extent);
+    this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, extent, this.#digest);
     if (this.#isSmall) this.#countSmall();
     this.#assertHeld(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (this.#keepsHoles) reserveSparse(target, size!, Math.min(size!, this.#origin!.allocatedBytes));
     else reserve(target, size ?? 0);
+    const { checkpoints } = this.#thread;
+    // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
+    const worthIt = this.#ring === null && size! > checkpoints.bytes;
+    if (this.#order.swept === undefined && worthIt) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
 
-  #openFeed(extent: RowExtent): RowFeed {
-    const thread = this.#thread;
-    const plan = this.#plan;
-    if (this.#ring !== null) return new RingFeed(thread, this.#ring, this.#size, plan, extent);
-    if (this.#origin === null) return new ComputedFeed(thread, this.#source!, this.#size!, plan, extent);
-    return new OriginFeed(thread, this.#target!, this.#origin, this.#keepsHoles, this.#size!, plan);
+  #rowSource(extent: RowExtent): RowSource {
+    const ring = this.#ring;
+    if (ring === null) {
+      const origin = this.#origin;
+      if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
+      return { source: this.#source!, origin, arrivals: null };
+    }
+    const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = this.#plan;
+    const place = { thread: this.#thread.index, start: extent.start, rowStride, rowBytes, rowCount };
+    ring.open({ ...place, head: this.#span.headBytes });
+    return { source: null, origin: null, arrivals: new Arrivals(ring, rowCount, this.#digest) };
   }
+
+  /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
+  #digestOf({ checksum = 'none', verify }: WriteRequest): DigestOrder | null {
+    const keepsChunks = verify === 'readback';
+    if (checksum === 'none' && !keepsChunks) return null;
+    const algorithm = checksum === 'none' ? null : checksum;
+    const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
+    return { algorithm, keepsChunks, rowCount, rowBytes, position: this.#span.headBytes };
+  }
+
+  // ------------------------------------------------------------------------------------------------- checkpoints
+
+  /** Flushes what has been written without a gap; true if that took the slot. Rows go on meanwhile. */
+  #beginCheckpoint(slot: number): boolean {
+    const rows = this.#rows!;
+    this.#trail!.restart(rows.bytesWritten);
+    const bytes = rows.contiguousBytes;
+    if (bytes === 0) return false;
+    const { durability } = this.#order.request;
+    if (durability !== 'fdatasync') {
+      // Each write was durable by itself, or nothing has to be: a killed process loses neither.
+      this.#recordCheckpoint(bytes);
+      return false;
+    }
+    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    this.#trail!.flushingBytes = bytes;
+    this.#thread.slots.purpose[slot] = SYNC_CHECKPOINT;
+    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #afterCheckpoint(slot: number, result: number, refused: boolean): void {
+    const target = this.#target!;
+    const trail = this.#trail!;
+    const bytes = trail.flushingBytes;
+    trail.flushingBytes = -1;
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fdatasync(target.fd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+    this.#recordCheckpoint(bytes);
+    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
+  }
+
+  #recordCheckpoint(bytes: number): void {
+    const { durability } = this.#order.request;
+    if (durability !== 'none') this.#bytesDurable = bytes;
+    this.#trail!.record(bytes);
+    this.#publishProgress();
+  }
+
+  /** A host that shuts down leaves the file to the next attempt, and all that it has written in it. */
+  #keepForNextAttempt(): boolean {
+    const target = this.#target;
+    const shutdown = this.#failure instanceof WriteAbortedError && this.#failure.reason === 'shutdown';
+    if (!shutdown || target === null || this.#trail?.isKept !== true || this.#phase > WRITING) return false;
+    const bytes = this.#rows?.contiguousBytes ?? 0;
+    if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
+    if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
+    return this.#trail.isRecorded;
+  }
+
+  // -------------------------------------------------------------------------------------------------------- rows
 
   #afterRow(slot: number, result: number, refused: boolean): void {
     const rows = this.#rows!;
@@ -369,27 +551,79 @@ class WriteLane implements Lane, FlushWaiter {
     if (!this.#failed && rows.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
-  // ------------------------------------------------------------------------------------------ syncing, publishing
+  // ------------------------------------------------------------------------------- syncing, verifying, publishing
 
   /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
   #endWriting(): void {
     const target = this.#target!;
-    const size = this.#rows === null ? this.#size! : this.#rows.settle();
-    this.#size = size;
-    this.#returnRows();
+    if (this.#rows !== null) this.#size = this.#rows.settle();
+    if (this.#digest === null) this.#returnRows();
+    else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    const padded = this.#reflink === null && size % target.alignment.offset !== 0;
-    if (padded || this.#growth !== null) truncateTo(target, size); // else it ends where the rows did
+    if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
+    this.#trail!.remove();
+    target.append?.finish();
+    this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#isSmall;
-    if (this.#order.request.durability === 'none' || covered) this.#publishFile();
+    // Bytes that are in the page cache alone must reach the disk to be read back from it.
+    const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
+    if ((this.#order.request.durability === 'none' || covered) && !readFromCache) this.#afterFlush();
+  }
+
+  /** The bytes are where they go: what is to be known of them comes before their name. */
+  #afterFlush(): void {
+    this.#flushed = true;
+    if (this.#digest === null) this.#publishFile();
+  }
+
+  /** Once the sum is known: compares it with what the request expects, and goes on. */
+  #judgeSum(): void {
+    const { checksum, expect, publish: published, source, verify } = this.#order.request;
+    const target = this.#target!;
+    const sum = this.#digest!.sum;
+    if (sum === null) return; // the digest wakes the loop
+    if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
+      const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
+      const hint = `${kept} Compare the source with what made the expected checksum.`;
+      const where = { path: target.path, offset: target.baseOffset, length: this.#size! };
+      // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+      const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
+      const found = { algorithm: checksum, expected: expect, found: sum, retryable };
+      throw new IntegrityError({ code: 'ECHECKSUM', ...where, ...found, hint });
+    }
+    if (verify !== 'readback') {
+      this.#publishFile();
+      return;
+    }
+    const dropped = native.dropPageCache(target.fd); // of a file that is direct there is nothing in it
+    if (dropped < 0) throw new IoError({ syscall: 'posix_fadvise', errno: dropped, path: target.path });
+    this.#readback = new Readback(this.#thread, target, this.#span.start, this.#plan, this.#rowExtent!, this.#digest!);
+    this.#enter(VERIFYING);
+  }
+
+  #afterReadback(slot: number, result: number, refused: boolean): void {
+    if (this.#readback!.complete(slot, result, refused)) this.#inFlight += 1;
+    this.#publishProgress();
+  }
+
+  /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
+  #cut(target: Target): void {
+    const size = this.#size!;
+    if (size === 0) return;
+    const end = target.baseOffset + size;
+    const grain = target.alignment.offset;
+    const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
+    const padded = end % grain !== 0 && end + grain - (end % grain) > fileEnd;
+    if (padded || this.#growth !== null) truncateTo(target, fileEnd);
   }
 
   #prepareFileSync(slot: number): boolean {
     if (this.#syncIssued) return false;
     this.#syncIssued = true;
     this.#thread.slots.purpose[slot] = SYNC_FILE;
-    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    if (this.#attributesSet) this.#thread.engine.prepFsync(slot, this.#target!.fd);
+    else this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
     this.#inFlight += 1;
     return true;
   }
@@ -432,10 +666,11 @@ class WriteLane implements Lane, FlushWaiter {
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
     this.#bytesDurable = this.#size!;
-    this.#publishFile();
+    this.#afterFlush();
   }
 
   #publishFile(): void {
+    this.#returnRows();
     if (this.#origin !== null) assertUnchanged(this.#origin);
     // The last moment at which a write whose lock was lost can still step back.
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
@@ -467,12 +702,15 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #publishProgress(): void {
-    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? this.#trail?.resumedFrom ?? 0;
+    if (this.#order.request.durability === 'dsync' && this.#rows !== null)
+      this.#bytesDurable = this.#rows.contiguousBytes;
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size ?? 0, this.#inFlight);
   }
 
-  /** Of all its rows. */
+  /** Of all its rows in memory of this process: of a mapped segment only the padded end needs one. */
   get #rowBytes(): number {
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#plan.rowStride;
     return this.#plan.bufferRows * this.#plan.rowStride;
   }
 
@@ -508,12 +746,15 @@ class WriteLane implements Lane, FlushWaiter {
     this.finished = true;
     this.#uncountSmall();
     this.#thread.rowMemory.leave(this);
-    this.#returnRows();
+    this.#digest?.close();
+    this.#returnRows(); // a digest that was given up only reads what is left of them
     this.#ring?.close();
     clearInterval(this.#stopLook);
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    this.#control.recordMapping(null);
+    if (this.#failed) this.#leaveFailed();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
@@ -525,6 +766,21 @@ class WriteLane implements Lane, FlushWaiter {
     this.#thread.returnHistogram(this.#latency);
   }
 
+  /** What becomes of a file that was not finished. Nothing is in flight. */
+  #leaveFailed(): void {
+    const target = this.#target;
+    if (target === null) {
+      const { request, jobKey } = this.#order;
+      const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
+      if (root !== undefined) sweepParts(root, request.path, jobKey);
+    } else if (this.#keepForNextAttempt()) {
+      target.unpublishedName = null;
+    } else {
+      takeBack(target);
+      this.#growth?.takeBack();
+    }
+  }
+
   #result(target: Target): WriteResult {
     const { engine } = this.#thread;
     return resultOf({
@@ -534,8 +790,11 @@ class WriteLane implements Lane, FlushWaiter {
       sizeBytes: this.#size!,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
-      copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
+      sum: this.#digest?.sum ?? '',
+      readback: this.#readback,
+      copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
+      resumedFrom: this.#trail!.resumedFrom,
       phaseMs: this.#phaseMs,
       latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,

@@ -1,10 +1,21 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
-import { STOP_SHUTDOWN } from '@penstock/matrix';
+import { STOP_CANCEL } from '@penstock/matrix';
 import { type PoolOptions, WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
@@ -16,6 +27,8 @@ let deaths: Error[];
 
 /** Contexts of this process: each maps its ring. */
 const contexts = (): number => readFileSync('/proc/self/maps', 'latin1').split('/[aio]').length - 1;
+/** Of files in the directory. */
+const mappingsOf = (path: string): number => readFileSync('/proc/self/maps', 'latin1').split(path).length - 1;
 const descriptorsIn = (path: string): string[] =>
   readdirSync('/proc/self/fd').filter((fd) => {
     try {
@@ -36,6 +49,7 @@ afterEach(async () => {
   pool = undefined;
   expect(contexts()).toBe(0);
   expect(descriptorsIn(directory)).toEqual([]);
+  expect(mappingsOf(directory)).toBe(0);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -47,6 +61,7 @@ function openPool(entry?: URL, more: Partial<PoolOptions> = {}): WriterPool {
     memoryBytes: 67_108_864,
     roots: [{ name: 'data', path: directory, writable: true }],
     engine: 'auto',
+    shmDirectory: directory,
     onThreadDeath: (error) => deaths.push(error),
     ...(entry === undefined ? {} : { entry }),
     ...more,
@@ -72,8 +87,8 @@ test('a stopped write drains, says why, and leaves nothing', async () => {
   const { block, done } = openPool().run(request({ path: 'a.dat', size: '8GiB' }), 'a', 1);
   const outcome = done.catch((error: unknown) => error);
   while (block.read().bytesWritten === 0) await setImmediate();
-  block.requestStop(STOP_SHUTDOWN);
-  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
+  block.requestStop(STOP_CANCEL);
+  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'cancel', retryable: false });
   expect(readdirSync(directory)).toEqual([]);
 });
 
@@ -95,6 +110,25 @@ test('when a thread dies its writes fail as retryable, its context, descriptors 
   );
   expect(after.map((result) => result.bytes)).toEqual(Array(6).fill(100_000));
   expect(running.threads).toBe(2);
+});
+
+test('when a thread dies amid a segment of shared memory, its mapping goes with its descriptors', async () => {
+  const running = openPool(throwing);
+  const rootsOnly = descriptorsIn(directory);
+  writeFileSync(join(directory, 'segment'), '');
+  truncateSync(join(directory, 'segment'), 256 * 1024 * 1024); // a hole: the disk that holds it needs no room
+  const source = { kind: 'shm', name: 'segment' } as const;
+  const { block, done } = running.run(request({ path: 'die.dat', source }), 'dying', 1);
+  const dying = done.catch((error: unknown) => error);
+  let mapped = 0;
+  while (block.read().bytesWritten === 0) {
+    mapped = Math.max(mapped, mappingsOf(directory));
+    await setImmediate();
+  }
+  expect(mapped).toBe(1);
+  expect(await dying).toMatchObject({ code: 'EWRITERDIED' });
+  expect(mappingsOf(directory)).toBe(0);
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
 });
 
 test('a bulk runs beside single writes, on one thread, and every file is right', async () => {

@@ -22,7 +22,15 @@ import {
   createArenaMemory,
   createRing,
 } from '@penstock/matrix';
-import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
+import {
+  BULK_LANES,
+  CHECKPOINTS_DEFAULT,
+  type Root,
+  type RootConfig,
+  closeRoots,
+  jobKeyOf,
+  openRoots,
+} from '@penstock/sink';
 import {
   type EngineChoice,
   type WriterSession,
@@ -43,7 +51,11 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes?: number;
   libaio?: string;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
@@ -123,6 +135,10 @@ export class WriterPool {
       depth,
       roots: this.#roots,
       engine,
+      ...(options.checkpointBytes === undefined
+        ? {}
+        : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: options.checkpointBytes } }),
+      ...(options.shmDirectory === undefined ? {} : { shmDirectory: options.shmDirectory }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({

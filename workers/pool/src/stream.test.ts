@@ -73,3 +73,72 @@ test('several streams at once, over both threads, are each their own bytes', asy
   for (const [seed, size] of sizes.entries())
     expect(sha256(readFileSync(join(directory, `${seed}`)))).toBe(sha256(bytesOf(seed, size)));
 });
+
+/** Another thread that pushes 4 MiB of sevens again and again, `count` times, and ends; says when it begins to push. */
+function startProducer(inlet: RunningStream['inlet'], count: number): Worker {
+  const url = new URL('producer.fixture.mjs', import.meta.url);
+  return new Worker(url, { workerData: { inlet, count }, transferList: [inlet.port] });
+}
+const exitOf = (worker: Worker): Promise<void> => new Promise((resolve) => worker.once('exit', () => resolve()));
+
+test('a thread that is no writer brings the bytes', async () => {
+  const { inlet, done } = run({ path: 'sevens' });
+  const worker = startProducer(inlet, 10);
+  const gone = exitOf(worker);
+  expect((await done).bytes).toBe(40 * MIB);
+  await gone;
+  expect(sha256(readFileSync(join(directory, 'sevens')))).toBe(sha256(new Uint8Array(40 * MIB).fill(7)));
+});
+
+test('a producing thread that is terminated fails its stream alone', async () => {
+  const [{ inlet, done, block }, other] = [run({ path: 'torn' }), run({ path: 'other' })];
+  const worker = startProducer(inlet, Number.POSITIVE_INFINITY);
+  while (block.read().bytesWritten === 0) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  await worker.terminate();
+  await expect(done).rejects.toMatchObject({ code: 'EPIPE' });
+  const producer = new RingProducer(other.inlet);
+  await producer.pushAll(bytesOf(1, 100_000));
+  producer.end();
+  expect((await other.done).bytes).toBe(100_000);
+  expect(readdirSync(directory)).toEqual(['other']);
+});
+
+test('a stream that is cancelled while it waits for bytes leaves nothing, and its producer hears of it', async () => {
+  const { inlet, done, block } = run();
+  let producer!: RingProducer;
+  const closed = new Promise<void>((resolve) => {
+    producer = new RingProducer(inlet, resolve);
+  });
+  await producer.pushAll(bytesOf(1, 3 * MIB));
+  block.requestStop(STOP_CANCEL);
+  await expect(done).rejects.toMatchObject({ code: 'ECANCELED', reason: 'cancel' });
+  await closed;
+  expect([producer.push(bytesOf(1, 5)), await producer.writable()]).toEqual([0, false]);
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test('a writer thread that dies takes its streams with it: they fail, their producers hear of it, and the rows serve others', async () => {
+  await pool.close();
+  pool = openPool(throwing);
+  const { inlet, done } = run({ path: 'die.dat' });
+  const producer = new RingProducer(inlet);
+  const chunk = bytesOf(2, 1_000_000);
+  while (await producer.pushAll(chunk)); // until nothing is taken any more
+  await expect(done).rejects.toMatchObject({ code: 'EWRITERDIED', retryable: true });
+  expect([producer.closed, producer.push(chunk)]).toEqual([true, 0]);
+  const after = Array.from({ length: 6 }, (_, seed) => {
+    const next = run({ path: `after${seed}` });
+    return { ...next, seed };
+  });
+  const results = await Promise.all(
+    after.map(async (next) => {
+      const fresh = new RingProducer(next.inlet);
+      await fresh.pushAll(bytesOf(next.seed, 2 * MIB));
+      fresh.end();
+      return next.done;
+    }),
+  );
+  expect(results.map((result) => result.bytes)).toEqual(Array(6).fill(2 * MIB));
+  for (const { seed } of after)
+    expect(sha256(readFileSync(join(directory, `after${seed}`)))).toBe(sha256(bytesOf(seed, 2 * MIB)));
+});

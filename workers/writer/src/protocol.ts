@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
-import type { BulkOrder, Root } from '@penstock/sink';
+import type { BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -19,7 +19,11 @@ export interface WriterSetup {
   depth: number;
   /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
   roots: Root[];
+  /** Where segments of shared memory are looked for; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
+  /** How often a running write records how far it is; absent: as the sink has it. */
+  checkpoints?: CheckpointCadence;
   /** The libaio to load, where it is not under its usual name. */
   libaio?: string;
 }

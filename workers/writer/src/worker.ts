@@ -48,7 +48,8 @@ async function writerThread(): Promise<WriterThread> {
 async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith);
-  return new WriterThread({ engine, loop, arena, roots, index, syncReason });
+  const { shmDirectory, checkpoints } = setup;
+  return new WriterThread({ engine, loop, arena, roots, shmDirectory, index, syncReason, checkpoints });
 }
 
 async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {

@@ -36,7 +36,18 @@ interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOp
 }
 
 const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
-const HOST_OPTIONS = ['name', 'threads', 'depth', 'jobs', 'memory', 'engine', 'lockDuration'] as const;
+const HOST_OPTIONS = [
+  'name',
+  'threads',
+  'depth',
+  'jobs',
+  'memory',
+  'engine',
+  'shm',
+  'urlAllow',
+  'lockDuration',
+  'checkpoint',
+] as const;
 
 const EXAMPLES = `
 Examples:

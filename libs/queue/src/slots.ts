@@ -1,0 +1,96 @@
+// How many jobs a host runs at once, over all queues that it takes from.
+
+/** What one of the queues has of the slots. */
+export interface Seat {
+  /** Takes a slot: null if one is free, else what to wait for. */
+  enter(): Turn | null;
+  /** Gives the slot back. Once for each that was taken. */
+  leave(): void;
+}
+
+/** A place in the line for a slot. */
+export interface Turn {
+  /** Resolves when the slot is had. */
+  readonly granted: Promise<void>;
+  /** Leaves the line; false if the slot was had already, and must be given back. */
+  giveUp(): boolean;
+}
+
+/**
+ * Slots shared by a host's own queue and the queue of any host. Jobs of its own queue can be written by no other host:
+ * they are always taken, and the other queue only into what those leave, but for one job, so that neither ever starves.
+ */
+export class Slots {
+  readonly count: number;
+  #free: number;
+  readonly #line: (() => void)[] = [];
+  /** Of the host's own queue, waiting for a slot included. */
+  #own = 0;
+  #setLimit: (jobs: number) => void = () => {};
+
+  constructor(count: number) {
+    this.count = count;
+    this.#free = count;
+  }
+
+  /** For the queue of any host. `setLimit` is told how many jobs it may take at a time, whenever that changes. */
+  sharedSeat(setLimit: (jobs: number) => void): Seat {
+    this.#setLimit = setLimit;
+    return { enter: () => this.#enter(), leave: () => this.#leave() };
+  }
+
+  /** For the host's own queue. */
+  ownSeat(): Seat {
+    return {
+      enter: () => {
+        this.#countOwn(1);
+        const turn = this.#enter();
+        if (turn === null) return null;
+        return {
+          granted: turn.granted,
+          giveUp: () => {
+            const left = turn.giveUp();
+            if (left) this.#countOwn(-1);
+            return left;
+          },
+        };
+      },
+      leave: () => {
+        this.#leave();
+        this.#countOwn(-1);
+      },
+    };
+  }
+
+  #countOwn(more: number): void {
+    this.#own += more;
+    this.#setLimit(Math.max(1, this.count - this.#own));
+  }
+
+  #enter(): Turn | null {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return null;
+    }
+    let grant: () => void = () => {};
+    const granted = new Promise<void>((resolve) => {
+      grant = resolve;
+    });
+    this.#line.push(grant);
+    return {
+      granted,
+      giveUp: () => {
+        const place = this.#line.indexOf(grant);
+        if (place !== -1) this.#line.splice(place, 1);
+        return place !== -1;
+      },
+    };
+  }
+
+  /** The slot goes to whoever waits longest. */
+  #leave(): void {
+    const next = this.#line.shift();
+    if (next === undefined) this.#free += 1;
+    else next();
+  }
+}
