@@ -8,7 +8,7 @@ import {
   type WriteRequestInput,
   type WriteResult,
 } from '@penstock/contract';
-import { existingFile, inRoot, type PathLike, ROOT } from './paths.ts';
+import { existingFile, inRoot, type PathLike, permissionsOf, ROOT } from './paths.ts';
 
 /** How a call is watched and stopped. */
 export interface CallOptions {
@@ -40,7 +40,10 @@ export interface FileOptions extends CallOptions {
   expect?: string | undefined;
   /** `'readback'`: the bytes are read from the disk and compared before they are published. Default `'none'`. */
   verify?: WriteRequest['verify'] | undefined;
-  /** Permission bits, as a number like `0o640` or in octal digits, whatever the umask. Default: 0o666 less the umask. */
+  /**
+   * Permission bits, as a number like `0o640` or in octal digits, whatever the umask; of a copy also `'keep'`, those of its
+   * source. Default: those of the file that stands there, else 0o666 less the umask.
+   */
   fileMode?: number | string | undefined;
   /** Bytes a second at most. Default: none. */
   limit?: WriteRequestInput['limit'];
@@ -68,14 +71,17 @@ export type FileResult = Omit<WriteResult, 'root' | 'host'>;
 /** The source of a request, whose `path`, if it names one, is a path of the program. */
 export type SourceInput = NonNullable<WriteRequestInput['source']>;
 
-/** The request for the file at `absolute`. @throws RequestError */
-export function requestFor(
+/** The request for the file at `absolute`. @throws (rejects with) RequestError */
+export async function requestFor(
   absolute: string,
   source: SourceInput,
   size: number | string | undefined,
   options: FileOptions,
-): WriteRequest {
-  const { mode, offset, publish, durability, checksum, expect, verify, fileMode, limit, matrix } = options;
+): Promise<WriteRequest> {
+  const { mode = 'replace', offset, publish = 'atomic', durability, checksum, expect, verify, limit, matrix } = options;
+  // The file that takes the place of another is a new one: nobody may read it who could not read that.
+  const replaces = mode === 'replace' && publish === 'atomic';
+  const fileMode = options.fileMode ?? (replaces ? await permissionsOf(absolute) : undefined);
   return parseRequest({
     path: inRoot(absolute),
     root: ROOT.name,
@@ -83,7 +89,7 @@ export function requestFor(
     size,
     mode,
     offset,
-    publish,
+    publish: options.publish,
     durability,
     checksum,
     expect,

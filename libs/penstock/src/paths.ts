@@ -2,7 +2,7 @@
  * Paths of a program's own, as `node:fs` takes them, turned into what the engine takes: a path inside the one root that
  * is the whole file system. Links are followed here, for the engine refuses those that lead out of where they stand.
  */
-import { readlink, realpath } from 'node:fs/promises';
+import { readlink, realpath, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,6 +54,16 @@ export async function targetFile(path: PathLike, makeDirectories: boolean): Prom
     named = isAbsolute(target) ? target : `${directory}/${target}`;
   }
   throw new IoError({ syscall: 'realpath', errno: -constants.errno.ELOOP, path: resolve(text) });
+}
+
+/** The permission bits of the file at `path`; undefined where none is. */
+export async function permissionsOf(path: string): Promise<number | undefined> {
+  try {
+    // oxlint-disable-next-line no-bitwise -- they are bits
+    return (await stat(path)).mode & 0o777;
+  } catch {
+    return undefined; // none there, or one that the engine will say more of
+  }
 }
 
 async function realDirectory(directory: string, makeDirectories: boolean): Promise<string> {

@@ -1,4 +1,4 @@
-import { createWriteStream, writeFileSync } from 'node:fs';
+import { chmodSync, createWriteStream, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { PassThrough, Readable, Transform, type Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
@@ -124,6 +124,7 @@ test('errors come as with fs: the same events, code and state', async () => {
     ['there', { flags: 'wx' }],
     ['no/such', {}],
     ['.', {}],
+    ['absent', { flags: 'r+' }],
   ];
   for (const [name, options] of cases) {
     const outcomes = [];
@@ -142,6 +143,44 @@ test('errors come as with fs: the same events, code and state', async () => {
     expect(outcomes[1]).toEqual(outcomes[0]);
   }
   expect(bench.read('there').toString()).toBe('before');
+});
+
+test('flags a and r+ change a file where it stands, as with fs, wherever the bytes go', async () => {
+  const before = bytesFor(10_000);
+  const cases: [string, Parameters<typeof createWriteStream>[1], number][] = [
+    ['appended to', { flags: 'a' }, 5000],
+    ['appended to, though it is not there', { flags: 'a' }, 4097],
+    ['made by ax', { flags: 'ax' }, 1],
+    ['changed at its start', { flags: 'r+' }, 100],
+    ['changed in its midst', { flags: 'r+', start: 4095 }, 4098],
+    ['changed beyond its end', { flags: 'r+', start: 9999 }, 70_000],
+    ['appended nothing to', { flags: 'a' }, 0],
+  ];
+  for (const [name, options, size] of cases) {
+    const files = [];
+    for (const create of [createWriteStream, writer.createWriteStream.bind(writer)] as const) {
+      if (!/not there|made/.test(name)) writeFileSync(bench.path('a'), before);
+      await pipeline(Readable.from([bytesFor(size)]), create(bench.path('a'), options as never));
+      files.push(bench.read('a'));
+      rmSync(bench.path('a'));
+    }
+    expect({ name, same: files[0]!.equals(files[1]!) }).toEqual({ name, same: true });
+  }
+});
+
+test('permission bits are those of fs: of a new file less the umask, of one that stands there its own', async () => {
+  for (const options of [{}, { mode: 0o600 }, { mode: 0o777 }, { mode: '640' }]) {
+    const bits = [];
+    for (const create of [createWriteStream, writer.createWriteStream.bind(writer)] as const) {
+      await pipeline(Readable.from(['x']), create(bench.path('a'), options as never));
+      bits.push(statSync(bench.path('a')).mode & 0o777);
+      chmodSync(bench.path('a'), 0o604);
+      await pipeline(Readable.from(['y']), create(bench.path('a'), options as never));
+      bits.push(statSync(bench.path('a')).mode & 0o777);
+      rmSync(bench.path('a'));
+    }
+    expect(bits.slice(2)).toEqual(bits.slice(0, 2));
+  }
 });
 
 test('finish comes when the file is in its place, and the result is there', async () => {

@@ -6,7 +6,7 @@ import type { RingProducer } from '@penstock/matrix';
 import type { Engine } from './engine.ts';
 import { readFlags } from './flags.ts';
 import { type FileOptions, type FileResult, requestFor } from './options.ts';
-import { type PathLike, targetFile } from './paths.ts';
+import { type PathLike, permissionsOf, targetFile } from './paths.ts';
 
 /** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
 export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'> {
@@ -14,7 +14,7 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
   flags?: string | number | undefined;
   /** Where the first byte goes, with flags `'r+'`. Default 0. */
   start?: number | undefined;
-  /** Permission bits, less the umask as everywhere in fs. Default 0o666. */
+  /** Permission bits of a file that is made, less the umask as everywhere in fs. Default 0o666. */
   mode?: number | string | undefined;
   /** Of strings that come without one. Default `'utf8'`. */
   encoding?: BufferEncoding | undefined;
@@ -178,7 +178,8 @@ export class FileWriteStream extends Writable {
       mode,
       offset: mode === 'overwrite' ? this.start : undefined,
       durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
-      fileMode: bits === undefined ? undefined : permissionBits(bits),
+      // As with fs, of a file that is made: one that stands there keeps its own.
+      fileMode: (await permissionsOf(file)) ?? (bits === undefined ? undefined : permissionBits(bits)),
     });
   }
 

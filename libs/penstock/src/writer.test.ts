@@ -1,4 +1,5 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -183,6 +184,34 @@ test('errors name call, path and what to do; a bad request names its field', asy
   await expect(writer.writeFile(bench.path('x'), 5 as never)).rejects.toMatchObject({ field: 'data', value: 'number' });
   await expect(openWriter({ threads: 0 })).rejects.toMatchObject({ name: 'RequestError', field: 'threads' });
   expect(bench.names()).toEqual(['directory', 'there']);
+});
+
+test('the fields of a request hold for bytes of the program: modes, sums, reading back, permission bits', async () => {
+  const writer = await bench.open();
+  const bytes = bytesFor(100_001);
+  const value = createHash('sha256').update(bytes).digest('hex');
+  const checksum = 'sha256';
+  const made = await writer.writeFile(bench.path('a'), bytes, {
+    checksum,
+    expect: value,
+    verify: 'readback',
+    fileMode: 0o640,
+  });
+  expect(made).toMatchObject({ checksum: { algorithm: 'sha256', value }, verified: 'readback' });
+  expect(statSync(bench.path('a')).mode & 0o777).toBe(0o640);
+  const expected = '0'.repeat(64);
+  await expect(writer.writeFile(bench.path('a'), 'other', { checksum, expect: expected })).rejects.toMatchObject({
+    code: expect.stringMatching(/^E/),
+  });
+  expect(bench.read('a').equals(bytes)).toBe(true);
+  await writer.writeFile(bench.path('a'), 'MIDST', { mode: 'overwrite', offset: 5000 });
+  await writer.writeFile(bench.path('a'), 'END', { mode: 'append' });
+  const changed = Buffer.concat([bytes, Buffer.from('END')]);
+  changed.write('MIDST', 5000);
+  expect(bench.read('a').equals(changed)).toBe(true);
+  await writer.writeFile(bench.path('a'), 'whole again', { durability: 'dsync' });
+  expect(bench.read('a').toString()).toBe('whole again');
+  expect(statSync(bench.path('a')).mode & 0o777).toBe(0o640); // kept, though it is another file now
 });
 
 test('missing directories are made where that is asked for, and else are an error', async () => {
