@@ -9,6 +9,10 @@ import { faultyPort } from '@penstock/aio';
 import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
+import type { Arrivals } from './arrivals.ts';
+import { WHOLE_FILE } from './edges.ts';
+import { RowPipeline } from './rows.ts';
+import type { Target } from './target.ts';
 import { type Bench, type BenchOptions, type WriteOptions, openBench } from './thread.fixture.ts';
 
 const SEED = 20_110_608;
@@ -19,8 +23,9 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(() => {
+afterEach(async () => {
   expect(bench.fatal).toEqual([]);
+  await bench.thread.digests.close();
   bench.close();
 });
 
@@ -289,4 +294,90 @@ test('the bytes of the request itself are the file, at every size, alone and in 
     expect(bulk.items).toEqual(files.map(({ path }) => ({ path, bytes: size })));
     for (const { path } of files) expect(fileOf(path).equals(bytes)).toBe(true);
   }
+});
+
+test.each(['sha256', 'crc32c'] as const)(
+  'the %s of a stream is that of its bytes, also read back, and is held to what is expected',
+  async (checksum) => {
+    for (const size of [0, 5, 4097, 3 * MIB + 1, 20 * MIB]) {
+      const bytes = stamp(7, size);
+      const first = openStream({ checksum, verify: 'readback' });
+      await feed(first, bytes, [65_537, 11]);
+      const { checksum: sum } = await first.done;
+      if (checksum === 'sha256') expect(sum?.value).toBe(sha256(bytes));
+      expect(fileOf('stream.dat').equals(bytes)).toBe(true);
+      const right = openStream({ checksum, expect: sum!.value });
+      await feed(right, bytes, [100_000]);
+      expect((await right.done).bytes).toBe(size);
+      const wrong = openStream({ checksum, expect: sum!.value, path: 'wrong' });
+      await feed(wrong, stamp(8, size + 1), [100_000]);
+      await expect(wrong.done).rejects.toMatchObject({ code: 'ECHECKSUM' });
+      expect(bench.names()).toEqual(['stream.dat']);
+    }
+  },
+);
+
+test.each([true, false])(
+  'a stream is appended and overwrites at any offset, its size declared: %s',
+  async (declared) => {
+    for (const [before, at, size] of [
+      [0, 0, 10],
+      [1000, 1, 0],
+      [1000, 1, 10],
+      [10_000, 511, 5000],
+      [10_000, 4096, 4096],
+      [10_000, 9999, 70_000],
+      [MIB + 1, 4097, 20 * MIB],
+    ] as const) {
+      const old = stamp(1, before);
+      const bytes = stamp(2, size);
+      const fields = declared ? { size } : {};
+      for (const mode of ['overwrite', 'append'] as const) {
+        writeFileSync(join(bench.directory, 'stream.dat'), old);
+        const stream = openStream({ mode, ...(mode === 'overwrite' ? { offset: at } : {}), ...fields });
+        await feed(stream, bytes, [65_536, 999]);
+        expect((await stream.done).bytes).toBe(size);
+        const offset = mode === 'append' ? before : at;
+        const expected = Buffer.alloc(Math.max(before, offset + size));
+        expected.set(old);
+        expected.set(bytes, offset);
+        expect(fileOf('stream.dat').equals(expected)).toBe(true);
+      }
+    }
+  },
+);
+
+test('a stream that fails while it is appended leaves the file as it was, though space was there for more', async () => {
+  const old = stamp(1, 10_000);
+  writeFileSync(join(bench.directory, 'stream.dat'), old);
+  const stream = openStream({ mode: 'append' });
+  await stream.producer.pushAll(stamp(2, 20 * MIB));
+  stream.producer.fail(new Error('no more'));
+  await expect(stream.done).rejects.toThrow('no more');
+  expect(fileOf('stream.dat').equals(old)).toBe(true);
+});
+
+test('rows into which a producer still copies are given back only when it has done so', async () => {
+  const { rowMemory, arena } = bench.thread;
+  const write = {};
+  rowMemory.join(write, 2 * MIB);
+  const extent = rowMemory.take(write, 2 * MIB)!;
+  const taken = arena.freeBytes;
+  let copying = true;
+  let asked = 0;
+  const arrivals = {
+    close: () => {
+      asked += 1;
+      return !copying;
+    },
+  } as unknown as Arrivals;
+  const plan = { ioBytes: MIB, rowStride: MIB, bufferRows: 2 };
+  const place = { span: WHOLE_FILE, size: null, growth: null, writtenBytes: 0 };
+  const from = { source: null, origin: null, arrivals };
+  new RowPipeline(bench.thread, {} as Target, from, place, plan, extent, null).release();
+  await until(() => asked > 2);
+  expect(arena.freeBytes).toBe(taken);
+  copying = false;
+  await until(() => arena.freeBytes > taken);
+  expect(arena.freeBytes).toBe(arena.sizeBytes);
 });
