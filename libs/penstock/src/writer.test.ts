@@ -214,6 +214,16 @@ test('the fields of a request hold for bytes of the program: modes, sums, readin
   expect(statSync(bench.path('a')).mode & 0o777).toBe(0o640); // kept, though it is another file now
 });
 
+test('a limit is kept, or refused by its name, and never passed over in silence', async () => {
+  const writer = await bench.open();
+  const begunAt = performance.now();
+  const source = { kind: 'pattern' } as const;
+  const options = { size: '3MiB', limit: { bytesPerSecond: '2MiB' } };
+  const outcome = await writer.writeFile(bench.path('a'), source, options).catch((error: unknown) => error);
+  if (outcome instanceof Error) expect(outcome).toMatchObject({ field: 'limit.bytesPerSecond' });
+  else expect(performance.now() - begunAt).toBeGreaterThan(1000);
+});
+
 test('missing directories are made where that is asked for, and else are an error', async () => {
   const writer = await bench.open();
   await expect(writer.writeFile(bench.path('a/b/c'), 'x')).rejects.toMatchObject({ code: 'ENOENT' });
