@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Bench, bytesFor, EDGE_SIZES } from './bench.fixture.ts';
 import type { FileWriteStream } from './write-stream.ts';
-import type { Writer } from './writer.ts';
+import { openWriter, type Writer } from './writer.ts';
 
 let bench: Bench;
 let writer: Writer;
@@ -196,7 +196,7 @@ test('finish comes when the file is in its place, and the result is there', asyn
 });
 
 test('write says false while no row is free, and memory stays bounded', async () => {
-  const small = await new Bench().open({ threads: 1, memoryBytes: 2_097_152 });
+  const small = await openWriter({ threads: 1, memoryBytes: 2_097_152 });
   try {
     const stream = small.createWriteStream(bench.path('a'));
     const piece = bytesFor(1_048_576);
