@@ -6,10 +6,11 @@ import { statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { formatBytes, parseSize } from '@penstock/contract';
+import { ANY_HOST, formatBytes, HOST_NAME, parseSize } from '@penstock/contract';
 import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
+import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 
 /** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
@@ -32,6 +33,8 @@ export interface HostSettings {
   roots: RootConfig[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** How long a job may wait for what somebody else must end, such as a full disk, without an attempt being counted. */
+  waitMsMax: number;
 }
 
 interface StoreOptions {
@@ -48,6 +51,7 @@ interface HostOptions extends StoreOptions {
   engine: HostSettings['engine'];
   root: RootConfig[];
   lockDuration: number;
+  waitForSpace: number;
 }
 
 /** Adds --redis and --data. */
@@ -76,7 +80,7 @@ export function addHostOptions(command: Command): Command {
 /** Adds what a host can be told of its name, its threads and their memory: all but its roots. */
 export function addWriterOptions(command: Command): Command {
   return command
-    .option('--name <name>', 'the name of this host', defaults.hostName())
+    .option('--name <name>', 'the name of this host, as "target" names it', parseHostName, defaults.hostName())
     .option(
       '--threads <n>',
       `writer threads, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
@@ -103,6 +107,14 @@ export function addWriterOptions(command: Command): Command {
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
       defaults.LOCK_DURATION_MS,
+    )
+    .addOption(
+      new Option(
+        '--wait-for-space <duration>',
+        "how long a job waits for space, another write's lock or file descriptors before it fails, attempts not counted; 0: not at all",
+      )
+        .argParser(duration)
+        .default(defaults.WAIT_MS_MAX, formatDuration(defaults.WAIT_MS_MAX)),
     );
 }
 
@@ -124,8 +136,9 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
   const roots = named.some((root) => root.name === defaults.ROOT_NAME)
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
-  const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs };
+  const { name, threads, depth, jobs, memory: memoryBytes, engine } = options;
+  const { lockDuration: lockDurationMs, waitForSpace: waitMsMax } = options;
+  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs, waitMsMax };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -150,6 +163,18 @@ function integer(min: number, max: number): (text: string) => number {
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
   };
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError(`Give ${DURATION_ACCEPTED}.`);
+  return ms;
+}
+
+/** A host's name is part of its queue's name. @throws InvalidArgumentError */
+export function parseHostName(text: string): string {
+  if (HOST_NAME.test(text) && text !== ANY_HOST) return text;
+  throw new InvalidArgumentError(`Give 1 to 128 letters, digits, dots, _ or -, and not "${ANY_HOST}", like disk-3.`);
 }
 
 function memory(text: string): number {

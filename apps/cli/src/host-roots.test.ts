@@ -28,12 +28,13 @@ const settings = {
   memoryBytes: 268_435_456,
   engine: 'auto',
   lockDurationMs: 30_000,
+  waitMsMax: 3_600_000,
 } as const;
 
 test('a host gets its settings word for word', () => {
   const roots = [{ name: 'node', path: '/usr/bin', writable: false }];
   expect(hostArguments(settings, roots).join('|')).toBe(
-    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--lock-duration|30000|--root|node=/usr/bin:ro',
+    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--lock-duration|30000|--wait-for-space|1h|--root|node=/usr/bin:ro',
   );
 });
 

@@ -6,7 +6,8 @@ import { IoError, type JobRequest, type JobResult, WriteAbortedError, type Write
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { WriterPool } from '@penstock/pool';
-import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { type Connection, LockLostError, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { Admission, type Applicant, type Ticket } from './admission/admission.ts';
 import { ProgressMeter } from './meter.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
@@ -36,7 +37,10 @@ interface SampledWrite {
 export class Host {
   readonly pool: WriterPool;
   readonly #name: string;
-  readonly #worker: WriteWorker;
+  readonly #rowBudgetBytes: number;
+  readonly #admission: Admission;
+  /** One for the queue of any host, one for this host's own. */
+  readonly #workers: readonly WriteWorker[];
   readonly #sampled = new Set<SampledWrite>();
   readonly #sampler: NodeJS.Timeout;
   readonly #keeper: NodeJS.Timeout;
@@ -45,16 +49,28 @@ export class Host {
     this.#name = options.name;
     makeRoots(options);
     this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
-    this.#worker = new WriteWorker({
-      connection: options.connection,
-      concurrency: this.pool.jobSlots,
-      host: options.name,
-      lockDurationMs: options.lockDurationMs,
-      // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
-      stalledIntervalMs: options.lockDurationMs,
-      perform: (request, job, report) => this.#perform(request, job, report),
-      onError: options.onError,
-    });
+    this.#rowBudgetBytes = Math.floor(options.memoryBytes / options.threads);
+    this.#admission = new Admission(options.roots);
+    const slots = new Slots(this.pool.jobSlots);
+    this.#workers = (['any', 'own'] as const).map(
+      (queue) =>
+        new WriteWorker({
+          connection: options.connection,
+          concurrency: this.pool.jobSlots,
+          host: options.name,
+          queue,
+          slots,
+          waitMsMax: options.waitMsMax,
+          lockDurationMs: options.lockDurationMs,
+          // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
+          stalledIntervalMs: options.lockDurationMs,
+          perform: (request, job, report) => this.#perform(request, job, report),
+          // Both lose the same Redis: it is told once.
+          onError: (error) => {
+            if (queue === 'any' || error.name !== 'ConnectionError') options.onError(error);
+          },
+        }),
+    );
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
     this.#keeper = setInterval(() => this.#keep(), options.lockDurationMs / KEEPS_PER_LOCK);
   }
@@ -63,7 +79,7 @@ export class Host {
   static async start(options: HostOptions): Promise<Host> {
     const host = new Host(options);
     try {
-      await host.#worker.ready();
+      await Promise.all(host.#workers.map((worker) => worker.ready()));
       return host;
     } catch (error) {
       await host.close();
@@ -76,11 +92,46 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const jobName = `${job.id}@${job.createdAtMs}`;
+    const applicant = { request, jobName, again: job.starts > 1 };
+    const ticket = this.#admission.tryAdmit(request) ?? (await this.#admit(applicant, job));
+    try {
+      return await this.#write(request, job, jobName, ticket, report);
+    } finally {
+      ticket.release();
+    }
+  }
+
+  /** Waits for a closer look at the disk; not any longer than the job is this host's. */
+  async #admit(applicant: Applicant, job: WriteJobInfo): Promise<Ticket> {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      job.whenAborted(reject);
+    });
+    const admitted = this.#admission.admit(applicant);
+    try {
+      return await Promise.race([admitted, aborted]);
+    } catch (error) {
+      admitted.then(
+        (late) => late.release(),
+        () => {}, // told by the race, or of no interest any more
+      );
+      throw error;
+    }
+  }
+
+  async #write(
+    request: JobRequest,
+    job: WriteJobInfo,
+    jobName: string,
+    ticket: Ticket,
+    report: (progress: WriteProgress) => void,
+  ): Promise<JobResult> {
+    const running = this.pool.run(request, jobName, job.starts);
+    ticket.follow(running.block);
     const sampled: SampledWrite = {
       job,
       block: running.block,
-      meter: new ProgressMeter(this.#name),
+      meter: new ProgressMeter(this.#name, this.#rowBudgetBytes),
       report,
       seen: false,
     };
@@ -93,7 +144,7 @@ export class Host {
     try {
       const result = await running.done;
       // Whoever watched it sees its end; a write that ended before its first sample costs the queue no extra round trip.
-      if (sampled.seen) report(sampled.meter.progress(running.block.read()));
+      if (sampled.seen) report(sampled.meter.progress(running.block.read(), running.block.rowsWaitedFor()));
       return { ...result, host: this.#name };
     } finally {
       ended = true;
@@ -109,19 +160,19 @@ export class Host {
   #sample(): void {
     for (const sampled of this.#sampled) {
       sampled.seen = true;
-      sampled.report(sampled.meter.progress(sampled.block.read()));
+      sampled.report(sampled.meter.progress(sampled.block.read(), sampled.block.rowsWaitedFor()));
     }
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */
   async drain(): Promise<void> {
-    await this.#worker.drain('shutdown');
+    await Promise.all(this.#workers.map((worker) => worker.drain('shutdown')));
   }
 
   /** Drains, and gives everything back: threads, contexts, connections. */
   async close(): Promise<void> {
-    await this.#worker.drain('shutdown');
-    await this.#worker.close();
+    await this.drain();
+    await Promise.all(this.#workers.map((worker) => worker.close()));
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
     await this.pool.close();

@@ -16,6 +16,7 @@ export {
   wireErrorSchema,
 } from './errors.ts';
 export {
+  ANY_HOST,
   CHECKSUMS,
   DURABILITIES,
   HOLES,

@@ -5,6 +5,7 @@ export {
   Control,
   JobBlock,
   type JobReading,
+  type RowsWaitedFor,
   STOP_CANCEL,
   STOP_LOST,
   STOP_NONE,

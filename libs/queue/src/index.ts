@@ -8,7 +8,7 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
-export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export type { HostRecord } from './host-registry.ts';
 export { LockLostError } from './run.ts';
 export { Slots } from './slots.ts';

@@ -1,4 +1,5 @@
 import {
+  ANY_HOST,
   escapeControls,
   fromWire,
   isBulkResult,
@@ -19,7 +20,7 @@ import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
-import { ANY_HOST, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
+import { JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type Seat, Slots } from './slots.ts';

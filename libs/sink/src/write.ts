@@ -73,7 +73,8 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'>;
+export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'> &
+  Partial<Pick<JobBlock, 'waitForRows'>>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -283,8 +284,12 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
-    const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
-    if (extent === null) return false;
+    const { rowMemory } = this.#thread;
+    const extent = rowMemory.take(this, this.#rowBytes);
+    if (extent === null) {
+      this.#control.waitForRows?.(this.#rowBytes, rowMemory.usedBytes);
+      return false;
+    }
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
