@@ -1,4 +1,6 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
+export type { Capacity, WhenFull } from './capacity-scripts.ts';
+export { CapacityError, type WaitForRoom } from './capacity.ts';
 export {
   checkRedis,
   ConnectionError,
@@ -14,5 +16,5 @@ export { LockLostError } from './run.ts';
 export { Slots } from './slots.ts';
 export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
-export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
+export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

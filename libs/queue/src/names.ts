@@ -5,6 +5,9 @@ import type { JobsOptions, KeepJobs } from 'bullmq';
 /** The BullMQ queue that any host takes writes from. Its keys have BullMQ's default prefix unless told otherwise. */
 export const QUEUE_NAME = 'penstock';
 
+/** The prefix of BullMQ's keys unless told otherwise: its own. */
+export const DEFAULT_PREFIX = 'bull';
+
 /** The name of a job that is one write. */
 export const JOB_NAME = 'write';
 

@@ -15,12 +15,14 @@ import {
 import type { Socket } from 'node:net';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
+import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
+import { CapacityTally } from './capacity.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
-import { JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
+import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type Seat, Slots } from './slots.ts';
@@ -179,6 +181,7 @@ export class WriteWorker {
       await connected(worker, connection);
       this.#client = await worker.getBackend().client; // an ioredis client
       this.#worker = worker;
+      this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;
       if (this.#options.queue === 'own') await this.#register(this.#client);
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
@@ -187,6 +190,18 @@ export class WriteWorker {
       await within(finishMsMax, worker.close(true));
       throw explain(error, connection) ?? error;
     }
+  }
+
+  /** Once Redis has recorded that a job is over, it counts no more against the queue's capacity. */
+  #tallyEnds(worker: Worker<unknown, JobResult>, client: Client): void {
+    const { prefix = DEFAULT_PREFIX } = this.#options;
+    const scripts = new CapacityScripts(client, prefix, (part) => `${prefix}:${QUEUE_NAME}:${part}`);
+    const tally = new CapacityTally(scripts, (error) => this.#report(error));
+    const tell = ({ id = '' }: WriteJob): void => tally.jobEnded(`${this.#queueName}:${id}`);
+    worker.on('completed', tell);
+    worker.on('failed', (job) => {
+      if (job?.finishedOn !== undefined) tell(job); // else it is retried
+    });
   }
 
   /** Nobody who looks for this host once it is ready shall miss it. */
@@ -430,10 +445,7 @@ export class WriteWorker {
 type Outcome = { result: JobResult } | { error: unknown };
 
 /** What is used of BullMQ's client beside BullMQ. */
-type Client = HashClient & { readonly stream?: Socket };
-
-/** BullMQ's own. */
-const DEFAULT_PREFIX = 'bull';
+type Client = HashClient & ScriptClient & { readonly stream?: Socket };
 
 /** Files of a bulk whose failures are written into its job's log, each attempt. */
 const failuresLogged = 20;

@@ -14,7 +14,14 @@ import { answering, type JobAnswer } from '../job-report.ts';
 import { follow } from '../follow.ts';
 import { print, say } from '../output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
-import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
+import {
+  addRequestOptions,
+  judgeRequest,
+  type RequestOptions,
+  requestOf,
+  targetOption,
+  wholeNumber,
+} from '../request-options.ts';
 import { describeResult } from '../result-text.ts';
 import { openStoreOf, storeFlags } from '../store-options.ts';
 
@@ -54,6 +61,7 @@ export function writeCommand(): Command {
     .addOption(
       new Option('--from-root <name[=directory]>', 'the root of --from (default: data)').argParser(parseRootChoice),
     )
+    .addOption(targetOption())
     .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
     .option('--json', 'print one JSON object, the result or the error');
   addStoreOptions(command.optionsGroup('Which queue:'));
@@ -101,7 +109,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   const opening = openQueue(loading, store.connection, complain);
   const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
   const keeper = new HostKeeper({
-    workers: async () => (await opening).workers(),
+    workers: async () => (await opening).workers(options.on),
     signal,
     say: (text) => line.note(`penstock: ${text}`),
     start: (wanted) =>
@@ -122,8 +130,12 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
         say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
       }
       void keeper.keep().catch((error: unknown) => unattended.abort(error));
-    } else if ((await (await opening).workers()) === 0) {
-      say('no host serves this queue now: the write waits until one is started (penstock host)');
+    } else if ((await (await opening).workers(options.on)) === 0) {
+      const missing =
+        options.on === undefined ? 'no host serves this queue now' : `the host ${options.on} is not there now`;
+      say(
+        `${missing}: the write waits until one is started (penstock host${options.on === undefined ? '' : ` --name ${options.on}`})`,
+      );
     }
     signal.throwIfAborted();
     const queue = await opening;
