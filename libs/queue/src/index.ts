@@ -11,7 +11,7 @@ export {
   type Role,
 } from './connection.ts';
 export { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
-export type { HostRecord } from './host-registry.ts';
+export { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 export { LockLostError } from './run.ts';
 export { Slots } from './slots.ts';
 export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';

@@ -129,6 +129,11 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
       else if ((await keeper.ensure()) && roots.length > 0) {
         say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
       }
+      if (keeper.ownsHost && options.on !== undefined && options.on !== host.name) {
+        say(
+          `the host that is started here is ${host.name}: the write waits for ${options.on} (or give --name ${options.on})`,
+        );
+      }
       void keeper.keep().catch((error: unknown) => unattended.abort(error));
     } else if ((await (await opening).workers(options.on)) === 0) {
       const missing =
