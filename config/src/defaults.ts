@@ -15,8 +15,14 @@ export const MEMORY_BYTES = 268_435_456;
 export const LOCK_DURATION_MS = 30_000;
 /** How long a job waits for space, a file's lock or descriptors: somebody has to notice a full disk, and see to it. */
 export const WAIT_MS_MAX = 3_600_000;
+/** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
+export const CHECKPOINT_BYTES = 67_108_864;
+/** A disk may hold a write for seconds; a thread that is ended takes all its other writes with it. */
+export const STOP_GRACE_MS = 10_000;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';
+/** Where other processes of this machine put segments of shared memory to be written; Linux mounts a tmpfs there. */
+export const SHM_DIRECTORY = '/dev/shm/penstock';
 /** Where `penstock up` serves its dashboards: loopback only. */
 export const GATEWAY_ADDRESS = '127.0.0.1';
 export const GATEWAY_PORT = 4460;

@@ -16,6 +16,31 @@ test('row memory beyond what the machine has is refused with both figures, all o
   expect(parse('--memory', `${totalmem()}`)).toMatchObject({ memory: totalmem() });
 });
 
+test('a checkpoint every few bytes is refused: each is a flush', () => {
+  expect(() => parse('--checkpoint', '4KiB')).toThrow(/Give at least 1MiB/);
+  expect(parse('--checkpoint', '8MiB')).toMatchObject({ checkpoint: 8_388_608 });
+  expect(parse()).toMatchObject({ checkpoint: defaults.CHECKPOINT_BYTES });
+});
+
+test('urls may be let to networks, addresses and names; what is none of them is refused', () => {
+  const allowed = ['10.1.0.0/16', 'fd00::/8', '127.0.0.1', '::1', 'artifacts.internal', '*.internal', 'localhost'];
+  expect(parse(...allowed.flatMap((text) => ['--url-allow', text]))).toMatchObject({ urlAllow: allowed });
+  for (const text of [
+    '10.1.0.0/33',
+    '10.1.0/16',
+    '10.1',
+    'a/8',
+    '::/129',
+    '10.0.0.0/8/8',
+    '10.0.0.0/',
+    'a b',
+    '*',
+    '',
+  ]) {
+    expect(() => parse('--url-allow', text)).toThrow(/a network like/);
+  }
+});
+
 test('an empty data directory is none: the default holds, not the current directory', () => {
   const env = { HOME: '/home/somebody' };
   expect(storeSettings({ data: '' }, env).dataDirectory).toBe(defaults.dataDirectory(env));

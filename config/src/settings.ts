@@ -3,6 +3,7 @@
  * here, so that the same words mean the same everywhere; the libs get values.
  */
 import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -11,6 +12,7 @@ import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
 import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
+import { collectRootLimit, parseRate } from './rates.ts';
 
 /** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
@@ -31,10 +33,22 @@ export interface HostSettings {
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for; it need not exist. */
+  shmDirectory: string;
+  /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
+  urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
   /** How long a job may wait for what somebody else must end, such as a full disk, without an attempt being counted. */
   waitMsMax: number;
+  /** All that the host writes, in bytes a second; 0 is no limit. The queue may say otherwise (`penstock limit`). */
+  limitBytesPerSecond: number;
+  /** The same of roots, by name. */
+  rootLimits: Record<string, number>;
+  /** How long a cancelled write may take to stop before its thread is terminated. */
+  stopGraceMs: number;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes: number;
 }
 
 interface StoreOptions {
@@ -50,8 +64,14 @@ interface HostOptions extends StoreOptions {
   memory: number;
   engine: HostSettings['engine'];
   root: RootConfig[];
+  shm: string;
+  urlAllow: string[];
   lockDuration: number;
   waitForSpace: number;
+  limit: number;
+  rootLimit: Record<string, number>;
+  stopGrace: number;
+  checkpoint: number;
 }
 
 /** Adds --redis and --data. */
@@ -103,6 +123,20 @@ export function addWriterOptions(command: Command): Command {
         .default('auto'),
     )
     .option(
+      '--shm <directory>',
+      'where segments of shared memory are looked for',
+      (text) => resolve(text),
+      defaults.SHM_DIRECTORY,
+    )
+    .addOption(
+      new Option(
+        '--url-allow <network|address|name>',
+        'where urls may lead besides public addresses: 10.1.0.0/16, ::1, artifacts.internal, *.internal (repeatable)',
+      )
+        .argParser(collectUrlAllow)
+        .default([], 'none'),
+    )
+    .option(
       '--lock-duration <ms>',
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
@@ -115,6 +149,30 @@ export function addWriterOptions(command: Command): Command {
       )
         .argParser(duration)
         .default(defaults.WAIT_MS_MAX, formatDuration(defaults.WAIT_MS_MAX)),
+    )
+    .addOption(
+      new Option('--limit <rate>', 'bytes a second that the whole host may write, like 500MiB')
+        .argParser(parseRate)
+        .default(0, 'none'),
+    )
+    .addOption(
+      new Option('--root-limit <name=rate>', 'the same for one root (repeatable)')
+        .argParser(collectRootLimit)
+        .default({}, 'none'),
+    )
+    .option(
+      '--stop-grace <ms>',
+      'milliseconds that a cancelled write may take to stop before its thread is terminated',
+      integer(100, 3_600_000),
+      defaults.STOP_GRACE_MS,
+    )
+    .addOption(
+      new Option(
+        '--checkpoint <size>',
+        'a running write records how far it is after so many bytes, and every 5 seconds',
+      )
+        .argParser(checkpoint)
+        .default(defaults.CHECKPOINT_BYTES, formatBytes(defaults.CHECKPOINT_BYTES)),
     );
 }
 
@@ -136,9 +194,16 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
   const roots = named.some((root) => root.name === defaults.ROOT_NAME)
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
-  const { name, threads, depth, jobs, memory: memoryBytes, engine } = options;
-  const { lockDuration: lockDurationMs, waitForSpace: waitMsMax } = options;
-  return { ...store, name, threads, depth, jobs, memoryBytes, engine, roots, lockDurationMs, waitMsMax };
+  const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
+  const { waitForSpace: waitMsMax } = options;
+  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
+  const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
+  for (const limited of Object.keys(rootLimits))
+    if (!roots.some((root) => root.name === limited))
+      throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
+  const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
+  const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits };
+  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */
@@ -177,13 +242,22 @@ export function parseHostName(text: string): string {
   throw new InvalidArgumentError(`Give 1 to 128 letters, digits, dots, _ or -, and not "${ANY_HOST}", like disk-3.`);
 }
 
-function memory(text: string): number {
-  let bytes: number;
+function size(text: string): number {
   try {
-    bytes = parseSize(text);
+    return parseSize(text);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function checkpoint(text: string): number {
+  const bytes = size(text);
+  if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
+  return bytes;
+}
+
+function memory(text: string): number {
+  const bytes = size(text);
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
   if (bytes > totalmem()) {
     throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);
@@ -202,6 +276,19 @@ export function parseRoot(text: string): RootConfig {
     throw new InvalidArgumentError(`${path} is not a directory.`);
   }
   return { name, path, writable: readOnly === undefined };
+}
+
+const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
+
+/** One more of what --url-allow names. @throws InvalidArgumentError */
+function collectUrlAllow(text: string, before: string[]): string[] {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  const bits = family === 4 ? 32 : 128;
+  const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  const named = family === 0 && prefix === undefined && HOST_PATTERN.test(address) && !/^[\d.]+$/.test(address);
+  if (rest.length === 0 && ((family !== 0 && isNetwork) || named)) return [...before, text];
+  throw new InvalidArgumentError('Give a network like 10.1.0.0/16, an address, or a name like artifacts.internal.');
 }
 
 function collectRoot(text: string, before: RootConfig[]): RootConfig[] {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
-const libs = ['aio', 'contract', 'matrix', 'queue', 'redis', 'sink', 'sources'];
+const libs = ['aio', 'contract', 'digest', 'matrix', 'queue', 'redis', 'sink', 'sources'];
 
 /** Folder of each room, and the rooms it may import: towards the contract, and never an app. */
 export const mayImport: Record<string, readonly string[]> = {
@@ -10,7 +10,8 @@ export const mayImport: Record<string, readonly string[]> = {
   'libs/aio': ['contract'],
   'libs/matrix': ['aio', 'contract'],
   'libs/sources': ['contract'],
-  'libs/sink': ['aio', 'contract', 'matrix', 'sources'],
+  'libs/digest': ['contract'],
+  'libs/sink': ['aio', 'contract', 'digest', 'matrix', 'sources'],
   'libs/queue': ['contract'],
   'libs/redis': ['contract'],
   'workers/writer': ['aio', 'contract', 'matrix', 'sink', 'sources'],
@@ -26,7 +27,10 @@ export const mayImport: Record<string, readonly string[]> = {
 const testsMayImport: Record<string, readonly string[]> = { 'libs/queue': ['redis'] };
 
 /** Packages that one file alone may import: the boundary they stand for is that file. */
-const soleImporters: Record<string, string> = { koffi: 'libs/aio/src/native.ts' };
+const soleImporters: Record<string, string> = {
+  koffi: 'libs/aio/src/native.ts',
+  '@node-rs/crc32': 'libs/digest/src/crc32c.ts',
+};
 
 /** Folders that hold no sources of this repository. */
 const skippedFolders = new Set(['node_modules', 'dist', '.git', '.cache', '.nx', '.jest-cache', '.penstock']);

@@ -1,4 +1,5 @@
 // The path of one byte: a producer that knows only BullMQ, the real Redis, a host process, kernel AIO, the disk.
+import { once } from 'node:events';
 import {
   copyFileSync,
   mkdirSync,
@@ -140,8 +141,9 @@ test('a directory that may not be written says so', async () => {
 test('mode create refuses the file of an earlier job that had the same id', async () => {
   const options = { jobId: 'nightly', removeOnComplete: true };
   const request = { path: 'nightly.dat', size: 100, mode: 'create' };
-  const first = await system.add(request, options);
-  await first.waitUntilFinished(system.events);
+  const ended = once(system.events, 'completed:nightly'); // gone at its end: afterwards nobody could ask for it
+  await system.add(request, options);
+  await ended;
   const second = await system.finished(await system.add({ ...request, size: 5 }, options));
   expect(second.failedReason).toMatch(/EEXIST.*nightly\.dat/);
   expect(statSync(system.path('nightly.dat')).size).toBe(100);

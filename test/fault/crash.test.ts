@@ -32,32 +32,37 @@ function expectLargeFile(): void {
   }
 }
 
+/** Far enough that its next attempt has something to go on from. */
+const CHECKPOINTS = ['--checkpoint', '1MiB'];
+const durable = (progress: Record<string, number>): boolean => progress['bytesDurable']! > 0;
 const underWay = (progress: Record<string, number>): boolean => progress['bytesWritten']! > 0;
 
-test('SIGTERM drains the host: the write goes back to the queue at no cost, and the next host ends it right', async () => {
-  const first = await system.host(['--name', 'first', ...LOCK]);
+test('SIGTERM drains the host: the write goes back to the queue at no cost, and the next host goes on with it', async () => {
+  const first = await system.host(['--name', 'first', ...LOCK, ...CHECKPOINTS]);
   const job = await system.add(LARGE);
-  await system.progressOf(job, underWay);
+  await system.progressOf(job, durable);
   expect(await first.end('SIGTERM')).toBe(0);
-  expect(system.names()).toEqual([]);
+  expect(system.names()).toEqual([expect.stringMatching(/^\.penstock-.*\.part$/)]);
   expect(await job.getState()).toBe('waiting');
   await system.host(['--name', 'second', ...LOCK]);
   const end = await system.finished(job, WAIT_MS);
   expect(end.returnvalue).toMatchObject({ bytes: LARGE.size, host: 'second' });
+  expect(end.returnvalue.resumedFrom).toBeGreaterThan(0);
   expect(end.attemptsMade).toBe(1);
   expect(system.names()).toEqual(['large.dat']);
   expectLargeFile();
 }, 120_000);
 
-test('SIGKILL of the host: the write is taken up again after its lock expires, and ends right', async () => {
-  const first = await system.host(['--name', 'first', ...LOCK]);
+test('SIGKILL of the host: the write is gone on with after its lock expires, and ends right', async () => {
+  const first = await system.host(['--name', 'first', ...LOCK, ...CHECKPOINTS]);
   const job = await system.add(LARGE);
-  await system.progressOf(job, underWay);
+  await system.progressOf(job, durable);
   expect(await first.end('SIGKILL')).toBe('SIGKILL');
   expect(system.names()).toEqual([expect.stringMatching(/^\.penstock-.*\.part$/)]);
   await system.host(['--name', 'second', ...LOCK]);
   const end = await system.finished(job, WAIT_MS);
   expect(end.returnvalue).toMatchObject({ bytes: LARGE.size, host: 'second' });
+  expect(end.returnvalue.resumedFrom).toBeGreaterThan(0);
   expect(system.names()).toEqual(['large.dat']);
   expectLargeFile();
 }, 120_000);

@@ -88,7 +88,7 @@ asRoot(
     const path = join(system.data, 'locked.dat');
     writeFileSync(path, 'before');
     const fd = openSync(path, 'r+');
-    expect(native.flock(fd, native.LOCK_EX)).toBe(0);
+    expect(native.lockFile(fd)).toBe(0);
     await system.host();
     const job = await system.add({ path: 'locked.dat', size: 100_000, publish: 'in-place' }, { attempts: 1 });
     await system.progressOf(job, (progress) => note(progress).startsWith('waiting for the lock of the file'));

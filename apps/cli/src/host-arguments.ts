@@ -29,13 +29,19 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     jobs: settings.jobs,
     memory: settings.memoryBytes,
     engine: settings.engine,
+    shm: settings.shmDirectory,
     'lock-duration': settings.lockDurationMs,
     'wait-for-space': formatDuration(settings.waitMsMax),
+    limit: settings.limitBytesPerSecond,
+    'stop-grace': settings.stopGraceMs,
+    checkpoint: settings.checkpointBytes,
   };
   return [
     ...storeArguments(settings),
     // What was not said is left to the host.
     ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])),
+    ...settings.urlAllow.flatMap((allowed) => ['--url-allow', allowed]),
+    ...Object.entries(settings.rootLimits).flatMap(([name, rate]) => ['--root-limit', `${name}=${rate}`]),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }

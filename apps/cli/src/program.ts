@@ -31,6 +31,26 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./commands/capacity.ts')).capacityCommand(),
   },
   {
+    name: 'cancel',
+    summary: 'end a job for good',
+    load: async () => (await import('./commands/cancel.ts')).cancelCommand(),
+  },
+  {
+    name: 'pause',
+    summary: 'have a job wait',
+    load: async () => (await import('./commands/pause.ts')).pauseCommand(),
+  },
+  {
+    name: 'resume',
+    summary: 'let a paused job go on',
+    load: async () => (await import('./commands/pause.ts')).resumeCommand(),
+  },
+  {
+    name: 'limit',
+    summary: 'limit a job, a host or a root to so many bytes a second',
+    load: async () => (await import('./commands/limit.ts')).limitCommand(),
+  },
+  {
     name: 'host',
     summary: 'write the files that the queue asks for',
     load: async () => (await import('./commands/host.ts')).hostCommand(),

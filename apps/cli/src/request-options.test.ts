@@ -20,6 +20,7 @@ test('every option finds its field', () => {
   const options = optionsFrom(
     ...'--size 1GiB --pattern stamp --seed 7 --rows 32 --row-bytes 1MiB'.split(' '),
     ...'--mode create --publish in-place --durability none --root scratch'.split(' '),
+    ...'--checksum crc32c --expect E3069283 --verify'.split(' '),
   );
   const request = requestOf('run/42.dat', options);
   expect(request).toEqual({
@@ -31,8 +32,11 @@ test('every option finds its field', () => {
     mode: 'create',
     publish: 'in-place',
     durability: 'none',
+    checksum: 'crc32c',
+    expect: 'E3069283',
+    verify: 'readback',
   });
-  expect(parseRequest(request).size).toBe(1_073_741_824);
+  expect(parseRequest(request)).toMatchObject({ size: 1_073_741_824, expect: 'e3069283' });
 });
 
 test('--from makes it a copy, whose root is named apart', () => {
@@ -61,6 +65,8 @@ test('options that do not go together are refused by name', () => {
   expect(() => requestOf('a', optionsFrom('--from-root', 'archive'))).toThrow(/--from-root names the root of --from/);
   expect(() => requestOf('a', optionsFrom('--holes', 'keep', '--size', '1'))).toThrow(/--holes .* give --from too/);
   expect(() => requestOf('a', optionsFrom('--reflink', 'auto', '--seed', '1'))).toThrow(/--reflink .* give --from too/);
+  expect(() => requestOf('a', optionsFrom('--expect', 'e3069283'))).toThrow(/--expect .* give --checksum too/);
+  expect(() => optionsFrom('--checksum', 'md5')).toThrow(/crc32c, sha256/);
   expect(() => optionsFrom('--from', 'b', '--holes', 'always')).toThrow(/fill, keep/);
   expect(() => optionsFrom('--from', 'b', '--reflink', 'maybe')).toThrow(/never, auto, always/);
   expect(() => optionsFrom('--from', 'b', '--pattern', 'zero')).toThrow(/cannot be used with/);
@@ -72,8 +78,9 @@ test.each([
   ['--size', 'lots', /size: "lots"/],
   ['--seed', '-1', /seed/],
   ['--seed', 'x', /"x"/],
+  ['--expect', 'e306928', /expect/],
 ])("what the contract refuses keeps the contract's words: %s %s", (option, value, message) => {
-  const size = option === '--size' ? [] : ['--size', '1'];
+  const size = option === '--size' ? [] : ['--size', '1', '--checksum', 'crc32c'];
   expect(() => judgeRequest(requestOf('a', optionsFrom(option, value, ...size)))).toThrow(message);
 });
 

@@ -1,6 +1,8 @@
 /** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
+  CHECKSUMS,
+  type ChecksumName,
   type FileSource,
   HOLES,
   type JobRequestInput,
@@ -30,6 +32,9 @@ export interface RequestOptions {
   publish?: 'atomic' | 'in-place';
   durability?: 'none' | 'fdatasync';
   on?: string;
+  checksum?: ChecksumName;
+  expect?: string;
+  verify?: boolean;
 }
 
 /** Digits become a number; anything else goes on as it is, so that the contract's message quotes what was typed. */
@@ -91,7 +96,14 @@ export function addRequestOptions(command: Command): Command {
         'none',
         'fdatasync',
       ]),
-    );
+    )
+    .addOption(
+      new Option('--checksum <algorithm>', 'tell the checksum of what was written').choices(
+        CHECKSUMS.filter((name) => name !== 'none'),
+      ),
+    )
+    .option('--expect <hex>', 'publish only if the checksum is this one (needs --checksum)')
+    .option('--verify', 'read the file back from the disk and compare before it is published');
 }
 
 /** --on. Not --host: `penstock write` starts a host, and that one's options stand beside it. */
@@ -111,6 +123,12 @@ export function requestOf(path: string, options: RequestOptions): WriteRequestIn
   if (options.publish !== undefined) request.publish = options.publish;
   if (options.durability !== undefined) request.durability = options.durability;
   if (options.on !== undefined) request.target = { host: options.on };
+  if (options.checksum !== undefined) request.checksum = options.checksum;
+  if (options.expect !== undefined) {
+    if (options.checksum === undefined) throw new UsageError('--expect is compared with a sum: give --checksum too');
+    request.expect = options.expect;
+  }
+  if (options.verify === true) request.verify = 'readback';
   return request;
 }
 

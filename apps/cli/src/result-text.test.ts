@@ -59,3 +59,18 @@ test('a copy that became no reflink says why, and how much of it is holes', () =
     'no reflink: this file system has no reflinks (EOPNOTSUPP)',
   ]);
 });
+
+test('a checksum and a readback have lines of their own', () => {
+  const checked: WriteResult = {
+    ...result,
+    checksum: { algorithm: 'crc32c', value: 'e3069283' },
+    verified: 'readback',
+    durationsMs: { ...result.durationsMs, verifying: 250 },
+    noDirectReadbackReason: 'this file system does not offer O_DIRECT: …',
+  };
+  expect(describeResult(checked, 'a').slice(1)).toEqual([
+    'crc32c e3069283',
+    'read back in 0.25 s: what is on the disk is what was written',
+    'no direct readback: this file system does not offer O_DIRECT: …',
+  ]);
+});

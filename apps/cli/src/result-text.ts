@@ -14,6 +14,10 @@ export function describeResult(result: WriteResult, where: string): string[] {
     parts.push(`${formatBytes(result.holeBytes)} of it holes`);
   if (count > 0) parts.push(`writes p50 ${formatMicroseconds(p50)}, p99 ${formatMicroseconds(p99)}`);
   const lines = [`${escapeControls(where)}: ${parts.join(', ')}`];
+  if (result.checksum !== undefined) lines.push(`${result.checksum.algorithm} ${result.checksum.value}`);
+  if (result.verified !== undefined)
+    lines.push(`read back in ${formatSeconds(result.durationsMs.verifying)}: what is on the disk is what was written`);
+  if (result.noDirectReadbackReason !== undefined) lines.push(`no direct readback: ${result.noDirectReadbackReason}`);
   if (result.noReflinkReason !== undefined) lines.push(`no reflink: ${result.noReflinkReason}`);
   if (result.fallbackReason !== undefined && result.copied !== 'reflink')
     lines.push(`not aio-direct: ${result.fallbackReason}`);

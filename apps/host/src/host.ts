@@ -8,6 +8,7 @@ import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/
 import { WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { Admission, type Applicant, type Ticket } from './admission/admission.ts';
+import { HostLimits } from './limits.ts';
 import { ProgressMeter } from './meter.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
@@ -26,6 +27,8 @@ export interface HostOptions extends HostSettings {
 }
 
 interface SampledWrite {
+  /** The root it writes to. */
+  root: string;
   job: WriteJobInfo;
   block: JobBlock;
   meter: ProgressMeter;
@@ -41,6 +44,8 @@ export class Host {
   readonly #admission: Admission;
   /** One for the queue of any host, one for this host's own. */
   readonly #workers: readonly WriteWorker[];
+  readonly #limits: HostLimits;
+  readonly #stopGraceMs: number;
   readonly #sampled = new Set<SampledWrite>();
   readonly #sampler: NodeJS.Timeout;
   readonly #keeper: NodeJS.Timeout;
@@ -49,6 +54,8 @@ export class Host {
     this.#name = options.name;
     makeRoots(options);
     this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
+    this.#limits = new HostLimits(this.pool.rates, options);
+    this.#stopGraceMs = options.stopGraceMs;
     this.#rowBudgetBytes = Math.floor(options.memoryBytes / options.threads);
     this.#admission = new Admission(options.roots);
     const slots = new Slots(this.pool.jobSlots);
@@ -65,6 +72,10 @@ export class Host {
           // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
           stalledIntervalMs: options.lockDurationMs,
           perform: (request, job, report) => this.#perform(request, job, report),
+          onLimits: (standing) => {
+            this.#limits.take(standing);
+            this.pool.look();
+          },
           // Both lose the same Redis: it is told once.
           onError: (error) => {
             if (queue === 'any' || error.name !== 'ConnectionError') options.onError(error);
@@ -127,27 +138,43 @@ export class Host {
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
     const running = this.pool.run(request, jobName, job.starts);
-    ticket.follow(running.block);
+    const { block } = running;
+    ticket.follow(block);
     const sampled: SampledWrite = {
+      root: request.root,
       job,
-      block: running.block,
+      block,
       meter: new ProgressMeter(this.#name, this.#rowBudgetBytes),
       report,
       seen: false,
     };
-    running.block.holdFor(job.lockLeftMs);
-    let ended = false;
+    block.holdFor(job.lockLeftMs);
+    const ownLimit = request.limit?.bytesPerSecond ?? 0;
+    if (ownLimit > 0) block.rate.set(ownLimit);
+    let ended = false; // the block is another write's then
+    let grace: NodeJS.Timeout | undefined;
     job.whenAborted((reason) => {
-      if (!ended) running.block.requestStop(stopWord(reason)); // else the block is another write's by now
+      if (ended) return;
+      const stop = stopWord(reason);
+      block.requestStop(stop);
+      running.look();
+      if (stop === STOP_CANCEL) grace = setTimeout(() => running.kill(), this.#stopGraceMs);
+    });
+    job.whenSteered(({ paused, limit = ownLimit }) => {
+      if (ended) return;
+      block.pause(paused);
+      if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
+      running.look();
     });
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
       // Whoever watched it sees its end; a write that ended before its first sample costs the queue no extra round trip.
-      if (sampled.seen) report(sampled.meter.progress(running.block.read(), running.block.rowsWaitedFor()));
+      if (sampled.seen) report(this.#progressOf(sampled));
       return { ...result, host: this.#name };
     } finally {
       ended = true;
+      clearTimeout(grace);
       this.#sampled.delete(sampled);
     }
   }
@@ -155,13 +182,20 @@ export class Host {
   /** Tells the threads how long each job is surely this host's: they may run before this thread after a stop. */
   #keep(): void {
     for (const { job, block } of this.#sampled) block.holdFor(job.lockLeftMs);
+    this.pool.rates.refresh();
   }
 
   #sample(): void {
     for (const sampled of this.#sampled) {
       sampled.seen = true;
-      sampled.report(sampled.meter.progress(sampled.block.read(), sampled.block.rowsWaitedFor()));
+      sampled.report(this.#progressOf(sampled));
     }
+  }
+
+  #progressOf({ root, block, meter }: SampledWrite): WriteProgress {
+    const limit = this.#limits.effective(root, block.rate);
+    const progress = meter.progress(block.read(), block.rowsWaitedFor());
+    return limit === 0 ? progress : { ...progress, limit };
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */

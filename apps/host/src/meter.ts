@@ -40,7 +40,10 @@ export class ProgressMeter {
       bytesDurable,
       totalBytes,
       bytesPerSecond: Math.round(bytesPerSecond),
-      etaMs: this.#steadyBytesPerSecond > 0 ? Math.round((left / this.#steadyBytesPerSecond) * 1000) : null,
+      etaMs:
+        this.#steadyBytesPerSecond > 0 && phase !== 'paused'
+          ? Math.round((left / this.#steadyBytesPerSecond) * 1000)
+          : null,
       inFlight,
       phase,
       host: this.#host,

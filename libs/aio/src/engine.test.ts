@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { AioEngine, SLOT_COMPLETED, SLOT_FREE, SLOT_IN_FLIGHT } from './engine.ts';
 import { type StubPort, stubPort } from './stub.fixture.ts';
 
-const { EAGAIN, EBADF, EINTR, EINVAL, EIO } = constants.errno;
+const { EAGAIN, EBADF, ECANCELED, EINTR, EINVAL, EIO } = constants.errno;
 const DEPTH = 8;
 
 let port: StubPort;
@@ -111,6 +111,17 @@ describe('submit', () => {
     expect(slots.map((slot) => engine.stateOf(slot))).toEqual(slots.map(() => SLOT_COMPLETED));
     engine.prepWrite(slots[1]!, 3, 4096, 512, 0);
     expect(engine.slotRefused[slots[1]!]).toBe(0);
+  });
+
+  test('what is withdrawn is never submitted, and is a refusal of the next reap; the rest goes out in its order', () => {
+    const slots = prepare(5);
+    engine.withdraw((slot) => slot === slots[1] || slot === slots[4], -ECANCELED);
+    expect(engine.prepared).toBe(3);
+    engine.submit();
+    expect(port.offered).toEqual([[slots[0], slots[2], slots[3]]]);
+    expect(reap()).toEqual([slots[1], slots[4], slots[0], slots[2], slots[3]]);
+    expect(slots.map((slot) => engine.slotResult[slot])).toEqual([0, -ECANCELED, 0, 0, -ECANCELED]);
+    expect(slots.map((slot) => engine.slotRefused[slot])).toEqual([0, 1, 0, 0, 1]);
   });
 
   test('all of a batch refused leaves nothing to wait for', () => {

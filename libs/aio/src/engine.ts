@@ -220,6 +220,26 @@ export class AioEngine {
     }
   }
 
+  /**
+   * Takes back what is prepared and `test` names, as if io_submit had refused it with `errno`: the next reap() reports
+   * it with `slotRefused` set.
+   */
+  withdraw(test: (slot: number) => boolean, errno: number): void {
+    const now = performance.now();
+    let kept = 0;
+    for (let index = 0; index < this.prepared; index += 1) {
+      const slot = this.#queue[index]!;
+      if (test(slot)) {
+        this.#refuse(slot, errno, now);
+        continue;
+      }
+      this.#queue[kept] = slot;
+      this.#pointers.copyWithin(kept * 2, index * 2, index * 2 + 2);
+      kept += 1;
+    }
+    this.prepared = kept;
+  }
+
   #markSubmitted(count: number, beganAt: number): void {
     assert(count <= this.prepared, 'io_submit took more than was prepared');
     for (let index = 0; index < count; index += 1) {
@@ -234,14 +254,17 @@ export class AioEngine {
   }
 
   #refuseHead(result: number, beganAt: number): void {
-    const slot = this.#queue[0]!;
+    this.#refuse(this.#queue[0]!, result, beganAt);
+    this.#dropHead(1);
+  }
+
+  #refuse(slot: number, result: number, beganAt: number): void {
     this.slotResult[slot] = result;
     this.slotRefused[slot] = 1;
     this.slotSubmittedAt[slot] = beganAt;
     this.#slotState[slot] = SLOT_IN_FLIGHT; // until the reap that reports it
     this.#refusedSlots[this.#refusedCount] = slot; // not yet in completedSlots: the caller may still be reading those
     this.#refusedCount += 1;
-    this.#dropHead(1);
   }
 
   #dropHead(count: number): void {

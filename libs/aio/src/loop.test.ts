@@ -5,7 +5,7 @@ import { AioEngine } from './engine.ts';
 import { AioLoop, type Lane } from './loop.ts';
 import { type StubPort, stubPort } from './stub.fixture.ts';
 
-const { EBADF, EIO } = constants.errno;
+const { EBADF, ECANCELED, EIO } = constants.errno;
 const DEPTH = 4;
 
 let port: StubPort;
@@ -37,6 +37,7 @@ class CountingLane implements Lane {
   readonly refused: boolean[] = [];
   readonly errors: unknown[] = [];
   readonly ended: Promise<void>;
+  mayGoOn: () => boolean = () => true;
   onPrepare: (slot: number) => void = () => {};
   afterPrepare: (slot: number) => void = () => {};
   onComplete: (slot: number) => void = () => {};
@@ -133,6 +134,32 @@ test('lanes of one turn share a batch', async () => {
   const both = [run(2), run(2)];
   await Promise.all(both.map((lane) => lane.ended));
   expect(port.offered.map((slots) => slots.length)).toEqual([4]);
+});
+
+test('a lane that may not go on after a while has nothing more submitted, whenever the process was stopped', async () => {
+  for (const call of ['prepare', 'getevents']) {
+    start(DEPTH);
+    const [stale, other] = [run(50), run(50)];
+    let stopped = false;
+    const stop = (): void => {
+      if (stopped) return;
+      stopped = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60); // as long as a stop is felt: the thread stands
+    };
+    if (call === 'prepare') stale.afterPrepare = stop;
+    else port.onCall = (name) => name === call && stop();
+    stale.mayGoOn = () => {
+      if (!stopped) return true;
+      stale.left = 0;
+      return false;
+    };
+    await Promise.all([stale.ended, other.ended]);
+    // Before the stop each had its half of one batch.
+    expect(stale.results.filter((result) => result !== -ECANCELED)).toHaveLength(call === 'prepare' ? 0 : DEPTH / 2);
+    expect(stale.results).toHaveLength(DEPTH / 2);
+    expect(other.results.every((result) => result === 0)).toBe(true);
+    expect(other.results).toHaveLength(50);
+  }
 });
 
 test('a lane that throws in prepare fails alone', async () => {
@@ -292,4 +319,36 @@ test('the event loop breathes in time on a disk where every wait is long', async
   const began = port.calls.filter((call) => call === 'getevents').length;
   await breathe();
   expect(port.calls.filter((call) => call === 'getevents').length - began).toBeLessThanOrEqual(2);
+});
+
+test('a lane that may not begin yet is asked again when it said, with nothing in flight', async () => {
+  const lane = new CountingLane(1);
+  const begunAt = performance.now();
+  const allow = lane.prepare.bind(lane);
+  lane.prepare = (slot) => {
+    if (performance.now() - begunAt >= 40) return allow(slot);
+    loop.wakeAt(begunAt + 40);
+    return false;
+  };
+  loop.add(lane);
+  await lane.ended;
+  expect(lane.prepared).toBe(1);
+  expect(performance.now() - begunAt).toBeGreaterThanOrEqual(40);
+});
+
+test('a wait for events ends when a lane wants to be asked again', async () => {
+  const waits: number[] = [];
+  const getevents = engine.port.getevents.bind(engine.port);
+  engine.port.getevents = (context, min, max, events, timeoutMs) => {
+    waits.push(timeoutMs);
+    return getevents(context, min, max, events, timeoutMs);
+  };
+  const busy = new CountingLane(1);
+  const paced = new CountingLane(0);
+  paced.onPrepare = () => loop.wakeAt(performance.now() + 5);
+  loop.add(busy);
+  loop.add(paced);
+  await busy.ended;
+  expect(waits[0]).toBeGreaterThanOrEqual(0);
+  expect(waits[0]).toBeLessThanOrEqual(5);
 });

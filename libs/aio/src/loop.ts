@@ -4,9 +4,12 @@
  * small files keep the device as busy as one large file, and no lane starves.
  */
 import { strict as assert } from 'node:assert';
+import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
 import { type AioEngine, SLOT_ACQUIRED, SLOT_COMPLETED, SLOT_FREE, SLOT_PREPARED } from './engine.ts';
+
+const { ECANCELED } = constants.errno;
 
 /** One write (or copy) that shares the context. All calls come from the loop, on the loop's thread. */
 export interface Lane {
@@ -22,6 +25,12 @@ export interface Lane {
    * once its slots are reaped. May be called more than once. Must not throw: that ends the thread.
    */
   fail(error: unknown): void;
+  /**
+   * Asked before a batch is submitted, and before events are handled, where some time has passed since it was asked
+   * last: the process may have been stopped in between, and what the lane stands for be another's by now. False: nothing
+   * that it has prepared is submitted; each such slot completes as refused with -ECANCELED.
+   */
+  mayGoOn?(): boolean;
   /** True when the lane has nothing in flight and will never prepare again: the loop forgets it. */
   readonly finished: boolean;
 }
@@ -36,12 +45,21 @@ const WAITS_PER_BREATH = 16;
 /** On a disk where each wait is long, no further wait begins after this time without a breath. */
 const BREATH_AFTER_MS = 20;
 
+/** Lanes are asked whether they may go on once so long has passed: seldom enough to cost nothing. */
+const ASK_AFTER_MS = 50;
+
 export class AioLoop {
   readonly #engine: AioEngine;
   /** In the order of their turns, a ring; the next turn is that of `#nextLane`. */
   readonly #lanes: Lane[] = [];
   readonly #slotLane: (Lane | undefined)[];
   #nextLane = 0;
+  /** When the lanes were asked last whether they may go on. */
+  #askedAt = 0;
+  /** The earliest time that a lane of this turn asked to be asked again, of performance.now(). */
+  #deadline: number = Number.POSITIVE_INFINITY;
+  /** Set while nothing is in flight and the deadline is waited for. */
+  #alarm: NodeJS.Timeout | undefined;
   #running = false;
   /** wake() was called since the turn began: the turn may have passed that lane already. */
   #woken = false;
@@ -73,11 +91,20 @@ export class AioLoop {
     this.wake();
   }
 
+  /**
+   * For a lane in prepare() that has something to prepare, but not before `time` (of performance.now()): every lane is
+   * asked again then at the latest.
+   */
+  wakeAt(time: number): void {
+    if (time < this.#deadline) this.#deadline = time;
+  }
+
   /** Runs the loop again after every lane had nothing to prepare. */
   wake(): void {
     this.#woken = true;
     if (this.#running || this.#fatal !== undefined) return;
     this.#running = true;
+    clearTimeout(this.#alarm);
     setImmediate(this.#pump);
   }
 
@@ -93,23 +120,47 @@ export class AioLoop {
       return;
     }
     if (this.#running) setImmediate(this.#pump);
+    // Nothing is in flight whose event would come first.
+    else if (this.#deadline < Number.POSITIVE_INFINITY)
+      this.#alarm = setTimeout(this.#wake, this.#deadline - performance.now());
   };
+
+  readonly #wake = (): void => this.wake();
 
   /** Turns of offer, submit, reap, dispatch, until the event loop should breathe. False when there is nothing to do. */
   #turns(): boolean {
     const engine = this.#engine;
     const breatheAt = performance.now() + BREATH_AFTER_MS;
     for (let waits = 1; ; waits += 1) {
+      this.#deadline = Number.POSITIVE_INFINITY;
       this.#offerSlots();
+      this.#askLanes(performance.now());
       engine.submit();
-      const completed = engine.reap(WAIT_SLICE_MS);
+      const completed = engine.reap(this.#waitMs());
       const now = performance.now();
+      this.#askLanes(now);
       this.#dispatch(completed, now);
       // A finished lane's promise resolves only on the event loop: breathe at once, so that its job ends now.
       const finished = this.#dropFinished();
-      if (completed > 0 && !finished && waits < WAITS_PER_BREATH && now < breatheAt) continue;
+      const due = completed > 0 || now >= this.#deadline;
+      if (due && !finished && waits < WAITS_PER_BREATH && now < breatheAt) continue;
       return this.#lanes.length > 0 && (completed > 0 || finished || engine.inFlight > 0);
     }
+  }
+
+  /** Between this and io_submit nothing is computed: a process that is stopped elsewhere submits nothing old. */
+  #askLanes(now: number): void {
+    if (now - this.#askedAt < ASK_AFTER_MS) return;
+    this.#askedAt = now;
+    for (const lane of this.#lanes) {
+      if (lane.mayGoOn?.() !== false) continue;
+      this.#engine.withdraw((slot) => this.#slotLane[slot] === lane, -ECANCELED);
+    }
+  }
+
+  #waitMs(): number {
+    if (this.#deadline === Number.POSITIVE_INFINITY) return WAIT_SLICE_MS;
+    return Math.min(WAIT_SLICE_MS, Math.max(0, this.#deadline - performance.now()));
   }
 
   #offerSlots(): void {

@@ -53,12 +53,19 @@ test('finds data and holes, beyond 2^32 too', () => {
 });
 
 test('a lock is refused to a second open of the file, and goes with the first', () => {
-  const [first, second] = [openSync(thisFile, 'r'), openSync(thisFile, 'r')];
-  expect(native.flock(first, native.LOCK_EX | native.LOCK_NB)).toBe(0);
-  expect(native.flock(second, native.LOCK_EX | native.LOCK_NB)).toBe(-constants.errno.EAGAIN);
+  const [first, second] = [openSync(thisFile, 'r+'), openSync(thisFile, 'r+')];
+  expect(native.lockFile(first)).toBe(0);
+  expect(native.lockFile(second)).toBe(-constants.errno.EAGAIN);
   closeSync(first);
-  expect(native.flock(second, native.LOCK_EX | native.LOCK_NB)).toBe(0);
+  expect(native.lockFile(second)).toBe(0);
   closeSync(second);
+});
+
+test('dropping the page cache of a descriptor that is none tells its errno', () => {
+  const fd = openSync(thisFile, 'r');
+  expect(native.dropPageCache(fd)).toBe(0);
+  closeSync(fd);
+  expect(native.dropPageCache(-1)).toBe(-constants.errno.EBADF);
 });
 
 test('shared memory has one address in every thread', async () => {

@@ -14,6 +14,7 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_NONBLOCK = 0o4000;
+export const O_DSYNC = 0o10000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 // These three differ between architectures (arm64 swaps them round).
@@ -69,6 +70,17 @@ const madviseC = libc.func('int madvise(uint64_t, size_t, int)');
 /** madvise(2): 0 or -errno. */
 export const madvise = (address: number, length: number, advice: number): number =>
   fail(madviseC(address, length, advice));
+
+export const PROT_READ = 1;
+export const MAP_SHARED = 1;
+const mmapC = libc.func('int64_t mmap(uint64_t, size_t, int, int, int, int64_t)');
+/** mmap(2) of a file's first `length` bytes, wherever the kernel likes: the address, or -errno. */
+export const mmap = (length: number, protection: number, flags: number, fd: number): number =>
+  fail(Number(mmapC(0, length, protection, flags, fd, 0)));
+
+const munmapC = libc.func('int munmap(uint64_t, size_t)');
+/** munmap(2): 0 or -errno. Nothing in flight may read from there any more. */
+export const munmap = (address: number, length: number): number => fail(munmapC(address, length));
 
 // ------------------------------------------------------------------------------------------------------ files
 
@@ -145,11 +157,38 @@ const fsyncC = libc.func('int fsync(int)');
 /** fsync(2): 0 or -errno. Blocks the calling thread. */
 export const fsync = (fd: number): number => fail(fsyncC(fd));
 
-export const LOCK_EX = 2;
-export const LOCK_NB = 4;
-const flockC = libc.func('int flock(int, int)');
-/** flock(2): 0 or -errno; the lock belongs to the open file and goes with its last descriptor, whatever ends it. */
-export const flock = (fd: number, operation: number): number => fail(flockC(fd, operation));
+const POSIX_FADV_DONTNEED = 4; // the same on x64 and arm64
+const posixFadviseC = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');
+/** posix_fadvise(2) POSIX_FADV_DONTNEED on the whole file: drops what the page cache holds of it unchanged. 0 or -errno. */
+export const dropPageCache = (fd: number): number => 0 - posixFadviseC(fd, 0, 0, POSIX_FADV_DONTNEED);
+
+const F_OFD_SETLK = 37;
+const F_WRLCK = 1;
+const fcntlLockC = libc.func('int fcntl(int, int, void *)');
+/** struct flock of 64-bit Linux: l_type i16 @0, l_whence i16 @2, l_start i64 @8, l_len i64 @16, l_pid i32 @24. */
+const wholeFileLock = new Int16Array(new ArrayBuffer(32));
+wholeFileLock[0] = F_WRLCK; // from 0, as long as the file ever gets
+/**
+ * fcntl(2) F_OFD_SETLK of the whole file for writing, without waiting: 0 or -errno, -EAGAIN where another has it. The
+ * lock belongs to the open file description and goes with its last descriptor, whatever ends it; unlike flock(2) it
+ * holds on NFS too.
+ */
+export const lockFile = (fd: number): number => fail(fcntlLockC(fd, F_OFD_SETLK, wholeFileLock));
+
+const fchmodC = libc.func('int fchmod(int, uint32_t)');
+/** fchmod(2): 0 or -errno. */
+export const fchmod = (fd: number, mode: number): number => fail(fchmodC(fd, mode));
+
+const UTIME_OMIT = 1_073_741_822n;
+const futimensC = libc.func('int futimens(int, void *)');
+const times = new BigInt64Array(new ArrayBuffer(32)); // struct timespec[2]: accessed, modified
+/** futimens(2) of the time of modification alone: 0 or -errno. */
+export function setModified(fd: number, seconds: number, nanoseconds: number): number {
+  times[1] = UTIME_OMIT;
+  times[2] = BigInt(seconds);
+  times[3] = BigInt(nanoseconds);
+  return fail(futimensC(fd, times));
+}
 
 const closeC = libc.func('int close(int)');
 /** close(2): 0 or -errno. */
@@ -179,6 +218,10 @@ const fgetxattrC = libc.func('int64_t fgetxattr(int, str, void *, size_t)');
 /** fgetxattr(2): bytes stored into `value`, or -errno. */
 export const fgetxattr = (fd: number, name: string, value: Uint8Array): number =>
   fail(Number(fgetxattrC(fd, name, value, value.byteLength)));
+
+const fremovexattrC = libc.func('int fremovexattr(int, str)');
+/** fremovexattr(2): 0 or -errno; -ENODATA where there is none of that name. */
+export const fremovexattr = (fd: number, name: string): number => fail(fremovexattrC(fd, name));
 
 const fstatfsC = libc.func('int fstatfs(int, void *)');
 /** fstatfs(2) into `buffer` (120 bytes): 0 or -errno. */

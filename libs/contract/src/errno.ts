@@ -2,11 +2,13 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** Where Node's text misleads for files, or there is none. Texts are those of the kernel's own headers, in lower case. */
+/** Where Node's text misleads for files, or there is none, and our own codes. Texts of the others are those of the kernel's own headers, in lower case. */
 const TEXTS: Readonly<Record<string, string>> = {
   EBADMSG: 'bad message (a checksum of the file system did not match)',
+  ECHECKSUM: 'the bytes have another checksum than the request expects',
   EDEADLK: 'resource deadlock would occur',
   EDQUOT: 'disk quota exceeded',
+  EINTEGRITY: 'the disk holds other bytes than were written',
   EIO: 'input/output error',
   EISDIR: 'is a directory',
   ELOOP: 'too many symbolic links',

@@ -5,7 +5,16 @@ import { constants } from 'node:os';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
-import { fromWire, IoError, RequestError, toWire, WriteAbortedError, wireErrorSchema } from './errors.ts';
+import {
+  fromWire,
+  IntegrityError,
+  IoError,
+  parseCancelMessage,
+  RequestError,
+  toWire,
+  WriteAbortedError,
+  wireErrorSchema,
+} from './errors.ts';
 import { hintFor } from './hints.ts';
 
 const SEED = 20_110_608;
@@ -125,12 +134,43 @@ test('a cancelled write stays cancelled, one that met a shutdown goes back', () 
   expect(new WriteAbortedError('shutdown')).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
 });
 
+function otherBytes(code: 'ECHECKSUM' | 'EINTEGRITY', retryable: boolean): IntegrityError {
+  const where = { path: '/data/a\nb', offset: 524_288, length: 4096 };
+  const sums = { algorithm: 'crc32c', expected: 'e3069283', found: '00000000' } as const;
+  return new IntegrityError({ code, ...where, ...sums, retryable, hint: 'See `dmesg`.' });
+}
+
+test('an IntegrityError names the place, both sums and what to do', () => {
+  expect(otherBytes('EINTEGRITY', true).message).toBe(
+    "EINTEGRITY: the disk holds other bytes than were written, '/data/a\\nb' at 524288, 4096 bytes: " +
+      'crc32c e3069283 was written, 00000000 was read back. See `dmesg`.',
+  );
+  expect(otherBytes('ECHECKSUM', false).message).toMatch(/crc32c e3069283 was expected, 00000000 came\./);
+});
+
+test("what another library's assertion expected is its own affair", () => {
+  const error = Object.assign(new Error('x'), { expected: 'a', found: 'b' });
+  expect(toWire(error)).not.toHaveProperty('expected');
+});
+
+test('a cancelled write tells who and why, and its message is read back', () => {
+  const error = new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'disk: needed' } });
+  expect(error.message).toBe('cancelled by ann@ops-1: disk: needed');
+  expect(toWire(error)).toMatchObject({ code: 'ECANCELED', by: 'ann@ops-1', why: 'disk: needed', retryable: false });
+  expect(parseCancelMessage(error.message)).toEqual({ by: 'ann@ops-1', why: 'disk: needed' });
+  expect(parseCancelMessage('cancelled by cron')).toEqual({ by: 'cron' });
+  expect(parseCancelMessage('the write was cancelled')).toBeNull();
+});
+
 test.each([
   new IoError({ syscall: 'pwrite', errno: -5, path: '/a', offset: 1, length: 2 }),
   new IoError({ syscall: 'io_setup', errno: -11 }),
   new RequestError({ field: 'size', value: -1, accepted: '0 or more' }),
   new WriteAbortedError('cancel'),
+  new WriteAbortedError('cancel', { cancelled: { by: 'ann@ops-1', why: 'no longer needed' } }),
   new WriteAbortedError('shutdown'),
+  otherBytes('EINTEGRITY', true),
+  otherBytes('ECHECKSUM', false),
 ])('%s comes back from the wire as what it was', (error) => {
   const revived = fromWire(JSON.parse(JSON.stringify(error)));
   expect(revived.constructor).toBe(error.constructor);
@@ -223,11 +263,11 @@ test(`the wire is stable over any number of crossings, for any error (seed ${SEE
   const fields = fc.record(
     {
       name: fc.oneof(
-        fc.constantFrom('IoError', 'RequestError', 'WriteAbortedError', 'Error', 'TypeError'),
+        fc.constantFrom('IoError', 'IntegrityError', 'RequestError', 'WriteAbortedError', 'Error', 'TypeError'),
         fc.string(),
       ),
       message: fc.string(),
-      code: fc.oneof(fc.constantFrom('ENOSPC', 'EBADREQUEST', 'ECANCELED', 'EUNKNOWN'), fc.string()),
+      code: fc.oneof(fc.constantFrom('ENOSPC', 'EBADREQUEST', 'ECANCELED', 'ECHECKSUM', 'EUNKNOWN'), fc.string()),
       syscall: fc.oneof(fc.constantFrom('pwrite', 'openat2'), fc.string()),
       errno: fc.oneof(fc.integer({ min: -140, max: 0 }), fc.integer()),
       path: fc.string(),
@@ -236,6 +276,8 @@ test(`the wire is stable over any number of crossings, for any error (seed ${SEE
       hint: fc.string(),
       accepted: fc.string(),
       field: fc.string(),
+      expected: fc.string(),
+      found: fc.string(),
       retryable: fc.boolean(),
     },
     { requiredKeys: [] },

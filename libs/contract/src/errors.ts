@@ -1,8 +1,10 @@
 // The errors that cross rooms, threads and the queue, and their form as plain data on the way.
 import { z } from 'zod';
 import { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
+import { CHECKSUM_DIGITS } from './fields.ts';
 import { hintFor } from './hints.ts';
 import { escapeControls, printValue, shorten } from './print.ts';
+import type { ChecksumName } from './request.ts';
 
 /** An error as plain data: what worker threads post and what the queue's progress and HTTP answers carry. */
 export interface WireError {
@@ -21,6 +23,12 @@ export interface WireError {
   hint?: string;
   /** The field of a bad request, such as 'matrix.rowBytes'. */
   field?: string;
+  /** Of an IntegrityError: the checksum that was to be, and the one that was, each in hexadecimal digits. */
+  expected?: string;
+  found?: string;
+  /** Of a cancelled write: who cancelled it, and why where that was said. */
+  by?: string;
+  why?: string;
   /** False where another attempt would end the same way. */
   retryable: boolean;
 }
@@ -36,6 +44,10 @@ export const wireErrorSchema: z.ZodType<WireError> = z.object({
   length: z.number().exactOptional(),
   hint: z.string().exactOptional(),
   field: z.string().exactOptional(),
+  expected: z.string().exactOptional(),
+  found: z.string().exactOptional(),
+  by: z.string().exactOptional(),
+  why: z.string().exactOptional(),
   retryable: z.boolean(),
 });
 
@@ -103,6 +115,58 @@ function ioMessage(details: IoErrorDetails, code: string, hint: string | undefin
   if (details.offset !== undefined) message += ` at ${details.offset}`;
   if (details.length !== undefined) message += `, ${details.length} bytes`;
   return hint === undefined ? message : `${message}. ${hint}`;
+}
+
+export interface IntegrityErrorDetails {
+  /** 'ECHECKSUM': the source's bytes are not those that were expected. 'EINTEGRITY': the disk's are not. */
+  code: 'ECHECKSUM' | 'EINTEGRITY';
+  path: string;
+  /** The range that the sums are of: bytes from the start of the file. */
+  offset: number;
+  length: number;
+  algorithm: ChecksumName;
+  /** In hexadecimal digits. */
+  expected: string;
+  found: string;
+  retryable: boolean;
+  hint: string;
+}
+
+/** Bytes that are not what they were to be: which range of which file, both sums, and what to do about it. */
+export class IntegrityError extends Error {
+  static {
+    nameErrors(this, 'IntegrityError');
+  }
+
+  readonly code: IntegrityErrorDetails['code'];
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly expected: string;
+  readonly found: string;
+  readonly retryable: boolean;
+  readonly hint: string;
+
+  constructor(details: IntegrityErrorDetails) {
+    const { code, path, offset, length, algorithm, expected, found, hint } = details;
+    const [wanted, came] = code === 'ECHECKSUM' ? ['was expected', 'came'] : ['was written', 'was read back'];
+    super(
+      `${code}: ${textOfCode(code)}, '${escapeControls(path)}' at ${offset}, ${length} bytes: ` +
+        `${algorithm} ${expected} ${wanted}, ${found} ${came}. ${hint}`,
+    );
+    this.code = code;
+    this.path = path;
+    this.offset = offset;
+    this.length = length;
+    this.expected = expected;
+    this.found = found;
+    this.retryable = details.retryable;
+    this.hint = hint;
+  }
+
+  toJSON(): WireError {
+    return toWire(this);
+  }
 }
 
 const BAD_REQUEST = 'EBADREQUEST';
@@ -174,6 +238,25 @@ const ABORT_MESSAGES: Record<AbortReason, string> = {
   lost: "the job's lock was lost: another host may be writing it, so this one stopped",
 };
 
+/** Who cancelled a write, and why. */
+export interface Cancellation {
+  /** A person or a program, such as 'ann@ops-1': 1 to 200 characters. */
+  by: string;
+  /** In words, up to 1,000 characters. */
+  why?: string;
+}
+
+/** "cancelled by ann@ops-1: the disk is needed": what the queue keeps as the reason of the job's failure. */
+export function cancelMessage({ by, why }: Cancellation): string {
+  return `cancelled by ${by}${why === undefined || why === '' ? '' : `: ${why}`}`;
+}
+
+/** Who and why of a message by cancelMessage; null for any other. A name with ': ' in it would be cut there. */
+export function parseCancelMessage(message: string): Cancellation | null {
+  const [, by, why] = /^cancelled by (.+?)(?:: ([^]*))?$/.exec(message) ?? [];
+  return by === undefined ? null : { by, ...(why === undefined ? {} : { why }) };
+}
+
 /** A write that was stopped on purpose. A cancelled one stays so; any other is taken up again. */
 export class WriteAbortedError extends Error {
   static {
@@ -183,11 +266,19 @@ export class WriteAbortedError extends Error {
   readonly code = 'ECANCELED';
   readonly reason: AbortReason;
   readonly retryable: boolean;
+  /** Of a cancelled one: who cancelled it, and why, where that is known here. */
+  readonly by?: string;
+  readonly why?: string;
 
-  constructor(reason: AbortReason, options?: { cause?: unknown }) {
-    super(ABORT_MESSAGES[reason], options);
+  constructor(reason: AbortReason, options?: { cause?: unknown; cancelled?: Cancellation }) {
+    const cancelled = reason === 'cancel' ? options?.cancelled : undefined;
+    const message = cancelled === undefined ? ABORT_MESSAGES[reason] : cancelMessage(cancelled);
+    super(message, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined);
     this.reason = reason;
     this.retryable = reason !== 'cancel';
+    if (cancelled === undefined) return;
+    this.by = cancelled.by;
+    if (cancelled.why !== undefined) this.why = cancelled.why;
   }
 
   toJSON(): WireError {
@@ -265,6 +356,15 @@ export function toWire(error: unknown): WireError {
   if (hint !== undefined) wire.hint = hint;
   const field = readText(error, 'field');
   if (field !== undefined) wire.field = field;
+  const by = readText(error, 'by');
+  if (by !== undefined) wire.by = by;
+  const why = readText(error, 'why');
+  if (why !== undefined) wire.why = why;
+  if (code !== 'ECHECKSUM' && code !== 'EINTEGRITY') return wire; // assertions have an `expected` too
+  const expected = readText(error, 'expected');
+  if (expected !== undefined) wire.expected = expected;
+  const found = readText(error, 'found');
+  if (found !== undefined) wire.found = found;
   return wire;
 }
 
@@ -296,9 +396,21 @@ function revive(wire: WireError): Error {
   if (wire.name === 'RequestError' && wire.field !== undefined) {
     return new RequestError({ field: wire.field, accepted: wire.hint ?? '', message: wire.message });
   }
+  if (wire.name === 'IntegrityError') {
+    const { code, path, offset, length, expected, found, retryable, hint } = wire;
+    const ours = code === 'ECHECKSUM' || code === 'EINTEGRITY';
+    const placed = path !== undefined && offset !== undefined && length !== undefined;
+    if (ours && placed && expected !== undefined && found !== undefined && hint !== undefined) {
+      const algorithm = expected.length === CHECKSUM_DIGITS.sha256 ? 'sha256' : 'crc32c';
+      return new IntegrityError({ code, path, offset, length, algorithm, expected, found, retryable, hint });
+    }
+  }
   if (wire.name === 'WriteAbortedError') {
     const said = (['cancel', 'shutdown', 'lost'] as const).find((reason) => ABORT_MESSAGES[reason] === wire.message);
-    return new WriteAbortedError(said ?? (wire.retryable ? 'shutdown' : 'cancel'));
+    const { by, why } = wire;
+    const cancelled = by === undefined ? undefined : { by, ...(why === undefined ? {} : { why }) };
+    const reason = said ?? (wire.retryable ? 'shutdown' : 'cancel');
+    return new WriteAbortedError(reason, cancelled === undefined ? {} : { cancelled });
   }
   return new Error(wire.message);
 }

@@ -3,9 +3,14 @@ export { bulkJsonSchema, jobJsonSchema, type JobRequest, type JobRequestInput, p
 export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,
+  type Cancellation,
+  cancelMessage,
   fromWire,
+  IntegrityError,
+  type IntegrityErrorDetails,
   IoError,
   type IoErrorDetails,
+  parseCancelMessage,
   RequestError,
   type RequestErrorDetails,
   type RequestIssue,

@@ -155,11 +155,18 @@ export interface WriteRequest {
   publish: 'atomic' | 'in-place';
   /** 'fdatasync': completed means it survives power loss. 'dsync': so does each byte that progress calls written. */
   durability: 'none' | 'fdatasync' | 'dsync';
-  /** Of the bytes written. Absent: 'none'. */
+  /** Of the bytes written; holes that are kept count as the zeros that they read as. Absent: 'none'. */
   checksum?: 'none' | ChecksumName;
-  /** What the checksum must be, in lower-case hexadecimal digits; anything else is not published. */
+  /**
+   * What the checksum must be, in lower-case hexadecimal digits; anything else is not published. With 'in-place' the
+   * bytes stand in the file by the time they are known to be wrong, and readers may have seen them: the job fails, an
+   * append is cut off again, and what was overwritten is not restored.
+   */
   expect?: string;
-  /** 'readback': the bytes are read from the disk and compared before they are published. Absent: 'none'. */
+  /**
+   * 'readback': the bytes are flushed, read from the disk and compared before they are published. Absent: 'none'. With
+   * 'in-place' they stand in the file by then, as they do for `expect`.
+   */
   verify?: 'none' | 'readback';
   /** Permission bits in octal digits, whatever the umask, or 'keep' for those of a copy's source. Absent: as the host's umask has it. */
   fileMode?: string;

@@ -37,6 +37,8 @@ export interface WriteResult {
   checksum?: { algorithm: ChecksumName; value: string };
   /** How they were compared with what was to be written, where the request asked for it. */
   verified?: 'readback';
+  /** Why they were not read by direct I/O, and how instead, where they were not. */
+  noDirectReadbackReason?: string;
   /** Bytes that an earlier attempt had written and this one did not write again. */
   resumedFrom?: number;
   mode: WriteMode;
@@ -62,11 +64,11 @@ export interface WriteResult {
     syncing: number;
     verifying: number;
     publishing: number;
-    /** Within the phases above. */
+    /** Told to wait: in none of the phases above. */
     paused: number;
     total: number;
   };
-  /** bytes over the time of opening, writing, syncing, verifying and publishing; 0 for an empty file. */
+  /** bytes over the time of opening, writing, syncing, verifying and publishing, not of waiting or paused; 0 for an empty file. */
   bytesPerSecond: number;
   /** Per write iocb, from submit to reap. */
   writeLatencyUs: LatencySummary;
@@ -107,6 +109,7 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   fileBytes: countSchema.exactOptional(),
   checksum: checksumSchema.exactOptional(),
   verified: z.literal('readback').exactOptional(),
+  noDirectReadbackReason: z.string().exactOptional(),
   resumedFrom: countSchema.exactOptional(),
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),

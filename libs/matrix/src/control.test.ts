@@ -182,6 +182,24 @@ test('the stop flag and the open descriptors cross over, and reset forgets them 
   expect([block.openFds(), threads.stop, block.read().bytesWritten]).toEqual([[], STOP_NONE, 0]);
 });
 
+test('a mapping crosses over whole, however far up it lies, and is forgotten when it is taken back', () => {
+  const block = new Control(1, 1).job(0);
+  expect(block.openMapping()).toBeNull();
+  for (const mapping of [
+    { address: 0x7f12_ffff_f000, lengthBytes: 1 },
+    { address: 2 ** 32, lengthBytes: 2 ** 40 + 2 ** 31 + 5 },
+  ]) {
+    block.recordMapping(mapping);
+    expect(block.openMapping()).toEqual(mapping);
+  }
+  block.recordFd(2, 7);
+  block.publish(4, 2 ** 53 - 1, 2 ** 53 - 1, 2 ** 53 - 1, 64);
+  expect(block.openMapping()).toEqual({ address: 2 ** 32, lengthBytes: 2 ** 40 + 2 ** 31 + 5 });
+  block.recordMapping(null);
+  expect(block.openMapping()).toBeNull();
+  expect(block.openFds()).toEqual([7]);
+});
+
 test("words that are not the block's own cannot be named", () => {
   const control = new Control(2, 3);
   expect(() => control.job(3)).toThrow('no job slot 3');

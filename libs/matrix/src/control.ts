@@ -3,9 +3,11 @@
  * descriptors) and one block a thread (its AIO context and how much is in flight). Word by word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
+import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { PAGE_BYTES } from './arena.ts';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
+import { RateCell } from './rate.ts';
 
 /** Why a job should stop; 0 is run on. */
 export const STOP_NONE = 0;
@@ -20,14 +22,18 @@ export const STOP_REASONS: readonly (AbortReason | undefined)[] = [undefined, 'c
 const BLOCK_WORDS = 32;
 const BLOCK_BYTES = 128;
 
-// Job block. Writer: the thread that runs the job, except STOP and HELD_UNTIL (main thread).
+// Job block. Writer: the thread that runs the job, except STOP, HELD_UNTIL, PAUSED and RATE (main thread).
 const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in which copy the last one stands
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
+const JOB_MAPPING = 26; // four words: the address's low and high, the length's low and high; a high word of 0 is none
 const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
 const JOB_ROWS_WANTED = 7; // pages of 4 KiB that it waits for; 0 is none
 const JOB_ROWS_USED = 31; // and those that others of its thread had when it last looked
+const JOB_PAUSED = 6;
+const JOB_RATE = 12; // counted in doubles, so words 24 and 25: bytes a second, see rate.ts
+const JOB_RATE_TIME = 30;
 const JOB_COPIES = 8; // two copies of the words below
 const COPY_WORDS = 8;
 const COPY_PHASE = 0;
@@ -46,6 +52,13 @@ const THREAD_CONTEXT = 2; // two words, stored as one: half an address must neve
 
 const TWO_TO_32 = 4_294_967_296;
 const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
+
+/** Memory of this process that belongs to no thread: mapped by one, and left to the main thread if that one dies. */
+export interface Mapping {
+  address: number;
+  /** 1 or more. */
+  lengthBytes: number;
+}
 
 /** A reading of one job's block. */
 export interface JobReading {
@@ -68,6 +81,7 @@ export class Control {
   readonly threads: number;
   readonly jobs: number;
   readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
 
   /** @param buffer the buffer of the Control that the main thread made for as many threads and jobs */
   constructor(threads: number, jobs: number, buffer?: SharedArrayBuffer) {
@@ -79,12 +93,13 @@ export class Control {
     // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
     const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(this.buffer)) % BLOCK_BYTES);
     this.#words = new Int32Array(this.buffer, start, blocks * BLOCK_WORDS);
+    this.#doubles = new Float64Array(this.buffer, start, (blocks * BLOCK_WORDS) / 2);
   }
 
   /** The block of job slot `index` (0 to jobs - 1). */
   job(index: number): JobBlock {
     assert(index >= 0 && index < this.jobs, `there is no job slot ${index}`);
-    return new JobBlock(this.#words, (this.threads + index) * BLOCK_WORDS);
+    return new JobBlock(this.#words, this.#doubles, (this.threads + index) * BLOCK_WORDS);
   }
 
   /** The block of thread slot `index` (0 to threads - 1). */
@@ -110,10 +125,19 @@ export class Control {
 export class JobBlock {
   readonly #words: Int32Array;
   readonly #at: number;
+  readonly #doubles: Float64Array;
+  #rate: RateCell | undefined;
 
-  constructor(words: Int32Array, at: number) {
+  constructor(words: Int32Array, doubles: Float64Array, at: number) {
     this.#words = words;
+    this.#doubles = doubles;
     this.#at = at;
+  }
+
+  /** The job's own byte-rate limit: set by the main thread, kept to by the thread. */
+  get rate(): RateCell {
+    this.#rate ??= new RateCell(this.#words, this.#doubles, this.#at / 2 + JOB_RATE, this.#at + JOB_RATE_TIME);
+    return this.#rate;
   }
 
   /** Main thread, before the job is handed to a thread. */
@@ -191,6 +215,16 @@ export class JobBlock {
     return Atomics.load(this.#words, this.#at + JOB_STOP);
   }
 
+  /** Main thread: the job shall wait, or go on. */
+  pause(paused: boolean): void {
+    Atomics.store(this.#words, this.#at + JOB_PAUSED, paused ? 1 : 0);
+  }
+
+  /** Thread: true while the job shall wait. */
+  get paused(): boolean {
+    return Atomics.load(this.#words, this.#at + JOB_PAUSED) === 1;
+  }
+
   /** Main thread: the job's lock is surely held for `leftMs` more milliseconds, unless this is said again. */
   holdFor(leftMs: number): void {
     Atomics.store(this.#words, this.#at + JOB_HELD_UNTIL, Math.max(1, tenthsNow() + Math.floor(leftMs / 100)));
@@ -209,6 +243,31 @@ export class JobBlock {
   recordFd(index: number, fd: number): void {
     assert(index >= 0 && index < JOB_FD_COUNT, `a job block has no word for descriptor ${index}`);
     Atomics.store(this.#words, this.#at + JOB_FDS + index, fd + 1);
+  }
+
+  /** Thread: records what it has mapped for the job, or with null that it is about to unmap it. */
+  recordMapping(mapping: Mapping | null): void {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    // The high word of the address tells that there is one (user memory is mapped far above 4 GiB): it goes first and comes last.
+    Atomics.store(words, at + 1, 0);
+    if (mapping === null) return;
+    const { address, lengthBytes } = mapping;
+    assert(address >= TWO_TO_32, `a mapping at ${address} is below what its word can tell`);
+    Atomics.store(words, at + 2, lengthBytes | 0);
+    Atomics.store(words, at + 3, Math.floor(lengthBytes / TWO_TO_32));
+    Atomics.store(words, at, address | 0);
+    Atomics.store(words, at + 1, Math.floor(address / TWO_TO_32));
+  }
+
+  /** Main thread: what a dead thread left mapped. */
+  openMapping(): Mapping | null {
+    const words = this.#words;
+    const at = this.#at + JOB_MAPPING;
+    const high = Atomics.load(words, at + 1);
+    if (high === 0) return null;
+    const address = wordsOf(Atomics.load(words, at), high);
+    return { address, lengthBytes: wordsOf(Atomics.load(words, at + 2), Atomics.load(words, at + 3)) };
   }
 
   /** Main thread: descriptors that a dead thread left open. */
@@ -264,7 +323,8 @@ export class ThreadBlock {
   }
 }
 
-function tenthsNow(): number {
-  const [seconds, nanoseconds] = process.hrtime(); // performance.now() begins anew in every thread
-  return seconds * 10 + Math.floor(nanoseconds / 100_000_000);
-}
+// performance.now() begins anew in every thread, and asks the same clock without allocating as process.hrtime() would.
+const [startedSeconds, startedNanoseconds] = process.hrtime();
+const threadStartedMs = startedSeconds * 1000 + startedNanoseconds / 1_000_000 - performance.now();
+
+const tenthsNow = (): number => Math.floor((threadStartedMs + performance.now()) / 100);

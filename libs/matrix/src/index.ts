@@ -6,6 +6,7 @@ export {
   JobBlock,
   type JobReading,
   type RowsWaitedFor,
+  type Mapping,
   STOP_CANCEL,
   STOP_LOST,
   STOP_NONE,
@@ -13,3 +14,4 @@ export {
   STOP_SHUTDOWN,
   ThreadBlock,
 } from './control.ts';
+export { RateCell, RateTable, rateTime } from './rate.ts';

@@ -49,7 +49,6 @@ test('a bulk is one job, stored as its host will carry it out', async () => {
     size: 1024,
     source: { kind: 'pattern', pattern: 'zero', seed: 0 },
     mode: 'create',
-    publish: 'atomic',
     durability: 'fdatasync',
   });
   await expect(queue.add({ files: [{ path: 'a' }] })).rejects.toMatchObject({ field: 'files.0.size' });

@@ -15,6 +15,8 @@ export { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 export { LockLostError } from './run.ts';
 export { Slots } from './slots.ts';
 export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
+export { type StandingLimits, type Steer } from './steer.ts';
+export { JobEndedError, type SteeredState } from './steering.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
 export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

@@ -1,4 +1,6 @@
+import { WriteAbortedError } from '@penstock/contract';
 import type { Lease } from './leases.ts';
+import type { Steer } from './steer.ts';
 
 /** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
 export class LockLostError extends Error {
@@ -22,6 +24,8 @@ export class Run {
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
   readonly #abortListeners: ((reason: Error) => void)[] = [];
+  #steer: Steer | null = null;
+  #steerListener: (steer: Steer) => void = () => {};
   #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
@@ -42,6 +46,31 @@ export class Run {
   whenAborted(listener: (reason: Error) => void): void {
     if (this.#abortedWith === null) this.#abortListeners.push(listener);
     else listener(this.#abortedWith);
+  }
+
+  /** Calls `listener` with what the job is told, at once with what it was told already. One listener a run. */
+  whenSteered(listener: (steer: Steer) => void): void {
+    this.#steerListener = listener;
+    if (this.#steer !== null) listener(this.#steer);
+  }
+
+  /** Takes an order unless a newer one is known. A cancelled run is aborted. */
+  steer(order: Steer): void {
+    if (this.hasSettled || (this.#steer !== null && this.#steer.rev >= order.rev)) return;
+    this.#steer = order;
+    if (this.cancelled !== null) this.abort(this.cancelled);
+    else this.#steerListener(order);
+  }
+
+  /** The error of a job that was cancelled; null of any other. */
+  get cancelled(): WriteAbortedError | null {
+    const cancelled = this.#steer?.cancel;
+    return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
+  }
+
+  /** The job counts as begun once more than it was. */
+  get countedEarly(): boolean {
+    return this.#steer?.early === true;
   }
 
   throwIfAborted(): void {

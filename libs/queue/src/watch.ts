@@ -1,6 +1,13 @@
 // Following jobs to their end. One stream of events serves all watches of a queue; each watch begins with the job's
 // state, read together with the stream's position in one transaction, so that nothing is missed or told twice.
-import type { JobResult, WireError, WriteProgress } from '@penstock/contract';
+import {
+  type JobResult,
+  type WireError,
+  WriteAbortedError,
+  type WriteProgress,
+  parseCancelMessage,
+  toWire,
+} from '@penstock/contract';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { redisOptions, sever, type Connection } from './connection.ts';
@@ -18,7 +25,7 @@ export type WatchEvent =
   /** An attempt failed, and another will be made. `attempt` is the one that failed, 1 for the first. */
   | { type: 'retrying'; error: WireError; attempt: number; delayMs: number }
   | { type: 'completed'; result: JobResult }
-  /** It failed for good. */
+  /** It failed for good. A cancelled one has the error code ECANCELED, and `by` and `why` tell who and why. */
   | { type: 'failed'; error: WireError; attemptsMade: number };
 
 /** There is no such job, or there is none any more. */
@@ -387,7 +394,8 @@ class Watch {
   }
 }
 
-function unknown(jobId: string): UnknownJobError {
+/** The error of a job that is not there. */
+export function unknown(jobId: string): UnknownJobError {
   return new UnknownJobError(
     jobId,
     `There is no job '${jobId}' in the queue '${queueNameOf(jobId)}': there never was, or it ended and was not kept.`,
@@ -400,6 +408,8 @@ function vanished(jobId: string): UnknownJobError {
 
 /** The error of a job whose failure BullMQ itself recorded, or another program's worker. */
 function errorOf(failedReason: string): WireError {
+  const cancelled = parseCancelMessage(failedReason);
+  if (cancelled !== null) return toWire(new WriteAbortedError('cancel', { cancelled }));
   if (failedReason.startsWith('job stalled')) {
     return {
       name: 'StalledError',

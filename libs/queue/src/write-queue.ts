@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type JobRequest, type JobRequestInput, type JobResult, parseJob, RequestError } from '@penstock/contract';
+import {
+  type Cancellation,
+  type JobRequest,
+  type JobRequestInput,
+  type JobResult,
+  parseJob,
+  RequestError,
+} from '@penstock/contract';
 import { Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import {
@@ -26,6 +33,7 @@ import {
   queueNameOf,
   queueOfHost,
 } from './names.ts';
+import { type SteeredState, Steering } from './steering.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
 export interface WriteQueueOptions {
@@ -56,6 +64,7 @@ interface Opened {
 interface Place {
   queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   hub: WatchHub;
+  steering: Steering;
 }
 
 /**
@@ -184,6 +193,50 @@ export class WriteQueue {
     }
   }
 
+  /**
+   * Cancels a job, wherever it is. One that no host has begun is failed when this resolves; one that is written stops
+   * within a second, and what was written of it is removed. Resolves with where it was, once the queue has the order.
+   * Rejects with UnknownJobError, with JobEndedError if it has ended already.
+   */
+  cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
+    return this.#steer(id, (steering) => steering.cancel(id, cancellation));
+  }
+
+  /**
+   * Has a job wait until it is resumed, also on another host should its own end: a running write stops between two rows,
+   * keeps its place and gives its row memory back; one that waits in the queue is not taken. Resolves and rejects as
+   * `cancel`.
+   */
+  pause(id: string): Promise<SteeredState> {
+    return this.#steer(id, (steering) => steering.pause(id));
+  }
+
+  /** Lets a paused job go on. Without effect on any other. Resolves and rejects as `cancel`. */
+  resume(id: string): Promise<SteeredState> {
+    return this.#steer(id, (steering) => steering.resume(id));
+  }
+
+  /**
+   * Limits a job to so many bytes a second from now on; 0 lifts the limit, that of its request too. Resolves and rejects
+   * as `cancel`; with RequestError if it is no rate.
+   */
+  limit(id: string, bytesPerSecond: number): Promise<SteeredState> {
+    return this.#steer(id, (steering) => steering.limit(id, bytesPerSecond));
+  }
+
+  /**
+   * Limits all that one host writes; 0 lifts the limit, null has the host's own settings hold again. It is kept in
+   * the queue, for a host that starts later too.
+   */
+  limitHost(host: string, limit: { bytesPerSecond: number } | null): Promise<void> {
+    return this.#steer('', (steering) => steering.limitHost(host, limit?.bytesPerSecond ?? null));
+  }
+
+  /** Limits all that is written to a root, on each host that has it by itself, or on one. Else as `limitHost`. */
+  limitRoot(root: string, limit: { bytesPerSecond: number } | null, host?: string): Promise<void> {
+    return this.#steer('', (steering) => steering.limitRoot(root, limit?.bytesPerSecond ?? null, host));
+  }
+
   /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
   workers(host?: string): Promise<number> {
     return this.#use((opened) => this.#place(opened, queueOfHost(host)).queue.getWorkersCount());
@@ -218,6 +271,10 @@ export class WriteQueue {
     await Promise.all(places.map(({ hub }) => hub.close()));
     await Promise.all(places.map(({ queue }) => queue.close()));
     sever(opened.redis);
+  }
+
+  #steer<T>(id: string, act: (steering: Steering) => Promise<T>): Promise<T> {
+    return this.#use((opened) => act(this.#place(opened, queueNameOf(id)).steering));
   }
 
   async #use<T>(act: (opened: Opened) => Promise<T>): Promise<T> {
@@ -290,7 +347,7 @@ export class WriteQueue {
       toKey: (part) => queue.toKey(part),
       onError: (error) => this.#report(error),
     });
-    const place = { queue, hub };
+    const place = { queue, hub, steering: new Steering(redis, queue, prefix) };
     places.set(queueName, place);
     return place;
   }

@@ -26,6 +26,8 @@ import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueO
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type Seat, Slots } from './slots.ts';
+import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
+import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
 import { formatWait, isLogged, nextDelayMs, readRecord, waitedOut, waitNote, WAITS_FIELD } from './waits.ts';
 
@@ -39,9 +41,11 @@ export interface WriteJobInfo {
   createdAtMs: number;
   /**
    * Calls `listener` once if the job is aborted, at once if it is already: when the worker drains (WriteAbortedError
-   * 'shutdown') or the job's lock is lost (LockLostError). Not an AbortSignal, which costs as much as a small write.
+   * 'shutdown'), the job is cancelled ('cancel', with who and why) or its lock is lost (LockLostError). Not an AbortSignal, which costs as much as a small write.
    */
   readonly whenAborted: (listener: (reason: Error) => void) => void;
+  /** Calls `listener` when the job is paused, resumed or given another limit, at once if it was before. Once a job. */
+  readonly whenSteered: (listener: (steer: Pick<Steer, 'paused' | 'limit'>) => void) => void;
   /** For how many milliseconds the job is surely this worker's; grows again with each renewal of its lock. */
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
@@ -75,11 +79,16 @@ export interface WriteWorkerOptions {
    * `report` may be called at any time and never throws.
    */
   perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
+  /** Told of the limits of this host and its roots: before the first job is taken, and when they change. */
+  onLimits?: (limits: StandingLimits) => void;
   /** Told of what no job's result tells: a lost connection, a lost lock. Repetitions are left out. */
   onError(error: Error): void;
 }
 
 type WriteJob = Job<unknown, JobResult>;
+
+/** An order may come before the reply that brings its job, on another connection: for so long it is kept for it. */
+const ORDER_KEPT_MS = 60_000;
 
 const lockDurationMsDefault = 30_000;
 const waitMsMaxDefault = 3_600_000;
@@ -102,6 +111,9 @@ export class WriteWorker {
   readonly #started: Promise<Worker<unknown, JobResult>>;
   readonly #queueName: string;
   readonly #seat: Seat;
+  /** Orders to jobs that are not run here, the oldest first. */
+  readonly #orders = new Map<string, { steer: Steer; at: number }>();
+  #feed: SteerFeed | null = null;
   /** The connection that ends of jobs are recorded over. */
   #client: Client | undefined;
   #beat: HostBeat | undefined;
@@ -179,6 +191,7 @@ export class WriteWorker {
     worker.on('error', (error) => this.#report(error));
     try {
       await connected(worker, connection);
+      this.#feed = await this.#openFeed(worker);
       this.#client = await worker.getBackend().client; // an ioredis client
       this.#worker = worker;
       this.#tallyEnds(worker, this.#client);
@@ -187,6 +200,7 @@ export class WriteWorker {
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return worker;
     } catch (error) {
+      await this.#feed?.close();
       await within(finishMsMax, worker.close(true));
       throw explain(error, connection) ?? error;
     }
@@ -204,6 +218,21 @@ export class WriteWorker {
     });
   }
 
+  #openFeed(worker: Worker<unknown, JobResult>): Promise<SteerFeed> {
+    const { connection, prefix, host } = this.#options;
+    return SteerFeed.open({
+      connection,
+      ...(prefix === undefined ? {} : { prefix }),
+      host,
+      jobKey: (jobId) => worker.toKey(jobId),
+      limitsKey: `${prefix ?? DEFAULT_PREFIX}:${QUEUE_NAME}:${LIMITS_KEY}`,
+      onSteer: (jobId, steer) => this.#steer(jobId, steer),
+      onLimits: (limits) => this.#options.onLimits?.(limits),
+      onGap: () => this.#steerAll(),
+      onError: (error) => this.#report(error),
+    });
+  }
+
   /** Nobody who looks for this host once it is ready shall miss it. */
   async #register(client: Client): Promise<void> {
     const { host, prefix = DEFAULT_PREFIX } = this.#options;
@@ -214,6 +243,37 @@ export class WriteWorker {
 
   #report(error: unknown): void {
     this.#errors.report(explain(error, this.#options.connection) ?? error);
+  }
+
+  #steer(jobId: string, steer: Steer): void {
+    const run = this.#runs.get(jobId);
+    if (run !== undefined) {
+      run.steer(steer);
+      return;
+    }
+    const now = performance.now();
+    this.#orders.delete(jobId); // to the end of the order
+    this.#orders.set(jobId, { steer, at: now });
+    for (const [id, { at }] of this.#orders) {
+      if (now - at < ORDER_KEPT_MS) break;
+      this.#orders.delete(id);
+    }
+  }
+
+  #steerAll(): void {
+    for (const run of this.#runs.values()) void this.#readOrder(run).catch((error: unknown) => this.#report(error));
+  }
+
+  async #readOrder(run: Run): Promise<void> {
+    const steer = await this.#feed?.read(run.jobId);
+    if (steer != null) run.steer(steer);
+  }
+
+  /** What the job was told before it was taken: of a job never begun before, that is nothing. */
+  async #takeOrders(job: WriteJob, run: Run): Promise<void> {
+    const sent = this.#orders.size === 0 ? undefined : this.#orders.get(run.jobId);
+    if (sent !== undefined) run.steer(sent.steer);
+    if (job.attemptsStarted > 1) await Promise.race([this.#readOrder(run), run.loss]);
   }
 
   async #attempt(job: WriteJob, token: string): Promise<JobResult> {
@@ -239,6 +299,7 @@ export class WriteWorker {
         earlier.supersede();
         await earlier.settled;
       }
+      await this.#takeOrders(job, run);
       if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
       let outcome = await this.#perform(job, run, progress);
       run.settle();
@@ -275,15 +336,18 @@ export class WriteWorker {
     try {
       // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
       if (!run.holdsLock && run.lost !== null) throw run.lost;
-      run.throwIfAborted();
+      const starts = job.attemptsStarted - (run.countedEarly ? 1 : 0);
+      // A cancelled one that was begun before is begun again, for what that has left to be removed.
+      if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
       seated = await this.#sit(run);
       const info: WriteJobInfo = {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
-        starts: job.attemptsStarted,
+        starts,
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),
+        whenSteered: (listener) => run.whenSteered(listener),
         get lockLeftMs() {
           return run.lockLeftMs;
         },
@@ -297,7 +361,8 @@ export class WriteWorker {
       if (another && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
       return { result };
     } catch (error) {
-      return { error };
+      // However it came to its end: a job that was cancelled is not tried again, and not put back.
+      return { error: run.lost ?? run.cancelled ?? error };
     } finally {
       if (seated) this.#seat.leave();
     }
@@ -425,6 +490,7 @@ export class WriteWorker {
     // BullMQ's loop ends when the end of every job, the last one fetched included, has been recorded.
     await within(idle ? idleMsMax : finishMsMax, this.#loop);
 
+    await this.#feed?.close();
     // By force: all has been told, and an orderly close would wait for a Redis that is away, for ever.
     const clients = [await backend.client, await backend.blockingClient];
     this.#beat?.close();

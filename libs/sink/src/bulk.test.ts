@@ -6,7 +6,7 @@ import type { BulkItemResult } from '@penstock/contract';
 import { STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { BULK_LANES } from './bulk.ts';
-import { jobKeyOf, partName } from './target.ts';
+import { jobKeyOf, partName } from './parts.ts';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 let bench: Bench;

@@ -18,15 +18,16 @@ import {
   textOfCode,
   toWire,
 } from '@penstock/contract';
-import { type Control, type JobBlock, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { type Control, type JobBlock, type Mapping, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
-import { jobKeyOf, partKey, splitPath } from './target.ts';
+import { jobKeyOf, partKey, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
 import { type WriteControl, runWrite } from './write.ts';
 
 const OPENING: number = PHASES.indexOf('opening');
 const WRITING: number = PHASES.indexOf('writing');
 const DONE: number = PHASES.indexOf('done');
+const PAUSED: number = PHASES.indexOf('paused');
 
 /**
  * Files of one bulk that are open at once: half of the default depth, so that a bulk leaves slots to the other writes of
@@ -176,8 +177,8 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, mode, fallbackReason } = result;
-    this.#items[index] = { path, bytes };
+    const { path, bytes, checksum, mode, fallbackReason } = result;
+    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;
@@ -244,8 +245,21 @@ class ItemControl implements WriteControl {
     return this.#job.lapsed;
   }
 
+  get paused(): boolean {
+    return this.#job.paused;
+  }
+
+  /** Of all items together. */
+  get rate(): RateCell {
+    return this.#job.rate;
+  }
+
   recordFd(index: number, fd: number): void {
     this.#block.recordFd(index, fd);
+  }
+
+  recordMapping(mapping: Mapping | null): void {
+    this.#block.recordMapping(mapping);
   }
 
   publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {
@@ -258,7 +272,7 @@ class ItemControl implements WriteControl {
     this.#bytesDurable = durable;
     this.#totalBytes = known;
     this.#inFlight = inFlight;
-    this.#progress.publish(WRITING);
+    this.#progress.publish(this.#job.paused && this.#progress.inFlight === 0 ? PAUSED : WRITING);
   }
 
   /** The item failed, and what it wrote is gone. */

@@ -1,7 +1,8 @@
-/** The file that is copied from: opened with O_DIRECT where it can be, and watched for changes while it is read. */
+/** What is copied from: a file opened with O_DIRECT where it can be, or a segment; watched for changes while it is read. */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { Mapping } from '@penstock/matrix';
 import { type Root, openBeneath } from './roots.ts';
 import { type Alignment, type FileStat, guessAlignment, statFd } from './stat.ts';
 
@@ -12,10 +13,17 @@ export interface Origin {
   fd: number;
   /** Its absolute path, for messages. */
   path: string;
+  /** Where in it the first byte of the copy stands. */
+  start: number;
+  /** Where it is mapped, if rows are written from there. Only the kernel may touch it: a store or a load of ours past
+   * the end of what has been cut would be a SIGBUS. */
+  mapping: Mapping | null;
   sizeBytes: number;
   /** What it takes up on its disk. */
   allocatedBytes: number;
   alignment: Alignment;
+  permissions: number;
+  modified: FileStat['modified'];
   /** Device and inode. */
   identity: string;
   version: string;
@@ -44,8 +52,10 @@ export function openOrigin(root: Root, path: string): Origin {
     } else if (direct) {
       alignment = stat.directAlignment ?? guessAlignment(stat.device);
     }
-    const { sizeBytes, allocatedBytes, identity } = stat;
-    return { fd, path: shown, sizeBytes, allocatedBytes, alignment, identity, version: versionOf(stat) };
+    const { sizeBytes, allocatedBytes, identity, permissions, modified } = stat;
+    const [version, mapping] = [versionOf(stat), null];
+    const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
+    return { fd, path: shown, start: 0, mapping, ...found };
   } catch (error) {
     native.close(fd);
     throw error;
@@ -53,7 +63,7 @@ export function openOrigin(root: Root, path: string): Origin {
 }
 
 /** Changes whenever the content, the size or the identity of the file does. */
-function versionOf({ identity, sizeBytes, modified }: FileStat): string {
+export function versionOf({ identity, sizeBytes, modified }: FileStat): string {
   return `${identity}:${sizeBytes}:${modified.seconds}.${modified.nanoseconds}`;
 }
 
@@ -70,10 +80,19 @@ export function changed(origin: Origin, offset?: number): IoError {
     errno: -ESTALE,
     path: origin.path,
     ...(offset === undefined ? {} : { offset }),
-    hint: 'The source file changed while it was copied: copy it when nothing writes to it.',
+    hint: 'The source changed while it was copied: copy it when nothing writes to it.',
   });
 }
 
+/** Goes on through the page cache: rows that begin at no block of the source cannot be read past it. @throws IoError */
+export function readBuffered(origin: Origin): void {
+  const result = native.setStatusFlags(origin.fd, 0);
+  if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path: origin.path });
+  origin.alignment = { memory: 1, offset: 1 };
+}
+
+/** Nothing in flight may read from it any more. */
 export function closeOrigin(origin: Origin): void {
+  if (origin.mapping !== null) native.munmap(origin.mapping.address, origin.mapping.lengthBytes);
   native.close(origin.fd);
 }

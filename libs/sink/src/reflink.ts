@@ -10,7 +10,8 @@ import { constants } from 'node:os';
 import { IoError, codeOfErrno } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { type Origin, assertUnchanged } from './origin.ts';
-import { type Target, truncateTo } from './target.ts';
+import { truncateTo } from './reserve.ts';
+import type { Target } from './target.ts';
 
 const { EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, ETXTBSY, EXDEV } = constants.errno;
 

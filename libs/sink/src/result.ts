@@ -9,6 +9,7 @@ import {
   type WriteRequest,
   type WriteResult,
 } from '@penstock/contract';
+import type { Readback } from './readback.ts';
 import type { RowPipeline } from './rows.ts';
 import type { Target } from './target.ts';
 import type { WriterThread } from './thread.ts';
@@ -22,9 +23,15 @@ export interface WriteFacts {
   matrix: WriteResult['matrix'];
   /** null where no row was needed. */
   rows: RowPipeline | null;
+  /** In hexadecimal digits; '' where none was asked for. */
+  sum: string;
+  /** null where none was asked for. */
+  readback: Readback | null;
   /** How a copy was made; null for any other write. */
   copied: CopyWay | null;
   noReflinkReason: string | undefined;
+  /** Bytes that an earlier attempt had written. */
+  resumedFrom: number;
   /** By the index of the phase in PHASES. */
   phaseMs: Float64Array;
   /** Of the writes of rows, in microseconds. */
@@ -47,10 +54,10 @@ export function resultOf(facts: WriteFacts): WriteResult {
     syncing: ms('syncing'),
     verifying: ms('verifying'),
     publishing: ms('publishing'),
-    paused: 0,
+    paused: ms('paused'),
     total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
   };
-  const workingMs = durationsMs.total - durationsMs.waiting;
+  const workingMs = durationsMs.total - durationsMs.waiting - durationsMs.paused;
   return {
     path: request.path,
     root: request.root,
@@ -59,6 +66,9 @@ export function resultOf(facts: WriteFacts): WriteResult {
     engine: thread.engine.port.name as WriteResult['engine'],
     ...(fallbackReason === '' ? {} : { fallbackReason }),
     ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
+    ...(target.keepsRest ? { offset: target.baseOffset, fileBytes: fileBytesOf(target, sizeBytes) } : {}),
+    ...(facts.resumedFrom > 0 ? { resumedFrom: facts.resumedFrom } : {}),
+    ...checkResult(facts),
     ...copyResult(facts),
     alignment: target.alignment,
     matrix: facts.matrix,
@@ -66,13 +76,31 @@ export function resultOf(facts: WriteFacts): WriteResult {
     bytesPerSecond: workingMs > 0 ? Math.round((sizeBytes / workingMs) * 1000) : 0,
     writeLatencyUs: summarize(facts.latencyUs),
     writes: rows?.writes ?? 0,
-    reads: rows?.reads ?? 0,
+    reads: (rows?.reads ?? 0) + (facts.readback?.reads ?? 0),
     shortWrites: rows?.shortWrites ?? 0,
     retries: facts.retries,
     submitCalls: facts.submitCalls,
     hugePages: thread.arena.hugePages,
     thread: thread.index,
   };
+}
+
+function checkResult({
+  request: { checksum = 'none' },
+  target,
+  sum,
+  readback,
+}: WriteFacts): Pick<WriteResult, 'checksum' | 'verified' | 'noDirectReadbackReason'> {
+  const dropped = 'they were read through the page cache, which was dropped before';
+  return {
+    ...(checksum === 'none' ? {} : { checksum: { algorithm: checksum, value: sum } }),
+    ...(readback === null ? {} : { verified: 'readback' as const }),
+    ...(readback === null || target.direct ? {} : { noDirectReadbackReason: `${target.modeReason}: ${dropped}` }),
+  };
+}
+
+function fileBytesOf({ baseOffset, existingBytes }: Target, sizeBytes: number): number {
+  return sizeBytes === 0 ? existingBytes : Math.max(existingBytes, baseOffset + sizeBytes);
 }
 
 function copyResult({

@@ -54,8 +54,17 @@ export class Roots {
     this.#roots = new Map(roots.map((root) => [root.name, root]));
   }
 
+  get count(): number {
+    return this.#roots.size;
+  }
+
   find(name: string): Root | undefined {
     return this.#roots.get(name);
+  }
+
+  /** Its place among the roots of the host; -1 where there is none of that name. */
+  indexOf(name: string): number {
+    return [...this.#roots.keys()].indexOf(name);
   }
 
   /**

@@ -6,17 +6,21 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import type { Source } from '@penstock/sources';
+import type { DirectSource } from '@penstock/sources';
+import { type Span, bytesBehind } from './edges.ts';
+import { FreeRows } from './free-rows.ts';
 import { type Origin, changed } from './origin.ts';
+import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
-import { READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
+import { READ_PREFIX, READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 
-const { EIO, ENXIO } = constants.errno;
+const { EFAULT, EIO, ENXIO } = constants.errno;
 
 /** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
-const STALLS_MAX = 8;
+export const STALLS_MAX = 8;
 
 /**
  * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
@@ -26,7 +30,18 @@ const STALLS_MAX = 8;
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
 /** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
-export type RowSource = { source: Source; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+export type RowSource = { source: DirectSource; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+
+/**
+ * Where the bytes go. Positions of rows count from the first block of the span: the write's own bytes begin at
+ * `span.headBytes` and are `size`, of which an earlier attempt has written the first `writtenBytes`.
+ */
+export interface RowPlace {
+  span: Span;
+  size: number;
+  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0. */
+  writtenBytes: number;
+}
 
 export class RowPipeline {
   /** Bytes of the file whose writes are reaped, and of the holes passed over. */
@@ -39,44 +54,85 @@ export class RowPipeline {
 
   readonly #thread: WriterThread;
   readonly #target: Target;
-  readonly #source: Source | null;
+  readonly #source: DirectSource | null;
   readonly #origin: Origin | null;
-  readonly #size: number;
+  readonly #keepsHoles: boolean;
+  readonly #span: Span;
+  /** The position behind the last byte. */
+  readonly #end: number;
   readonly #plan: RowPlan;
-  readonly #extent: RowExtent;
-  /** Rows that no slot carries, the last one first. */
-  readonly #freeRows: Int32Array;
-  #freeRowCount: number;
+  readonly #pace: Pace;
+  #extent: RowExtent;
+  readonly #freeRows: FreeRows;
+  /** What sums up the rows, where a sum or a readback was asked for. */
+  readonly #digest: FileDigest | null;
   /** Rows that may be in flight while small files are written beside them. */
   readonly #rowsBesideSmall: number;
-  /** Rows that carry what does not depend on the position: the first ones, for rows are first used in order. */
-  #preparedRows = 0;
+  /** By row: 1 where it carries what does not depend on the position. */
+  readonly #rowPrepared: Uint8Array;
+  /** By row: the position that it carries; Infinity where no slot carries it. */
+  readonly #rowPosition: Float64Array;
   /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
   #nextPosition = 0;
+  /** Where what an earlier attempt wrote ends, if it has to be read for the digest; else 0. */
+  readonly #prefixEnd: number;
+  /** Bytes that an earlier attempt wrote. */
+  readonly #writtenBefore: number;
   /** Where the data around #nextPosition ends: a row goes no further. */
   #dataEnd: number;
   #stopped = false;
 
-  /** @param extent row memory for `plan`, the pipeline's until release() */
-  constructor(thread: WriterThread, target: Target, from: RowSource, size: number, plan: RowPlan, extent: RowExtent) {
+  /**
+   * @param extent row memory for `plan`, the pipeline's until release()
+   * @param pace asked before each row
+   */
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    from: RowSource,
+    place: RowPlace,
+    plan: RowPlan,
+    extent: RowExtent,
+    digest: FileDigest | null,
+    pace: Pace,
+  ) {
+    this.#pace = pace;
     this.#thread = thread;
     this.#target = target;
     this.#source = from.source;
     this.#origin = from.origin;
-    this.#size = size;
-    this.#dataEnd = size;
+    this.#span = place.span;
+    this.#end = place.span.headBytes + place.size;
+    this.#dataEnd = this.#end;
     this.#plan = plan;
     this.#extent = extent;
-    const rows = plan.bufferRows;
-    this.#freeRows = Int32Array.from({ length: rows }, (_, index) => rows - 1 - index);
-    this.#freeRowCount = rows;
+    this.#digest = digest;
+    this.#freeRows = new FreeRows(plan.bufferRows, digest);
+    this.#rowPrepared = new Uint8Array(plan.bufferRows);
+    this.#rowPosition = new Float64Array(plan.bufferRows).fill(Number.POSITIVE_INFINITY);
+    this.#writtenBefore = place.writtenBytes;
+    this.bytesWritten = place.writtenBytes;
+    const resumesAt = place.writtenBytes > 0 ? place.span.headBytes + place.writtenBytes : 0;
+    // A sum is of all bytes: those of the earlier attempt are read first.
+    this.#prefixEnd = digest === null ? 0 : resumesAt;
+    if (this.#prefixEnd > 0) this.#dataEnd = this.#prefixEnd;
+    else if (resumesAt > 0) this.#nextPosition = resumesAt;
+    else if (place.size === 0) this.#nextPosition = this.#end;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
-    if (from.origin !== null && from.keepsHoles) this.#passHole(from.origin);
+    this.#keepsHoles = from.origin !== null && from.keepsHoles;
+    if (this.#keepsHoles && this.#prefixEnd === 0) this.#passHole(from.origin!);
   }
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#nextPosition >= this.#size;
+    return this.#nextPosition >= this.#end;
+  }
+
+  /** Bytes from the start of the write without a gap whose writes are reaped. */
+  get contiguousBytes(): number {
+    let position = this.#nextPosition;
+    for (const carried of this.#rowPosition) if (carried < position) position = carried;
+    return Math.max(this.#writtenBefore, position - this.#span.headBytes);
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -84,32 +140,57 @@ export class RowPipeline {
     this.#stopped = true;
   }
 
+  /** True if neither the kernel nor the digest has a row. */
+  get isDrained(): boolean {
+    return this.#freeRows.allFree;
+  }
+
   /** Gives the row memory back. Nothing may be in flight. */
   release(): void {
     this.#thread.rowMemory.release(this.#extent);
   }
 
-  /** Prepares the next row into `slot`; false when all are prepared or every row is in flight. */
+  /** Goes on after release() with other row memory for the same plan. */
+  takeAgain(extent: RowExtent): void {
+    this.#extent = extent;
+    this.#rowPrepared.fill(0); // it carries whatever its last owner wrote
+  }
+
+  /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
   prepare(slot: number): boolean {
-    if (this.#stopped || this.exhausted || this.#freeRowCount === 0) return false;
+    if (this.#stopped || this.exhausted) return false;
     const { slots, smallWrites } = this.#thread;
-    if (smallWrites > 0 && this.#plan.bufferRows - this.#freeRowCount >= this.#rowsBesideSmall) return false;
-    this.#freeRowCount -= 1;
-    const row = this.#freeRows[this.#freeRowCount]!;
+    const row = this.#freeRows.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
+    if (row === -1) return false;
     const position = this.#nextPosition;
-    const length = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    const wanted = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted);
+    if (length === 0) return false;
+    this.#freeRows.take();
     this.#nextPosition += length;
     slots.row[slot] = row;
     slots.position[slot] = position;
-    if (this.#origin === null) {
+    this.#rowPosition[row] = position;
+    if (position < this.#prefixEnd) {
+      this.#begin(slot, READ_PREFIX, length);
+      if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
+    } else if (this.#origin === null) {
       this.#fill(row, length, position);
       this.#beginWrite(slot, row, length);
+    } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
+      this.#begin(slot, WRITE_ROW, length); // from where it stands
     } else {
-      this.#begin(slot, READ_ROW, roundUp(length, this.#origin.alignment.offset));
+      this.#begin(slot, READ_ROW, roundUp(length - this.#headOf(position), this.#origin.alignment.offset));
       // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
       if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
     }
     return true;
+  }
+
+  /** From here on new rows are written. */
+  #endPrefix(): void {
+    this.#dataEnd = this.#end;
+    if (this.#keepsHoles && !this.exhausted) this.#passHole(this.#origin!);
   }
 
   /**
@@ -119,19 +200,20 @@ export class RowPipeline {
   #passHole(origin: Origin): void {
     const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
     const from = this.#nextPosition;
-    let start = this.#size;
-    let end = this.#size;
+    let start = this.#end;
+    let end = this.#end;
     const data = native.lseek(origin.fd, from, native.SEEK_DATA);
     if (data < 0) {
       // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
       if (data !== -ENXIO) start = from;
-    } else if (data < this.#size) {
+    } else if (data < this.#end) {
       start = data - (data % align);
       const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
-      if (hole > data) end = Math.min(this.#size, roundUp(hole, align));
+      if (hole > data) end = Math.min(this.#end, roundUp(hole, align));
     }
     this.holeBytes += start - from;
     this.bytesWritten += start - from;
+    this.#digest?.addHole(from, start);
     this.#nextPosition = start;
     this.#dataEnd = end;
   }
@@ -142,8 +224,10 @@ export class RowPipeline {
    * @throws IoError where the row failed; its slot is released
    */
   complete(slot: number, result: number, refused: boolean): boolean {
-    const reading = this.#thread.slots.purpose[slot] === READ_ROW;
+    const purpose = this.#thread.slots.purpose[slot];
+    const reading = purpose !== WRITE_ROW;
     if (result < 0) {
+      if (result === -EFAULT) this.#assertNotCut(slot);
       const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
       this.#releaseRow(slot);
       throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
@@ -152,6 +236,7 @@ export class RowPipeline {
       this.#releaseRow(slot);
       return false;
     }
+    if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
     return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
   }
 
@@ -159,11 +244,21 @@ export class RowPipeline {
     const source = this.#source!;
     const { bytes } = this.#thread.arena;
     const start = this.#rowStart(row);
-    if (row >= this.#preparedRows) {
-      source.prepareRow(bytes, start, this.#plan.ioBytes);
-      this.#preparedRows = row + 1;
+    const headBytes = this.#headOf(position);
+    if (headBytes > 0) {
+      source.write(bytes, start + headBytes, length - headBytes, 0);
+      return;
     }
-    if (!source.constant) source.fill(bytes, start, length, position);
+    if (this.#rowPrepared[row] === 0) {
+      source.prepareRow(bytes, start, this.#plan.ioBytes);
+      this.#rowPrepared[row] = 1;
+    }
+    if (!source.constant) source.fill(bytes, start, length, position - this.#span.headBytes);
+  }
+
+  /** Bytes at the start of the row at `position` that are not the write's own: of the first row alone. */
+  #headOf(position: number): number {
+    return position === 0 ? this.#span.headBytes : 0;
   }
 
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
@@ -171,9 +266,31 @@ export class RowPipeline {
     const { bytes } = this.#thread.arena;
     const padded = roundUp(length, this.#target.alignment.offset);
     const start = this.#rowStart(row);
+    const { head } = this.#span;
+    if (head !== null && this.#thread.slots.position[slot] === 0) bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
-    if (padded > length) bytes.fill(0, start + length, start + padded);
+    if (padded > length) this.#pad(start + length, start + padded);
+    this.#addToDigest(slot, length);
     this.#begin(slot, WRITE_ROW, padded);
+  }
+
+  /** Behind the last byte: what stands there in the file, or zeros. */
+  #pad(start: number, end: number): void {
+    const { bytes } = this.#thread.arena;
+    bytes.fill(0, start, end);
+    const { fd, path, keepsRest, existingBytes, alignment } = this.#target;
+    if (!keepsRest) return;
+    bytes.set(bytesBehind(fd, path, this.#span.start + this.#end, existingBytes, alignment.offset), start);
+  }
+
+  /** The write's own bytes of the slot's row, of `length` from its start, which keep as they are until they are summed up. */
+  #addToDigest(slot: number, length: number): void {
+    if (this.#digest === null) return;
+    const { slots } = this.#thread;
+    const row = slots.row[slot]!;
+    const position = slots.position[slot]!;
+    const headBytes = this.#headOf(position);
+    this.#digest.add(row, this.#rowStart(row) + headBytes, length - headBytes, position + headBytes);
   }
 
   #begin(slot: number, purpose: number, length: number): void {
@@ -189,11 +306,48 @@ export class RowPipeline {
   #submitRest(slot: number): void {
     const { engine, slots, arena } = this.#thread;
     const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     const length = slots.length[slot]! - done;
-    const offset = slots.position[slot]! + done;
-    if (slots.purpose[slot] === WRITE_ROW) engine.prepWrite(slot, this.#target.fd, address, length, offset);
-    else engine.prepRead(slot, this.#origin!.fd, address, length, offset);
+    const offset = this.#fileOffset(slot) + done;
+    if (this.#isMapped(slot)) {
+      const { mapping, start } = this.#origin!;
+      const standing = mapping!.address + start + slots.position[slot]! + done;
+      engine.prepWrite(slot, this.#target.fd, standing, length, offset);
+      return;
+    }
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
+    if (slots.purpose[slot] === WRITE_ROW) {
+      engine.prepWrite(slot, this.#target.fd, address, length, offset);
+    } else if (slots.purpose[slot] === READ_PREFIX) {
+      engine.prepRead(slot, this.#target.fd, address, length, offset);
+    } else {
+      const { fd, start } = this.#origin!;
+      engine.prepRead(slot, fd, address + this.#headOf(slots.position[slot]!), length, start + offset);
+    }
+  }
+
+  /** Where the slot's first byte is written in the target, or read in the source. */
+  #fileOffset(slot: number): number {
+    const { position, purpose } = this.#thread.slots;
+    if (purpose[slot] !== READ_ROW) return this.#span.start + position[slot]!;
+    return Math.max(0, position[slot]! - this.#span.headBytes);
+  }
+
+  /** True for the write of a row that stands in the origin's mapping: any but one that is padded. */
+  #isMapped(slot: number): boolean {
+    const { slots } = this.#thread;
+    const mapped = this.#origin !== null && this.#origin.mapping !== null && slots.purpose[slot] === WRITE_ROW;
+    return mapped && slots.position[slot]! + slots.length[slot]! <= this.#end;
+  }
+
+  /** Of a write that the kernel could not read its memory for. @throws IoError where that is because the segment was cut */
+  #assertNotCut(slot: number): void {
+    if (!this.#isMapped(slot)) return;
+    const { slots } = this.#thread;
+    const origin = this.#origin!;
+    const { sizeBytes } = statFd(origin.fd, origin.path);
+    if (sizeBytes >= origin.start + slots.position[slot]! + slots.length[slot]!) return;
+    this.#releaseRow(slot);
+    throw changed(origin, sizeBytes);
   }
 
   #afterWrite(slot: number, result: number): boolean {
@@ -204,7 +358,22 @@ export class RowPipeline {
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       return true;
     }
-    this.bytesWritten += Math.min(slots.length[slot]!, this.#size - slots.position[slot]!);
+    const position = slots.position[slot]!;
+    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - this.#headOf(position);
+    this.#releaseRow(slot);
+    return false;
+  }
+
+  /** A row of what an earlier attempt wrote: it is only summed up. */
+  #afterPrefix(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    const length = slots.length[slot]!;
+    this.reads += 1;
+    if (slots.done[slot]! + result < length) {
+      this.#goOn(slot, result, this.#target.alignment, 'pread');
+      return true;
+    }
+    this.#addToDigest(slot, length);
     this.#releaseRow(slot);
     return false;
   }
@@ -212,18 +381,19 @@ export class RowPipeline {
   #afterRead(slot: number, result: number): boolean {
     const { slots } = this.#thread;
     const origin = this.#origin!;
-    const position = slots.position[slot]!;
-    const wanted = Math.min(slots.length[slot]!, this.#size - position);
+    const headBytes = this.#headOf(slots.position[slot]!);
+    const position = this.#fileOffset(slot);
+    const wanted = Math.min(slots.length[slot]!, this.#end - this.#span.headBytes - position);
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      this.#beginWrite(slot, slots.row[slot]!, wanted);
+      this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
       return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= position + done) {
+    if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
       this.#releaseRow(slot);
-      throw changed(origin, position + done);
+      throw changed(origin, origin.start + position + done);
     }
     this.#goOn(slot, result, origin.alignment, 'pread');
     return true;
@@ -250,16 +420,19 @@ export class RowPipeline {
     const { slots } = this.#thread;
     const done = slots.done[slot]!;
     const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
-    return { syscall, errno, path, offset: slots.position[slot]! + done, length: slots.length[slot]! - done };
+    return { syscall, errno, path, offset: this.#fileOffset(slot) + done, length: slots.length[slot]! - done };
   }
 
   #releaseRow(slot: number): void {
-    this.#freeRows[this.#freeRowCount] = this.#thread.slots.row[slot]!;
-    this.#freeRowCount += 1;
+    const row = this.#thread.slots.row[slot]!;
+    this.#rowPosition[row] = Number.POSITIVE_INFINITY;
+    this.#freeRows.put(row);
     this.#thread.engine.releaseSlot(slot);
   }
 
   #rowStart(row: number): number {
+    // Beside a mapping the one row in memory is for the padded end of the file.
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
     return this.#extent.start + row * this.#plan.rowStride;
   }
 }

@@ -45,6 +45,8 @@ export interface FileStat {
   allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
+  /** Its permission bits. */
+  permissions: number;
   /** When its content last changed: whole seconds, and nanoseconds within the second. */
   modified: { seconds: number; nanoseconds: number };
   device: Device;
@@ -60,7 +62,8 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   const flags = native.AT_SYMLINK_NOFOLLOW | (path === '' ? native.AT_EMPTY_PATH : 0);
   const result = native.statx(dirFd, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, buffer);
   if (result < 0) return result;
-  const kind = words.getUint16(STX_MODE, true) & S_IFMT;
+  const mode = words.getUint16(STX_MODE, true);
+  const kind = mode & S_IFMT;
   const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
   // Read as two words each: BigInts cost more than the system call.
   const [sizeLow, sizeHigh] = [words.getUint32(STX_SIZE, true), words.getUint32(STX_SIZE + 4, true)];
@@ -72,6 +75,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     sizeBytes: sizeHigh * TWO_TO_32 + sizeLow,
     allocatedBytes: words.getUint32(STX_BLOCKS, true) * 512 + words.getUint32(STX_BLOCKS + 4, true) * TWO_TO_32 * 512,
     identity: `${device.major}:${device.minor}:${words.getUint32(STX_INO + 4, true)}.${words.getUint32(STX_INO, true)}`,
+    permissions: mode & 0o777,
     modified: {
       seconds: words.getInt32(STX_MTIME + 4, true) * TWO_TO_32 + words.getUint32(STX_MTIME, true),
       nanoseconds: words.getUint32(STX_MTIME + 8, true),

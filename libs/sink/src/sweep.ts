@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
 import { type Root, openDirectory } from './roots.ts';
-import { partPrefix, splitPath } from './target.ts';
+import { partPrefix, splitPath } from './parts.ts';
 
 /** Removes the partial files of `jobKey` beside `path` below `root`. Returns how many. */
 export function sweepParts(root: Root, path: string, jobKey: string): number {

@@ -1,12 +1,17 @@
 /**
- * The file being written: opened under a temporary name beside its final one, preallocated, cut to its exact size,
- * and renamed into place; or removed again when the write fails.
+ * The file being written: opened under a temporary name beside its final one, or where it stands, and locked; renamed
+ * into place when all is written, or removed again when the write fails.
  */
-import { hash } from 'node:crypto';
 import { constants } from 'node:os';
-import { IoError, RequestError, type WriteRequest, formatBytes } from '@penstock/contract';
+import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { Append } from './appends.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
+import { lockAlone } from './lock.ts';
+import type { Origin } from './origin.ts';
+import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { type Root, openParent } from './roots.ts';
 import {
   type Alignment,
@@ -18,38 +23,10 @@ import {
   statFd,
 } from './stat.ts';
 
-const { EAGAIN, EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOSPC, ENOSYS, EOPNOTSUPP, ESTALE } = constants.errno;
-
-/** Up to this size a file is one iocb, and what every file costs besides its bytes is shared or spared. */
-export const SMALL_FILE_BYTES_MAX = 524_288;
+const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSYS, ESTALE } = constants.errno;
 
 /** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
 const OWNER_ATTRIBUTE = 'user.penstock.job';
-
-/** The temporary names of one job begin like this; `attemptToken` keeps a stalled attempt from touching a later one's. */
-export const partPrefix = (jobKey: string): string => `.penstock-${jobKey}-`;
-/** And those of one attempt end like this. */
-export const partSuffix = (attemptToken: string): string => `-${attemptToken}.part`;
-export const partName = (jobKey: string, attemptToken: string): string =>
-  `.penstock-${jobKey}${partSuffix(attemptToken)}`;
-
-/** The job's key in a temporary name; '' in any other. */
-export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';
-
-/** The key of the job that `jobName` names for ever, for the one file it writes or for this one of a bulk. */
-export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'root' | 'path'>): string {
-  return hash('sha256', `${jobName}\0${root}\0${path}`).slice(0, 16);
-}
-
-/** How one attempt names itself on disk. */
-export interface AttemptIdentity {
-  /** The same for every attempt of one job, different between jobs: letters and digits. */
-  jobKey: string;
-  /** Different for every attempt. */
-  attemptToken: string;
-  /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
-  again: boolean;
-}
 
 /** An open target. */
 export interface Target {
@@ -67,6 +44,16 @@ export interface Target {
   flushedTogether: boolean;
   /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
   existingBytes: number;
+  /** True where what stands around the bytes that are written stays: overwriting and appending. */
+  keepsRest: boolean;
+  /** Where in the file the first byte goes. */
+  baseOffset: number;
+  /** What an earlier attempt recorded with this very file, or null. */
+  checkpoint: Checkpoint | null;
+  /** True where what stands there is this job's own already: it is not emptied. */
+  isResumed: boolean;
+  /** Of an append whose size is known: how a later attempt finds its place again. */
+  append: Append | null;
   /** Device and inode of the open file. */
   identity: string;
   /** The name that goes if the write fails: the temporary one, or one that this write made in place. */
@@ -74,56 +61,60 @@ export interface Target {
   finalName: string;
 }
 
+/** What the opening of a target has to know besides its request. */
+export interface TargetOptions {
+  identity: AttemptIdentity;
+  /** True where takeOverPart() has put an earlier attempt's file under this one's temporary name. */
+  takenOver: boolean;
+  /** Device and inode of the source file, if there is one. */
+  originIdentity: string | undefined;
+  /** Bytes that are to be written; null where only their end will tell. */
+  size: number | null;
+}
+
 /**
- * Opens the target of `request` below `root`; what stands there is not changed. `originIdentity` is the source file's
- * device and inode, if there is one.
+ * Opens the target of `request` below `root`; what stands there is not changed.
  * @throws IoError naming the call that failed; EBUSY where another write is at work in place
  * @throws RequestError where writing in place would destroy the source
  */
-export function openTarget(
-  root: Root,
-  request: WriteRequest,
-  identity: AttemptIdentity,
-  originIdentity: string | undefined,
-): Target {
+export function openTarget(root: Root, request: WriteRequest, options: TargetOptions): Target {
+  const { identity, takenOver } = options;
   const { directory, name: finalName } = splitPath(request.path);
   const path = `${root.path}/${request.path}`;
   const dirFd = openParent(root, directory);
   let fd = -1;
   let made: string | null = null;
   try {
-    const existing = refuseEarly(dirFd, finalName, path, request, identity, originIdentity);
+    const existing = refuseEarly(dirFd, finalName, path, request, options);
     const atomic = request.publish === 'atomic';
     const name = atomic ? partName(identity.jobKey, identity.attemptToken) : finalName;
-    // A fresh inode of ours alone, but for a file that is to be written where it stands.
-    const fresh = atomic || !existing;
-    // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
-    const flags = native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK;
-    const making = fresh ? native.O_CREAT | native.O_EXCL : 0;
-    fd = native.openat(dirFd, name, flags | making | native.O_DIRECT, 0o666);
-    const offered = fd !== -EINVAL;
-    if (!offered) {
-      // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
-      if (fresh) native.unlinkat(dirFd, name);
-      fd = native.openat(dirFd, name, flags | making, 0o666);
-    }
-    if (fd < 0) throw openFailure(fd, path, request);
+    // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
+    const fresh = atomic ? !takenOver : !existing;
+    if (takenOver) made = name;
+    const opened = openFile(dirFd, name, path, fresh, request);
+    fd = opened.fd;
     const stat = statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
-    if (!atomic) lockInPlace(fd, path);
+    lockAlone(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
     const fileSystem = fileSystemOf(fd, path);
-    const mode = chooseMode(fd, path, stat, fileSystem, offered);
+    const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
+    const append = appendTo(fd, path, existingBytes, mode.alignment.offset, request, options);
     return {
       fd,
       path,
       dirFd,
       existingBytes,
+      keepsRest: changesInPlace(request),
+      baseOffset: append?.offset ?? (request.mode === 'append' ? existingBytes : (request.offset ?? 0)),
+      checkpoint: identity.again ? readCheckpoint(fd) : null,
+      isResumed: false,
+      append,
       identity: fileIdentity,
       ...mode,
       ...flush,
@@ -136,6 +127,71 @@ export function openTarget(
     native.close(dirFd);
     throw error;
   }
+}
+
+/** Opens `name`, with O_DIRECT where that is offered. @throws IoError */
+function openFile(
+  dirFd: number,
+  name: string,
+  path: string,
+  fresh: boolean,
+  request: WriteRequest,
+): { fd: number; direct: boolean } {
+  // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
+  const flags =
+    native.O_RDWR |
+    native.O_NOFOLLOW |
+    native.O_NONBLOCK |
+    (request.durability === 'dsync' ? native.O_DSYNC : 0) |
+    (fresh ? native.O_CREAT | native.O_EXCL : 0);
+  let fd = native.openat(dirFd, name, flags | native.O_DIRECT, 0o666);
+  const direct = fd !== -EINVAL;
+  if (!direct) {
+    // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
+    if (fresh) native.unlinkat(dirFd, name);
+    fd = native.openat(dirFd, name, flags, 0o666);
+  }
+  if (fd < 0) throw openFailure(fd, path, request);
+  return { fd, direct };
+}
+
+function appendTo(
+  fd: number,
+  path: string,
+  fileBytes: number,
+  grain: number,
+  request: WriteRequest,
+  { identity, size }: TargetOptions,
+): Append | null {
+  // What has no size yet cannot be tried again either: it is a stream.
+  if (request.mode !== 'append' || size === null) return null;
+  return new Append(fd, path, { ...identity, fileBytes, length: size, grain });
+}
+
+/** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */
+export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Target, align: number): Span {
+  return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
+}
+
+/**
+ * Gives the file the permissions and the time that the request asks for; true if there were any. Only the file's own
+ * fsync makes them durable.
+ * @throws IoError
+ */
+export function applyAttributes(target: Target, request: WriteRequest, origin: Origin | null): boolean {
+  const { fd, path } = target;
+  const { fileMode, source } = request;
+  const bits = fileMode === 'keep' ? origin?.permissions : fileMode === undefined ? undefined : parseInt(fileMode, 8);
+  if (bits !== undefined) {
+    const result = native.fchmod(fd, bits);
+    if (result < 0) throw new IoError({ syscall: 'fchmod', errno: result, path });
+  }
+  const keepsTime = source.kind === 'file' && source.mtime === 'keep' && origin !== null;
+  if (keepsTime) {
+    const result = native.setModified(fd, origin.modified.seconds, origin.modified.nanoseconds);
+    if (result < 0) throw new IoError({ syscall: 'futimens', errno: result, path });
+  }
+  return bits !== undefined || keepsTime;
 }
 
 /** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. */
@@ -175,16 +231,14 @@ function chooseFlush(
   return { flushGroup, flushedTogether };
 }
 
-/** The directory of a request's path ('' is the root) and the name in it. */
-export function splitPath(path: string): { directory: string; name: string } {
-  const slash = path.lastIndexOf('/');
-  return { directory: slash === -1 ? '' : path.slice(0, slash), name: path.slice(slash + 1) };
-}
-
 /** In place, a name that appeared or went between the look and the open is a race: another try settles it. */
 function openFailure(errno: number, path: string, request: WriteRequest): IoError {
-  const raced =
-    request.publish === 'in-place' && request.mode === 'replace' && (errno === -EEXIST || errno === -ENOENT);
+  const { mode } = request;
+  if (mode === 'overwrite' && errno === -ENOENT) {
+    const hint = 'There is no such file, and "overwrite" makes none: mode "create", "replace" or "append" does.';
+    return new IoError({ syscall: 'openat', errno, path, hint });
+  }
+  const raced = request.publish === 'in-place' && mode !== 'create' && (errno === -EEXIST || errno === -ENOENT);
   if (!raced) return new IoError({ syscall: 'openat', errno, path });
   return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint: 'Another write makes or removes this file now.' });
 }
@@ -192,25 +246,17 @@ function openFailure(errno: number, path: string, request: WriteRequest): IoErro
 const notRegular = (path: string): IoError =>
   new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
 
-/** One writer at a time: two writes in one file, or a woken stale one, would each make a lie of the other's result. */
-function lockInPlace(fd: number, path: string): void {
-  const locked = native.flock(fd, native.LOCK_EX | native.LOCK_NB);
-  if (locked === 0) return;
-  const hint = 'Another write is at work in this very file: try again when it has ended.';
-  throw new IoError({ syscall: 'flock', errno: locked === -EAGAIN ? -EBUSY : locked, path, hint });
-}
-
 /** What can be known to fail before a byte is written; returns whether the final name exists. */
 function refuseEarly(
   dirFd: number,
   name: string,
   path: string,
   request: WriteRequest,
-  identity: AttemptIdentity,
-  originIdentity: string | undefined,
+  { identity, originIdentity }: TargetOptions,
 ): boolean {
   const existing = statAt(dirFd, name);
-  if (typeof existing === 'number') return false; // absent, or openat will say what is wrong
+  // Absent, or openat will say what is wrong; what is to be overwritten must not be made.
+  if (typeof existing === 'number') return request.mode === 'overwrite';
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
   if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
   if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
@@ -239,59 +285,6 @@ function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolea
 function setBuffered(fd: number, path: string): void {
   const result = native.setStatusFlags(fd, 0);
   if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
-}
-
-/**
- * Makes the target ready for `size` bytes: room is there, an existing file is emptied, and space is reserved, so that
- * no write extends the file: writes past the end are synchronous inside io_submit and take the inode's lock. Rounded
- * up to the offset alignment; the end is cut once all is written.
- * @throws IoError ENOSPC where they do not fit now, EFBIG where the file system could never hold them; what stood
- * there is untouched then
- */
-export function reserve(target: Target, size: number): void {
-  // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
-  if (size > SMALL_FILE_BYTES_MAX || target.existingBytes > 0) assertRoom(target, size);
-  if (target.existingBytes > 0) truncateTo(target, 0);
-  if (size === 0) return;
-  const length = roundUp(size, target.alignment.offset);
-  let result = native.fallocate(target.fd, 0, length);
-  if (result === -EOPNOTSUPP || result === -ENOSYS) result = native.ftruncate(target.fd, length);
-  if (result < 0) throw new IoError({ syscall: 'fallocate', errno: result, path: target.path, offset: 0, length });
-}
-
-/**
- * Makes the target ready for a copy that keeps holes: `size` bytes, all of it one hole, of which only data is written.
- * No write extends it, which is what counts: writes that allocate inside it are about as fast as after fallocate.
- * @throws IoError as reserve() does, for the `dataBytes` that are to be written
- */
-export function reserveSparse(target: Target, size: number, dataBytes: number): void {
-  assertRoom(target, dataBytes);
-  if (target.existingBytes > 0) truncateTo(target, 0);
-  truncateTo(target, roundUp(size, target.alignment.offset));
-}
-
-// Asked first: fallocate itself would fill the disk before it failed.
-function assertRoom(target: Target, size: number): void {
-  const room = fileSystemOf(target.fd, target.path);
-  if (room.totalBytes === 0) return; // a file system that does not tell
-  const where = { syscall: 'fallocate', path: target.path, offset: 0, length: roundUp(size, target.alignment.offset) };
-  if (size > room.totalBytes) {
-    const hint = `The whole file system holds ${formatBytes(room.totalBytes)}: ask for less, or name a root on a larger one.`;
-    throw new IoError({ ...where, errno: -EFBIG, hint });
-  }
-  // What the file in place takes up comes free as it is emptied.
-  if (size > room.availableBytes + target.existingBytes) {
-    const hint = `${formatBytes(size)} asked, ${formatBytes(room.availableBytes)} free: free some, or name another root.`;
-    throw new IoError({ ...where, errno: -ENOSPC, hint });
-  }
-}
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
-
-/** Cuts the file to its exact size. Only with nothing in flight: ftruncate waits for every write. @throws IoError */
-export function truncateTo(target: Target, size: number): void {
-  const result = native.ftruncate(target.fd, size);
-  if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: target.path, length: size });
 }
 
 /** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */
@@ -323,7 +316,17 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
   return linked < 0 ? linked : native.unlinkat(dirFd, from);
 }
 
-/** Closes the target; removes what was not published. Nothing may be in flight. */
+/**
+ * Takes back what a failed write did to a file that is not its own: an append is cut off again. What was overwritten
+ * stays so. Nothing may be in flight.
+ */
+export function takeBack({ fd, append, existingBytes, unpublishedName }: Target): void {
+  if (append === null || unpublishedName !== null) return;
+  // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
+  if (append.offset >= existingBytes && native.ftruncate(fd, append.offset) === 0) append.forget();
+}
+
+/** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */
 export function closeTarget(target: Target): void {
   const { dirFd, unpublishedName } = target;
   if (unpublishedName !== null) {

@@ -14,6 +14,7 @@ import {
 } from '@penstock/contract';
 import { Arena, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
 import { BULK_LANES, runBulk } from './bulk.ts';
+import type { CheckpointCadence } from './checkpoint.ts';
 import { Roots, closeRoots, openRoots } from './roots.ts';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
@@ -52,6 +53,8 @@ export interface BenchOptions {
   depth?: number;
   arenaBytes?: number;
   directory?: string;
+  checkpoints?: CheckpointCadence;
+  shmDirectory?: string;
 }
 
 const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
@@ -74,7 +77,15 @@ export function openBench(options: BenchOptions = {}): Bench {
     { name: 'data', path: directory, writable: true },
     { name: 'archive', path: archive, writable: false },
   ]);
-  const thread = new WriterThread({ engine, loop, arena, roots: new Roots(roots), index: 0 });
+  const thread = new WriterThread({
+    engine,
+    loop,
+    arena,
+    roots: new Roots(roots),
+    shmDirectory: options.shmDirectory,
+    index: 0,
+    checkpoints: options.checkpoints,
+  });
   const control = new Control(1, 64);
   let jobs = 0;
   return {

@@ -1,7 +1,9 @@
 /** What all writes of one thread share: the context's engine and loop, the arena, the roots, and what each slot does. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
-import type { Arena } from '@penstock/matrix';
+import { DigestThread } from '@penstock/digest';
+import { type Arena, RateTable } from '@penstock/matrix';
+import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowMemory } from './row-memory.ts';
@@ -14,6 +16,10 @@ export const READ_ROW = 0;
 export const WRITE_ROW = 1;
 export const SYNC_FILE = 2;
 export const SYNC_DIRECTORY = 3;
+export const SYNC_CHECKPOINT = 4;
+export const READ_BACK = 5;
+/** Of what an earlier attempt wrote, for a sum of the whole. */
+export const READ_PREFIX = 6;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {
@@ -27,7 +33,7 @@ export interface SlotTable {
   done: Int32Array;
   /** Short reads or writes in a row that moved no whole block. */
   stalls: Uint8Array;
-  /** READ_ROW, WRITE_ROW, SYNC_FILE or SYNC_DIRECTORY. */
+  /** READ_ROW and the others above. */
   purpose: Uint8Array;
 }
 
@@ -36,13 +42,19 @@ export class WriterThread {
   readonly loop: AioLoop;
   readonly arena: Arena;
   readonly roots: Roots;
+  /** Where segments of shared memory are looked for; undefined where the writer has no such place. */
+  readonly shmDirectory: string | undefined;
+  /** The byte-rate limits of the host and its roots, shared with the host's other threads. */
+  readonly rates: RateTable;
   /** The index of this thread on its host. */
   readonly index: number;
   /** Why kernel AIO is not used, where it is not. */
   readonly syncReason: string | undefined;
+  readonly checkpoints: CheckpointCadence;
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
+  readonly digests: DigestThread;
   /** Small files that are being written now: large writes leave them room in the device's queue. */
   smallWrites = 0;
   /** Bulks that are carried out now: they share what may be open at once. */
@@ -54,16 +66,24 @@ export class WriterThread {
     loop: AioLoop;
     arena: Arena;
     roots: Roots;
+    shmDirectory?: string | undefined;
     index: number;
     syncReason?: string | undefined;
+    /** Absent: no limits. */
+    rates?: RateTable;
+    checkpoints?: CheckpointCadence | undefined;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
     this.arena = parts.arena;
     this.rowMemory = new RowMemory(parts.arena);
+    this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
     this.roots = parts.roots;
+    this.shmDirectory = parts.shmDirectory;
+    this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
     this.syncReason = parts.syncReason;
+    this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     const { depth } = parts.engine;
     this.slots = {
       row: new Int32Array(depth),

@@ -1,7 +1,7 @@
 /**
  * One write, from its request to its result: a lane of the thread's loop.
  *
- *   opening -> waiting (rows) -> writing -> syncing -> publishing -> done
+ *   opening -> waiting (rows) -> writing -> syncing -> verifying (if asked for) -> publishing -> done
  *
  * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
  * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
 import {
+  IntegrityError,
   IoError,
   PHASES,
   RequestError,
@@ -21,35 +22,46 @@ import {
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
+import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,
   type MatrixShape,
+  type RowExtent,
   type RowPlan,
+  STOP_CANCEL,
+  STOP_LOST,
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
   planRows,
 } from '@penstock/matrix';
-import { ExtentsSource, type Source, createPatternSource } from '@penstock/sources';
+import { type DirectSource, ExtentsSource, createPatternSource } from '@penstock/sources';
+import { CheckpointTrail } from './checkpoint-trail.ts';
+import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
-import { type Origin, assertUnchanged, closeOrigin, openOrigin } from './origin.ts';
+import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
+import { Pace } from './pace.ts';
+import type { AttemptIdentity } from './parts.ts';
 import { Reflink, refusalReason } from './reflink.ts';
+import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
+import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
 import { RowPipeline } from './rows.ts';
+import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
+import { takeOverPart } from './take-over.ts';
+import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
 import {
-  type AttemptIdentity,
-  SMALL_FILE_BYTES_MAX,
-  type Target,
-  closeTarget,
-  openTarget,
-  publish,
-  reserve,
-  reserveSparse,
-  truncateTo,
-} from './target.ts';
+  READ_BACK,
+  READ_PREFIX,
+  READ_ROW,
+  SYNC_CHECKPOINT,
+  SYNC_DIRECTORY,
+  SYNC_FILE,
+  WRITE_ROW,
+  type WriterThread,
+} from './thread.ts';
 import { assertSupported } from './unsupported.ts';
-import { READ_ROW, SYNC_DIRECTORY, SYNC_FILE, WRITE_ROW, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
 
@@ -57,8 +69,10 @@ const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
 const WRITING: number = PHASES.indexOf('writing');
 const SYNCING: number = PHASES.indexOf('syncing');
+const VERIFYING: number = PHASES.indexOf('verifying');
 const PUBLISHING: number = PHASES.indexOf('publishing');
 const DONE: number = PHASES.indexOf('done');
+const PAUSED: number = PHASES.indexOf('paused');
 
 /** Which words of the job's control block name its descriptors. */
 const FD_TARGET = 0;
@@ -73,7 +87,10 @@ export interface WriteOrder extends AttemptIdentity {
 }
 
 /** What a write needs of its job's control block. */
-export type WriteControl = Pick<JobBlock, 'publish' | 'recordFd' | 'stop' | 'lapsed'> &
+export type WriteControl = Pick<
+  JobBlock,
+  'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed' | 'paused' | 'rate'
+> &
   Partial<Pick<JobBlock, 'waitForRows'>>;
 
 /**
@@ -97,6 +114,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   #phase: number = OPENING;
   #phaseSince: number = performance.now();
+  /** The phase that a pause interrupted. */
+  #pausedIn: number = OPENING;
   readonly #phaseMs = new Float64Array(PHASES.length);
   #failure: unknown = undefined;
   #failed = false;
@@ -104,7 +123,7 @@ class WriteLane implements Lane, FlushWaiter {
   // Known once the files are open.
   #target: Target | null = null;
   #origin: Origin | null = null;
-  #source: Source | null = null;
+  #source: DirectSource | null = null;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -114,11 +133,23 @@ class WriteLane implements Lane, FlushWaiter {
   /** Counted among the thread's small writes. */
   #countedSmall = false;
   #size = 0;
+  #span: Span = WHOLE_FILE;
+  /** An earlier attempt's part is this one's now. */
+  #takenOver = false;
+  #trail: CheckpointTrail | null = null;
+  /** Permissions or a time were set, which fdatasync does not make durable. */
+  #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
   #inFlight = 0;
   #syncIssued = false;
+  /** All that is to be flushed before the name is. */
+  #flushed = false;
+  /** Sums up what is written; null where no checksum and no readback was asked for. */
+  #digest: FileDigest | null = null;
+  #rowExtent: RowExtent | null = null;
+  #readback: Readback | null = null;
   /** Whose flush is waited for. */
   #flushGroup: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
@@ -148,21 +179,39 @@ class WriteLane implements Lane, FlushWaiter {
 
   prepare(slot: number): boolean {
     if (this.finished || this.#failed) return false;
-    if (this.#phase <= WRITING && this.#control.stop !== STOP_NONE) {
-      this.fail(new WriteAbortedError(STOP_REASONS[this.#control.stop]!));
-      return false;
-    }
+    if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
+    this.#digest?.advance();
+    if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
-      if (this.#rows === null || !this.#rows.prepare(slot)) return false;
+      if (this.#rows === null) return false;
+      if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
+      if (!this.#rows.prepare(slot)) return false;
       this.#inFlight += 1;
       return true;
     }
-    if (this.#phase === SYNCING) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING && !this.#flushed) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING) this.#judgeSum();
+    if (this.#phase === VERIFYING) {
+      if (this.#readback!.prepare(slot)) {
+        this.#inFlight += 1;
+        return true;
+      }
+      if (this.#readback!.passed) this.#publishFile();
+    }
     if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
     return false;
+  }
+
+  /** Asked before each row: with its lock a write loses the right to submit another. */
+  get #isStopped(): boolean {
+    const stop = this.#control.lapsed ? STOP_LOST : this.#control.stop;
+    if (stop === STOP_NONE) return false;
+    if (stop === STOP_CANCEL) this.#sweepEarlier();
+    this.fail(new WriteAbortedError(STOP_REASONS[stop]!));
+    return true;
   }
 
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void {
@@ -170,7 +219,10 @@ class WriteLane implements Lane, FlushWaiter {
     try {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
-      if (purpose === WRITE_ROW || purpose === READ_ROW) this.#afterRow(slot, result, refused);
+      if (purpose === WRITE_ROW || purpose === READ_ROW || purpose === READ_PREFIX)
+        this.#afterRow(slot, result, refused);
+      else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
+      else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else this.#afterSync(slot, result, refused);
     } catch (error) {
       this.fail(error);
@@ -178,13 +230,53 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#failed && this.#inFlight === 0) this.#end();
   }
 
+  mayGoOn(): boolean {
+    if (!this.#mayHaveRows || !this.#control.lapsed) return true;
+    this.fail(new WriteAbortedError('lost'));
+    return false;
+  }
+
   fail(error: unknown): void {
     if (!this.#failed) {
       this.#failed = true;
       this.#failure = error;
       this.#rows?.stop();
+      this.#readback?.stop();
     }
     if (this.#inFlight === 0) this.#end();
+  }
+
+  // --------------------------------------------------------------------------------------------- told from outside
+
+  /** No other attempt will come to remove what an earlier one, of a host that died, has left. */
+  #sweepEarlier(): void {
+    const { request, again, swept, jobKey } = this.#order;
+    const root = this.#thread.roots.find(request.root);
+    if (this.#target === null && again && swept !== true && root?.writable === true)
+      sweepParts(root, request.path, jobKey);
+  }
+
+  /** True while the write is paused, or drains to be: up to its last row, and then without row memory. */
+  #waitsPaused(): boolean {
+    const { paused } = this.#control;
+    if (this.#phase === PAUSED) {
+      if (!paused) this.#endPause();
+      return paused;
+    }
+    if (!paused || this.#phase > WRITING) return false;
+    if (this.#inFlight > 0 || this.#rows?.isDrained === false) return true;
+    this.#pausedIn = this.#phase;
+    this.#thread.rowMemory.leave(this);
+    this.#returnRows();
+    this.#uncountSmall();
+    this.#enter(PAUSED);
+    return true;
+  }
+
+  #endPause(): void {
+    const needsRows = this.#pausedIn === WAITING || this.#rows !== null;
+    if (needsRows) this.#waitForRows();
+    else this.#enter(this.#pausedIn);
   }
 
   // ------------------------------------------------------------------------------------------- opening, waiting
@@ -198,13 +290,26 @@ class WriteLane implements Lane, FlushWaiter {
     assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again && this.#order.swept !== true) sweepParts(root, request.path, this.#order.jobKey);
+    if (this.#order.again && this.#order.swept !== true) {
+      this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
+    }
     if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
       this.#size = request.size ?? this.#origin.sizeBytes;
       if (this.#size > this.#origin.sizeBytes) {
         const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
+        throw new RequestError({ field: 'size', value: this.#size, accepted });
+      }
+    } else if (source.kind === 'shm') {
+      this.#origin = openSegment(this.#thread.shmDirectory, source);
+      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
+      const { path: segment, sizeBytes } = this.#origin;
+      const availableBytes = sizeBytes - source.offset;
+      this.#size = request.size ?? availableBytes;
+      if (this.#size > availableBytes) {
+        const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
+        const accepted = `at most the ${availableBytes} bytes of the segment '${segment}'${from}, or leave it out`;
         throw new RequestError({ field: 'size', value: this.#size, accepted });
       }
     } else if (source.kind === 'extents') {
@@ -214,17 +319,59 @@ class WriteLane implements Lane, FlushWaiter {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
     }
-    this.#target = openTarget(root, request, this.#order, this.#origin?.identity);
+    this.#target = openTarget(root, request, {
+      identity: this.#order,
+      takenOver: this.#takenOver,
+      originIdentity: this.#origin?.identity,
+      size: this.#size,
+    });
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    this.#place();
     this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
-    if (source.kind === 'file' && source.reflink !== 'never' && this.#size > 0) {
+    if (source.kind === 'shm') this.#mapSegment();
+    const reflink = source.kind === 'file' && source.reflink !== 'never' && this.#size > 0;
+    if (reflink && this.#digestOf(request) !== null) {
+      this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
+      this.#waitForRows();
+    } else if (reflink) {
       this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
       this.#reflinkDue = true;
       this.#enter(WRITING);
     } else {
       this.#waitForRows();
     }
+  }
+
+  /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+  #mapSegment(): void {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    const segment = this.#origin!;
+    // Summed up or compared, the bytes would be touched by this process: they are copied first.
+    const onlyWritten = checksum === 'none' && verify === 'none';
+    const standsAligned = this.#span.headBytes === 0 && rowsStandAligned(segment, this.#target!.alignment);
+    if (this.#size === 0 || !onlyWritten || !standsAligned) return;
+    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size));
+  }
+
+  /** Where in its file the write goes on, and from which of its bytes. */
+  #place(): void {
+    const target = this.#target!;
+    this.#span = spanOf(target, this.#offsetAlignment);
+    if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
+    const { request, jobKey } = this.#order;
+    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
+      size: this.#size,
+      headBytes: this.#span.headBytes,
+      align: this.#offsetAlignment,
+    });
+    target.isResumed = this.#trail.resumedFrom > 0;
+    if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** For rows that are read and written: powers of two, the larger suits both. */
+  get #offsetAlignment(): number {
+    return Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
   }
 
   #waitForRows(): void {
@@ -234,12 +381,10 @@ class WriteLane implements Lane, FlushWaiter {
 
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
-    const target = this.#target!.alignment;
-    const origin = this.#origin?.alignment ?? { memory: 1, offset: 1 };
-    const offsetAlign = Math.max(target.offset, origin.offset); // powers of two: the larger suits both
-    const memoryAlign = Math.max(target.memory, origin.memory);
+    const offsetAlign = this.#offsetAlignment;
+    const memoryAlign = Math.max(this.#target!.alignment.memory, this.#origin?.alignment.memory ?? 1);
     const budget = this.#thread.rowMemory.bytesMax;
-    const plan = planRows(this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const plan = planRows(this.#span.headBytes + this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -253,7 +398,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** Shares one piece a breath of the event loop: the thread's other writes come between, and a stop is seen. */
   #shareNext(): void {
     this.#reflinkDue = false;
-    this.#assertHeld(); // in place the first piece replaces what stands there
+    this.#claim(); // in place the first piece replaces what stands there
     const reflink = this.#reflink!;
     const refusal = reflink.shareNext();
     if (refusal < 0) {
@@ -290,19 +435,118 @@ class WriteLane implements Lane, FlushWaiter {
       this.#control.waitForRows?.(this.#rowBytes, rowMemory.usedBytes);
       return false;
     }
+    if (this.#rows !== null) {
+      this.#goOnWith(this.#rows, extent);
+      return true;
+    }
     const origin = this.#origin;
     const keepsHoles = this.#keepsHoles;
     const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, this.#size, this.#plan, extent);
+    const place = { span: this.#span, size: this.#size, writtenBytes: this.#trail!.resumedFrom };
+    const wanted = this.#digestOf(this.#order.request);
+    this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, this.#size);
+    this.#rowExtent = extent;
+    const pace = this.#pace();
+    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest, pace);
     if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
-    this.#assertHeld(); // what stands in place is emptied next
+    this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
     else reserve(this.#target!, this.#size);
+    const { checkpoints } = this.#thread;
+    // Not of a bulk's files, nor of what is soon written again.
+    if (this.#order.swept === undefined && this.#size > checkpoints.bytes) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
+
+  /** After a pause. */
+  #goOnWith(rows: RowPipeline, extent: RowExtent): void {
+    rows.takeAgain(extent);
+    this.#rowExtent = extent;
+    this.#rowsReturned = false;
+    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    this.#enter(WRITING);
+  }
+
+  #pace(): Pace {
+    const { loop, rates, roots } = this.#thread;
+    const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
+    return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, this.#offsetAlignment);
+  }
+
+  /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
+  #digestOf({ checksum = 'none', verify }: WriteRequest): DigestOrder | null {
+    const keepsChunks = verify === 'readback';
+    if (checksum === 'none' && !keepsChunks) return null;
+    const algorithm = checksum === 'none' ? null : checksum;
+    const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
+    return { algorithm, keepsChunks, rowCount, rowBytes, position: this.#span.headBytes };
+  }
+
+  // ------------------------------------------------------------------------------------------------- checkpoints
+
+  /** Flushes what has been written without a gap; true if that took the slot. Rows go on meanwhile. */
+  #beginCheckpoint(slot: number): boolean {
+    const rows = this.#rows!;
+    this.#trail!.restart(rows.bytesWritten);
+    const bytes = rows.contiguousBytes;
+    if (bytes === 0) return false;
+    const { durability } = this.#order.request;
+    if (durability !== 'fdatasync') {
+      // Each write was durable by itself, or nothing has to be: a killed process loses neither.
+      this.#recordCheckpoint(bytes);
+      return false;
+    }
+    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    this.#trail!.flushingBytes = bytes;
+    this.#thread.slots.purpose[slot] = SYNC_CHECKPOINT;
+    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    this.#inFlight += 1;
+    return true;
+  }
+
+  #afterCheckpoint(slot: number, result: number, refused: boolean): void {
+    const target = this.#target!;
+    const trail = this.#trail!;
+    const bytes = trail.flushingBytes;
+    trail.flushingBytes = -1;
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fdatasync(target.fd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+    this.#recordCheckpoint(bytes);
+    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
+  }
+
+  #recordCheckpoint(bytes: number): void {
+    const { durability } = this.#order.request;
+    if (durability !== 'none') this.#bytesDurable = bytes;
+    this.#trail!.record(bytes);
+    this.#publishProgress();
+  }
+
+  /** True up to the last row, also while it is paused. */
+  get #mayHaveRows(): boolean {
+    return this.#phase <= WRITING || this.#phase === PAUSED;
+  }
+
+  /**
+   * A host that shuts down leaves the file to the next attempt, and all that it has written in it. One whose lock ran
+   * out by the clock leaves it as it was recorded last: the job is taken up again, and may have been already.
+   */
+  #keepForNextAttempt(): boolean {
+    const target = this.#target;
+    const reason = this.#failure instanceof WriteAbortedError ? this.#failure.reason : null;
+    if (reason === 'lost' && this.#control.lapsed) return this.#trail?.isRecorded === true;
+    if (reason !== 'shutdown' || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
+    const bytes = this.#rows?.contiguousBytes ?? 0;
+    if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
+    if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
+    return this.#trail.isRecorded;
+  }
+
+  // -------------------------------------------------------------------------------------------------------- rows
 
   #afterRow(slot: number, result: number, refused: boolean): void {
     const rows = this.#rows!;
@@ -314,25 +558,76 @@ class WriteLane implements Lane, FlushWaiter {
     if (!this.#failed && rows.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
-  // ------------------------------------------------------------------------------------------ syncing, publishing
+  // ------------------------------------------------------------------------------- syncing, verifying, publishing
 
   /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
   #endWriting(): void {
     const target = this.#target!;
-    this.#returnRows();
+    if (this.#digest === null) this.#returnRows();
+    else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    const padded = this.#reflink === null && this.#size % target.alignment.offset !== 0;
-    if (padded) truncateTo(target, this.#size); // else it ends where the rows did
+    if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
+    this.#trail!.remove();
+    target.append?.finish();
+    this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
-    if (this.#order.request.durability === 'none' || covered) this.#publishFile();
+    // Bytes that are in the page cache alone must reach the disk to be read back from it.
+    const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
+    if ((this.#order.request.durability === 'none' || covered) && !readFromCache) this.#afterFlush();
+  }
+
+  /** The bytes are where they go: what is to be known of them comes before their name. */
+  #afterFlush(): void {
+    this.#flushed = true;
+    if (this.#digest === null) this.#publishFile();
+  }
+
+  /** Once the sum is known: compares it with what the request expects, and goes on. */
+  #judgeSum(): void {
+    const { checksum, expect, publish: published, source, verify } = this.#order.request;
+    const target = this.#target!;
+    const sum = this.#digest!.sum;
+    if (sum === null) return; // the digest wakes the loop
+    if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
+      const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
+      const hint = `${kept} Compare the source with what made the expected checksum.`;
+      const where = { path: target.path, offset: target.baseOffset, length: this.#size };
+      // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+      const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
+      const found = { algorithm: checksum, expected: expect, found: sum, retryable };
+      throw new IntegrityError({ code: 'ECHECKSUM', ...where, ...found, hint });
+    }
+    if (verify !== 'readback') {
+      this.#publishFile();
+      return;
+    }
+    const dropped = native.dropPageCache(target.fd); // of a file that is direct there is nothing in it
+    if (dropped < 0) throw new IoError({ syscall: 'posix_fadvise', errno: dropped, path: target.path });
+    this.#readback = new Readback(this.#thread, target, this.#span.start, this.#plan, this.#rowExtent!, this.#digest!);
+    this.#enter(VERIFYING);
+  }
+
+  #afterReadback(slot: number, result: number, refused: boolean): void {
+    if (this.#readback!.complete(slot, result, refused)) this.#inFlight += 1;
+    this.#publishProgress();
+  }
+
+  /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
+  #cut(target: Target): void {
+    if (this.#size === 0) return;
+    const end = target.baseOffset + this.#size;
+    const grain = target.alignment.offset;
+    const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
+    if (end % grain !== 0 && end + grain - (end % grain) > fileEnd) truncateTo(target, fileEnd);
   }
 
   #prepareFileSync(slot: number): boolean {
     if (this.#syncIssued) return false;
     this.#syncIssued = true;
     this.#thread.slots.purpose[slot] = SYNC_FILE;
-    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
+    if (this.#attributesSet) this.#thread.engine.prepFsync(slot, this.#target!.fd);
+    else this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
     this.#inFlight += 1;
     return true;
   }
@@ -375,10 +670,11 @@ class WriteLane implements Lane, FlushWaiter {
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
     this.#bytesDurable = this.#size;
-    this.#publishFile();
+    this.#afterFlush();
   }
 
   #publishFile(): void {
+    this.#returnRows();
     if (this.#origin !== null) assertUnchanged(this.#origin);
     // The last moment at which a write whose lock was lost can still step back.
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
@@ -393,6 +689,12 @@ class WriteLane implements Lane, FlushWaiter {
     // At once: the group flushes the directory that was renamed in last.
     this.#flushGroup = this.#thread.flushGroups.of(target.flushGroup);
     this.#flushGroup.join(this, target.dirFd);
+  }
+
+  /** The last moment to step back: from here on what stands in place is this write's. */
+  #claim(): void {
+    this.#assertHeld();
+    this.#trail!.removeStale();
   }
 
   #assertHeld(): void {
@@ -410,12 +712,15 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #publishProgress(): void {
-    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? 0;
+    const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? this.#trail?.resumedFrom ?? 0;
+    if (this.#order.request.durability === 'dsync' && this.#rows !== null)
+      this.#bytesDurable = this.#rows.contiguousBytes;
     this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
   }
 
-  /** Of all its rows. */
+  /** Of all its rows in memory of this process: of a mapped segment only the padded end needs one. */
   get #rowBytes(): number {
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#plan.rowStride;
     return this.#plan.bufferRows * this.#plan.rowStride;
   }
 
@@ -425,9 +730,9 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #returnRows(): void {
-    if (this.#rowsReturned) return;
+    if (this.#rowsReturned || this.#rows === null) return;
     this.#rowsReturned = true;
-    this.#rows?.release();
+    this.#rows.release();
   }
 
   #countSmall(): void {
@@ -446,10 +751,13 @@ class WriteLane implements Lane, FlushWaiter {
     this.finished = true;
     this.#uncountSmall();
     this.#thread.rowMemory.leave(this);
-    this.#returnRows();
+    this.#digest?.close();
+    this.#returnRows(); // a digest that was given up only reads what is left of them
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
+    this.#control.recordMapping(null);
+    if (this.#failed) this.#leaveFailed();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
@@ -461,6 +769,20 @@ class WriteLane implements Lane, FlushWaiter {
     this.#thread.returnHistogram(this.#latency);
   }
 
+  /** What becomes of a file that was not finished. Nothing is in flight. */
+  #leaveFailed(): void {
+    const target = this.#target;
+    if (target === null) {
+      const { request, jobKey } = this.#order;
+      const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
+      if (root !== undefined) sweepParts(root, request.path, jobKey);
+    } else if (this.#keepForNextAttempt()) {
+      target.unpublishedName = null;
+    } else {
+      takeBack(target);
+    }
+  }
+
   #result(target: Target): WriteResult {
     const { engine } = this.#thread;
     return resultOf({
@@ -470,8 +792,11 @@ class WriteLane implements Lane, FlushWaiter {
       sizeBytes: this.#size,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
-      copied: this.#origin === null ? null : this.#reflink === null ? 'rows' : 'reflink',
+      sum: this.#digest?.sum ?? '',
+      readback: this.#readback,
+      copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
+      resumedFrom: this.#trail!.resumedFrom,
       phaseMs: this.#phaseMs,
       latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,

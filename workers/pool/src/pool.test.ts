@@ -1,14 +1,26 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
-import { STOP_SHUTDOWN } from '@penstock/matrix';
+import { STOP_CANCEL } from '@penstock/matrix';
 import { WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
+const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 
 let directory: string;
 let pool: WriterPool | undefined;
@@ -16,6 +28,8 @@ let deaths: Error[];
 
 /** Contexts of this process: each maps its ring. */
 const contexts = (): number => readFileSync('/proc/self/maps', 'latin1').split('/[aio]').length - 1;
+/** Of files in the directory. */
+const mappingsOf = (path: string): number => readFileSync('/proc/self/maps', 'latin1').split(path).length - 1;
 const descriptorsIn = (path: string): string[] =>
   readdirSync('/proc/self/fd').filter((fd) => {
     try {
@@ -36,20 +50,25 @@ afterEach(async () => {
   pool = undefined;
   expect(contexts()).toBe(0);
   expect(descriptorsIn(directory)).toEqual([]);
+  expect(mappingsOf(directory)).toBe(0);
   rmSync(directory, { recursive: true, force: true });
 });
 
-function openPool(entry?: URL): WriterPool {
-  pool = new WriterPool({
+function options(): ConstructorParameters<typeof WriterPool>[0] {
+  return {
     threads: 2,
     depth: 32,
     jobs: 3,
     memoryBytes: 67_108_864,
     roots: [{ name: 'data', path: directory, writable: true }],
     engine: 'auto',
+    shmDirectory: directory,
     onThreadDeath: (error) => deaths.push(error),
-    ...(entry === undefined ? {} : { entry }),
-  });
+  };
+}
+
+function openPool(entry?: URL): WriterPool {
+  pool = new WriterPool({ ...options(), ...(entry === undefined ? {} : { entry }) });
   return pool;
 }
 
@@ -71,8 +90,8 @@ test('a stopped write drains, says why, and leaves nothing', async () => {
   const { block, done } = openPool().run(request({ path: 'a.dat', size: '8GiB' }), 'a', 1);
   const outcome = done.catch((error: unknown) => error);
   while (block.read().bytesWritten === 0) await setImmediate();
-  block.requestStop(STOP_SHUTDOWN);
-  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
+  block.requestStop(STOP_CANCEL);
+  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'cancel', retryable: false });
   expect(readdirSync(directory)).toEqual([]);
 });
 
@@ -94,6 +113,25 @@ test('when a thread dies its writes fail as retryable, its context, descriptors 
   );
   expect(after.map((result) => result.bytes)).toEqual(Array(6).fill(100_000));
   expect(running.threads).toBe(2);
+});
+
+test('when a thread dies amid a segment of shared memory, its mapping goes with its descriptors', async () => {
+  const running = openPool(throwing);
+  const rootsOnly = descriptorsIn(directory);
+  writeFileSync(join(directory, 'segment'), '');
+  truncateSync(join(directory, 'segment'), 256 * 1024 * 1024); // a hole: the disk that holds it needs no room
+  const source = { kind: 'shm', name: 'segment' } as const;
+  const { block, done } = running.run(request({ path: 'die.dat', source }), 'dying', 1);
+  const dying = done.catch((error: unknown) => error);
+  let mapped = 0;
+  while (block.read().bytesWritten === 0) {
+    mapped = Math.max(mapped, mappingsOf(directory));
+    await setImmediate();
+  }
+  expect(mapped).toBe(1);
+  expect(await dying).toMatchObject({ code: 'EWRITERDIED' });
+  expect(mappingsOf(directory)).toBe(0);
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
 });
 
 test('a bulk runs beside single writes, on one thread, and every file is right', async () => {
@@ -119,4 +157,46 @@ test('when a thread dies amid a bulk, every descriptor and partial file of its l
   expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
   const after = await running.run(request({ size: 10, files: files.slice(1) }), 'after', 1).done;
   expect(after).toMatchObject({ files: 99, failed: 0 });
+});
+
+test('a thread that does not stop is terminated: what it held is given back, its other writes are retryable, another takes its place', async () => {
+  pool = new WriterPool({ ...options(), threads: 1, entry: deaf });
+  const rootsOnly = descriptorsIn(directory);
+  const hung = pool.run(request({ path: 'deaf.dat', size: '4GiB' }), 'hung', 1);
+  const beside = pool.run(request({ path: 'beside.dat', size: '4GiB' }), 'beside', 1);
+  const outcomes = Promise.all([hung, beside].map(({ done }) => done.catch((error: unknown) => error)));
+  while (hung.block.read().inFlight === 0) await setImmediate();
+  hung.block.requestStop(STOP_CANCEL);
+  hung.look();
+  hung.kill();
+  for (const outcome of await outcomes) {
+    expect(outcome).toMatchObject({
+      code: 'EWRITERDIED',
+      retryable: true,
+      message: expect.stringMatching(/did not stop/),
+    });
+  }
+  expect(readdirSync(directory)).toEqual([]);
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
+  expect(contexts()).toBe(0);
+  const after = await pool.run(request({ path: 'after.dat', size: 100_000 }), 'after', 1).done;
+  expect(after.bytes).toBe(100_000);
+  expect(pool.threads).toBe(1);
+});
+
+test('a paused write of an otherwise idle thread goes on when it is resumed, and a limit holds for all threads', async () => {
+  const running = openPool();
+  running.rates.roots[0]!.set(8_388_608);
+  const begunAt = performance.now();
+  const writes = [0, 1].map((index) => running.run(request({ path: `${index}`, size: '4MiB' }), `${index}`, 1));
+  const [first] = writes;
+  while (first!.block.read().bytesWritten === 0) await setImmediate();
+  first!.block.pause(true);
+  first!.look();
+  await writes[1]!.done;
+  while (first!.block.read().phase !== 'paused') await setImmediate();
+  first!.block.pause(false);
+  first!.look();
+  expect(await first!.done).toMatchObject({ bytes: 4_194_304, durationsMs: { paused: expect.any(Number) } });
+  expect(performance.now() - begunAt).toBeGreaterThan(900);
 });

@@ -10,8 +10,16 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
 import { IoError, type JobRequest, type JobResult } from '@penstock/contract';
-import { type ArenaMemory, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
-import { BULK_LANES, type Root, type RootConfig, closeRoots, jobKeyOf, openRoots } from '@penstock/sink';
+import { type ArenaMemory, Control, type JobBlock, RateTable, createArenaMemory } from '@penstock/matrix';
+import {
+  BULK_LANES,
+  CHECKPOINTS_DEFAULT,
+  type Root,
+  type RootConfig,
+  closeRoots,
+  jobKeyOf,
+  openRoots,
+} from '@penstock/sink';
 import {
   type EngineChoice,
   type WriterSession,
@@ -31,7 +39,11 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
+  /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes?: number;
   libaio?: string;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
@@ -43,6 +55,13 @@ export interface PoolOptions {
 export interface RunningWrite {
   readonly block: JobBlock;
   readonly done: Promise<JobResult>;
+  /** To be called after a change of the block that the thread shall heed though it may wait for nothing else. */
+  look(): void;
+  /**
+   * For a thread that did not stop though it was asked to: terminates it. All its writes reject as retryable once it is
+   * gone, its context destroyed and what it had open closed; another takes its place.
+   */
+  kill(): void;
 }
 
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
@@ -50,6 +69,8 @@ const heldArenas = new Set<ArenaMemory[]>();
 
 export class WriterPool {
   readonly jobSlots: number;
+  /** The limits of the host and its roots, in the order of the roots. */
+  readonly rates: RateTable;
   readonly #control: Control;
   readonly #arenas: ArenaMemory[];
   readonly #roots: Root[];
@@ -76,6 +97,7 @@ export class WriterPool {
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
+    this.rates = new RateTable(this.#roots.length);
     const arenaBytes = Math.floor(options.memoryBytes / threads);
     this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(arenaBytes));
     heldArenas.add(this.#arenas);
@@ -85,9 +107,14 @@ export class WriterPool {
       threadSlots,
       jobSlots: this.jobSlots,
       arenas: this.#arenas,
+      rates: this.rates.buffer,
       depth,
       roots: this.#roots,
       engine,
+      ...(options.checkpointBytes === undefined
+        ? {}
+        : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: options.checkpointBytes } }),
+      ...(options.shmDirectory === undefined ? {} : { shmDirectory: options.shmDirectory }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({
@@ -127,14 +154,29 @@ export class WriterPool {
       // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
       const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
       const bulk = { bulk: request, jobName, lanes: lanes.buffer, laneCount: lanes.jobs };
-      return { block, done: this.#finish({ ...bulk, ...attempt }) };
+      return this.#begin(block, { ...bulk, ...attempt });
     }
-    return { block, done: this.#finish({ request, jobKey: jobKeyOf(jobName, request), ...attempt }) };
+    return this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt });
   }
 
-  async #finish(task: WriterTask): Promise<JobResult> {
+  #begin(block: JobBlock, task: WriterTask): RunningWrite {
+    const session = this.#leastBusy();
+    return {
+      block,
+      done: this.#finish(session, task),
+      look: () => session.look(),
+      kill: () => session.kill('it did not stop when it was asked to, and was terminated'),
+    };
+  }
+
+  /** Has every thread look at the limits: they have changed. */
+  look(): void {
+    for (const session of this.#sessions.keys()) session.look();
+  }
+
+  async #finish(session: Session, task: WriterTask): Promise<JobResult> {
     try {
-      return await this.#leastBusy().run(task);
+      return await session.run(task);
     } finally {
       this.#freeJobSlots.push(task.jobSlot);
     }
@@ -156,11 +198,12 @@ export class WriterPool {
   }
 
   async #serve(session: Session): Promise<void> {
-    const { far: port } = session;
+    const { far: port, killed: signal } = session;
     try {
-      await this.#piscina.run({ port } satisfies WriterSession, { transferList: [port] });
+      // Piscina's abort is terminate(): for a thread that will not hear.
+      await this.#piscina.run({ port } satisfies WriterSession, { transferList: [port], signal });
     } catch (error) {
-      await this.#afterDeath(session, error as Error);
+      await this.#afterDeath(session, signal.aborted ? (signal.reason as Error) : (error as Error));
     } finally {
       session.close();
     }

@@ -22,12 +22,23 @@ export class Session {
   /** By job slot. */
   readonly #waiting = new Map<number, Waiting>();
   #outgoing: WriterTask[] = [];
+  readonly #killing = new AbortController();
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.far = port2;
     port1.on('message', (answers: FromWriter) => this.#settle(answers));
+  }
+
+  /** Aborted when the thread shall be terminated. */
+  get killed(): AbortSignal {
+    return this.#killing.signal;
+  }
+
+  /** Has the thread terminated: its tasks end as after any death of it. */
+  kill(why: string): void {
+    this.#killing.abort(new Error(why));
   }
 
   /** Tasks not yet answered. */
@@ -67,6 +78,11 @@ export class Session {
     const left = [...this.#waiting.values()];
     this.#waiting.clear();
     return left;
+  }
+
+  /** Has the thread look at the words it shares with this one, where it waits for nothing else. */
+  look(): void {
+    this.#near.postMessage('look' satisfies ToWriter);
   }
 
   /** Lets the thread's task return. */

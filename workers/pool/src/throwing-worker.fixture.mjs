@@ -9,7 +9,7 @@ const control = new Control(workerData.threadSlots, workerData.jobSlots, workerD
 export default function serveAndDie({ port }) {
   port.on('message', (message) => {
     const path = (task) => task.request?.path ?? task.bulk.files[0].path;
-    const dying = message === 'end' ? undefined : message.find((task) => path(task).startsWith('die'));
+    const dying = typeof message === 'string' ? undefined : message.find((task) => path(task).startsWith('die'));
     if (dying === undefined) return;
     const block = control.job(dying.jobSlot);
     const watch = () => {

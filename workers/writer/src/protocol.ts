@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory } from '@penstock/matrix';
-import type { BulkOrder, Root } from '@penstock/sink';
+import type { BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -15,11 +15,17 @@ export interface WriterSetup {
   jobSlots: number;
   /** One arena for each thread slot. */
   arenas: ArenaMemory[];
+  /** The words of RateTable: the limits of the host and its roots. */
+  rates: SharedArrayBuffer;
   /** iocbs in flight at once, a thread. */
   depth: number;
   /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
   roots: Root[];
+  /** Where segments of shared memory are looked for; absent: nowhere. */
+  shmDirectory?: string;
   engine: EngineChoice;
+  /** How often a running write records how far it is; absent: as the sink has it. */
+  checkpoints?: CheckpointCadence;
   /** The libaio to load, where it is not under its usual name. */
   libaio?: string;
 }
@@ -58,8 +64,11 @@ export interface WriterSession {
   port: MessagePort;
 }
 
-/** Main thread to writer thread; 'end' ends the session, when every answer has been received. */
-export type ToWriter = WriterTask[] | 'end';
+/**
+ * Main thread to writer thread; 'end' ends the session, when every answer has been received. 'look' wakes a thread
+ * whose writes all wait: words in shared memory have changed.
+ */
+export type ToWriter = WriterTask[] | 'end' | 'look';
 /** Writer thread to main thread. */
 export type FromWriter = WriterAnswer[];
 

@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { threadId, workerData } from 'node:worker_threads';
 import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import { IoError, toWire } from '@penstock/contract';
-import { Arena, Control } from '@penstock/matrix';
+import { Arena, Control, RateTable } from '@penstock/matrix';
 import { Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
 import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from './protocol.ts';
 
@@ -26,12 +26,20 @@ const block = control.thread(index);
 // Module level: row memory stays referenced for as long as the thread's context may exist.
 const arena = new Arena(setup.arenas[index]!);
 const roots = new Roots(setup.roots);
+const rates = new RateTable(setup.roots.length, setup.rates);
 let starting: Promise<WriterThread> | undefined;
 
 function claim(): number {
   const claimed = control.claimThread(threadId);
   if (claimed === -1) throw new Error('every writer slot of this host is taken: an earlier thread was not cleaned up');
   return claimed;
+}
+
+function look(): void {
+  starting?.then(
+    ({ loop }) => loop.wake(),
+    () => {}, // told by the task that began it
+  );
 }
 
 /** The thread's context, made with the first task: a refusal then is that job's error, not the pool's end. */
@@ -48,7 +56,8 @@ async function writerThread(): Promise<WriterThread> {
 async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith);
-  return new WriterThread({ engine, loop, arena, roots, index, syncReason });
+  const { shmDirectory, checkpoints } = setup;
+  return new WriterThread({ engine, loop, arena, roots, rates, shmDirectory, index, syncReason, checkpoints });
 }
 
 async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {
@@ -137,6 +146,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
   await new Promise<void>((resolve) => {
     port.on('message', (message: ToWriter) => {
       if (message === 'end') resolve();
+      else if (message === 'look') look();
       else for (const task of message) void perform(task);
     });
   });

@@ -35,7 +35,19 @@ interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOp
 }
 
 const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
-const HOST_OPTIONS = ['name', 'threads', 'depth', 'jobs', 'memory', 'engine', 'lockDuration', 'waitForSpace'] as const;
+const HOST_OPTIONS = [
+  'name',
+  'threads',
+  'depth',
+  'jobs',
+  'memory',
+  'engine',
+  'shm',
+  'urlAllow',
+  'lockDuration',
+  'checkpoint',
+  'waitForSpace',
+] as const;
 
 const EXAMPLES = `
 Examples:

@@ -1,0 +1,33 @@
+/** `penstock pause` and `penstock resume`: have a job wait, and let it go on. */
+import type { Command } from 'commander';
+import { type SteerOptions, steerCommand, steerJob } from '../steer-job.ts';
+
+export function pauseCommand(): Command {
+  return steerCommand(
+    'pause',
+    'Have a job wait until it is resumed. A running write keeps its place, and gives its row memory back.',
+    '  $ penstock pause 1q9jvken2byc5',
+  )
+    .argument('<id>', 'the id that enqueue printed')
+    .action((id: string, options: SteerOptions) =>
+      steerJob(
+        options,
+        id,
+        (queue) => queue.pause(id),
+        () => `job ${id} is paused: penstock resume ${id} lets it go on`,
+      ),
+    );
+}
+
+export function resumeCommand(): Command {
+  return steerCommand('resume', 'Let a paused job go on.', '  $ penstock resume 1q9jvken2byc5')
+    .argument('<id>', 'the id that enqueue printed')
+    .action((id: string, options: SteerOptions) =>
+      steerJob(
+        options,
+        id,
+        (queue) => queue.resume(id),
+        () => `job ${id} goes on`,
+      ),
+    );
+}

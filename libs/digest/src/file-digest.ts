@@ -1,0 +1,300 @@
+/**
+ * The sum of one file, from the writer thread's side: takes rows as they are filled, in any order, hands them over in
+ * file order, and knows which of them may be used again. All calls come on the writer thread.
+ */
+import { strict as assert } from 'node:assert';
+import type { ChecksumName } from '@penstock/contract';
+import {
+  ADD_ROW,
+  ADD_ZEROS,
+  ALGORITHMS,
+  CLOSE,
+  COMPARE_ROW,
+  type ChunkMismatch,
+  END_COMPARISON,
+  FINISH,
+  MARK,
+  OPEN,
+  type Told,
+} from './orders.ts';
+
+/** Zeros hashed by one entry: 10 ms of sha256, so that a hole of a tebibyte lets other files' rows in between. */
+const ZEROS_BYTES_MAX = 16_777_216;
+
+// What a row is to the digest.
+const ROW_IDLE = 0;
+const ROW_WAITS = 1; // for its turn
+const ROW_HANDED = 2; // until its entry is carried out
+
+/** Who carries out orders: the ring to the digest thread, or this thread itself. */
+export interface Carrier {
+  /** False where there is no room now. */
+  push(order: number, stream: number, start: number, length: number, chunk: number, position: number): boolean;
+  /** The number of the newest entry, as an Int32 that may wrap. */
+  readonly pushed: number;
+  isDone(number: number): boolean;
+  /** Asks to be woken when the next entry is carried out. What is waited for must be looked at again afterwards. */
+  awaitProgress(): void;
+}
+
+/** What is to be known of a file. */
+export interface DigestOrder {
+  /** Of the bytes that are added; null where only a comparison is wanted. */
+  algorithm: ChecksumName | null;
+  /** Keeps a crc32c of each row that is added, for compare(). */
+  keepsChunks: boolean;
+  /** Buffer rows that may be handed over: their indexes are below this. */
+  rowCount: number;
+  /** Length of a full row. */
+  rowBytes: number;
+  /** Where in the file the first byte stands. Default 0. */
+  position?: number;
+  /** crc32c of what the same write put before `position` earlier (FileDigest.mark); with that algorithm alone. */
+  crc32cBefore?: number;
+}
+
+/** Bytes of the file from `start` to `end`, added in chunks of a full row from `start` on; the last may be shorter. */
+export interface ChunkRun {
+  start: number;
+  end: number;
+  /** The index of the chunk at `start`. */
+  firstChunk: number;
+}
+
+export class FileDigest {
+  /** In hexadecimal digits once finish() was called and all is summed up; '' where no algorithm was named. */
+  sum: string | null = null;
+  /** The first chunk that was read back as something else. */
+  mismatch: ChunkMismatch | null = null;
+  /** True once endComparison() was called and all is compared. */
+  compared = false;
+  /** crc32c of the bytes up to `position`, as of the last requestMark() that was answered. */
+  mark: { position: number; crc32c: number } | null = null;
+  /** What was added, in file order, holes left out. */
+  readonly runs: ChunkRun[] = [];
+
+  readonly #carrier: Carrier;
+  readonly #stream: number;
+  readonly #onClose: (stream: number) => void;
+  readonly #order: DigestOrder;
+  /** By row. */
+  readonly #rowState: Uint8Array;
+  readonly #rowEntry: Int32Array;
+  readonly #rowStart: Float64Array;
+  readonly #rowPosition: Float64Array;
+  readonly #rowLength: Int32Array;
+  readonly #rowChunk: Int32Array;
+  /** Rows that wait for their turn, or for room. */
+  #waiting = 0;
+  /** Holes not yet passed: from and to, in file order. */
+  readonly #holes: number[] = [];
+  /** The last piece of a hole that was handed over; null where none is under way. */
+  #zerosEntry: number | null = null;
+  /** All before is handed over. */
+  #position: number;
+  #chunkCount = 0;
+  #opened = false;
+  #markDue = false;
+  #finishDue = false;
+  #finishAsked = false;
+  #comparing = false;
+  #comparisonEndDue = false;
+  #failure: Error | null = null;
+
+  constructor(carrier: Carrier, stream: number, order: DigestOrder, onClose: (stream: number) => void) {
+    this.#carrier = carrier;
+    this.#stream = stream;
+    this.#order = order;
+    this.#onClose = onClose;
+    this.#position = order.position ?? 0;
+    const { rowCount } = order;
+    this.#rowState = new Uint8Array(rowCount);
+    this.#rowEntry = new Int32Array(rowCount);
+    this.#rowStart = new Float64Array(rowCount);
+    this.#rowPosition = new Float64Array(rowCount);
+    this.#rowLength = new Int32Array(rowCount);
+    this.#rowChunk = new Int32Array(rowCount);
+  }
+
+  /**
+   * Takes a filled row: `length` bytes from `start` of the row memory, which go to `position` of the file. They must not
+   * change until isDone(row).
+   */
+  add(row: number, start: number, length: number, position: number): void {
+    assert(!this.#finishDue, 'a row was added to a sum that was finished');
+    this.#take(row, start, length, position, 0);
+    this.#handOver();
+  }
+
+  /** The bytes from `from` to `to` are zeros that no row brings. Holes are told in file order. */
+  addHole(from: number, to: number): void {
+    if (to > from) this.#holes.push(from, to);
+  }
+
+  /** Asks for `mark`, of what is handed over by now. Only with crc32c. */
+  requestMark(): void {
+    this.#markDue = this.#order.algorithm === 'crc32c';
+    this.#handOver();
+  }
+
+  /** All rows and holes are added: asks for `sum`. */
+  finish(): void {
+    this.#finishDue = true;
+    this.#handOver();
+  }
+
+  /** Takes a row that was read back: it must be what was added as chunk `chunk`, at `position`. After finish(). */
+  compare(row: number, start: number, length: number, position: number, chunk: number): void {
+    this.#comparing = true;
+    this.#take(row, start, length, position, chunk);
+    this.#handOver();
+  }
+
+  /** All rows are read back: asks for `compared`. */
+  endComparison(): void {
+    this.#comparing = true; // also where there was nothing to compare
+    this.#comparisonEndDue = true;
+    this.#handOver();
+  }
+
+  /** True if the digest needs the row's bytes no more. */
+  isDone(row: number): boolean {
+    const state = this.#rowState[row];
+    if (state === ROW_IDLE) return true;
+    if (state === ROW_WAITS || !this.#carrier.isDone(this.#rowEntry[row]!)) return false;
+    this.#rowState[row] = ROW_IDLE;
+    return true;
+  }
+
+  /**
+   * Hands over what had to wait. To be called whenever the loop turns to the write.
+   * @throws Error EDIGESTDIED where the digest thread has ended
+   */
+  advance(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#handOver()) return;
+    this.#carrier.awaitProgress();
+    this.#handOver();
+  }
+
+  /** Asks to be woken when isDone() or advance() may say something else; look again afterwards. */
+  awaitProgress(): void {
+    this.#carrier.awaitProgress();
+  }
+
+  /** The file is done with, or given up. What is still under way is only read, and told to nobody. */
+  close(): void {
+    this.#onClose(this.#stream);
+  }
+
+  /** What the digest told. */
+  hear(told: Told): void {
+    if ('sum' in told) this.sum = told.sum;
+    else if ('mark' in told) this.mark = told.mark;
+    else if ('compared' in told) this.compared = true;
+    else this.mismatch ??= told.mismatch;
+  }
+
+  /** The digest has ended before the file had. */
+  die(error: Error): void {
+    this.#failure = error;
+  }
+
+  #take(row: number, start: number, length: number, position: number, chunk: number): void {
+    assert(this.isDone(row), 'a row was handed to the digest that it has already');
+    this.#rowState[row] = ROW_WAITS;
+    this.#rowStart[row] = start;
+    this.#rowLength[row] = length;
+    this.#rowPosition[row] = position;
+    this.#rowChunk[row] = chunk;
+    this.#waiting += 1;
+  }
+
+  /** False if there is more to hand over and no room for it now. */
+  #handOver(): boolean {
+    if (!this.#opened && !this.#open()) return false;
+    if (this.#comparing) return this.#handOverRead();
+    for (;;) {
+      if (this.#holes[0] === this.#position) {
+        if (!this.#passHole()) return false;
+        continue;
+      }
+      const row = this.#waiting === 0 ? -1 : this.#rowAt(this.#position);
+      if (row === -1) break;
+      if (!this.#handRow(row, ADD_ROW, this.#chunkCount)) return false;
+      this.#noteChunk(this.#rowLength[row]!);
+    }
+    if (this.#markDue) {
+      if (!this.#push(MARK, 0, 0, 0, this.#position)) return false;
+      this.#markDue = false;
+    }
+    if (!this.#finishDue || this.#finishAsked || this.#waiting > 0 || this.#holes.length > 0) return true;
+    this.#finishAsked = this.#push(FINISH, 0, 0, 0, 0);
+    return this.#finishAsked;
+  }
+
+  #open(): boolean {
+    const { algorithm, keepsChunks, crc32cBefore = 0 } = this.#order;
+    this.#opened = this.#push(OPEN, 0, ALGORITHMS.indexOf(algorithm), keepsChunks ? 1 : 0, crc32cBefore);
+    return this.#opened;
+  }
+
+  #rowAt(position: number): number {
+    for (let row = 0; row < this.#rowState.length; row += 1) {
+      if (this.#rowState[row] === ROW_WAITS && this.#rowPosition[row] === position) return row;
+    }
+    return -1;
+  }
+
+  #handRow(row: number, order: number, chunk: number): boolean {
+    const pushed = this.#push(order, this.#rowStart[row]!, this.#rowLength[row]!, chunk, this.#rowPosition[row]!);
+    if (!pushed) return false;
+    this.#rowState[row] = ROW_HANDED;
+    this.#rowEntry[row] = this.#carrier.pushed;
+    this.#waiting -= 1;
+    return true;
+  }
+
+  /** The next piece of the hole; crc32c takes any hole at once. */
+  #passHole(): boolean {
+    if (this.#zerosEntry !== null && !this.#carrier.isDone(this.#zerosEntry)) return false;
+    const left = this.#holes[1]! - this.#position;
+    const count = this.#order.algorithm === 'sha256' ? Math.min(left, ZEROS_BYTES_MAX) : left;
+    if (!this.#push(ADD_ZEROS, 0, 0, 0, count)) return false;
+    this.#zerosEntry = this.#carrier.pushed;
+    this.#position += count;
+    if (count === left) this.#holes.splice(0, 2);
+    else this.#holes[0] = this.#position;
+    return true;
+  }
+
+  /** A chunk of a full row lengthens the run; after a shorter one, or a hole, another begins. */
+  #noteChunk(length: number): void {
+    const last = this.runs.at(-1);
+    const joins =
+      last !== undefined && last.end === this.#position && (last.end - last.start) % this.#order.rowBytes === 0;
+    const end = this.#position + length;
+    if (joins) last.end = end;
+    else this.runs.push({ start: this.#position, end, firstChunk: this.#chunkCount });
+    this.#chunkCount += 1;
+    this.#position = end;
+  }
+
+  #handOverRead(): boolean {
+    for (let row = 0; this.#waiting > 0 && row < this.#rowState.length; row += 1) {
+      if (this.#rowState[row] !== ROW_WAITS) continue;
+      if (!this.#handRow(row, COMPARE_ROW, this.#rowChunk[row]!)) return false;
+    }
+    if (!this.#comparisonEndDue) return true;
+    if (!this.#push(END_COMPARISON, 0, 0, 0, 0)) return false;
+    this.#comparisonEndDue = false;
+    return true;
+  }
+
+  #push(order: number, start: number, length: number, chunk: number, position: number): boolean {
+    return this.#carrier.push(order, this.#stream, start, length, chunk, position);
+  }
+}
+
+/** The entry that ends a stream, whichever way. */
+export const closeStream = (carrier: Carrier, stream: number): boolean => carrier.push(CLOSE, stream, 0, 0, 0, 0);

@@ -1,0 +1,73 @@
+/** What is kept of one file while its bytes pass: the running sum that was asked for, and a crc32c of each chunk. */
+import { type Hash, createHash } from 'node:crypto';
+import type { ChecksumName } from '@penstock/contract';
+import { extendCrc32c, extendCrc32cByZeros, joinCrc32c, printCrc32c } from './crc32c.ts';
+
+const zeros = new Uint8Array(65_536);
+
+export class FileSums {
+  readonly #hash: Hash | null;
+  /** The running crc32c; null where it was not asked for. */
+  #crc: number | null;
+  /** The crc32c of each chunk, as far as #chunkCount; null where none is kept. */
+  #chunks: Uint32Array | null;
+  #chunkCount = 0;
+
+  /** @param crcBefore of what stands before the first byte that is added; with crc32c alone */
+  constructor(algorithm: ChecksumName | null, keepsChunks: boolean, crcBefore: number) {
+    this.#hash = algorithm === 'sha256' ? createHash('sha256') : null;
+    this.#crc = algorithm === 'crc32c' ? crcBefore : null;
+    this.#chunks = keepsChunks ? new Uint32Array(1024) : null;
+  }
+
+  /** Adds the next bytes of the file, as one chunk. */
+  add(bytes: Uint8Array): void {
+    this.#hash?.update(bytes);
+    if (this.#chunks === null) {
+      if (this.#crc !== null) this.#crc = extendCrc32c(this.#crc, bytes);
+      return;
+    }
+    const crc = extendCrc32c(0, bytes);
+    this.#keepChunk(crc);
+    // The bytes are read once for both.
+    if (this.#crc !== null) this.#crc = joinCrc32c(this.#crc, crc, bytes.length);
+  }
+
+  /** Adds zeros that stand nowhere: a hole. It is no chunk. */
+  addZeros(count: number): void {
+    if (this.#crc !== null) this.#crc = extendCrc32cByZeros(this.#crc, count);
+    if (this.#hash === null) return;
+    for (let left = count; left > 0; left -= zeros.length) {
+      this.#hash.update(left < zeros.length ? zeros.subarray(0, left) : zeros);
+    }
+  }
+
+  #keepChunk(crc: number): void {
+    let chunks = this.#chunks!;
+    if (this.#chunkCount === chunks.length) {
+      const longer = new Uint32Array(chunks.length * 2);
+      longer.set(chunks);
+      this.#chunks = longer;
+      chunks = longer;
+    }
+    chunks[this.#chunkCount] = crc;
+    this.#chunkCount += 1;
+  }
+
+  /** The crc32c of the `index`th chunk that was added. */
+  chunk(index: number): number {
+    if (this.#chunks === null || index >= this.#chunkCount) throw new Error(`no chunk ${index} was kept`);
+    return this.#chunks[index]!;
+  }
+
+  /** The crc32c of all that was added; 0 where it was not asked for. */
+  get crc(): number {
+    return this.#crc ?? 0;
+  }
+
+  /** The sum in hexadecimal digits, '' where none was asked for. Nothing may be added afterwards. */
+  finish(): string {
+    if (this.#hash !== null) return this.#hash.digest('hex');
+    return this.#crc === null ? '' : printCrc32c(this.#crc);
+  }
+}

@@ -1,0 +1,65 @@
+/** What a job was told from outside: as it stands in Redis, and as it travels to the host that has the job. */
+import type { Cancellation } from '@penstock/contract';
+
+/** All that a job was told, the newest of each. */
+export interface Steer {
+  /** Grows with each order: of two the one with the higher is the newer. */
+  rev: number;
+  paused: boolean;
+  /** Bytes a second; 0 is no limit. Absent: what its request says. */
+  limit?: number;
+  cancel?: Cancellation;
+  /** The job was steered before it was ever begun, and counts as begun once more than it was. */
+  early: boolean;
+}
+
+/** The order as the script encodes it; null where there is none. */
+export function parseSteer(json: string | null): Steer | null {
+  if (json === null) return null;
+  const { rev, paused, limit, cancel, early } = JSON.parse(json) as {
+    rev: number;
+    paused?: boolean;
+    limit?: string;
+    cancel?: Cancellation;
+    early?: boolean;
+  };
+  return {
+    rev,
+    paused: paused === true,
+    ...(limit === undefined ? {} : { limit: Number(limit) }), // as text: Lua would round it
+    ...(cancel === undefined ? {} : { cancel }),
+    early: early === true,
+  };
+}
+
+/** Of whole hosts and roots, in bytes a second; 0 is no limit. */
+export interface StandingLimits {
+  /** Of this host; absent: what its settings say. */
+  host?: number;
+  /** By name, of this host's share of each root. */
+  roots: Record<string, number>;
+}
+
+/** The fields of the hash of standing limits. */
+export const limitField = {
+  host: (host: string): string => `host:${host}`,
+  /** On every host that has it, or on one. */
+  root: (root: string, host?: string): string => (host === undefined ? `root:${root}` : `root:${root}@${host}`),
+};
+
+/** What `fields` say of `host`: a limit of a root on this host goes before one on all. */
+export function limitsFor(host: string, fields: Record<string, string>): StandingLimits {
+  const limits: StandingLimits = { roots: {} };
+  const own = fields[limitField.host(host)];
+  if (own !== undefined) limits.host = Number(own);
+  const onAll = Object.entries(fields).filter(([field]) => /^root:[^@]+$/.test(field));
+  const here = Object.entries(fields).filter(([field]) => field.startsWith('root:') && field.endsWith(`@${host}`));
+  for (const [field, rate] of [...onAll, ...here]) limits.roots[field.slice(5).split('@')[0]!] = Number(rate);
+  return limits;
+}
+
+/** Parts of the queue's keys and the topics of its relay. */
+export const LIMITS_KEY = 'steer:limits';
+export const RELAY_NAMESPACE = 'penstock';
+export const JOB_TOPIC = 'steer.job';
+export const LIMITS_TOPIC = 'steer.limits';

@@ -1,0 +1,111 @@
+/**
+ * Where in a file each recent append began, recorded with the file: a job runs at least once, and only this tells its
+ * second attempt to write the same bytes to the same place instead of appending them again.
+ *
+ * An attempt records its range under the file's lock, then extends the file over all of it, then writes. So a range
+ * that the file does not reach was never extended: its attempt died in between, and it is dropped.
+ */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+
+const { ENODATA, EOPNOTSUPP } = constants.errno;
+
+const ATTRIBUTE = 'user.penstock.appends';
+const TEXT_BYTES_MAX = 2048;
+/** Of the last ones: an attempt comes again within minutes, and a file system may have one block for all attributes. */
+const RANGES_MAX = 24;
+
+interface Range {
+  jobKey: string;
+  offset: number;
+  length: number;
+  /** Its last byte is written, and the file was cut there if it ended there. */
+  done: boolean;
+}
+
+/** One append to an open and locked file. */
+export class Append {
+  /** Where its first byte goes. */
+  readonly offset: number;
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #jobKey: string;
+
+  /**
+   * Decides where `length` bytes go and records it; the caller then extends the file.
+   * @param fileBytes how long the file is now
+   * @param grain the offset alignment of direct writes: an attempt that died may have left the file longer by less
+   * @throws IoError where an earlier attempt may have appended already and this file system cannot tell
+   */
+  constructor(
+    fd: number,
+    path: string,
+    o: { jobKey: string; again: boolean; fileBytes: number; length: number; grain: number },
+  ) {
+    this.#fd = fd;
+    this.#path = path;
+    this.#jobKey = o.jobKey;
+    const ranges = readRanges(fd, path, o.again).filter(({ offset, length }) => offset + length <= o.fileBytes);
+    const own = o.again ? ranges.find(({ jobKey, length }) => jobKey === o.jobKey && length === o.length) : undefined;
+    this.offset = own?.offset ?? endOf(ranges, o.fileBytes, o.grain);
+    if (own !== undefined) return;
+    const range: Range = { jobKey: o.jobKey, offset: this.offset, length: o.length, done: false };
+    storeRanges(fd, [...ranges.filter(({ jobKey }) => jobKey !== o.jobKey), range]);
+  }
+
+  /** All of it is written and the file has its size. */
+  finish(): void {
+    const ranges = readRanges(this.#fd, this.#path, false);
+    for (const range of ranges) if (range.jobKey === this.#jobKey) range.done = true;
+    storeRanges(this.#fd, ranges);
+  }
+
+  /** It failed, and its bytes are cut off again: another attempt appends anew. */
+  forget(): void {
+    const ranges = readRanges(this.#fd, this.#path, false);
+    storeRanges(
+      this.#fd,
+      ranges.filter(({ jobKey }) => jobKey !== this.#jobKey),
+    );
+  }
+}
+
+/** The end of what was appended, where the last one died before it cut its padding off. */
+function endOf(ranges: readonly Range[], fileBytes: number, grain: number): number {
+  for (const { offset, length, done } of ranges) {
+    const end = offset + length;
+    if (!done && end <= fileBytes && fileBytes - end < grain) return end;
+  }
+  return fileBytes;
+}
+
+function readRanges(fd: number, path: string, mustTell: boolean): Range[] {
+  const value = new Uint8Array(new ArrayBuffer(TEXT_BYTES_MAX));
+  const length = native.fgetxattr(fd, ATTRIBUTE, value);
+  if (length >= 0) return parse(Buffer.from(value.buffer, 0, length).toString('latin1'));
+  if (length !== -ENODATA && mustTell) {
+    const hint =
+      length === -EOPNOTSUPP
+        ? 'An earlier attempt may have appended already, and this file system keeps no attribute that would tell.'
+        : 'An earlier attempt may have appended already, and whether it has cannot be read.';
+    throw new IoError({ syscall: 'fgetxattr', errno: length, path, hint });
+  }
+  return [];
+}
+
+function storeRanges(fd: number, ranges: readonly Range[]): void {
+  const lines = ranges
+    .slice(-RANGES_MAX)
+    .map(({ jobKey, offset, length, done }) => `${jobKey} ${offset} ${length} ${done ? 1 : 0}\n`);
+  // Without attributes an append still works: it cannot be tried again then, see readRanges.
+  native.fsetxattr(fd, ATTRIBUTE, Buffer.from(lines.join('')));
+}
+
+function parse(text: string): Range[] {
+  const ranges: Range[] = [];
+  for (const [, jobKey = '', offset, length, done] of text.matchAll(/^(\S+) (\d+) (\d+) ([01])$/gm)) {
+    ranges.push({ jobKey, offset: Number(offset), length: Number(length), done: done === '1' });
+  }
+  return ranges;
+}

@@ -1,0 +1,107 @@
+/** What one write records of itself while it runs, for an attempt that may have to go on, and what it goes on from. */
+import { performance } from 'node:perf_hooks';
+import { IoError, type WriteRequest } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import {
+  type CheckpointCadence,
+  CheckpointClock,
+  recordCheckpoint,
+  removeCheckpoint,
+  requestKey,
+} from './checkpoint.ts';
+import type { Target } from './target.ts';
+
+export class CheckpointTrail {
+  /** Bytes that an earlier attempt has written, up to the last whole block. */
+  readonly resumedFrom: number;
+  /** What the flush under way will make durable; -1 while none is. */
+  flushingBytes = -1;
+  /** True where the file carries a checkpoint, of this attempt or of the one that it goes on from. */
+  isRecorded = false;
+
+  readonly #target: Target;
+  readonly #jobKey: string;
+  readonly #request: WriteRequest;
+  readonly #source: string;
+  #requestKey = '';
+  #clock: CheckpointClock | null = null;
+
+  /**
+   * @param source changes whenever the bytes of the source do; '' where the request alone decides them
+   * @param o `align`: the offset alignment of its rows, of which the first has `headBytes` that are not the write's own
+   */
+  constructor(
+    target: Target,
+    request: WriteRequest,
+    jobKey: string,
+    source: string,
+    o: { size: number; headBytes: number; align: number },
+  ) {
+    this.#target = target;
+    this.#request = request;
+    this.#jobKey = jobKey;
+    this.#source = source;
+    this.resumedFrom = this.#goOn(o.size, o.headBytes, o.align);
+  }
+
+  /** From here on checkpoints fall due: for a write that a second attempt would have to repeat for long. */
+  begin(cadence: CheckpointCadence): void {
+    this.#clock = new CheckpointClock(cadence, this.resumedFrom, performance.now());
+  }
+
+  /** False for a write that records nothing. */
+  get isKept(): boolean {
+    return this.#clock !== null;
+  }
+
+  isDue(bytesWritten: number): boolean {
+    if (this.#clock === null || this.flushingBytes !== -1) return false;
+    return this.#clock.isDue(bytesWritten, performance.now());
+  }
+
+  /** One that covers about `bytesWritten` begins. */
+  restart(bytesWritten: number): void {
+    this.#clock?.restart(bytesWritten, performance.now());
+  }
+
+  /** Records that the first `durableBytes` of the write survive. */
+  record(durableBytes: number): void {
+    const { fd } = this.#target;
+    const checkpoint = { jobKey: this.#jobKey, request: this.#keyOfRequest, source: this.#source, durableBytes };
+    if (recordCheckpoint(fd, checkpoint)) this.isRecorded = true;
+    else this.#clock = null; // no attributes on this file system
+  }
+
+  /**
+   * Before the first byte is written: a checkpoint that this write does not go on from is true no longer, for what it
+   * speaks of is overwritten. Its job's next attempt would take this write's bytes for its own.
+   * @throws IoError
+   */
+  removeStale(): void {
+    const { fd, path, existingBytes } = this.#target;
+    if (this.isRecorded || existingBytes === 0 || !removeCheckpoint(fd)) return;
+    // It must not be there again after a power loss either, beside bytes that were written since.
+    const result = native.fsync(fd);
+    if (result < 0) throw new IoError({ syscall: 'fsync', errno: result, path });
+  }
+
+  /** A finished file carries none. */
+  remove(): void {
+    if (this.isRecorded) removeCheckpoint(this.#target.fd);
+  }
+
+  #goOn(size: number, headBytes: number, align: number): number {
+    const { checkpoint } = this.#target;
+    if (checkpoint === null || checkpoint.jobKey !== this.#jobKey || checkpoint.source !== this.#source) return 0;
+    if (checkpoint.request !== this.#keyOfRequest || checkpoint.durableBytes > size) return 0;
+    this.isRecorded = true;
+    // Rows begin at whole blocks: the last, broken one is written again.
+    return Math.max(0, checkpoint.durableBytes - ((headBytes + checkpoint.durableBytes) % align));
+  }
+
+  /** Made when it is first asked for: small files never do. */
+  get #keyOfRequest(): string {
+    this.#requestKey ||= requestKey(this.#request);
+    return this.#requestKey;
+  }
+}

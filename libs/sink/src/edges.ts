@@ -1,0 +1,55 @@
+/**
+ * The blocks at the two ends of a range that begins or ends inside one: direct I/O writes whole blocks, so what stands
+ * around the range is read first and written again with it. The file's lock keeps other writes out meanwhile.
+ */
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+
+/**
+ * Reads `length` bytes at `offset` of an open file, both multiples of `align`; zeros where it is shorter.
+ * @throws IoError
+ */
+export function readBlock(fd: number, path: string, offset: number, length: number, align: number): Uint8Array {
+  const memory = new Uint8Array(new ArrayBuffer(length + align));
+  const skipped = (align - (native.addressOf(memory) % align)) % align;
+  const block = memory.subarray(skipped, skipped + length);
+  let done = 0;
+  while (done < length) {
+    const result = native.pread(fd, native.addressOf(block) + done, length - done, offset + done);
+    if (result < 0) throw new IoError({ syscall: 'pread', errno: result, path, offset: offset + done, length });
+    if (result === 0 || result % align !== 0) break; // the end of the file
+    done += result;
+  }
+  return block;
+}
+
+/** Where a write lies in its file, in whole blocks: rows tile the span, and its ends may be bytes that stay as they are. */
+export interface Span {
+  /** The file offset of its first block. */
+  start: number;
+  /** Bytes of the first block before the write's own; copied from `head` into the first row. */
+  headBytes: number;
+  head: Uint8Array | null;
+}
+
+/** A write that has the file to itself, from its beginning. */
+export const WHOLE_FILE: Span = { start: 0, headBytes: 0, head: null };
+
+/** The span of a write whose first byte goes to `offset` of a file of `fileBytes`. @throws IoError */
+export function spanFrom(fd: number, path: string, offset: number, fileBytes: number, align: number): Span {
+  const headBytes = offset % align;
+  const start = offset - headBytes;
+  if (headBytes === 0) return { start, headBytes, head: null };
+  const head = start < fileBytes ? readBlock(fd, path, start, align, align) : new Uint8Array(align);
+  return { start, headBytes, head: head.subarray(0, headBytes) };
+}
+
+/**
+ * What stands behind a write that ends at `end` inside a block of a file of `fileBytes`, up to the end of that block;
+ * empty where nothing does. @throws IoError
+ */
+export function bytesBehind(fd: number, path: string, end: number, fileBytes: number, align: number): Uint8Array {
+  const used = end % align;
+  if (used === 0 || fileBytes <= end) return new Uint8Array(0);
+  return readBlock(fd, path, end - used, align, align).subarray(used);
+}

@@ -1,0 +1,34 @@
+/** How one attempt names itself on disk: the temporary file that it fills beside the final name. */
+import { hash } from 'node:crypto';
+import type { WriteRequest } from '@penstock/contract';
+
+/** The temporary names of one job begin like this; `attemptToken` keeps a stalled attempt from touching a later one's. */
+export const partPrefix = (jobKey: string): string => `.penstock-${jobKey}-`;
+/** And those of one attempt end like this. */
+export const partSuffix = (attemptToken: string): string => `-${attemptToken}.part`;
+export const partName = (jobKey: string, attemptToken: string): string =>
+  `.penstock-${jobKey}${partSuffix(attemptToken)}`;
+
+/** The job's key in a temporary name; '' in any other. */
+export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';
+
+/** The key of the job that `jobName` names for ever, for the one file it writes or for this one of a bulk. */
+export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'root' | 'path'>): string {
+  return hash('sha256', `${jobName}\0${root}\0${path}`).slice(0, 16);
+}
+
+/** How one attempt names itself on disk. */
+export interface AttemptIdentity {
+  /** The same for every attempt of one job, different between jobs: letters and digits. */
+  jobKey: string;
+  /** Different for every attempt. */
+  attemptToken: string;
+  /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
+  again: boolean;
+}
+
+/** The directory of a request's path ('' is the root) and the name in it. */
+export function splitPath(path: string): { directory: string; name: string } {
+  const slash = path.lastIndexOf('/');
+  return { directory: slash === -1 ? '' : path.slice(0, slash), name: path.slice(slash + 1) };
+}

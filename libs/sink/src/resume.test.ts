@@ -1,0 +1,178 @@
+// A write that an earlier attempt began: what is taken over from it, and what is not.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readFileSync, readSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { type WriteRequestInput, WriteAbortedError } from '@penstock/contract';
+import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
+import { native } from '@penstock/aio';
+import { type Bench, openBench } from './thread.fixture.ts';
+
+const MIB = 1_048_576;
+/** So much that it is stopped long before its end on any disk. */
+const SIZE = 64 * MIB + 1001;
+
+let bench: Bench;
+
+beforeEach(() => {
+  bench = openBench({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
+});
+
+afterEach(() => {
+  expect(bench.fatal).toEqual([]);
+  bench.close();
+});
+
+const pathOf = (name: string): string => join(bench.directory, name);
+const parts = (): string[] => readdirSync(bench.directory).filter((name) => name.endsWith('.part'));
+
+/** Small rows, one at a time, so that there is time to stop it. */
+const slow = (request: Partial<WriteRequestInput> = {}): WriteRequestInput => ({
+  path: 'a',
+  size: SIZE,
+  source: { kind: 'pattern', pattern: 'stamp', seed: 3 },
+  matrix: { rows: 1, rowBytes: 4096 },
+  ...request,
+});
+
+/** Begins a write and has it stopped once `bytes` are durable. */
+async function begin(request: WriteRequestInput, bytes: number, reason = STOP_SHUTDOWN): Promise<number> {
+  const block = bench.control.job(63);
+  block.reset();
+  const write = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+  while (block.read().bytesDurable < bytes) await setImmediate();
+  block.requestStop(reason);
+  await expect(write).rejects.toThrow(WriteAbortedError);
+  return block.read().bytesDurable;
+}
+
+/** Changes a byte of a file behind its writer's back: who writes it again makes it right again. */
+function spoil(path: string, offset: number): void {
+  const fd = openSync(path, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, offset);
+  writeSync(fd, Buffer.from([byte[0]! ^ 0xff]), 0, 1, offset);
+  native.fsync(fd);
+  closeSync(fd);
+}
+
+const again = { jobKey: 'job', attemptToken: 'second', again: true } as const;
+
+async function expected(request: WriteRequestInput): Promise<Buffer> {
+  await bench.write({ ...request, path: 'expected' });
+  return readFileSync(pathOf('expected'));
+}
+
+test.each(['atomic', 'in-place'] as const)(
+  '%s: the next attempt goes on from the last checkpoint, and writes nothing before it again',
+  async (publish) => {
+    const request = slow({ publish });
+    const durable = await begin(request, 4 * MIB);
+    const left = publish === 'atomic' ? parts() : ['a'];
+    expect(left).toHaveLength(1);
+    spoil(pathOf(left[0]!), 5000);
+    const result = await bench.write(request, again);
+    expect(result.resumedFrom).toBeGreaterThanOrEqual(durable - 4096);
+    expect(result.bytes).toBe(SIZE);
+    const right = await expected(request);
+    const written = readFileSync(pathOf('a'));
+    expect(written.length).toBe(SIZE);
+    expect(written[5000]).toBe(right[5000]! ^ 0xff);
+    right[5000]! ^= 0xff;
+    expect(written.equals(right)).toBe(true);
+    expect(parts()).toEqual([]);
+    const fd = openSync(pathOf('a'), 'r');
+    expect(native.fgetxattr(fd, 'user.penstock.checkpoint', new Uint8Array(new ArrayBuffer(1024)))).toBeLessThan(0);
+    closeSync(fd);
+  },
+);
+
+test('a copy goes on where its source is the same, and begins anew where it has changed', async () => {
+  const source = randomBytes(SIZE);
+  writeFileSync(pathOf('source'), source);
+  const { size: _size, ...request } = slow({ source: { kind: 'file', path: 'source' } });
+  await begin(request, 4 * MIB);
+  const same = await bench.write(request, again);
+  expect(same.resumedFrom).toBeGreaterThan(0);
+  expect(readFileSync(pathOf('a')).equals(source)).toBe(true);
+
+  await begin(request, 4 * MIB);
+  const changed = randomBytes(SIZE);
+  writeFileSync(pathOf('source'), changed);
+  const anew = await bench.write(request, again);
+  expect(anew.resumedFrom).toBeUndefined();
+  expect(readFileSync(pathOf('a')).equals(changed)).toBe(true);
+  expect(parts()).toEqual([]);
+});
+
+test('another request of the same job begins anew', async () => {
+  await begin(slow(), 4 * MIB);
+  const other = slow({ source: { kind: 'pattern', pattern: 'stamp', seed: 4 } });
+  expect((await bench.write(other, again)).resumedFrom).toBeUndefined();
+  expect(readFileSync(pathOf('a')).equals(await expected(other))).toBe(true);
+});
+
+test.each([
+  ['overwritten', { mode: 'overwrite', offset: 777 } as const, 100_000],
+  ['overwritten within', { mode: 'overwrite', offset: 777 } as const, SIZE + 10_000],
+  ['appended to', { mode: 'append' } as const, 100_000],
+])('a file that was being %s is gone on with at the same place', async (_name, how, length) => {
+  const before = randomBytes(length);
+  writeFileSync(pathOf('a'), before);
+  const request = slow(how);
+  await begin(request, 4 * MIB);
+  const result = await bench.write(request, again);
+  const offset = 'offset' in how ? how.offset : before.length;
+  expect(result).toMatchObject({ offset, fileBytes: Math.max(length, offset + SIZE) });
+  expect(result.resumedFrom).toBeGreaterThan(0);
+  const right = Buffer.concat([before.subarray(0, offset), await expected(slow()), before.subarray(offset + SIZE)]);
+  expect(readFileSync(pathOf('a')).equals(right)).toBe(true);
+});
+
+test('a write that is cancelled leaves nothing to go on from', async () => {
+  await begin(slow(), 4 * MIB, STOP_CANCEL);
+  expect(bench.names()).toEqual([]);
+});
+
+test('a write that had not come far is not kept', async () => {
+  const block = bench.control.job(63);
+  block.reset();
+  const write = bench.write(slow(), { block, jobKey: 'job' });
+  while (block.read().bytesWritten === 0) await setImmediate();
+  block.requestStop(STOP_SHUTDOWN);
+  await expect(write).rejects.toThrow(WriteAbortedError);
+  expect(bench.names()).toEqual([]);
+});
+
+test('of several parts the furthest is taken over and the others go; what is no part of the job stays', async () => {
+  await begin(slow(), 4 * MIB);
+  const [furthest] = parts();
+  writeFileSync(pathOf('.penstock-job-killed.part'), 'no checkpoint');
+  writeFileSync(pathOf('.penstock-other-first.part'), "another job's");
+  const { ino } = statSync(pathOf(furthest!));
+  expect((await bench.write(slow(), again)).resumedFrom).toBeGreaterThan(0);
+  expect(statSync(pathOf('a')).ino).toBe(ino);
+  expect(parts()).toEqual(['.penstock-other-first.part']);
+});
+
+test('a part whose writer still lives is not taken over: it loses its name, and can never be published', async () => {
+  const block = bench.control.job(63);
+  block.reset();
+  const stale = bench.write(slow({ size: '4GB' }), { block, jobKey: 'job', attemptToken: 'first' });
+  while (block.read().bytesDurable < 4 * MIB) await setImmediate();
+  const { ino } = statSync(pathOf(parts()[0]!));
+  const result = await bench.write(slow(), again);
+  expect(result.resumedFrom).toBeUndefined();
+  expect(statSync(pathOf('a')).ino).not.toBe(ino);
+  block.requestStop(STOP_CANCEL);
+  await expect(stale).rejects.toThrow(WriteAbortedError);
+  expect(readFileSync(pathOf('a')).equals(await expected(slow()))).toBe(true);
+});
+
+test('an attempt that is refused removes what it took over', async () => {
+  await begin(slow(), 4 * MIB);
+  const refused = bench.write(slow({ source: { kind: 'file', path: 'missing' } }), again);
+  await expect(refused).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(bench.names()).toEqual([]);
+});

@@ -1,0 +1,52 @@
+/**
+ * What earlier attempts of a job left beside its target: the one that got furthest is taken over, the others go.
+ *
+ * A part that is locked belongs to an attempt that still lives, if only frozen. It loses its name, so that it can never
+ * be published, and goes on into a file that nobody sees; this attempt begins anew. A part that is not locked is a dead
+ * attempt's: the kernel drops a lock when the last iocb of a killed process has ended and its files are closed, so
+ * whoever gets the lock knows that nothing is written there any more.
+ */
+import { readdirSync } from 'node:fs';
+import { native } from '@penstock/aio';
+import { readCheckpoint } from './checkpoint.ts';
+import { tryLock } from './lock.ts';
+import { type AttemptIdentity, partName, partPrefix, splitPath } from './parts.ts';
+import { type Root, openDirectory } from './roots.ts';
+
+/** Takes over what there is for `path` below `root`; true if the attempt's own part is there now, with a checkpoint. */
+export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }: AttemptIdentity): boolean {
+  const dirFd = openDirectory(root, splitPath(path).directory);
+  if (dirFd < 0) return false; // no directory, so nothing in it; or the attempt itself will say what is wrong
+  try {
+    const prefix = partPrefix(jobKey);
+    const names = readdirSync(`/proc/self/fd/${dirFd}`).filter(
+      (name) => name.startsWith(prefix) && name.endsWith('.part'),
+    );
+    return takeFurthest(dirFd, names, partName(jobKey, attemptToken));
+  } finally {
+    native.close(dirFd);
+  }
+}
+
+function takeFurthest(dirFd: number, names: readonly string[], ownName: string): boolean {
+  let furthest = '';
+  let furthestBytes = 0;
+  for (const name of names) {
+    const durableBytes = durableBytesOf(dirFd, name);
+    const loser = durableBytes > furthestBytes ? furthest : name;
+    if (loser !== '') native.unlinkat(dirFd, loser);
+    if (loser === name) continue;
+    furthest = name;
+    furthestBytes = durableBytes;
+  }
+  return furthest !== '' && native.renameat(dirFd, furthest, dirFd, ownName) === 0;
+}
+
+/** 0 for what cannot be taken over. */
+function durableBytesOf(dirFd: number, name: string): number {
+  const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
+  if (fd < 0) return 0;
+  const durableBytes = tryLock(fd) ? (readCheckpoint(fd)?.durableBytes ?? 0) : 0;
+  native.close(fd);
+  return durableBytes;
+}

@@ -1,0 +1,39 @@
+// Every field, mode and source on other disks than the checkout's, whole files compared. As root only: loop-mounted.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type Undo, has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
+import { faultsOfBulks, faultsOfJobs, strayNames } from '../request-rows.ts';
+import { System } from '../system.ts';
+import { readdirSync } from 'node:fs';
+
+const DISK_BYTES = 1_073_741_824;
+
+let system: System;
+let undo: Undo = [];
+beforeEach(async () => {
+  system = await System.open();
+});
+afterEach(async () => {
+  await system.hostsGone();
+  for (const step of undo.toReversed()) step();
+  undo = [];
+  await system.close();
+});
+
+const DISKS = [
+  { name: 'XFS', make: ['mkfs.xfs', '-q'], sectorBytes: 512 },
+  { name: 'ext4 with sectors of 4096 bytes', make: ['mkfs.ext4', '-q'], sectorBytes: 4096 },
+];
+
+for (const { name, make, sectorBytes } of DISKS) {
+  (mayMount() && has(make[0]!) ? test : test.skip)(
+    `on ${name} every field, mode and source gives exactly the bytes asked for, as jobs and as items of bulks`,
+    async () => {
+      const mount = mountLoop(system.home, undo, make, DISK_BYTES, sectorBytes);
+      await system.host(['--threads', '2', '--root', `disk=${mount}`]);
+      expect(await faultsOfJobs(system, 'disk', mount)).toEqual([]);
+      expect(await faultsOfBulks(system, 'disk', mount)).toEqual([]);
+      expect(strayNames(readdirSync(mount, { recursive: true, encoding: 'utf8' }))).toEqual([]);
+    },
+    180_000,
+  );
+}

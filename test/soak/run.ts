@@ -1,0 +1,129 @@
+/**
+ * The soak: `npm run soak -- [scenario]`. Kills, stops and starts what a write depends on at random moments, for as many
+ * trials as are asked for, and compares whole files. The seed is printed; a violation fails the run.
+ */
+import { performance } from 'node:perf_hooks';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseSize } from '@penstock/contract';
+import { Findings } from './findings.ts';
+import { soakFreeze } from './freeze.ts';
+import { PUBLISHES, soakKill } from './kill.ts';
+import { soakRedis } from './redis.ts';
+import type { Scenario, SoakSettings } from './settings.ts';
+import { SOURCE_KINDS } from './sources.ts';
+
+const EXIT_VIOLATION = 1;
+const EXIT_USAGE = 2;
+const SEED_END = 1_000_000_000;
+const DEFAULT_SIZE = '256MiB';
+
+const wholeNumber = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number below 10^9.');
+  return Number(text);
+};
+
+const size = (text: string): number => {
+  try {
+    return parseSize(text);
+  } catch {
+    throw new InvalidArgumentError('Give bytes like 256MiB.');
+  }
+};
+
+const say = (line: string): void => {
+  process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
+};
+
+let violations = 0;
+
+/** Runs one scenario and tells how it went; what it throws is a violation too. */
+async function carryOut<T extends SoakSettings>(name: string, scenario: Scenario<T>, settings: T): Promise<void> {
+  const findings = new Findings(say);
+  const begunMs = performance.now();
+  say(`${name}: seed ${settings.seed}, ${settings.trials} trials, ${settings.sizeBytes} bytes`);
+  try {
+    await scenario(settings, findings);
+  } catch (error) {
+    findings.demand(false, `the soak itself comes to its end: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+  const found = findings.violations.length;
+  violations += found;
+  const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
+  const again = `npm run soak -- ${name} --seed ${settings.seed} --trials ${settings.trials}`;
+  say(
+    found === 0 ? `${name}: kept, in ${seconds} s` : `${name}: ${found} VIOLATIONS, in ${seconds} s; again: ${again}`,
+  );
+}
+
+/** A scenario's command, with what all of them can be told. */
+function scenarioCommand(name: string, summary: string, trials: number): Command {
+  return new Command(name)
+    .summary(summary)
+    .description(summary)
+    .option('--trials <n>', 'how often', wholeNumber, trials)
+    .option('--seed <n>', 'repeats the choices of an earlier run (default: another each time)', wholeNumber)
+    .addOption(
+      new Option('--size <bytes>', 'of each large file').argParser(size).default(parseSize(DEFAULT_SIZE), DEFAULT_SIZE),
+    );
+}
+
+interface Given {
+  trials: number;
+  seed?: number;
+  size: number;
+}
+
+const settingsOf = ({ trials, seed, size: sizeBytes }: Given): SoakSettings => ({
+  trials,
+  sizeBytes,
+  seed: seed ?? Math.floor(Math.random() * SEED_END),
+});
+
+const kill = scenarioCommand('kill', 'kill -9 of the host at random moments of a write', 100)
+  .addOption(new Option('--publish <way...>', 'which ways of publishing').choices(PUBLISHES).default(PUBLISHES))
+  .addOption(new Option('--source <kind...>', 'which sources').choices(SOURCE_KINDS).default(SOURCE_KINDS))
+  .addOption(
+    new Option('--resume <when>', 'whether a write must go on from its last checkpoint; auto: where hosts make any')
+      .choices(['auto', 'must', 'ignored'])
+      .default('auto'),
+  )
+  .action(async (options: Given & { publish: typeof PUBLISHES; source: typeof SOURCE_KINDS; resume: string }) => {
+    const resumes = options.resume === 'auto' ? null : options.resume === 'must';
+    const { publish: publishes, source: sources } = options;
+    await carryOut('kill', soakKill, { ...settingsOf(options), publishes, sources, resumes });
+  });
+
+const redis = scenarioCommand(
+  'redis',
+  'kill -9 of Redis at random moments, while jobs are added and written',
+  30,
+).action((options: Given) => carryOut('redis', soakRedis, settingsOf(options)));
+
+const freeze = scenarioCommand(
+  'freeze',
+  'SIGSTOP of a host for longer than its lock, while another takes over',
+  30,
+).action((options: Given) => carryOut('freeze', soakFreeze, settingsOf(options)));
+
+const scenarios = [kill, redis, freeze];
+
+const program = new Command('npm run soak --')
+  .description(
+    'Tries on this machine what Penstock promises of bad luck: whole files are compared, the seed is printed.\n' +
+      'Exits with 1 on any violation. Everything it makes lies below .cache/scratch, and is removed.',
+  )
+  .showHelpAfterError('(--help tells more)');
+for (const scenario of scenarios) program.addCommand(scenario);
+program
+  .command('all', { isDefault: true })
+  .summary('every scenario, each as often as it runs by default')
+  .option('--seed <n>', 'repeats the choices of an earlier run (default: another each time)', wholeNumber)
+  .action(async ({ seed }: { seed?: number }) => {
+    const given = String(seed ?? Math.floor(Math.random() * SEED_END));
+    for (const scenario of scenarios) await scenario.parseAsync(['--seed', given], { from: 'user' });
+  });
+for (const each of program.commands) each.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+
+await program.parseAsync();
+process.exitCode = violations === 0 ? 0 : EXIT_VIOLATION;
