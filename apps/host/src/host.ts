@@ -7,7 +7,7 @@ import { type HostSettings, makeDirectories } from '@penstock/config';
 import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { WriterPool } from '@penstock/pool';
 import { type Connection, LockLostError, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
-import { Admission, type Applicant, type Ticket } from './admission/admission.ts';
+import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { HostLimits } from './limits.ts';
 import { ProgressMeter } from './meter.ts';
 
@@ -126,6 +126,8 @@ export class Host {
         (late) => late.release(),
         () => {}, // told by the race, or of no interest any more
       );
+      // A cancelled one still goes to a thread: what an earlier attempt left is to be removed, and nothing is written.
+      if (isCancel(error)) return NOTHING_RESERVED;
       throw error;
     }
   }
@@ -212,6 +214,8 @@ export class Host {
     await this.pool.close();
   }
 }
+
+const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
 
 /** What the reason of an abort means for the thread. */
 function stopWord(reason: unknown): number {

@@ -138,6 +138,15 @@ test('a limit counts what is there already, in all queues, and lifting it wakes 
   expect(await queue.capacity()).toEqual({ bytes: null, whenFull: 'reject', usedBytes: 0, jobs: 0 });
 });
 
+test('a cancelled job makes room at once', async () => {
+  const queue = stage.queue();
+  await queue.setCapacity({ bytes: 10 * mib });
+  const id = await queue.add(write(10));
+  await queue.cancel(id, { by: 'ann@ops' });
+  expect(await queue.capacity()).toMatchObject({ usedBytes: 0, jobs: 0 });
+  await queue.add(write(10));
+});
+
 test('removed jobs make room as soon as it is wanted', async () => {
   const queue = stage.queue();
   await queue.setCapacity({ bytes: 10 * mib });

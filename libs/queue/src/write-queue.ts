@@ -198,8 +198,14 @@ export class WriteQueue {
    * within a second, and what was written of it is removed. Resolves with where it was, once the queue has the order.
    * Rejects with UnknownJobError, with JobEndedError if it has ended already.
    */
-  cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.cancel(id, cancellation));
+  async cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
+    const state = await this.#steer(id, (steering) => steering.cancel(id, cancellation));
+    if (state !== 'active') await this.#use((opened) => this.#release(opened, id)); // else its host does
+    return state;
+  }
+
+  async #release({ gate, capacity }: Opened, id: string): Promise<void> {
+    if (gate.limited ?? (await gate.look())) await capacity.release([`${queueNameOf(id)}:${id}`]);
   }
 
   /**

@@ -340,7 +340,7 @@ export class WriteWorker {
       // A cancelled one that was begun before is begun again, for what that has left to be removed.
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
-      seated = await this.#sit(run);
+      seated = await this.#sit(run, starts > 1);
       const info: WriteJobInfo = {
         id: run.jobId,
         attempt: job.attemptsMade + 1,
@@ -369,15 +369,18 @@ export class WriteWorker {
   }
 
   /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */
-  async #sit(run: Run): Promise<true> {
+  async #sit(run: Run, again: boolean): Promise<true> {
     const turn = this.#seat.enter();
     if (turn === null) return true;
     const aborted = new Promise<void>((resolve) => {
       run.whenAborted(() => resolve());
     });
     await Promise.race([turn.granted, aborted]);
+    // Begun before, it is begun again, to remove what that has left.
+    if (run.cancelled !== null && again) await Promise.race([turn.granted, run.loss]);
     try {
-      run.throwIfAborted();
+      if (run.lost !== null) throw run.lost;
+      if (run.cancelled === null || !again) run.throwIfAborted();
     } catch (error) {
       if (!turn.giveUp()) this.#seat.leave();
       throw error;

@@ -53,7 +53,8 @@ interface Place {
   fileSystem: FileSystem;
 }
 
-const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
+/** Of a job that takes no space. */
+export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
 
 export class Admission {
   readonly #places = new Map<string, Place>();
