@@ -1,6 +1,7 @@
 /** What holds where nobody says otherwise, and why. */
 import { availableParallelism, homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { ANY_HOST } from '@penstock/contract';
 
 /** Threads hide each other's open, fallocate and rename; more than four gain nothing on one device. */
 export const THREADS: number = Math.min(4, Math.max(1, availableParallelism()));
@@ -12,6 +13,8 @@ export const JOBS = 32;
 export const MEMORY_BYTES = 268_435_456;
 /** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */
 export const LOCK_DURATION_MS = 30_000;
+/** How long a job waits for space, a file's lock or descriptors: somebody has to notice a full disk, and see to it. */
+export const WAIT_MS_MAX = 3_600_000;
 /** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
 export const CHECKPOINT_BYTES = 67_108_864;
 /** A disk may hold a write for seconds; a thread that is ended takes all its other writes with it. */
@@ -30,5 +33,11 @@ export function dataDirectory(env: NodeJS.ProcessEnv): string {
   return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'penstock');
 }
 
-/** The name other machines know this host by. */
-export const hostName = (): string => hostname();
+/**
+ * The name other machines know this host by, as far as it can be part of a queue's name: what a host's name cannot have
+ * there becomes "-".
+ */
+export function hostName(machine: string = hostname()): string {
+  const name = machine.replaceAll(/[^\w.-]/g, '-').slice(0, 128);
+  return name === '' || name === ANY_HOST ? `host-${name}` : name;
+}

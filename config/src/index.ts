@@ -1,5 +1,6 @@
 /** Settings: what they are, where they come from, and what holds by default. */
 export * as defaults from './defaults.ts';
+export { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 export {
   addDataOption,
   addHostOptions,
@@ -8,6 +9,7 @@ export {
   defaultRoot,
   hostSettings,
   type HostSettings,
+  parseHostName,
   parseRoot,
   type RedisChoice,
   storeSettings,

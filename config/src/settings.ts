@@ -7,10 +7,11 @@ import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { formatBytes, parseSize } from '@penstock/contract';
+import { ANY_HOST, formatBytes, HOST_NAME, parseSize } from '@penstock/contract';
 import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
+import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 import { collectRootLimit, parseRate } from './rates.ts';
 
 /** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
@@ -38,6 +39,8 @@ export interface HostSettings {
   urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
+  /** How long a job may wait for what somebody else must end, such as a full disk, without an attempt being counted. */
+  waitMsMax: number;
   /** All that the host writes, in bytes a second; 0 is no limit. The queue may say otherwise (`penstock limit`). */
   limitBytesPerSecond: number;
   /** The same of roots, by name. */
@@ -64,6 +67,7 @@ interface HostOptions extends StoreOptions {
   shm: string;
   urlAllow: string[];
   lockDuration: number;
+  waitForSpace: number;
   limit: number;
   rootLimit: Record<string, number>;
   stopGrace: number;
@@ -96,7 +100,7 @@ export function addHostOptions(command: Command): Command {
 /** Adds what a host can be told of its name, its threads and their memory: all but its roots. */
 export function addWriterOptions(command: Command): Command {
   return command
-    .option('--name <name>', 'the name of this host', defaults.hostName())
+    .option('--name <name>', 'the name of this host, as "target" names it', parseHostName, defaults.hostName())
     .option(
       '--threads <n>',
       `writer threads, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
@@ -137,6 +141,14 @@ export function addWriterOptions(command: Command): Command {
       'milliseconds that a job stays with a host that fell silent before another takes it up',
       integer(1000, 3_600_000),
       defaults.LOCK_DURATION_MS,
+    )
+    .addOption(
+      new Option(
+        '--wait-for-space <duration>',
+        "how long a job waits for space, another write's lock or file descriptors before it fails, attempts not counted; 0: not at all",
+      )
+        .argParser(duration)
+        .default(defaults.WAIT_MS_MAX, formatDuration(defaults.WAIT_MS_MAX)),
     )
     .addOption(
       new Option('--limit <rate>', 'bytes a second that the whole host may write, like 500MiB')
@@ -183,13 +195,14 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     ? named
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
+  const { waitForSpace: waitMsMax } = options;
   const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
   const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
   for (const limited of Object.keys(rootLimits))
     if (!roots.some((root) => root.name === limited))
       throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
   const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
-  const limits = { lockDurationMs, stopGraceMs, limitBytesPerSecond, rootLimits };
+  const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits };
   return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, urlAllow };
 }
 
@@ -215,6 +228,18 @@ function integer(min: number, max: number): (text: string) => number {
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
   };
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError(`Give ${DURATION_ACCEPTED}.`);
+  return ms;
+}
+
+/** A host's name is part of its queue's name. @throws InvalidArgumentError */
+export function parseHostName(text: string): string {
+  if (HOST_NAME.test(text) && text !== ANY_HOST) return text;
+  throw new InvalidArgumentError(`Give 1 to 128 letters, digits, dots, _ or -, and not "${ANY_HOST}", like disk-3.`);
 }
 
 function size(text: string): number {

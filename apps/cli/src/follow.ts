@@ -25,7 +25,7 @@ export async function follow<Result extends JobResult>(
     for await (const event of queue.watch(id, { signal })) {
       switch (event.type) {
         case 'waiting':
-          line.state(title, 'waiting in the queue');
+          line.state(title, event.note ?? 'waiting in the queue');
           break;
         case 'active':
           break; // its first progress follows at once

@@ -1,5 +1,5 @@
 /** A host's settings as the arguments of the process that shall have them. */
-import type { HostSettings, StoreSettings } from '@penstock/config';
+import { formatDuration, type HostSettings, type StoreSettings } from '@penstock/config';
 
 type Root = HostSettings['roots'][number];
 
@@ -31,6 +31,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     engine: settings.engine,
     shm: settings.shmDirectory,
     'lock-duration': settings.lockDurationMs,
+    'wait-for-space': formatDuration(settings.waitMsMax),
     limit: settings.limitBytesPerSecond,
     'stop-grace': settings.stopGraceMs,
     checkpoint: settings.checkpointBytes,

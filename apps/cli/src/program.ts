@@ -26,6 +26,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./commands/watch.ts')).watchCommand(),
   },
   {
+    name: 'capacity',
+    summary: 'show or set how many bytes may be in the queue',
+    load: async () => (await import('./commands/capacity.ts')).capacityCommand(),
+  },
+  {
     name: 'cancel',
     summary: 'end a job for good',
     load: async () => (await import('./commands/cancel.ts')).cancelCommand(),

@@ -8,6 +8,8 @@ export type Shown = Pick<WriteProgress, 'bytesWritten' | 'totalBytes' | 'bytesPe
   progress: number;
   /** A phase, or what else it is doing. */
   phase: string;
+  /** What it waits for. */
+  note?: string;
 };
 
 /** Says how a write goes on until it is ended. */
@@ -56,7 +58,7 @@ export function figuresOf(shown: Shown): string {
       ];
   if (endless && shown.phase === 'writing') return parts.join('  ');
   if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
-  else parts.push(shown.phase === 'waiting' ? WAITING_FOR_ROWS : shown.phase);
+  else parts.push(shown.phase === 'waiting' ? (shown.note ?? WAITING_FOR_ROWS) : shown.phase);
   return parts.join('  ');
 }
 

@@ -13,6 +13,7 @@ import {
   type RequestError,
   type WriteRequestInput,
 } from '@penstock/contract';
+import { parseHostName } from '@penstock/config';
 import { UsageError } from './failures.ts';
 
 /** What the options of addRequestOptions hold; all of it may be absent. */
@@ -30,6 +31,7 @@ export interface RequestOptions {
   mode?: 'create' | 'replace';
   publish?: 'atomic' | 'in-place';
   durability?: 'none' | 'fdatasync';
+  on?: string;
   checksum?: ChecksumName;
   expect?: string;
   verify?: boolean;
@@ -107,6 +109,10 @@ export function addRequestOptions(command: Command): Command {
     .option('--verify', 'read the file back from the disk and compare before it is published');
 }
 
+/** --on. Not --host: `penstock write` starts a host, and that one's options stand beside it. */
+export const targetOption = (): Option =>
+  new Option('--on <host>', 'the one host that is to write it (default: any host)').argParser(parseHostName);
+
 /** The request that `path` and the options come to. @throws UsageError where options do not go together */
 export function requestOf(path: string, options: RequestOptions): WriteRequestInput {
   const request: WriteRequestInput = { path };
@@ -119,6 +125,7 @@ export function requestOf(path: string, options: RequestOptions): WriteRequestIn
   if (options.mode !== undefined) request.mode = options.mode;
   if (options.publish !== undefined) request.publish = options.publish;
   if (options.durability !== undefined) request.durability = options.durability;
+  if (options.on !== undefined) request.target = { host: options.on };
   if (options.checksum !== undefined) request.checksum = options.checksum;
   if (options.expect !== undefined) {
     if (options.checksum === undefined) throw new UsageError('--expect is compared with a sum: give --checksum too');

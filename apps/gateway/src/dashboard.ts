@@ -32,20 +32,20 @@ function judgeAdded({ route, request }: HookContext): BeforeHookResult {
   }
 }
 
-/** The fastify plugin that serves the dashboard of `queue` below `basePath`. */
-export function dashboard(queue: Queue, basePath: string): FastifyPluginCallback {
-  const adapter = new BullMQAdapter(queue, {
-    description: 'File writes: a job each, or a job for many',
-    jobDataSchema: jobJsonSchema,
-  });
-  adapter.setFormatter('name', (job: ShownJob) => readableName(job));
-  adapter.setFormatter('progress', readableProgress);
-  adapter.setFormatter('returnValue', readableResult);
+export interface Dashboard {
+  /** What fastify is to serve below the base path. */
+  plugin: FastifyPluginCallback;
+  /** Shows one more queue. */
+  show(queue: Queue, description: string): void;
+}
+
+/** The dashboard of `queue` below `basePath`, to which others can be added. */
+export function dashboard(queue: Queue, basePath: string): Dashboard {
   // The data stays as it is: the page's own "duplicate" adds a job from what it shows.
   const server = new FastifyAdapter();
   server.setBasePath(basePath);
-  createBullBoard({
-    queues: [adapter],
+  const board = createBullBoard({
+    queues: [adapterOf(queue, 'File writes: a job each, or a job for many')],
     serverAdapter: server,
     options: {
       handlerHooks: { before: judgeAdded },
@@ -57,5 +57,16 @@ export function dashboard(queue: Queue, basePath: string): FastifyPluginCallback
       },
     },
   });
-  return server.registerPlugin();
+  return {
+    plugin: server.registerPlugin(),
+    show: (more, description) => board.addQueue(adapterOf(more, description)),
+  };
+}
+
+function adapterOf(queue: Queue, description: string): BullMQAdapter {
+  const adapter = new BullMQAdapter(queue, { description, jobDataSchema: jobJsonSchema });
+  adapter.setFormatter('name', (job: ShownJob) => readableName(job));
+  adapter.setFormatter('progress', readableProgress);
+  adapter.setFormatter('returnValue', readableResult);
+  return adapter;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Store, openStore } from '@penstock/config';
-import { WriteQueue } from '@penstock/queue';
+import { WriteQueue, WriteWorker } from '@penstock/queue';
 import { Gateway } from './gateway.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'penstock-gateway-'));
@@ -109,4 +109,31 @@ test('a port that is taken is told with what to do', async () => {
   const port = Number(new URL(origin).port);
   const start = Gateway.start({ connection: store.connection, address: '127.0.0.1', port, onError: () => {} });
   await expect(start).rejects.toMatchObject({ code: 'EADDRINUSE', hint: expect.stringContaining('--port') });
+});
+
+test('the queue of a host that has been there is shown beside that of any host', async () => {
+  const worker = new WriteWorker({
+    connection: store.connection,
+    host: 'disk-3',
+    queue: 'own',
+    concurrency: 1,
+    perform: () => Promise.reject(new Error('nothing is written here')),
+    onError: () => {},
+  });
+  await worker.ready();
+  await worker.close();
+  const id = await queue.add({ path: 'a.bin', size: 1, target: { host: 'disk-3' } });
+  const { connection } = store;
+  const other = await Gateway.start({ connection, address: '127.0.0.1', port: 0, onError: () => {} });
+  try {
+    const response = await fetch(
+      `${other.url}/api/queues?activeQueue=penstock-disk-3&status=waiting&page=1&jobsPerPage=10`,
+    );
+    const { queues } = (await response.json()) as { queues: { name: string; jobs: { id: string }[] }[] };
+    expect(queues.map(({ name }) => name)).toEqual(['penstock', 'penstock-disk-3']);
+    expect(queues[1]?.jobs).toMatchObject([{ id }]);
+  } finally {
+    await other.close();
+    await (await queue.job(id))?.remove();
+  }
 });

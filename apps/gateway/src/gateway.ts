@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { dashboard } from './dashboard.ts';
 import { healthOf } from './health.ts';
+import { HostQueues } from './host-queues.ts';
 import { isLoopback, refuseForeign } from './local-only.ts';
 
 export interface GatewayOptions {
@@ -19,17 +20,21 @@ export interface GatewayOptions {
 }
 
 const DASHBOARD_PATH = '/queues';
+/** What the page asks for again and again. */
+const QUEUES_ROUTE = `${DASHBOARD_PATH}/api/queues`;
 
 export class Gateway {
   /** Where the dashboard is, for people. */
   readonly url: string;
   readonly #server: FastifyInstance;
   readonly #queue: Queue;
+  readonly #hostQueues: HostQueues;
   readonly #redis: Redis;
 
-  private constructor(server: FastifyInstance, queue: Queue, redis: Redis, url: string) {
+  private constructor(server: FastifyInstance, queue: Queue, hostQueues: HostQueues, redis: Redis, url: string) {
     this.#server = server;
     this.#queue = queue;
+    this.#hostQueues = hostQueues;
     this.#redis = redis;
     this.url = url;
   }
@@ -51,7 +56,9 @@ export class Gateway {
     const redis = new Redis(redisOptions(options.connection));
     redis.on('error', () => {}); // the queue tells it
     const queue = new Queue(QUEUE_NAME, { connection: redis, defaultJobOptions });
-    queue.on('error', onceInAWhile(options.onError));
+    const tell = onceInAWhile(options.onError);
+    queue.on('error', tell);
+    const hostQueues = new HostQueues(redis, queue, tell);
     const server = Fastify({ forceCloseConnections: true });
     try {
       server.addHook('onRequest', refuseForeign);
@@ -60,13 +67,19 @@ export class Gateway {
         const health = await healthOf(queue);
         return reply.code(health.status === 'ok' ? 200 : 503).send(health);
       });
-      await server.register(dashboard(queue, DASHBOARD_PATH), { prefix: DASHBOARD_PATH });
+      const board = dashboard(queue, DASHBOARD_PATH);
+      await hostQueues.show(board);
+      server.addHook('onRequest', async ({ url }) => {
+        if (url.startsWith(QUEUES_ROUTE)) await hostQueues.show(board);
+      });
+      await server.register(board.plugin, { prefix: DASHBOARD_PATH });
       await listen(server, address, port);
       const { port: taken } = server.server.address() as AddressInfo;
       const host = address.includes(':') ? `[${address}]` : address;
-      return new Gateway(server, queue, redis, `http://${host}:${taken}${DASHBOARD_PATH}`);
+      return new Gateway(server, queue, hostQueues, redis, `http://${host}:${taken}${DASHBOARD_PATH}`);
     } catch (error) {
       await server.close();
+      await hostQueues.close();
       await queue.close();
       redis.disconnect();
       throw error;
@@ -76,6 +89,7 @@ export class Gateway {
   /** Answers no more, and lets go of the queue. */
   async close(): Promise<void> {
     await this.#server.close();
+    await this.#hostQueues.close();
     await this.#queue.close();
     this.#redis.disconnect();
   }

@@ -46,10 +46,10 @@ export function readableName(job: ShownJob): string {
 export function readableProgress(progress: unknown): unknown {
   const seen = recordOf(progress) as Partial<WriteProgress>;
   if (!isCount(seen.bytesWritten) || !isCount(seen.totalBytes)) return progress;
-  const { bytesWritten, bytesDurable, totalBytes, bytesPerSecond, etaMs, inFlight, phase, host, error } = seen;
+  const { bytesWritten, bytesDurable, totalBytes, bytesPerSecond, etaMs, inFlight, phase, host, error, note } = seen;
   return {
     progress: seen.progress,
-    phase: phase === 'waiting' ? 'waiting for row memory' : phase,
+    phase: phase === 'waiting' ? (note ?? 'waiting for row memory') : phase,
     written: `${formatBytes(bytesWritten)} of ${formatBytes(totalBytes)}`,
     ...(isCount(bytesDurable) ? { durable: formatBytes(bytesDurable) } : {}),
     ...(phase !== 'done' && isCount(bytesPerSecond) ? { speed: readableRate(bytesPerSecond) } : {}),

@@ -2,12 +2,13 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
-import { IoError, type JobRequest, type JobResult, type WriteProgress } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
-import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
@@ -44,7 +45,9 @@ export class Host {
   readonly pool: WriterPool;
   readonly #fetcher: Fetcher;
   readonly #name: string;
-  readonly #worker: WriteWorker;
+  readonly #admission: Admission;
+  /** One for the queue of any host, one for this host's own. */
+  readonly #workers: readonly WriteWorker[];
   readonly #limits: HostLimits;
   readonly #stopGraceMs: number;
   readonly #sampled = new Set<SampledWrite>();
@@ -58,20 +61,31 @@ export class Host {
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
-    this.#worker = new WriteWorker({
-      connection: options.connection,
-      concurrency: this.pool.jobSlots,
-      host: options.name,
-      lockDurationMs: options.lockDurationMs,
-      // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
-      stalledIntervalMs: options.lockDurationMs,
-      perform: (request, job, report) => this.#perform(request, job, report),
-      onLimits: (standing) => {
-        this.#limits.take(standing);
-        this.pool.look();
-      },
-      onError: options.onError,
-    });
+    this.#admission = new Admission(options.roots);
+    const slots = new Slots(this.pool.jobSlots);
+    this.#workers = (['any', 'own'] as const).map(
+      (queue) =>
+        new WriteWorker({
+          connection: options.connection,
+          concurrency: this.pool.jobSlots,
+          host: options.name,
+          queue,
+          slots,
+          waitMsMax: options.waitMsMax,
+          lockDurationMs: options.lockDurationMs,
+          // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
+          stalledIntervalMs: options.lockDurationMs,
+          perform: (request, job, report) => this.#perform(request, job, report),
+          onLimits: (standing) => {
+            this.#limits.take(standing);
+            this.pool.look();
+          },
+          // Both lose the same Redis: it is told once.
+          onError: (error) => {
+            if (queue === 'any' || error.name !== 'ConnectionError') options.onError(error);
+          },
+        }),
+    );
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
     this.#keeper = setInterval(() => this.#keep(), options.lockDurationMs / KEEPS_PER_LOCK);
   }
@@ -80,7 +94,7 @@ export class Host {
   static async start(options: HostOptions): Promise<Host> {
     const host = new Host(options);
     try {
-      await host.#worker.ready();
+      await Promise.all(host.#workers.map((worker) => worker.ready()));
       return host;
     } catch (error) {
       await host.close();
@@ -94,13 +108,50 @@ export class Host {
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
     const runnable = await withManifest(request, job);
-    const running = this.#start(runnable, `${job.id}@${job.createdAtMs}`, job.starts);
+    const jobName = `${job.id}@${job.createdAtMs}`;
+    const applicant = { request: runnable, jobName, again: job.starts > 1 };
+    const ticket = this.#admission.tryAdmit(runnable) ?? (await this.#admit(applicant, job));
+    try {
+      return await this.#write(runnable, job, jobName, ticket, report);
+    } finally {
+      ticket.release();
+    }
+  }
+
+  /** Waits for a closer look at the disk; not any longer than the job is this host's. */
+  async #admit(applicant: Applicant, job: WriteJobInfo): Promise<Ticket> {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      job.whenAborted(reject);
+    });
+    const admitted = this.#admission.admit(applicant);
+    try {
+      return await Promise.race([admitted, aborted]);
+    } catch (error) {
+      admitted.then(
+        (late) => late.release(),
+        () => {}, // told by the race, or of no interest any more
+      );
+      // A cancelled one still goes to a thread: what an earlier attempt left is to be removed, and nothing is written.
+      if (isCancel(error)) return NOTHING_RESERVED;
+      throw error;
+    }
+  }
+
+  async #write(
+    request: JobRequest,
+    job: WriteJobInfo,
+    jobName: string,
+    ticket: Ticket,
+    report: (progress: WriteProgress) => void,
+  ): Promise<JobResult> {
+    const running = this.#start(request, jobName, job.starts);
     const { block } = running;
+    ticket.follow(block);
     const sampled: SampledWrite = {
       root: request.root,
       job,
       block,
-      meter: new ProgressMeter(this.#name),
+      meter: new ProgressMeter(this.pool.rowBudgetBytes, this.#name),
       report,
       seen: false,
     };
@@ -157,25 +208,27 @@ export class Host {
 
   #progressOf({ root, block, meter }: SampledWrite): WriteProgress {
     const limit = this.#limits.effective(root, block.rate);
-    const progress = meter.progress(block.read());
+    const progress = meter.progress(block.read(), block.rowsWaitedFor());
     return limit === 0 ? progress : { ...progress, limit };
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */
   async drain(): Promise<void> {
-    await this.#worker.drain('shutdown');
+    await Promise.all(this.#workers.map((worker) => worker.drain('shutdown')));
   }
 
   /** Drains, and gives everything back: threads, contexts, connections. */
   async close(): Promise<void> {
-    await this.#worker.drain('shutdown');
-    await this.#worker.close();
+    await this.drain();
+    await Promise.all(this.#workers.map((worker) => worker.close()));
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
     await this.#fetcher.close();
     await this.pool.close();
   }
 }
+
+const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
 
 /** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */
 function makeRoots(options: HostOptions): void {

@@ -29,6 +29,8 @@ export const URL_TIMEOUT_MS_MAX = 3_600_000;
 export const URL_TIMEOUT_MS_DEFAULT = 30_000;
 /** Octal permission bits, set-user-ID and the like left out: a job must not make programs that run as somebody else. */
 export const FILE_MODE_TEXT: RegExp = /^(?:0?[0-7]{3}|keep)$/;
+/** What a request names where any host may write it; no host has this name. */
+export const ANY_HOST = 'any';
 export const HOST_NAME: RegExp = /^[\w.-]{1,128}$/;
 /** Items of a bulk and extents of its files, in one request: judging as many takes the host's event loop about 6 ms. */
 export const ITEMS_MAX = 1000;

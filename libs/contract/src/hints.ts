@@ -65,13 +65,13 @@ const HINTS: readonly Hint[] = [
     code: 'ENOSPC',
     advice:
       'The file system is full, or out of inodes: check `df -h` and `df -i` for the root, remove what is not needed or ' +
-      'use another root. It is tried again, with backoff, while attempts are left.',
+      'use another root. The job waits for space, and no attempt is counted.',
   },
   {
     code: 'EDQUOT',
     advice:
       'The quota of this user, group, project or subvolume is used up: see `quota -s`, `xfs_quota` or ' +
-      '`btrfs qgroup show`, then raise it or free space. It is tried again, with backoff, while attempts are left.',
+      '`btrfs qgroup show`, then raise it or free space. The job waits for that, and no attempt is counted.',
   },
   {
     code: 'EIO',

@@ -21,6 +21,7 @@ export {
   wireErrorSchema,
 } from './errors.ts';
 export {
+  ANY_HOST,
   CHECKSUMS,
   DURABILITIES,
   HOLES,

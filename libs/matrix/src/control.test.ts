@@ -207,3 +207,12 @@ test("words that are not the block's own cannot be named", () => {
   expect(() => control.job(0).recordFd(3, 5)).toThrow('no word for descriptor 3');
   expect(() => new Control(2, 4, control.buffer)).toThrow('another shape');
 });
+
+test('what a write waits for is told in whole pages, and nothing of a write that did not have to', () => {
+  const job = new Control(1, 2).job(1);
+  expect(job.rowsWaitedFor()).toEqual({ wantedBytes: 0, usedBytes: 0 });
+  job.waitForRows(40 * 2 ** 30 + 1, 4097);
+  expect(job.rowsWaitedFor()).toEqual({ wantedBytes: 40 * 2 ** 30 + 4096, usedBytes: 8192 });
+  job.reset();
+  expect(job.rowsWaitedFor()).toEqual({ wantedBytes: 0, usedBytes: 0 });
+});

@@ -5,6 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
+import { PAGE_BYTES } from './arena.ts';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
 import { RateCell } from './rate.ts';
 
@@ -28,6 +29,8 @@ const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;
 const JOB_MAPPING = 26; // four words: the address's low and high, the length's low and high; a high word of 0 is none
 const JOB_HELD_UNTIL = 5; // tenths of a second of the monotonic clock, the same in every thread; 0 is for ever
+const JOB_ROWS_WANTED = 7; // pages of 4 KiB that it waits for; 0 is none
+const JOB_ROWS_USED = 31; // and those that others of its thread had when it last looked
 const JOB_PAUSED = 6;
 const JOB_RATE = 12; // counted in doubles, so words 24 and 25: bytes a second, see rate.ts
 const JOB_RATE_TIME = 30;
@@ -64,6 +67,12 @@ export interface JobReading {
   bytesDurable: number;
   totalBytes: number;
   inFlight: number;
+}
+
+/** Row memory that a write waits for, and what the writes of its thread have. */
+export interface RowsWaitedFor {
+  wantedBytes: number;
+  usedBytes: number;
 }
 
 /** The shared words of one host: made by the main thread, handed to every writer thread. */
@@ -180,6 +189,20 @@ export class JobBlock {
         inFlight,
       };
     }
+  }
+
+  /** Thread: the job waits for so much row memory, and others of the thread have so much of it. */
+  waitForRows(wantedBytes: number, usedBytes: number): void {
+    Atomics.store(this.#words, this.#at + JOB_ROWS_WANTED, Math.ceil(wantedBytes / PAGE_BYTES));
+    Atomics.store(this.#words, this.#at + JOB_ROWS_USED, Math.ceil(usedBytes / PAGE_BYTES));
+  }
+
+  /** Main thread: what it waits for in phase 'waiting', in whole pages; `wantedBytes` 0 where it did not have to. */
+  rowsWaitedFor(): RowsWaitedFor {
+    return {
+      wantedBytes: Atomics.load(this.#words, this.#at + JOB_ROWS_WANTED) * PAGE_BYTES,
+      usedBytes: Atomics.load(this.#words, this.#at + JOB_ROWS_USED) * PAGE_BYTES,
+    };
   }
 
   /** Main thread: asks the job to stop; STOP_CANCEL, STOP_SHUTDOWN or STOP_LOST. */

@@ -5,6 +5,7 @@ export {
   Control,
   JobBlock,
   type JobReading,
+  type RowsWaitedFor,
   type Mapping,
   STOP_CANCEL,
   STOP_LOST,

@@ -85,7 +85,7 @@ export class Engine {
     };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
-    const watch = onProgress === undefined ? null : watchProgress(block, onProgress);
+    const watch = onProgress === undefined ? null : this.#watchProgress(block, onProgress);
     try {
       const result = ofLibrary(await done);
       watch?.tell();
@@ -99,6 +99,16 @@ export class Engine {
       signal?.removeEventListener('abort', stop); // from here on the block is another write's
       this.#turns.release();
     }
+  }
+
+  #watchProgress(
+    block: JobBlock,
+    onProgress: NonNullable<CallOptions['onProgress']>,
+  ): { tell: () => void; end: () => void } {
+    const meter = new ProgressMeter(this.#pool.rowBudgetBytes);
+    const tell = (): void => onProgress(meter.progress(block.read(), block.rowsWaitedFor()));
+    const timer = setInterval(tell, SAMPLE_MS);
+    return { tell, end: () => clearInterval(timer) };
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -130,16 +140,6 @@ export class Engine {
 function limited<T extends RunningWrite>(running: T, { limit }: WriteRequest): T {
   if (limit !== undefined && limit.bytesPerSecond > 0) running.block.rate.set(limit.bytesPerSecond);
   return running;
-}
-
-function watchProgress(
-  block: JobBlock,
-  onProgress: NonNullable<CallOptions['onProgress']>,
-): { tell: () => void; end: () => void } {
-  const meter = new ProgressMeter();
-  const tell = (): void => onProgress(meter.progress(block.read()));
-  const timer = setInterval(tell, SAMPLE_MS);
-  return { tell, end: () => clearInterval(timer) };
 }
 
 function ofLibrary(result: JobResult): FileResult {

@@ -1,4 +1,6 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
+export type { Capacity, WhenFull } from './capacity-scripts.ts';
+export { CapacityError, type WaitForRoom } from './capacity.ts';
 export {
   checkRedis,
   ConnectionError,
@@ -9,8 +11,8 @@ export {
   type Role,
 } from './connection.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
-export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
-export type { HostRecord } from './host-registry.ts';
+export { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 export { oncePerPath } from './once-per-path.ts';
 export { LockLostError } from './run.ts';
 export type { Repeat, Schedule } from './schedule.ts';
@@ -20,5 +22,5 @@ export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { type StandingLimits, type Steer } from './steer.ts';
 export { JobEndedError, type SteeredState } from './steering.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
-export { WriteQueue, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
+export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';

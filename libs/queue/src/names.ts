@@ -1,12 +1,12 @@
 // The names of queues and of jobs, and what a job gets that its producer says nothing of.
-import { HOST_NAME, RequestError } from '@penstock/contract';
+import { ANY_HOST, HOST_NAME, RequestError } from '@penstock/contract';
 import type { JobsOptions, KeepJobs } from 'bullmq';
 
 /** The BullMQ queue that any host takes writes from. Its keys have BullMQ's default prefix unless told otherwise. */
 export const QUEUE_NAME = 'penstock';
 
-/** What a request names where any host may write it. No host has this name. */
-export const ANY_HOST = 'any';
+/** The prefix of BullMQ's keys unless told otherwise: its own. */
+export const DEFAULT_PREFIX = 'bull';
 
 /** The name of a job that is one write. */
 export const JOB_NAME = 'write';

@@ -1,7 +1,7 @@
 // Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run.
-import { type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
+import { ANY_HOST, type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
 import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
-import { ANY_HOST, JOB_NAME } from './names.ts';
+import { JOB_NAME } from './names.ts';
 
 /** When a scheduled write is due: every so many milliseconds, or as a cron pattern says. */
 export type Repeat = Omit<RepeatOptions, 'key' | 'jobId' | 'prevMillis' | 'count'>;

@@ -18,10 +18,22 @@ import {
   type Connection,
   type ConnectionError,
 } from './connection.ts';
+import { type Capacity, CapacityScripts, type Held, type WhenFull } from './capacity-scripts.ts';
+import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
+import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
-import { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+import { knownBytes } from './known-bytes.ts';
+import {
+  DEFAULT_PREFIX,
+  defaultJobOptions,
+  idForHost,
+  JOB_NAME,
+  QUEUE_NAME,
+  queueNameOf,
+  queueOfHost,
+} from './names.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
@@ -35,6 +47,9 @@ export interface WriteQueueOptions {
   onError?: (error: Error) => void;
 }
 
+/** BullMQ's options of a job, and how long to wait for room in a queue whose capacity is limited. */
+export type AddOptions = JobsOptions & WaitForRoom;
+
 /** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
 const bulkJobsMax = 1000;
 
@@ -44,6 +59,8 @@ export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 interface Opened {
   redis: Redis;
   flows: FlowProducer;
+  capacity: CapacityScripts;
+  gate: CapacityGate;
   /** By name; made when they are first used, all on one connection. */
   places: Map<string, Place>;
 }
@@ -82,22 +99,28 @@ export class WriteQueue {
    * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
    * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
    *
+   * Where the queue's capacity is limited (setCapacity) and the write does not fit, it rejects with CapacityError, or
+   * waits for room, as the limit says: until `signal` is aborted or `waitMsMax` is over.
+   *
    * A write for one host goes into that host's queue, and its id ends with "@" and the host's name.
    */
-  async add(request: JobRequestInput, options: JobsOptions = {}): Promise<string> {
+  async add(request: JobRequestInput, options: AddOptions = {}): Promise<string> {
     const [id = ''] = await this.addBulk([request], options);
     return id;
   }
 
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
-  async addBulk(requests: readonly JobRequestInput[], options: JobsOptions = {}): Promise<string[]> {
+  async addBulk(requests: readonly JobRequestInput[], options: AddOptions = {}): Promise<string[]> {
+    const { signal, waitMsMax, ...jobOptions } = options;
     const jobs = requests.map((request, index): Added => {
       const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
       const jobId = idForHost(options.jobId ?? newJobId(), data.target?.host);
-      return { name: JOB_NAME, data, opts: { ...options, jobId } };
+      return { name: JOB_NAME, data, opts: { ...jobOptions, jobId } };
     });
     return this.#use(async (opened) => {
+      const limited = opened.gate.limited ?? (await opened.gate.look());
+      const held = limited ? await this.#admit(opened, jobs, { signal, waitMsMax }) : [];
       const ids: string[] = [];
       for (const [queueName, group] of groupByQueue(jobs)) {
         const { queue } = this.#place(opened, queueName);
@@ -108,8 +131,58 @@ export class WriteQueue {
           for (const [index, { id }] of added.entries()) ids[part[index]!.index] = id ?? '';
         }
       }
+      // Deduplication: another job does what was asked for, and counts already.
+      const unused = held.filter((_job, index) => ids[index] !== jobs[index]?.opts.jobId);
+      if (unused.length > 0) await opened.capacity.release(unused.map(({ field }) => field));
       return ids;
     });
+  }
+
+  /** Counts the jobs against the capacity. What is known of none of them, 0 bytes, is counted as that. */
+  async #admit({ gate }: Opened, jobs: readonly Added[], wait: WaitForRoom): Promise<Held[]> {
+    const held = jobs.map(({ data, opts }) => heldOf(opts.jobId, data));
+    await gate.pass(held, wait);
+    return held;
+  }
+
+  /**
+   * Limits the bytes of all jobs that have not ended, in the queues of all hosts, as far as requests tell them; null
+   * lifts the limit. Jobs that are there already count, also beyond it. Producers heed it within a second.
+   */
+  async setCapacity({ bytes, whenFull = 'reject' }: { bytes: number | null; whenFull?: WhenFull }): Promise<void> {
+    if (bytes !== null && !(Number.isSafeInteger(bytes) && bytes >= 0)) {
+      throw new RangeError(`a capacity of ${bytes} bytes is not accepted; give whole bytes from 0 on, or null`);
+    }
+    await this.#use(async (opened) => {
+      await opened.capacity.set(bytes, whenFull);
+      if (bytes !== null) await this.#countJobs(opened);
+    });
+  }
+
+  /** The limit, and what of it is in use. */
+  capacity(): Promise<Capacity> {
+    return this.#use(async ({ capacity }) => {
+      await capacity.sweep();
+      return capacity.read();
+    });
+  }
+
+  async #countJobs(opened: Opened): Promise<void> {
+    const hosts = await readHosts(
+      opened.redis,
+      registryKey((part) => this.#place(opened, QUEUE_NAME).queue.toKey(part)),
+    );
+    for (const queueName of [QUEUE_NAME, ...hosts.map(({ name }) => queueOfHost(name))]) {
+      const { queue } = this.#place(opened, queueName);
+      for (let start = 0; ; start += bulkJobsMax) {
+        // oxlint-disable-next-line no-await-in-loop -- a page at a time: there may be very many
+        const page = await queue.getJobs([...UNENDED], start, start + bulkJobsMax - 1);
+        const held = page.filter(Boolean).flatMap(({ id = '', data }) => heldIfJudged(queueName, id, data));
+        // oxlint-disable-next-line no-await-in-loop
+        if (held.length > 0) await opened.capacity.admit(held, true);
+        if (page.length === 0) break;
+      }
+    }
   }
 
   /**
@@ -161,8 +234,14 @@ export class WriteQueue {
    * within a second, and what was written of it is removed. Resolves with where it was, once the queue has the order.
    * Rejects with UnknownJobError, with JobEndedError if it has ended already.
    */
-  cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.cancel(id, cancellation));
+  async cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
+    const state = await this.#steer(id, (steering) => steering.cancel(id, cancellation));
+    if (state !== 'active') await this.#use((opened) => this.#release(opened, id)); // else its host does
+    return state;
+  }
+
+  async #release({ gate, capacity }: Opened, id: string): Promise<void> {
+    if (gate.limited ?? (await gate.look())) await capacity.release([`${queueNameOf(id)}:${id}`]);
   }
 
   /**
@@ -229,6 +308,7 @@ export class WriteQueue {
     this.#closed = true;
     const opened = await this.#opened?.catch(() => null);
     if (opened == null) return;
+    opened.gate.close();
     const places = [...opened.places.values()];
     await Promise.all(places.map(({ hub }) => hub.close()));
     await opened.flows.close();
@@ -279,10 +359,14 @@ export class WriteQueue {
     });
     const flows = new FlowProducer({ connection: redis, ...(prefix === undefined ? {} : { prefix }) });
     flows.on('error', (error) => this.#report(error));
-    const opened = { redis, flows, places: new Map<string, Place>() };
+    const places = new Map<string, Place>();
     try {
-      await connected(this.#place(opened, QUEUE_NAME).queue, connection);
-      return opened;
+      const { queue } = this.#place({ redis, places }, QUEUE_NAME);
+      await connected(queue, connection);
+      const client = await queue.getBackend().client;
+      const capacity = new CapacityScripts(client, prefix ?? DEFAULT_PREFIX, (part) => queue.toKey(part));
+      const channel = new FreedSubscription(connection, capacity.freed, (error) => this.#report(error));
+      return { redis, flows, places, capacity, gate: new CapacityGate(capacity, channel) };
     } catch (error) {
       sever(redis);
       throw this.#explained(error);
@@ -294,7 +378,7 @@ export class WriteQueue {
     return this.#place(opened, QUEUE_NAME).queue as Queue;
   }
 
-  #place({ redis, places }: Opened, queueName: string): Place {
+  #place({ redis, places }: Pick<Opened, 'redis' | 'places'>, queueName: string): Place {
     const known = places.get(queueName);
     if (known !== undefined) return known;
     const { connection, prefix } = this.#options;
@@ -319,6 +403,23 @@ export class WriteQueue {
 
   #report(error: unknown): void {
     if (!this.#closed) this.#errors.report(explain(error, this.#options.connection) ?? error);
+  }
+}
+
+/** Jobs that have not ended. */
+const UNENDED = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children'] as const;
+
+const heldOf = (jobId: string, request: JobRequest): Held => ({
+  field: `${queueNameOf(jobId)}:${jobId}`,
+  bytes: knownBytes(request),
+});
+
+/** What another program put there may be no request at all. */
+function heldIfJudged(queueName: string, jobId: string, data: unknown): Held[] {
+  try {
+    return [{ field: `${queueName}:${jobId}`, bytes: knownBytes(parseJob(data)) }];
+  } catch {
+    return []; // the host that takes it refuses it
   }
 }
 

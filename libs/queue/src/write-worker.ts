@@ -1,4 +1,5 @@
 import {
+  ANY_HOST,
   escapeControls,
   fromWire,
   isBulkResult,
@@ -15,12 +16,14 @@ import type { Socket } from 'node:net';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
+import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
+import { CapacityTally } from './capacity.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
-import { ANY_HOST, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
+import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
@@ -195,6 +198,7 @@ export class WriteWorker {
       this.#feed = await this.#openFeed(worker);
       this.#client = await worker.getBackend().client; // an ioredis client
       this.#worker = worker;
+      this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;
       if (this.#options.queue === 'own') await this.#register(this.#client);
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
@@ -204,6 +208,18 @@ export class WriteWorker {
       await within(finishMsMax, worker.close(true));
       throw explain(error, connection) ?? error;
     }
+  }
+
+  /** Once Redis has recorded that a job is over, it counts no more against the queue's capacity. */
+  #tallyEnds(worker: Worker<unknown, JobResult>, client: Client): void {
+    const { prefix = DEFAULT_PREFIX } = this.#options;
+    const scripts = new CapacityScripts(client, prefix, (part) => `${prefix}:${QUEUE_NAME}:${part}`);
+    const tally = new CapacityTally(scripts, (error) => this.#report(error));
+    const tell = ({ id = '' }: WriteJob): void => tally.jobEnded(`${this.#queueName}:${id}`);
+    worker.on('completed', tell);
+    worker.on('failed', (job) => {
+      if (job?.finishedOn !== undefined) tell(job); // else it is retried
+    });
   }
 
   #openFeed(worker: Worker<unknown, JobResult>): Promise<SteerFeed> {
@@ -328,7 +344,7 @@ export class WriteWorker {
       // A cancelled one that was begun before is begun again, for what that has left to be removed.
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
-      seated = await this.#sit(run);
+      seated = await this.#sit(run, starts > 1);
       const info: WriteJobInfo = {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
@@ -363,15 +379,18 @@ export class WriteWorker {
   }
 
   /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */
-  async #sit(run: Run): Promise<true> {
+  async #sit(run: Run, again: boolean): Promise<true> {
     const turn = this.#seat.enter();
     if (turn === null) return true;
     const aborted = new Promise<void>((resolve) => {
       run.whenAborted(() => resolve());
     });
     await Promise.race([turn.granted, aborted]);
+    // Begun before, it is begun again, to remove what that has left.
+    if (run.cancelled !== null && again) await Promise.race([turn.granted, run.loss]);
     try {
-      run.throwIfAborted();
+      if (run.lost !== null) throw run.lost;
+      if (run.cancelled === null || !again) run.throwIfAborted();
     } catch (error) {
       if (!turn.giveUp()) this.#seat.leave();
       throw error;
@@ -505,10 +524,7 @@ export class WriteWorker {
 type Outcome = { result: JobResult } | { error: unknown };
 
 /** What is used of BullMQ's client beside BullMQ. */
-type Client = HashClient & { readonly stream?: Socket };
-
-/** BullMQ's own. */
-const DEFAULT_PREFIX = 'bull';
+type Client = HashClient & ScriptClient & { readonly stream?: Socket };
 
 /** Files of a bulk whose failures are written into its job's log, each attempt. */
 const failuresLogged = 20;

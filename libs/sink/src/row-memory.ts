@@ -28,6 +28,11 @@ export class RowMemory {
     return this.#arena.sizeBytes - this.#stripBytes;
   }
 
+  /** What writes have now. */
+  get usedBytes(): number {
+    return this.#arena.sizeBytes - this.#arena.freeBytes;
+  }
+
   /** `write` wants rows of `sizeBytes` in all, and stands last in its line. */
   join(write: object, sizeBytes: number): void {
     this.#lineOf(sizeBytes).push(write);

@@ -101,7 +101,8 @@ export interface WriteOrder extends AttemptIdentity {
 export type WriteControl = Pick<
   JobBlock,
   'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed' | 'paused' | 'rate'
->;
+> &
+  Partial<Pick<JobBlock, 'waitForRows'>>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
@@ -522,8 +523,12 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
-    const extent = this.#rowExtent ?? this.#thread.rowMemory.take(this, this.#rowBytes);
-    if (extent === null) return false;
+    const { rowMemory } = this.#thread;
+    const extent = this.#rowExtent ?? rowMemory.take(this, this.#rowBytes);
+    if (extent === null) {
+      this.#control.waitForRows?.(this.#rowBytes, rowMemory.usedBytes);
+      return false;
+    }
     if (this.#rows !== null) {
       this.#goOnWith(this.#rows, extent);
       return true;

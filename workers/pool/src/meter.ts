@@ -1,24 +1,30 @@
 /** Turns readings of a job's control block into the progress that dashboards show. */
 import { performance } from 'node:perf_hooks';
-import type { WriteProgress } from '@penstock/contract';
-import type { JobReading } from '@penstock/matrix';
+import { formatBytes, type Phase, type WriteProgress } from '@penstock/contract';
+import type { JobReading, RowsWaitedFor } from '@penstock/matrix';
 
 /** Weight of the newest interval in the speed that the remaining time is judged by: steady, yet it follows a change. */
 const NEWEST_WEIGHT = 0.4;
 
 export class ProgressMeter {
   readonly #host: string | undefined;
+  /** Row memory of a thread. */
+  readonly #rowBudgetBytes: number;
   #lastAt: number = performance.now();
   #lastBytes = 0;
   #steadyBytesPerSecond = 0;
 
-  /** @param host the name that the progress tells; none in a program that writes for itself */
-  constructor(host?: string) {
+  /**
+   * @param rowBudgetBytes row memory of a thread
+   * @param host the name that the progress tells; none in a program that writes for itself
+   */
+  constructor(rowBudgetBytes: number, host?: string) {
+    this.#rowBudgetBytes = rowBudgetBytes;
     this.#host = host;
   }
 
   /** The progress that `reading` shows, with the speed since the last call. */
-  progress(reading: JobReading): WriteProgress {
+  progress(reading: JobReading, rows: RowsWaitedFor): WriteProgress {
     const now = performance.now();
     const seconds = (now - this.#lastAt) / 1000;
     const bytesPerSecond = seconds > 0 ? Math.max(0, reading.bytesWritten - this.#lastBytes) / seconds : 0;
@@ -45,6 +51,14 @@ export class ProgressMeter {
       inFlight,
       phase,
       ...(this.#host === undefined ? {} : { host: this.#host }),
+      ...this.#note(phase, rows),
     };
+  }
+
+  /** What it waits for, where it waits for rows. */
+  #note(phase: Phase, { wantedBytes, usedBytes }: RowsWaitedFor): Pick<WriteProgress, 'note'> {
+    if (phase !== 'waiting' || wantedBytes === 0) return {};
+    const [wanted, used, budget] = [wantedBytes, usedBytes, this.#rowBudgetBytes].map((bytes) => formatBytes(bytes));
+    return { note: `waiting for row memory: ${wanted} wanted, ${used} of the thread's ${budget} in use (--memory)` };
   }
 }

@@ -97,6 +97,8 @@ const heldArenas = new Set<ArenaMemory[]>();
 
 export class WriterPool {
   readonly jobSlots: number;
+  /** Row memory of one thread. */
+  readonly rowBudgetBytes: number;
   /** The limits of the host and its roots, in the order of the roots. */
   readonly rates: RateTable;
   readonly #control: Control;
@@ -134,8 +136,8 @@ export class WriterPool {
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
     this.rates = new RateTable(this.#roots.length);
-    const arenaBytes = Math.floor(options.memoryBytes / threads);
-    this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(arenaBytes));
+    this.rowBudgetBytes = Math.floor(options.memoryBytes / threads);
+    this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(this.rowBudgetBytes));
     heldArenas.add(this.#arenas);
     this.#freeJobSlots = Array.from({ length: this.jobSlots }, (_, index) => this.jobSlots - 1 - index);
     const setup: WriterSetup = {

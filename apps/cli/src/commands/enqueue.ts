@@ -3,10 +3,17 @@ import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
-import type { JobRequestInput } from '@penstock/contract';
+import { ANY_HOST, type JobRequestInput } from '@penstock/contract';
 import { UsageError } from '../failures.ts';
 import { print, say } from '../output.ts';
-import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
+import {
+  addRequestOptions,
+  judgeRequest,
+  type RequestOptions,
+  requestOf,
+  targetOption,
+  wholeNumber,
+} from '../request-options.ts';
 import { openStoreOf, storeFlags, type StoreOptions } from '../store-options.ts';
 
 interface EnqueueOptions extends RequestOptions, StoreOptions {
@@ -70,6 +77,7 @@ export function enqueueCommand(): Command {
     .option('--delay <ms>', 'milliseconds to wait before it may start', wholeNumber(0, YEAR_MS))
     .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
     .option('--job-id <id>', 'an id of your own; one that is in the queue already is not added again', parseJobId);
+  command.addOption(targetOption());
   addStoreOptions(command.optionsGroup('Which queue:'));
   return command.addHelpText('after', EXAMPLES).action(enqueue);
 }
@@ -90,8 +98,15 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
   try {
     const id = await queue.add(request, inQueue);
     print(id);
-    if ((await queue.workers()) === 0) {
-      say(`no host serves this queue now; start one with: penstock host${storeFlags(storeOptions, process.env)}`);
+    const target = request.target?.host;
+    if ((await queue.workers(target)) === 0) {
+      const flags = storeFlags(storeOptions, process.env);
+      const one = target === undefined || target === ANY_HOST;
+      if (one) say(`no host serves this queue now; start one with: penstock host${flags}`);
+      else
+        say(
+          `the host ${target} is not there now; start it on its machine with: penstock host --name ${target}${flags}`,
+        );
     }
   } finally {
     await queue.close();

@@ -27,6 +27,21 @@ test('a write that is enqueued while no host runs is carried out by the first th
   expect(stopped).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping') });
 });
 
+test('the queue is limited, shown and full by the command line', async () => {
+  expect(await cli.run('capacity')).toMatchObject({ code: 0, stdout: 'no limit\n' });
+  const set = await cli.run('capacity', '1MiB', '--when-full', 'reject');
+  expect(set.stdout).toMatch(/^\S+ \S+ of 1\.00 MiB in use by \d+ jobs?; what does not fit is refused\n$/);
+  const full = await cli.run('enqueue', 'c.bin', '--size', '2MiB', '--on', 'disk-3');
+  expect(full).toMatchObject({ code: 1, stderr: expect.stringContaining('The queue is full: 2.00 MiB asked') });
+  expect(await cli.run('capacity', 'none', '--json')).toMatchObject({
+    stdout: expect.stringContaining('"bytes":null'),
+  });
+  const enqueued = await cli.run('enqueue', 'c.bin', '--size', '1KiB', '--on', 'disk-3');
+  expect(enqueued).toMatchObject({ stdout: expect.stringMatching(/^\w+@disk-3\n$/) });
+  expect(enqueued.stderr).toContain('penstock host --name disk-3');
+  expect(await cli.run('enqueue', 'd.bin', '--size', '1', '--on', 'a:b')).toMatchObject({ code: 2 });
+});
+
 test('a whole request may come as JSON: as text, from a file, from standard input', async () => {
   const request = { path: 'b.bin', size: '1KiB' };
   const file = join(cli.directory, 'request.json');

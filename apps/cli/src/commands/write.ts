@@ -20,6 +20,7 @@ import {
   type RequestOptions,
   requestOf,
   STANDARD_INPUT,
+  targetOption,
   wholeNumber,
 } from '../request-options.ts';
 import { describeResult } from '../result-text.ts';
@@ -47,6 +48,7 @@ const HOST_OPTIONS = [
   'urlAllow',
   'lockDuration',
   'checkpoint',
+  'waitForSpace',
 ] as const;
 
 const EXAMPLES = `
@@ -74,6 +76,7 @@ export function writeCommand(): Command {
     .addOption(
       new Option('--from-root <name[=directory]>', 'the root of --from (default: data)').argParser(parseRootChoice),
     )
+    .addOption(targetOption())
     .option('--attempts <n>', 'how often it is tried at most (default: 3)', wholeNumber(1, 1000))
     .option('--json', 'print one JSON object, the result or the error');
   addStoreOptions(command.optionsGroup('Which queue:'));
@@ -139,7 +142,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
   const opening = openQueue(loading, store.connection, complain);
   const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
   const keeper = new HostKeeper({
-    workers: async () => (await opening).workers(),
+    workers: async () => (await opening).workers(options.on),
     signal,
     say: (text) => line.note(`penstock: ${text}`),
     start: (wanted) =>
@@ -159,9 +162,18 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
       else if ((await keeper.ensure()) && roots.length > 0) {
         say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
       }
+      if (keeper.ownsHost && options.on !== undefined && options.on !== host.name) {
+        say(
+          `the host that is started here is ${host.name}: the write waits for ${options.on} (or give --name ${options.on})`,
+        );
+      }
       void keeper.keep().catch((error: unknown) => unattended.abort(error));
-    } else if ((await (await opening).workers()) === 0) {
-      say('no host serves this queue now: the write waits until one is started (penstock host)');
+    } else if ((await (await opening).workers(options.on)) === 0) {
+      const missing =
+        options.on === undefined ? 'no host serves this queue now' : `the host ${options.on} is not there now`;
+      say(
+        `${missing}: the write waits until one is started (penstock host${options.on === undefined ? '' : ` --name ${options.on}`})`,
+      );
     }
     signal.throwIfAborted();
     const queue = await opening;

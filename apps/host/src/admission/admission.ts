@@ -1,0 +1,184 @@
+/**
+ * Lets a job through to a thread once there is room for what it will write: free on its file system, and not promised
+ * to another job of this host. A job that finds none is refused with ENOSPC, and waits in the queue (see libs/queue,
+ * verdict.ts); one that no such disk could ever hold is refused for good.
+ */
+import { statSync } from 'node:fs';
+import { constants } from 'node:os';
+import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
+import type { JobBlock } from '@penstock/matrix';
+import type { RootConfig } from '@penstock/sink';
+import { type AskSpace, FileSystem, inTime, type Reading } from './file-system.ts';
+import type { Reservation } from './ledger.ts';
+import { bytesThere, isBulk, type Need, needsOf } from './needs.ts';
+
+const { EFBIG, ENOSPC } = constants.errno;
+
+/** Writes that, with all that is promised, leave three quarters of what is free are let through by an older answer. */
+const AMPLE_SHARE = 4;
+
+const WRITING = PHASES.indexOf('writing');
+
+/** A job that has been let through. */
+export interface Ticket {
+  /** The control block of the attempt, which tells when its space has been allocated. */
+  follow(block: Pick<JobBlock, 'read'>): void;
+  /** The attempt is over. Without effect the second time. */
+  release(): void;
+}
+
+/** What the admission has to know of an attempt. */
+export interface Applicant {
+  request: JobRequest;
+  /** Names the job for ever, as its partial files do. */
+  jobName: string;
+  /** True if it was begun before: a partial file of it may be there. */
+  again: boolean;
+}
+
+/** What a job needs of one file system, all its files together. */
+interface Claim {
+  place: Place;
+  bytes: number;
+  /** The largest of its files. */
+  largestBytes: number;
+  path: string;
+  /** Empty of a job that needs no space there. */
+  needs: Need[];
+}
+
+/** A root and the file system that it is on. */
+interface Place {
+  root: RootConfig;
+  fileSystem: FileSystem;
+}
+
+/** Of a job that takes no space. */
+export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
+
+export class Admission {
+  readonly #places = new Map<string, Place>();
+
+  /** The roots must exist. `ask` is what tests have instead of statfs. */
+  constructor(roots: readonly RootConfig[], ask?: AskSpace) {
+    const byDevice = new Map<number, FileSystem>();
+    for (const root of roots) {
+      if (!root.writable) continue;
+      const device = statSync(root.path).dev; // roots of one file system share what is free on it
+      const fileSystem = byDevice.get(device) ?? new FileSystem(root.path, ask);
+      byDevice.set(device, fileSystem);
+      this.#places.set(root.name, { root, fileSystem });
+    }
+  }
+
+  /** Lets a job through at once where there is ample room, as for most: null where that takes a closer look. */
+  tryAdmit(request: JobRequest): Ticket | null {
+    const claims = this.#claimsOf(needsOf(request));
+    if (claims.length === 0) return NOTHING_RESERVED; // also where the root is unknown: the thread says so
+    return claims.every(({ place, bytes }) => isAmple(place, bytes)) ? grant(claims, isBulk(request)) : null;
+  }
+
+  /**
+   * Lets a job through as soon as it is known that there is room.
+   * @throws IoError: ENOSPC where there is none now, EFBIG where there never will be, ETIMEDOUT where the disk is silent
+   */
+  async admit(applicant: Applicant): Promise<Ticket> {
+    const { request, jobName, again } = applicant;
+    const wanted = this.#claimsOf(needsOf(request));
+    const claims = await Promise.all(wanted.map((claim) => lessWhatIsThere(claim, jobName, again)));
+    const readings = await Promise.all(claims.map(({ place }) => place.fileSystem.look()));
+    // From here to the grant nothing is awaited: no other job can come between.
+    if (claims.every((claim, index) => faultOf(claim, readings[index]!) === null))
+      return grant(claims, isBulk(request));
+    // Much may have been allocated, or freed, since the answer: refused is by a new one alone.
+    const newest = await Promise.all(claims.map(({ place }) => place.fileSystem.lookAgain()));
+    for (const [index, claim] of claims.entries()) {
+      const fault = faultOf(claim, newest[index]!);
+      if (fault !== null) throw fault;
+    }
+    return grant(claims, isBulk(request));
+  }
+
+  /** A claim for each file system. */
+  #claimsOf(needs: readonly Need[]): Claim[] {
+    const claims = new Map<FileSystem, Claim>();
+    for (const need of needs) {
+      const place = this.#places.get(need.root);
+      if (place === undefined) continue;
+      const claim = claims.get(place.fileSystem);
+      if (claim === undefined) {
+        const path = `${place.root.path}/${need.path}`;
+        claims.set(place.fileSystem, { place, bytes: need.bytes, largestBytes: need.bytes, path, needs: [need] });
+      } else {
+        claim.bytes += need.bytes;
+        claim.largestBytes = Math.max(claim.largestBytes, need.bytes);
+        claim.needs.push(need);
+        claim.path = place.root.path;
+      }
+    }
+    return [...claims.values()];
+  }
+}
+
+function isAmple({ fileSystem }: Place, bytes: number): boolean {
+  const reading = fileSystem.glance();
+  if (reading === null) return false;
+  return (fileSystem.ledger.promisedBytes + bytes) * AMPLE_SHARE <= reading.availableBytes;
+}
+
+/** The claim with what is new alone. */
+async function lessWhatIsThere(claim: Claim, jobName: string, again: boolean): Promise<Claim> {
+  const { place, needs } = claim;
+  const mayBeThere = needs.filter(({ inPlace }) => again || inPlace);
+  if (mayBeThere.length === 0) return claim;
+  const { path } = place.root;
+  const there = await inTime(Promise.all(mayBeThere.map((need) => bytesThere(path, need, jobName, again))), path);
+  return { ...claim, bytes: claim.bytes - there.reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** Why there is no room for `claim`, or null. */
+function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading): IoError | null {
+  const { root, fileSystem } = place;
+  const { availableBytes, totalBytes } = reading;
+  if (totalBytes === 0) return null; // a file system that does not tell
+  const where = { syscall: 'statfs', path, offset: 0, length: bytes };
+  const leastBytes = Math.max(bytes, largestBytes);
+  if (leastBytes > totalBytes) {
+    const hint = `The whole file system of root ${root.name} holds ${formatBytes(totalBytes)}: ask for less, or name a root on a larger one.`;
+    return new IoError({ ...where, errno: -EFBIG, length: leastBytes, hint });
+  }
+  const { promisedBytes, holders } = fileSystem.ledger;
+  if (bytes + promisedBytes <= availableBytes) return null;
+  const promised =
+    promisedBytes === 0
+      ? ''
+      : `, ${formatBytes(promisedBytes)} of it reserved by ${holders} other ${holders === 1 ? 'write' : 'writes'}`;
+  const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${root.name}${promised}: free some, or name another root.`;
+  return new IoError({ ...where, errno: -ENOSPC, hint });
+}
+
+function grant(claims: readonly Claim[], bulk: boolean): Ticket {
+  let block: Pick<JobBlock, 'read'> | null = null;
+  let released = false;
+  const held = claims.map(({ place, bytes }): [FileSystem, Reservation] => {
+    // A single write allocates all of it before it writes; of a bulk each file in its turn, as its bytes are written.
+    const taken = (): number => {
+      if (block === null) return 0;
+      const { phase, bytesWritten } = block.read();
+      if (bulk) return claims.length === 1 ? bytesWritten : 0;
+      return phase !== 'paused' && PHASES.indexOf(phase) >= WRITING ? bytes : 0;
+    };
+    return [place.fileSystem, place.fileSystem.ledger.reserve(bytes, taken)];
+  });
+  return {
+    follow: (followed) => {
+      block = followed;
+    },
+    release: () => {
+      if (released) return;
+      released = true;
+      block = null; // it is another attempt's from now on
+      for (const [fileSystem, reservation] of held) fileSystem.ledger.release(reservation);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+import { FileSystem, inTime } from './file-system.ts';
+
+test('a disk that does not answer is not asked again, and whoever waits for it is told in time', async () => {
+  let asked = 0;
+  const hung = new Promise<never>(() => {});
+  const disk = new FileSystem('/mnt/gone', () => {
+    asked += 1;
+    return hung;
+  });
+  expect(disk.glance()).toBeNull();
+  expect(disk.glance()).toBeNull();
+  expect(asked).toBe(1);
+  await expect(inTime(hung, '/mnt/gone', 20)).rejects.toMatchObject({
+    code: 'ETIMEDOUT',
+    syscall: 'statfs',
+    path: '/mnt/gone',
+    message: expect.stringContaining('has not answered for 0.02 s'),
+  });
+});
+
+test('a second look is one that was asked for after the first', async () => {
+  const answers: ((bytes: number) => void)[] = [];
+  let askedTwice: () => void = () => {};
+  const secondAsked = new Promise<void>((resolve) => {
+    askedTwice = resolve;
+  });
+  const disk = new FileSystem('/mnt', () => {
+    return new Promise((resolve) => {
+      answers.push((availableBytes) => resolve({ availableBytes, totalBytes: 9 }));
+      if (answers.length === 2) askedTwice();
+    });
+  });
+  const first = disk.look();
+  const again = disk.lookAgain();
+  answers[0]?.(1);
+  expect(await first).toMatchObject({ availableBytes: 1 });
+  await secondAsked;
+  answers[1]?.(2);
+  expect(await again).toMatchObject({ availableBytes: 2 });
+  expect(disk.glance()).toMatchObject({ availableBytes: 2 });
+});

@@ -1,0 +1,108 @@
+/**
+ * One file system as the host sees it: how much is free, asked seldom and never waited for on the main thread, and what
+ * of that is promised already.
+ */
+import { statfs } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { IoError } from '@penstock/contract';
+import { SpaceLedger } from './ledger.ts';
+
+const { ETIMEDOUT } = constants.errno;
+
+export interface Reading {
+  /** Bytes left for this user. */
+  availableBytes: number;
+  /** 0 where the file system does not tell. */
+  totalBytes: number;
+  /** In time of performance.now(), when it was asked. */
+  askedAt: number;
+}
+
+/** Asks a file system; a parameter so that tests can be one that hangs. */
+export type AskSpace = (path: string) => Promise<Omit<Reading, 'askedAt'>>;
+
+/** How old an answer may be that decides about a write which is not small beside what is free. */
+const FRESH_MS = 500;
+/** How old one may be by which small writes are let through. */
+const STALE_MS_MAX = 30_000;
+/** A network mount whose server is gone never answers. */
+const ANSWER_MS_MAX = 5000;
+
+export class FileSystem {
+  readonly ledger: SpaceLedger = new SpaceLedger();
+  readonly #path: string;
+  readonly #ask: AskSpace;
+  #last: Reading | null = null;
+  #asking: Promise<Reading> | null = null;
+
+  /** `path` is any directory on it. */
+  constructor(path: string, ask: AskSpace = askKernel) {
+    this.#path = path;
+    this.#ask = ask;
+  }
+
+  /** The last answer, unless it is too old to tell anything; one that is not fresh is renewed meanwhile. */
+  glance(): Reading | null {
+    const ageMs = this.#last === null ? Number.POSITIVE_INFINITY : performance.now() - this.#last.askedAt;
+    if (ageMs > FRESH_MS) this.#read().catch(() => {}); // whoever has to wait for an answer is told
+    return ageMs > STALE_MS_MAX ? null : this.#last;
+  }
+
+  /** A fresh answer. @throws IoError; ETIMEDOUT where none comes */
+  look(): Promise<Reading> {
+    const last = this.#last;
+    if (last !== null && performance.now() - last.askedAt <= FRESH_MS) return Promise.resolve(last);
+    return inTime(this.#read(), this.#path);
+  }
+
+  /** An answer to a question that is asked from now on. @throws IoError; ETIMEDOUT where none comes */
+  async lookAgain(): Promise<Reading> {
+    if (this.#asking !== null) await inTime(this.#asking, this.#path);
+    return inTime(this.#read(), this.#path);
+  }
+
+  /** One question at a time: each that hangs holds a thread of libuv's four. */
+  #read(): Promise<Reading> {
+    this.#asking ??= this.#readNow().finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  async #readNow(): Promise<Reading> {
+    const snapshot = this.ledger.beginReading();
+    const askedAt = performance.now();
+    const reading = { ...(await this.#ask(this.#path)), askedAt };
+    this.ledger.endReading(snapshot);
+    this.#last = reading;
+    return reading;
+  }
+}
+
+async function askKernel(path: string): Promise<Omit<Reading, 'askedAt'>> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(path);
+    return { availableBytes: bavail * bsize, totalBytes: blocks * bsize };
+  } catch (error) {
+    const { errno = 0, code } = error as NodeJS.ErrnoException;
+    throw new IoError({ syscall: 'statfs', errno, path, ...(code === undefined ? {} : { code }), cause: error });
+  }
+}
+
+/** `answer`, or ETIMEDOUT. */
+export async function inTime<T>(answer: Promise<T>, path: string, ms: number = ANSWER_MS_MAX): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const refuse = (): void => {
+      const hint = `The file system of ${path} has not answered for ${ms / 1000} s: check its device, its server and the mount.`;
+      reject(new IoError({ syscall: 'statfs', errno: -ETIMEDOUT, path, hint }));
+    };
+    timer = setTimeout(refuse, ms);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

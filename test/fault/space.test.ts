@@ -1,0 +1,120 @@
+// Space: promised once, waited for without using up attempts, and what no waiting can mend. As root: a small disk.
+import { closeSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { native } from '@penstock/aio';
+import { type Undo, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { System } from '../system.ts';
+
+let system: System;
+let undo: Undo = [];
+let mount: string;
+beforeEach(async () => {
+  system = await System.open();
+});
+afterEach(async () => {
+  await system.hostsGone();
+  for (const step of undo.toReversed()) step();
+  undo = [];
+  await system.close();
+});
+
+const asRoot = mayMount() ? test : test.skip;
+const mountSmall = (): void => {
+  mount = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+};
+/** As progress carries it. */
+const note = (progress: Record<string, unknown>): string =>
+  typeof progress['note'] === 'string' ? progress['note'] : '';
+
+asRoot(
+  'a job for a full disk waits with its figures, and is written once there is space, at its first attempt',
+  async () => {
+    mountSmall();
+    writeFileSync(join(mount, 'ballast'), Buffer.alloc(40_000_000, 1));
+    await system.host(['--root', `disk=${mount}`]);
+    const job = await system.add({ path: 'a.dat', root: 'disk', size: 30_000_000 }, { attempts: 1 });
+    const waiting = await system.progressOf(job, (progress) => note(progress).includes('space'));
+    expect(waiting).toMatchObject({
+      phase: 'waiting',
+      note: expect.stringMatching(
+        /^waiting for space: 28\.61 MiB needed, .* free on disk: .*attempt not counted; next try in/,
+      ),
+    });
+    expect(readdirSync(mount).toSorted()).toEqual(['ballast', 'lost+found']);
+    rmSync(join(mount, 'ballast'));
+    const end = await system.finished(job);
+    expect(end).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 30_000_000 } });
+    expect(end.attemptsStarted).toBeGreaterThan(1);
+    expect(end.data).toEqual({ path: 'a.dat', root: 'disk', size: 30_000_000 });
+    const { logs } = await system.queue.getJobLogs(job.id!);
+    expect(logs[0]).toMatch(
+      /attempt 1 on .* waits for space \(try 1, .*ENOSPC.*statfs '.*a\.dat' at 0, 30000000 bytes/,
+    );
+  },
+  120_000,
+);
+
+asRoot(
+  'two writes that fit alone and not together are never begun together, on two roots of one disk',
+  async () => {
+    mountSmall();
+    const roots = ['one', 'two'].map((name) => {
+      run('mkdir', join(mount, name));
+      return ['--root', `${name}=${join(mount, name)}`];
+    });
+    await system.host(roots.flat());
+    const request = (root: string) => ({ path: 'a.dat', root, size: 35_000_000 });
+    const jobs = await Promise.all([system.add(request('one')), system.add(request('two'))]);
+    const noted = jobs.map((job) => system.progressOf(job, (progress) => note(progress).includes('space')));
+    const first = await Promise.race(jobs.map((job) => system.finished(job)));
+    const late = jobs.findIndex((job) => job.id !== first.id);
+    await noted[late];
+    rmSync(join(mount, first.data.root, 'a.dat'));
+    const second = await system.finished(jobs[late]!);
+    expect(first).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 35_000_000 } });
+    expect(second).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 35_000_000 } });
+    // Nothing was ever begun for which there was no room: every refusal came before a thread had the job.
+    const { logs } = await system.queue.getJobLogs(second.id!);
+    expect(logs.length).toBeGreaterThan(0);
+    for (const line of logs) expect(line).toMatch(/waits for space .*ENOSPC.*statfs/);
+  },
+  120_000,
+);
+
+asRoot(
+  'a file that another process has locked is waited for, and written once the lock is gone',
+  async () => {
+    const path = join(system.data, 'locked.dat');
+    writeFileSync(path, 'before');
+    const fd = openSync(path, 'r+');
+    expect(native.lockFile(fd)).toBe(0);
+    await system.host();
+    const job = await system.add({ path: 'locked.dat', size: 100_000, publish: 'in-place' }, { attempts: 1 });
+    await system.progressOf(job, (progress) => note(progress).startsWith('waiting for the lock of the file'));
+    expect(statSync(path).size).toBe(6);
+    closeSync(fd);
+    expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 100_000 } });
+  },
+  120_000,
+);
+
+asRoot(
+  'a read-only disk and a forbidden file fail at once, with the call',
+  async () => {
+    mountSmall();
+    writeFileSync(join(mount, 'immutable'), 'x');
+    run('chattr', '+i', join(mount, 'immutable'));
+    undo.push(() => run('chattr', '-i', join(mount, 'immutable')));
+    await system.host(['--root', `disk=${mount}`]);
+    const options = { attempts: 5, backoff: { type: 'fixed', delay: 10 } };
+    const forbidden = { path: 'immutable', root: 'disk', size: 4096, publish: 'in-place' };
+    const denied = await system.finished(await system.add(forbidden, options));
+    expect(denied).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^EPERM: .*immutable/) });
+    run('mount', '-o', 'remount,ro', mount);
+    undo.push(() => run('mount', '-o', 'remount,rw', mount));
+    const refused = await system.finished(await system.add({ path: 'b', root: 'disk', size: 4096 }, options));
+    expect(refused).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^EROFS: /) });
+  },
+  120_000,
+);
