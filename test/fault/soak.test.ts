@@ -4,6 +4,7 @@ import { Findings } from '../soak/findings.ts';
 import { soakFreeze } from '../soak/freeze.ts';
 import { soakKill } from '../soak/kill.ts';
 import { soakRedis } from '../soak/redis.ts';
+import { soakSteering } from '../soak/steering.ts';
 
 const SEED = 20_260_104;
 const SIZE = 67_108_864;
@@ -35,4 +36,11 @@ test(`a host stopped beyond its lock writes nothing after it has woken (seed ${S
   await soakFreeze({ seed: SEED, trials: 3, sizeBytes: SIZE }, findings);
   expect(findings.violations).toEqual([]);
   expect(said.at(-1)).toMatch(/^3 hosts stopped/);
+}, 180_000);
+
+test(`orders to running writes are carried out while the disk is saturated (seed ${SEED})`, async () => {
+  // How soon is the soak's own to judge: here the machine may be busy with other tests.
+  await soakSteering({ seed: SEED, trials: 3, sizeBytes: SIZE, p99MsMax: 30_000 }, findings);
+  expect(findings.violations).toEqual([]);
+  expect(said.join('\n')).toMatch(/all orders: \d+ orders/);
 }, 180_000);

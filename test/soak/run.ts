@@ -10,11 +10,14 @@ import { soakFreeze } from './freeze.ts';
 import { PUBLISHES, soakKill } from './kill.ts';
 import { soakRedis } from './redis.ts';
 import type { Scenario, SoakSettings } from './settings.ts';
+import { soakSteering } from './steering.ts';
 import { SOURCE_KINDS } from './sources.ts';
 
 const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
 const SEED_END = 1_000_000_000;
+/** What is promised of orders to a running write. */
+const P99_MS_MAX = 1000;
 const DEFAULT_SIZE = '256MiB';
 
 const wholeNumber = (text: string): number => {
@@ -105,7 +108,13 @@ const freeze = scenarioCommand(
   30,
 ).action((options: Given) => carryOut('freeze', soakFreeze, settingsOf(options)));
 
-const scenarios = [kill, redis, freeze];
+const steering = scenarioCommand(
+  'steering',
+  'cancel, pause, resume and limits from another process while the disk is saturated',
+  100,
+).action((options: Given) => carryOut('steering', soakSteering, { ...settingsOf(options), p99MsMax: P99_MS_MAX }));
+
+const scenarios = [kill, redis, freeze, steering];
 
 const program = new Command('npm run soak --')
   .description(
