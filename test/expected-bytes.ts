@@ -1,4 +1,5 @@
 /** What the bytes of a pattern have to be, from its definition alone: no code that writes them is used here. */
+import { createHash } from 'node:crypto';
 import type { PatternName } from '@penstock/contract';
 import { contentPieces } from './soak/content.ts';
 
@@ -53,4 +54,17 @@ function writeStamp(block: Buffer, offset: number, seed: number): void {
   for (let word = 6; word < 125; word += 1) block.writeUInt32LE(check(word, ~word), word * 4);
   block.writeBigUInt64LE(BigInt(offset), 500);
   block.writeUInt32LE(own, 508);
+}
+
+/** crc32c bit by bit from its polynomial, or Node's sha256, in hexadecimal digits. */
+export function checksumOf(algorithm: 'crc32c' | 'sha256', bytes: Uint8Array): string {
+  if (algorithm === 'sha256') return createHash('sha256').update(bytes).digest('hex');
+  let register = 0xffff_ffff;
+  for (const byte of bytes) {
+    register ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) {
+      register = (register & 1) === 1 ? (register >>> 1) ^ 0x82f6_3b78 : register >>> 1;
+    }
+  }
+  return (~register >>> 0).toString(16).padStart(8, '0');
 }

@@ -5,8 +5,14 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type BulkResult, PATTERN_NAMES, type WireError, type WriteRequestInput } from '@penstock/contract';
-import { patternBytes, randomBytes } from './expected-bytes.ts';
+import {
+  type BulkResult,
+  PATTERN_NAMES,
+  type WireError,
+  type WriteRequestInput,
+  type WriteResult,
+} from '@penstock/contract';
+import { checksumOf, patternBytes, randomBytes } from './expected-bytes.ts';
 import type { System } from './system.ts';
 
 /** Around every boundary that matters: nothing, a byte, a sector, a block, a large write, a row. */
@@ -22,6 +28,8 @@ export interface RequestRow {
   expected: (size: number) => Buffer;
   /** What stands at the target before; nothing where this is null or not said. */
   standing?: (size: number) => Buffer | null;
+  /** What a checksum is of, where it is not of the whole file. */
+  summed?: (size: number) => Buffer;
   /** For a row that is to be refused: the error's code. The file has to be what stood there. */
   refused?: string;
   /** Sizes for which the row makes sense; all unless said. */
@@ -238,6 +246,62 @@ const fileModeRows: RequestRow[] = (['640', '0777', '000'] as const).flatMap((fi
   })),
 );
 
+/** Every way to a sum, each with the other promises about a file's bytes; the sum itself is compared by the test. */
+const checksumRows: RequestRow[] = (['crc32c', 'sha256'] as const).flatMap((checksum): RequestRow[] => [
+  {
+    name: `the checksum ${checksum}`,
+    request: (size) => ({ size, checksum, source: stamped }),
+    expected: stamp,
+  },
+  {
+    name: `${checksum} as expected, read back`,
+    request: (size) => ({
+      size,
+      checksum,
+      verify: 'readback',
+      source: stamped,
+      expect: checksumOf(checksum, stamp(size)),
+    }),
+    expected: stamp,
+  },
+  {
+    name: `${checksum} other than expected`,
+    request: (size) => ({ size, checksum, expect: checksumOf(checksum, standing(77)), source: stamped }),
+    standing: () => standing(5000),
+    expected: () => standing(5000),
+    refused: 'ECHECKSUM',
+  },
+  {
+    name: `${checksum} of a copy in place, read back`,
+    request: (_, { root, sourcePath }) => ({
+      checksum,
+      verify: 'readback',
+      publish: 'in-place',
+      durability: 'none',
+      source: { kind: 'file', root, path: sourcePath, reflink: 'auto' },
+    }),
+    standing: () => standing(30_000),
+    expected: copied,
+  },
+  {
+    name: `${checksum} of an append, read back`,
+    request: (size) => ({ size, mode: 'append', checksum, verify: 'readback', source: stamped }),
+    standing: () => standing(12_345),
+    expected: (size) => Buffer.concat([standing(12_345), stamp(size)]),
+    summed: stamp,
+  },
+]);
+
+const summedOf = ({ row, size }: Cell): Buffer => (row.summed ?? row.expected)(size);
+
+/** What is wrong with the checksum that the result of a cell tells; null if nothing is. */
+function checksumFault(cell: Cell, result: { checksum?: WriteResult['checksum'] | undefined }): string | null {
+  const { checksum } = cell.request;
+  if (checksum === undefined || checksum === 'none') return result.checksum === undefined ? null : 'a checksum is told';
+  const right = checksumOf(checksum, summedOf(cell));
+  return result.checksum?.value === right ? null : `the checksum ${result.checksum?.value}, not ${right}`;
+}
+
 /** Extents that are out of order, with a hole before, between and behind. */
 const extentRow: RequestRow = {
   name: 'extents in any order, with gaps',
@@ -274,6 +338,7 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
   ...appendRows,
   ...copyRows,
   ...fileModeRows,
+  ...checksumRows,
   extentRow,
 ];
 
@@ -337,6 +402,7 @@ export async function faultsOfJobs(system: System, root: string, directory: stri
     const end = await system.finished(job);
     const cell = cells[index]!;
     faults.push(...told(cell, faultOf(cell, end.failedReason ?? null)));
+    if (end.failedReason === undefined) faults.push(...told(cell, checksumFault(cell, end.returnvalue as object)));
     const { offset, fileBytes } = (end.returnvalue ?? {}) as { offset?: number; fileBytes?: number };
     // What the result tells of a file that was changed in part.
     if (fileBytes !== undefined && fileBytes !== statSync(cell.path).size)
@@ -361,6 +427,7 @@ export async function faultsOfBulks(system: System, root: string, directory: str
     for (const [index, item] of (end.returnvalue as BulkResult).items.entries()) {
       const cell = some[index]!;
       faults.push(...told(cell, faultOf(cell, 'error' in item ? item.error : null)));
+      if (!('error' in item)) faults.push(...told(cell, checksumFault(cell, item)));
     }
   }
   return faults;

@@ -320,3 +320,35 @@ test('the event loop breathes in time on a disk where every wait is long', async
   await breathe();
   expect(port.calls.filter((call) => call === 'getevents').length - began).toBeLessThanOrEqual(2);
 });
+
+test('a lane that may not begin yet is asked again when it said, with nothing in flight', async () => {
+  const lane = new CountingLane(1);
+  const begunAt = performance.now();
+  const allow = lane.prepare.bind(lane);
+  lane.prepare = (slot) => {
+    if (performance.now() - begunAt >= 40) return allow(slot);
+    loop.wakeAt(begunAt + 40);
+    return false;
+  };
+  loop.add(lane);
+  await lane.ended;
+  expect(lane.prepared).toBe(1);
+  expect(performance.now() - begunAt).toBeGreaterThanOrEqual(40);
+});
+
+test('a wait for events ends when a lane wants to be asked again', async () => {
+  const waits: number[] = [];
+  const getevents = engine.port.getevents.bind(engine.port);
+  engine.port.getevents = (context, min, max, events, timeoutMs) => {
+    waits.push(timeoutMs);
+    return getevents(context, min, max, events, timeoutMs);
+  };
+  const busy = new CountingLane(1);
+  const paced = new CountingLane(0);
+  paced.onPrepare = () => loop.wakeAt(performance.now() + 5);
+  loop.add(busy);
+  loop.add(paced);
+  await busy.ended;
+  expect(waits[0]).toBeGreaterThanOrEqual(0);
+  expect(waits[0]).toBeLessThanOrEqual(5);
+});

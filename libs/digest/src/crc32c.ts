@@ -5,7 +5,13 @@
  * A sum is the finished one, as it is printed: an unsigned 32-bit number, 0 for no bytes. crc32c("123456789") is
  * e3069283.
  */
-import { crc32c } from '@node-rs/crc32';
+import { createRequire } from 'node:module';
+
+type Native = typeof import('@node-rs/crc32');
+
+// Loaded with the first sum: most writes ask for none, and must not fail where there is no binary for the machine.
+const require = createRequire(import.meta.url);
+let native: Native | null = null;
 
 /** The polynomial, its bits reversed as those of the sums are. */
 const POLYNOMIAL = 0x82f6_3b78;
@@ -17,7 +23,8 @@ const POWERS = 57;
 
 /** The sum of what `sum` was of, followed by `bytes`. They may lie in shared memory, and are not copied. */
 export function extendCrc32c(sum: number, bytes: Uint8Array): number {
-  return crc32c(bytes, sum);
+  native ??= require('@node-rs/crc32') as Native;
+  return native.crc32c(bytes, sum);
 }
 
 /** The sum of two pieces one after the other: `sum`, and `sumAfter` of the `lengthAfter` bytes behind it. */

@@ -20,6 +20,7 @@ import { WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
+const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 
 let directory: string;
 let pool: WriterPool | undefined;
@@ -53,8 +54,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function openPool(entry?: URL): WriterPool {
-  pool = new WriterPool({
+function options(): ConstructorParameters<typeof WriterPool>[0] {
+  return {
     threads: 2,
     depth: 32,
     jobs: 3,
@@ -63,8 +64,11 @@ function openPool(entry?: URL): WriterPool {
     engine: 'auto',
     shmDirectory: directory,
     onThreadDeath: (error) => deaths.push(error),
-    ...(entry === undefined ? {} : { entry }),
-  });
+  };
+}
+
+function openPool(entry?: URL): WriterPool {
+  pool = new WriterPool({ ...options(), ...(entry === undefined ? {} : { entry }) });
   return pool;
 }
 
@@ -153,4 +157,46 @@ test('when a thread dies amid a bulk, every descriptor and partial file of its l
   expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
   const after = await running.run(request({ size: 10, files: files.slice(1) }), 'after', 1).done;
   expect(after).toMatchObject({ files: 99, failed: 0 });
+});
+
+test('a thread that does not stop is terminated: what it held is given back, its other writes are retryable, another takes its place', async () => {
+  pool = new WriterPool({ ...options(), threads: 1, entry: deaf });
+  const rootsOnly = descriptorsIn(directory);
+  const hung = pool.run(request({ path: 'deaf.dat', size: '4GiB' }), 'hung', 1);
+  const beside = pool.run(request({ path: 'beside.dat', size: '4GiB' }), 'beside', 1);
+  const outcomes = Promise.all([hung, beside].map(({ done }) => done.catch((error: unknown) => error)));
+  while (hung.block.read().inFlight === 0) await setImmediate();
+  hung.block.requestStop(STOP_CANCEL);
+  hung.look();
+  hung.kill();
+  for (const outcome of await outcomes) {
+    expect(outcome).toMatchObject({
+      code: 'EWRITERDIED',
+      retryable: true,
+      message: expect.stringMatching(/did not stop/),
+    });
+  }
+  expect(readdirSync(directory)).toEqual([]);
+  expect(descriptorsIn(directory)).toEqual(rootsOnly);
+  expect(contexts()).toBe(0);
+  const after = await pool.run(request({ path: 'after.dat', size: 100_000 }), 'after', 1).done;
+  expect(after.bytes).toBe(100_000);
+  expect(pool.threads).toBe(1);
+});
+
+test('a paused write of an otherwise idle thread goes on when it is resumed, and a limit holds for all threads', async () => {
+  const running = openPool();
+  running.rates.roots[0]!.set(8_388_608);
+  const begunAt = performance.now();
+  const writes = [0, 1].map((index) => running.run(request({ path: `${index}`, size: '4MiB' }), `${index}`, 1));
+  const [first] = writes;
+  while (first!.block.read().bytesWritten === 0) await setImmediate();
+  first!.block.pause(true);
+  first!.look();
+  await writes[1]!.done;
+  while (first!.block.read().phase !== 'paused') await setImmediate();
+  first!.block.pause(false);
+  first!.look();
+  expect(await first!.done).toMatchObject({ bytes: 4_194_304, durationsMs: { paused: expect.any(Number) } });
+  expect(performance.now() - begunAt).toBeGreaterThan(900);
 });
