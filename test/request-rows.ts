@@ -185,6 +185,9 @@ const appendRows: RequestRow[] = [
 
 const COPIED_SEED = 5;
 const copied = remembered((size) => randomBytes(COPIED_SEED, size));
+const SEGMENT_SEED = 6;
+const segment = remembered((size) => randomBytes(SEGMENT_SEED, size));
+const copyOf = ({ root, sourcePath }: Own): Asked => ({ source: { kind: 'file', root, path: sourcePath } });
 const COPY_MODE = 0o604;
 const COPY_TIME = 1_234_567_890;
 
@@ -329,6 +332,95 @@ const extentRow: RequestRow = {
   },
 };
 
+/** Ways of writing that sums and readbacks have to suit. */
+const SUMMED: { name: string; asked: Asked; source: 'pattern' | 'file' | 'extents'; standing?: number }[] = [
+  { name: 'of a new file', asked: {}, source: 'pattern' },
+  { name: 'of a file in place', asked: { publish: 'in-place' }, source: 'pattern', standing: 90_000 },
+  { name: 'of a copy', asked: {}, source: 'file' },
+  { name: 'of extents', asked: {}, source: 'extents' },
+  {
+    name: 'of a range that is overwritten',
+    asked: { mode: 'overwrite', offset: 4099 },
+    source: 'pattern',
+    standing: 70_001,
+  },
+  {
+    name: 'of a range that is overwritten from a file',
+    asked: { mode: 'overwrite', offset: 512 },
+    source: 'file',
+    standing: 9000,
+  },
+  { name: 'of what is appended', asked: { mode: 'append' }, source: 'pattern', standing: 70_001 },
+  {
+    name: 'with small rows, dsync',
+    asked: { durability: 'dsync', matrix: { rows: 3, rowBytes: 4096 } },
+    source: 'pattern',
+  },
+];
+
+const digestRows: RequestRow[] = SUMMED.flatMap(({ name, asked, source, standing: before }) =>
+  (['crc32c', 'sha256', 'readback'] as const).map((kind): RequestRow => {
+    const written = source === 'pattern' ? stamp : source === 'file' ? copied : extentRow.expected;
+    const offset = asked.mode === 'append' ? before! : Number(asked.offset ?? 0);
+    const keeps = asked.mode === 'append' || asked.mode === 'overwrite';
+    return {
+      name: `${kind} ${name}`,
+      summed: written,
+      sizeMin: source === 'extents' ? extentRow.sizeMin! : 0,
+      request: (size, own) => {
+        const from: Asked =
+          source === 'file'
+            ? copyOf(own)
+            : source === 'extents'
+              ? extentRow.request(size, own)
+              : { size, source: stamped };
+        const expect = kind === 'readback' ? {} : { checksum: kind, expect: checksumOf(kind, written(size)) };
+        return { ...from, ...asked, ...(kind === 'readback' ? { verify: kind } : expect) };
+      },
+      standing: () => (before === undefined ? null : standing(before)),
+      expected: (size) => (keeps ? laidOver(standing(before!), written(size), offset) : written(size)),
+    };
+  }),
+);
+
+/** Bytes that are not those that were expected: an append is cut off again. */
+const mismatchRow: RequestRow = {
+  name: 'append with another checksum than was expected',
+  request: (size) => ({
+    size,
+    mode: 'append',
+    source: stamped,
+    checksum: 'sha256',
+    expect: checksumOf('sha256', standing(size + 1)),
+  }),
+  standing: () => standing(70_001),
+  expected: () => standing(70_001),
+  refused: 'ECHECKSUM',
+};
+
+/** Segments of shared memory, from places that direct I/O takes as they are and from others. */
+const segmentRows: RequestRow[] = [0, 1, 512, 4096, 5000].flatMap((offset) => [
+  {
+    name: `a segment of shared memory from ${offset} on`,
+    request: (size: number) => ({ source: { kind: 'shm', name: String(size), offset } as const }),
+    sizeMin: offset,
+    expected: (size: number) => segment(size).subarray(offset),
+  },
+  {
+    name: `a range inside a segment of shared memory from ${offset} on, appended and read back`,
+    request: (size: number) => ({
+      mode: 'append' as const,
+      verify: 'readback' as const,
+      size: Math.max(0, Math.floor(size / 2) - offset),
+      source: { kind: 'shm', name: String(size), offset } as const,
+    }),
+    sizeMin: offset,
+    standing: () => standing(777),
+    expected: (size: number) =>
+      Buffer.concat([standing(777), segment(size).subarray(offset, Math.max(offset, Math.floor(size / 2)))]),
+  },
+]);
+
 export const REQUEST_ROWS: readonly RequestRow[] = [
   ...patternRows,
   ...matrixRows,
@@ -340,6 +432,9 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
   ...fileModeRows,
   ...checksumRows,
   extentRow,
+  ...digestRows,
+  mismatchRow,
+  ...segmentRows,
 ];
 
 interface Cell {
@@ -351,8 +446,17 @@ interface Cell {
   own: Own;
 }
 
-/** Makes what each row wants to find, below `directory`, which hosts know as the root `root`. */
-function prepareCells(root: string, directory: string, folder: string): Cell[] {
+/** Where the table is carried out. */
+export interface RootPlace {
+  /** The root's name, and its directory on this machine. */
+  root: string;
+  directory: string;
+  /** The host's shared-memory root. */
+  shmDirectory: string;
+}
+
+/** Makes what each row wants to find, in a folder of its own. */
+function prepareCells({ root, directory }: RootPlace, folder: string): Cell[] {
   return REQUEST_ROWS.flatMap((row, index) =>
     EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0)).map((size): Cell => {
       const name = `${folder}/${index}/${size}`;
@@ -366,9 +470,10 @@ function prepareCells(root: string, directory: string, folder: string): Cell[] {
   );
 }
 
-function writeSources(directory: string): void {
+function writeSources({ directory, shmDirectory }: RootPlace): void {
   mkdirSync(join(directory, 'sources'), { recursive: true });
   for (const size of EDGE_SIZES) {
+    writeFileSync(join(shmDirectory, String(size)), segment(size));
     const path = join(directory, 'sources', String(size));
     writeFileSync(path, copied(size));
     chmodSync(path, COPY_MODE);
@@ -393,9 +498,9 @@ const told = ({ row, size }: Cell, fault: string | null): string[] =>
   fault === null ? [] : [`${row.name}, ${size}: ${fault}`];
 
 /** Carries out every row at every size, a job each, all of them at once; returns what is wrong, a line each. */
-export async function faultsOfJobs(system: System, root: string, directory: string): Promise<string[]> {
-  writeSources(directory);
-  const cells = prepareCells(root, directory, 'jobs');
+export async function faultsOfJobs(system: System, place: RootPlace): Promise<string[]> {
+  writeSources(place);
+  const cells = prepareCells(place, 'jobs');
   const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request })));
   const faults: string[] = [];
   for (const [index, job] of jobs.entries()) {
@@ -403,7 +508,7 @@ export async function faultsOfJobs(system: System, root: string, directory: stri
     const cell = cells[index]!;
     faults.push(...told(cell, faultOf(cell, end.failedReason ?? null)));
     if (end.failedReason === undefined) faults.push(...told(cell, checksumFault(cell, end.returnvalue as object)));
-    const { offset, fileBytes } = (end.returnvalue ?? {}) as { offset?: number; fileBytes?: number };
+    const { offset, fileBytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     // What the result tells of a file that was changed in part.
     if (fileBytes !== undefined && fileBytes !== statSync(cell.path).size)
       faults.push(...told(cell, `fileBytes ${fileBytes}`));
@@ -415,9 +520,9 @@ export async function faultsOfJobs(system: System, root: string, directory: stri
 }
 
 /** The same as items of one bulk after another. */
-export async function faultsOfBulks(system: System, root: string, directory: string): Promise<string[]> {
-  writeSources(directory);
-  const cells = prepareCells(root, directory, 'bulk');
+export async function faultsOfBulks(system: System, place: RootPlace): Promise<string[]> {
+  writeSources(place);
+  const cells = prepareCells(place, 'bulk');
   const faults: string[] = [];
   const itemsMax = 300;
   for (let from = 0; from < cells.length; from += itemsMax) {
