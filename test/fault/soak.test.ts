@@ -21,7 +21,7 @@ afterEach(() => {
 
 test(`a host killed at random moments of a write: every job ends exactly right (seed ${SEED})`, async () => {
   const settings = { seed: SEED, trials: 3, sizeBytes: SIZE, resumes: null };
-  await soakKill({ ...settings, publishes: ['atomic', 'in-place'], sources: ['pattern', 'file'] }, findings);
+  await soakKill({ ...settings, ways: ['atomic', 'in-place'], sources: ['pattern', 'file'] }, findings);
   expect(findings.violations).toEqual([]);
   expect(said.at(-1)).toMatch(/^3 kills during writes/);
 }, 180_000);

@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseSize } from '@penstock/contract';
 import { Findings } from './findings.ts';
 import { soakFreeze } from './freeze.ts';
-import { PUBLISHES, soakKill } from './kill.ts';
+import { WAYS, soakKill } from './kill.ts';
 import { soakRedis } from './redis.ts';
 import type { Scenario, SoakSettings } from './settings.ts';
 import { soakSteering } from './steering.ts';
@@ -83,17 +83,17 @@ const settingsOf = ({ trials, seed, size: sizeBytes }: Given): SoakSettings => (
 });
 
 const kill = scenarioCommand('kill', 'kill -9 of the host at random moments of a write', 100)
-  .addOption(new Option('--publish <way...>', 'which ways of publishing').choices(PUBLISHES).default(PUBLISHES))
+  .addOption(new Option('--way <way...>', 'which ways of writing').choices(WAYS).default(['atomic', 'in-place']))
   .addOption(new Option('--source <kind...>', 'which sources').choices(SOURCE_KINDS).default(SOURCE_KINDS))
   .addOption(
     new Option('--resume <when>', 'whether a write must go on from its last checkpoint; auto: where hosts make any')
       .choices(['auto', 'must', 'ignored'])
       .default('auto'),
   )
-  .action(async (options: Given & { publish: typeof PUBLISHES; source: typeof SOURCE_KINDS; resume: string }) => {
+  .action(async (options: Given & { way: typeof WAYS; source: typeof SOURCE_KINDS; resume: string }) => {
     const resumes = options.resume === 'auto' ? null : options.resume === 'must';
-    const { publish: publishes, source: sources } = options;
-    await carryOut('kill', soakKill, { ...settingsOf(options), publishes, sources, resumes });
+    const { way: ways, source: sources } = options;
+    await carryOut('kill', soakKill, { ...settingsOf(options), ways, sources, resumes });
   });
 
 const redis = scenarioCommand(
