@@ -32,7 +32,7 @@ export type PairedName =
   | 'bulk-4k'
   | 'small-beside-large';
 
-export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host';
+export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host' | 'steering' | 'limit-exact';
 
 const asFastAsFio = { promise: 'the queue costs a large write nothing', ratioMin: 1, cpuRatioMax: null };
 const aheadOfNode = {
@@ -65,4 +65,6 @@ export const ceilingTargets: Readonly<Record<MeasuredName, CeilingTarget>> = {
   // Some MiB come and go with V8's young generation, whatever is written.
   'memory-flat': { promise: 'memory does not grow with the write', max: 32, unit: 'MiB' },
   'idle-host': { promise: 'a host with nothing to do costs nothing', max: 1, unit: '%' },
+  steering: { promise: 'cancel, pause, resume and limit act within a second', max: 1000, unit: 'ms' },
+  'limit-exact': { promise: 'a limit is kept to, neither passed nor missed', max: 2, unit: '%' },
 };

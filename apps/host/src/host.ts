@@ -2,16 +2,19 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
-import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
-import { type JobBlock, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
+import type { JobBlock } from '@penstock/matrix';
 import { WriterPool } from '@penstock/pool';
-import { type Connection, LockLostError, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { HostLimits } from './limits.ts';
 import { ProgressMeter } from './meter.ts';
+import { stopWrite } from './stopping.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
+/** Who gave an order wants to see what comes of it before the next sample; the thread has obeyed by then, mostly. */
+const SAMPLE_STEERED_MS = 50;
 
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
@@ -101,19 +104,16 @@ export class Host {
     const ownLimit = request.limit?.bytesPerSecond ?? 0;
     if (ownLimit > 0) block.rate.set(ownLimit);
     let ended = false; // the block is another write's then
-    let grace: NodeJS.Timeout | undefined;
+    let forgetStop: () => void = () => {};
     job.whenAborted((reason) => {
-      if (ended) return;
-      const stop = stopWord(reason);
-      block.requestStop(stop);
-      running.look();
-      if (stop === STOP_CANCEL) grace = setTimeout(() => running.kill(), this.#stopGraceMs);
+      if (!ended) forgetStop = stopWrite(running, reason, this.#stopGraceMs);
     });
     job.whenSteered(({ paused, limit = ownLimit }) => {
       if (ended) return;
       block.pause(paused);
       if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
       running.look();
+      setTimeout(() => this.#sampleOne(sampled), SAMPLE_STEERED_MS);
     });
     this.#sampled.add(sampled);
     try {
@@ -123,7 +123,7 @@ export class Host {
       return { ...result, host: this.#name };
     } finally {
       ended = true;
-      clearTimeout(grace);
+      forgetStop();
       this.#sampled.delete(sampled);
     }
   }
@@ -135,10 +135,13 @@ export class Host {
   }
 
   #sample(): void {
-    for (const sampled of this.#sampled) {
-      sampled.seen = true;
-      sampled.report(this.#progressOf(sampled));
-    }
+    for (const sampled of this.#sampled) this.#sampleOne(sampled);
+  }
+
+  #sampleOne(sampled: SampledWrite): void {
+    if (!this.#sampled.has(sampled)) return; // it has ended
+    sampled.seen = true;
+    sampled.report(this.#progressOf(sampled));
   }
 
   #progressOf({ root, block, meter }: SampledWrite): WriteProgress {
@@ -160,12 +163,6 @@ export class Host {
     clearInterval(this.#keeper);
     await this.pool.close();
   }
-}
-
-/** What the reason of an abort means for the thread. */
-function stopWord(reason: unknown): number {
-  if (reason instanceof LockLostError) return STOP_LOST;
-  return reason instanceof WriteAbortedError && reason.reason === 'shutdown' ? STOP_SHUTDOWN : STOP_CANCEL;
 }
 
 /** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */

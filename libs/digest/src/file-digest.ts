@@ -166,6 +166,12 @@ export class FileDigest {
     return true;
   }
 
+  /** False once every row that was added is summed up: what is left are holes. */
+  get readsRows(): boolean {
+    for (let row = 0; row < this.#rowState.length; row += 1) if (!this.isDone(row)) return true;
+    return false;
+  }
+
   /**
    * Hands over what had to wait. To be called whenever the loop turns to the write.
    * @throws Error EDIGESTDIED where the digest thread has ended

@@ -68,6 +68,11 @@ export class Run {
     return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
   }
 
+  /** The id that its files are named by: its own, unless it is there to remove what another job left. */
+  get filesOf(): string {
+    return this.#steer?.of ?? this.jobId;
+  }
+
   /** The job counts as begun once more than it was. */
   get countedEarly(): boolean {
     return this.#steer?.early === true;

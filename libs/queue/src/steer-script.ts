@@ -44,8 +44,9 @@ if score then state = 'delayed'
 elseif call('ZSCORE', prioritized, id) then state = 'prioritized'
 elseif call('ZSCORE', children, id) then state = 'waiting-children'
 elseif call('LPOS', active, id) then state = 'active' end
--- Active without a lock: its host has died, and no other has it yet.
-local running = state == 'active' and call('EXISTS', job .. ':lock') == 1
+-- Active without a lock: its host has died, and no other has it yet. Under this token: the order was sent twice.
+local lock = call('GET', job .. ':lock')
+local running = state == 'active' and lock and lock ~= token
 
 local steer = cjson.decode(call('HGET', job, 'steer') or '{"rev":0}')
 steer.rev = steer.rev + 1

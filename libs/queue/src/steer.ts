@@ -11,17 +11,20 @@ export interface Steer {
   cancel?: Cancellation;
   /** The job was steered before it was ever begun, and counts as begun once more than it was. */
   early: boolean;
+  /** The job is there to remove what this one left (leftovers.ts). */
+  of?: string;
 }
 
 /** The order as the script encodes it; null where there is none. */
 export function parseSteer(json: string | null): Steer | null {
   if (json === null) return null;
-  const { rev, paused, limit, cancel, early } = JSON.parse(json) as {
+  const { rev, paused, limit, cancel, early, of } = JSON.parse(json) as {
     rev: number;
     paused?: boolean;
     limit?: string;
     cancel?: Cancellation;
     early?: boolean;
+    of?: string;
   };
   return {
     rev,
@@ -29,6 +32,7 @@ export function parseSteer(json: string | null): Steer | null {
     ...(limit === undefined ? {} : { limit: Number(limit) }), // as text: Lua would round it
     ...(cancel === undefined ? {} : { cancel }),
     early: early === true,
+    ...(of === undefined ? {} : { of }),
   };
 }
 

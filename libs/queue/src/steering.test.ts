@@ -253,3 +253,29 @@ test('limits of hosts and roots reach the workers they are of, live and at their
   await changed.given;
   expect(limits[1]).toEqual({ roots: { data: 9 } });
 });
+
+test('what a job that nobody runs has left is removed by the host that had it last, when it is there', async () => {
+  const queue = stage.queue();
+  const begun = new Signal();
+  const first = await stage.worker((_request, job) => {
+    begun.give();
+    return untilAborted(job.whenAborted);
+  });
+  const id = await queue.add({ path: 'a', size: 1 });
+  await begun.given;
+  const { createdAtMs } = { createdAtMs: (await queue.job(id))!.timestamp };
+  await first.drain('shutdown');
+  expect(await queue.cancel(id, said)).toBe('waiting');
+  expect(await queue.job(id)).toMatchObject({ failedReason: reason });
+  const swept = new Signal<WriteJobInfo>();
+  await stage.worker(
+    (_request, job) => {
+      swept.give(job);
+      return untilAborted(job.whenAborted); // at once
+    },
+    { queue: 'own' },
+  );
+  const sweep = await swept.given;
+  expect(sweep).toMatchObject({ id, createdAtMs });
+  expect(sweep.starts).toBeGreaterThan(1);
+});

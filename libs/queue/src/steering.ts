@@ -5,7 +5,8 @@ import { type Job, type Queue, RedisRelayBackend, UnrecoverableError } from 'bul
 import type { Redis } from 'ioredis';
 import { keepFailed } from './names.ts';
 import { STEER_KEYS, STEER_SCRIPT } from './steer-script.ts';
-import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, limitField } from './steer.ts';
+import { sweepAfter } from './leftovers.ts';
+import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './steer.ts';
 import { UnknownJobError, unknown } from './watch.ts';
 
 /** Where a job stood when it was steered. */
@@ -24,6 +25,12 @@ export class JobEndedError extends Error {
     this.jobId = jobId;
     this.state = state;
   }
+}
+
+interface Steered {
+  state: SteeredState;
+  /** What a job was told that is now active under the caller's token, for it to fail it; null of any other. */
+  taken: Steer | null;
 }
 
 type Verb = 'cancel' | 'pause' | 'resume' | 'limit';
@@ -56,7 +63,7 @@ export class Steering {
     const said = { by, ...(why === undefined || why === '' ? {} : { why }) };
     const token = `cancel-${randomBytes(12).toString('hex')}`;
     const { state, taken } = await this.#steer(id, 'cancel', JSON.stringify(said), token);
-    if (taken) await this.#fail(id, said, token);
+    if (taken !== null) await this.#fail(id, taken, said, token);
     return state;
   }
 
@@ -96,7 +103,7 @@ export class Steering {
     await this.#publish(LIMITS_TOPIC, field);
   }
 
-  async #steer(id: string, verb: Verb, argument: string, token = ''): Promise<{ state: SteeredState; taken: boolean }> {
+  async #steer(id: string, verb: Verb, argument: string, token = ''): Promise<Steered> {
     const keys = [id, ...STEER_KEYS].map((part) => this.#queue.toKey(part));
     const now = Date.now();
     const args = [id, verb, argument, now, now + PARKED_MS, token, CANCEL_LOCK_MS];
@@ -106,17 +113,23 @@ export class Steering {
     if (outcome === 'ended') throw new JobEndedError(id, state as JobEndedError['state']);
     // Also where no host has it: one may take it at this moment.
     if (taken === '') await this.#publish(JOB_TOPIC, { id, steer });
-    return { state: state as SteeredState, taken: taken !== '' };
+    return { state: state as SteeredState, taken: taken === '' ? null : parseSteer(steer) };
   }
 
   /** The job is out of every worker's reach: it ends as one that a worker failed, with all that BullMQ does then. */
-  async #fail(id: string, said: Cancellation, token: string): Promise<void> {
+  async #fail(id: string, steer: Steer, said: Cancellation, token: string): Promise<void> {
     const job = (await this.#queue.getJob(id)) as Job | undefined;
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
     job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
     const error = new UnrecoverableError(cancelMessage(said));
     error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // our own stack tells nobody anything
-    await job.moveToFailed(error, token, false);
+    try {
+      await job.moveToFailed(error, token, false);
+    } catch (refusal) {
+      // Sent twice over a broken connection, the second is refused: the first has done it.
+      if (!(await job.isFailed())) throw refusal;
+    }
+    await sweepAfter(job, steer, { redis: this.#redis, prefix: this.#prefix });
   }
 
   async #publish(topic: string, data: unknown): Promise<void> {

@@ -255,7 +255,7 @@ export class WriteWorker {
 
   /** What the job was told before it was taken: of a job never begun before, that is nothing. */
   async #takeOrders(job: WriteJob, run: Run): Promise<void> {
-    const sent = this.#orders.size === 0 ? undefined : this.#orders.get(run.jobId);
+    const sent = this.#orders.get(run.jobId);
     if (sent !== undefined) run.steer(sent.steer);
     if (job.attemptsStarted > 1) await Promise.race([this.#readOrder(run), run.loss]);
   }
@@ -283,7 +283,7 @@ export class WriteWorker {
         earlier.supersede();
         await earlier.settled;
       }
-      await this.#takeOrders(job, run);
+      if (job.attemptsStarted > 1 || this.#orders.size > 0) await this.#takeOrders(job, run);
       if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
       let outcome = await this.#perform(job, run, progress);
       run.settle();
@@ -326,7 +326,7 @@ export class WriteWorker {
       const request = this.#requestOf(job);
       seated = await this.#sit(run);
       const info: WriteJobInfo = {
-        id: run.jobId,
+        id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts,
         createdAtMs: job.timestamp,

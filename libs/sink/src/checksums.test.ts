@@ -174,6 +174,22 @@ test('a hole of 4 TiB is summed up by crc32c without being looked at', async () 
   expect(checksum!.value).toMatch(/^[0-9a-f]{8}$/);
 });
 
+test('a write whose hole takes hours to be hashed is cancelled at once, and others have their sums meanwhile', async () => {
+  open();
+  const fd = openSync(join(bench.archive, 'in'), 'w');
+  ftruncateSync(fd, 4 * 2 ** 40);
+  closeSync(fd);
+  const source = { kind: 'file', root: 'archive', path: 'in', holes: 'keep' } as const;
+  const block = bench.control.job(63);
+  const endless = bench.write({ path: 'out', source, checksum: 'sha256' }, { block }).catch((error: unknown) => error);
+  const other = await bench.write(stampRequest(3 * MIB, { checksum: 'sha256' }));
+  expect(other.checksum!.value).toBe(sumOf('sha256', stamp(3 * MIB)));
+  expect(block.read().phase).toBe('syncing');
+  block.requestStop(STOP_CANCEL);
+  expect(await endless).toMatchObject({ code: 'ECANCELED' });
+  expect(bench.names()).toEqual(['a.dat']);
+});
+
 test('a checksum that was expected is published, in whichever case it was given', async () => {
   open();
   const value = sumOf('sha256', stamp(2 * MIB));
@@ -468,4 +484,36 @@ test('a segment of shared memory is summed up as it is copied', async () => {
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test('under a limit, whose rows are of any length, the sum is right and each of them is read back', async () => {
+  open();
+  const size = 6 * MIB + 5;
+  const block = bench.control.job(63);
+  block.rate.set(20 * MIB);
+  const request = stampRequest(size, { checksum: 'sha256', verify: 'readback', matrix: { rows: 8, rowBytes: 65_536 } });
+  const result = await bench.write(request, { block });
+  expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
+  expect(result.reads).toBe(result.writes);
+});
+
+test('a write that is paused and goes on with other rows has the right sum', async () => {
+  open();
+  const size = 40 * MIB + 5;
+  const block = bench.control.job(63);
+  const matrix = { rows: 16, rowBytes: 65_536 };
+  const write = bench.write(stampRequest(size, { checksum: 'sha256', verify: 'readback', matrix }), { block });
+  for (const bytes of [MIB, 10 * MIB, 20 * MIB]) {
+    while (block.read().bytesWritten < bytes) await setImmediate();
+    block.pause(true);
+    bench.thread.loop.wake();
+    while (!['paused', 'syncing', 'verifying', 'done'].includes(block.read().phase)) await setImmediate();
+    // Meanwhile the rows are another's.
+    await bench.write(stampRequest(9 * MIB, { path: 'between' }));
+    block.pause(false);
+    bench.thread.loop.wake();
+  }
+  const result = await write;
+  expect(result.durationsMs.paused).toBeGreaterThan(0);
+  expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
 });

@@ -22,11 +22,11 @@ test('without a limit every row goes as it is', () => {
   expect(wakes).toEqual([]);
 });
 
-test('a row takes no longer than a tenth of a second, is aligned, and never shorter than a block', () => {
-  expect(paceOf({ job: MIB }).pace.admit(MIB)).toBe(25 * 4096);
+test('a row takes no longer than a twentieth of a second, is aligned, and never shorter than a block', () => {
+  expect(paceOf({ job: MIB }).pace.admit(MIB)).toBe(12 * 4096);
   expect(paceOf({ job: 100 }).pace.admit(MIB)).toBe(4096);
   expect(paceOf({ job: 100 }).pace.admit(777)).toBe(777); // the last one
-  expect(paceOf({ job: 100 * MIB, root: 0, host: 2 * MIB }).pace.admit(MIB)).toBe(51 * 4096);
+  expect(paceOf({ job: 100 * MIB, root: 0, host: 2 * MIB }).pace.admit(MIB)).toBe(25 * 4096);
 });
 
 test.each(['job', 'root', 'host'] as const)(
@@ -37,7 +37,7 @@ test.each(['job', 'root', 'host'] as const)(
     let sent = 0;
     for (let admitted = pace.admit(MIB); admitted > 0; admitted = pace.admit(MIB)) sent += admitted;
     // The first row, and what the slack of 20 ms lets through besides.
-    expect(sent).toBeLessThanOrEqual(3 * 25 * 4096);
+    expect(sent).toBeLessThanOrEqual(3 * 12 * 4096);
     const [wake] = wakes;
     expect(wake! - before).toBeGreaterThan(1);
     expect(wake! - before).toBeLessThan(400);

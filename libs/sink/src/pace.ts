@@ -7,7 +7,7 @@ import type { AioLoop } from '@penstock/aio';
 import { type RateCell, rateTime } from '@penstock/matrix';
 
 /** No row is longer than what the lowest limit lets through in this time: bytes then flow, and do not come in gushes. */
-const ROW_SECONDS_MAX = 0.1;
+const ROW_SECONDS_MAX = 0.05;
 
 /** What a write goes through: its job's limit, its root's and its host's. */
 export interface PaceLimits {

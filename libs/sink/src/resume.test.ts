@@ -176,3 +176,26 @@ test('an attempt that is refused removes what it took over', async () => {
   await expect(refused).rejects.toMatchObject({ code: 'ENOENT' });
   expect(bench.names()).toEqual([]);
 });
+
+test('a copy that is stopped with rows in flight goes on from before the first one that was not written', async () => {
+  const size = 12 * MIB + 1001;
+  const source = randomBytes(size);
+  writeFileSync(pathOf('source'), source);
+  const block = bench.control.job(63);
+  // Each time at another moment: rows are being read, being written, or both.
+  for (let round = 0; round < 12; round += 1) {
+    block.reset();
+    const request = {
+      path: 'a',
+      source: { kind: 'file', path: 'source' },
+      matrix: { rows: 8, rowBytes: 65_536 },
+    } as const;
+    const first = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+    const stopped = first.catch((error: unknown) => error);
+    while (block.read().bytesWritten < (3 + round / 4) * MIB) await setImmediate();
+    block.requestStop(STOP_SHUTDOWN);
+    expect(await stopped).toBeInstanceOf(WriteAbortedError);
+    expect((await bench.write(request, again)).resumedFrom).toBeGreaterThan(0);
+    expect(readFileSync(pathOf('a')).equals(source)).toBe(true);
+  }
+});

@@ -70,7 +70,7 @@ export class RowPipeline {
   readonly #rowsBesideSmall: number;
   /** By row: 1 where it carries what does not depend on the position. */
   readonly #rowPrepared: Uint8Array;
-  /** By row: the position that it carries; Infinity where no slot carries it. */
+  /** By row: the position that it carries; Infinity once that is in the file. */
   readonly #rowPosition: Float64Array;
   /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
   #nextPosition = 0;
@@ -233,6 +233,7 @@ export class RowPipeline {
       throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
     }
     if (this.#stopped) {
+      if (purpose === WRITE_ROW && this.#isWhole(slot, result)) this.#noteWritten(slot);
       this.#releaseRow(slot);
       return false;
     }
@@ -350,16 +351,30 @@ export class RowPipeline {
     throw changed(origin, sizeBytes);
   }
 
+  #isWhole(slot: number, result: number): boolean {
+    const { length, done } = this.#thread.slots;
+    return result >= length[slot]! - done[slot]!;
+  }
+
+  /**
+   * The slot's row is in the file. Of a row that failed, or was only read when the write was stopped, this is never
+   * said: a checkpoint must not reach beyond it.
+   */
+  #noteWritten(slot: number): void {
+    this.#rowPosition[this.#thread.slots.row[slot]!] = Number.POSITIVE_INFINITY;
+  }
+
   #afterWrite(slot: number, result: number): boolean {
     const { slots } = this.#thread;
     this.writes += 1;
-    if (result < slots.length[slot]! - slots.done[slot]!) {
+    if (!this.#isWhole(slot, result)) {
       this.shortWrites += 1;
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       return true;
     }
     const position = slots.position[slot]!;
     this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - this.#headOf(position);
+    this.#noteWritten(slot);
     this.#releaseRow(slot);
     return false;
   }
@@ -374,6 +389,7 @@ export class RowPipeline {
       return true;
     }
     this.#addToDigest(slot, length);
+    this.#noteWritten(slot);
     this.#releaseRow(slot);
     return false;
   }
@@ -424,9 +440,7 @@ export class RowPipeline {
   }
 
   #releaseRow(slot: number): void {
-    const row = this.#thread.slots.row[slot]!;
-    this.#rowPosition[row] = Number.POSITIVE_INFINITY;
-    this.#freeRows.put(row);
+    this.#freeRows.put(this.#thread.slots.row[slot]!);
     this.#thread.engine.releaseSlot(slot);
   }
 

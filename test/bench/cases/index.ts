@@ -5,5 +5,13 @@ import { hostHealth } from './host-health.ts';
 import { largeWrites } from './large-write.ts';
 import { sideBySide } from './side-by-side.ts';
 import { smallFiles } from './small-files.ts';
+import { steerings } from './steering.ts';
 
-export const cases: BenchCase[] = [...largeWrites, ...copies, ...sideBySide, ...smallFiles, ...hostHealth];
+export const cases: BenchCase[] = [
+  ...largeWrites,
+  ...copies,
+  ...sideBySide,
+  ...smallFiles,
+  ...hostHealth,
+  ...steerings,
+];
