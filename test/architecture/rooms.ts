@@ -15,12 +15,13 @@ export const mayImport: Record<string, readonly string[]> = {
   'libs/queue': ['contract'],
   'libs/redis': ['contract'],
   'workers/writer': ['aio', 'contract', 'matrix', 'sink', 'sources'],
+  'workers/fetcher': ['contract', 'matrix'],
   'workers/pool': ['aio', 'contract', 'matrix', 'sink', 'writer'],
   config: ['contract', 'queue', 'redis', 'sink'],
-  'apps/host': [...libs, 'config', 'pool'],
+  'apps/host': [...libs, 'config', 'fetcher', 'pool'],
   'apps/gateway': [...libs, 'config'],
   'apps/cli': [...libs, 'config'],
-  test: [...libs, 'config', 'writer'],
+  test: [...libs, 'config', 'pool', 'writer'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */

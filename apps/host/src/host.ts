@@ -5,7 +5,8 @@
 import { IoError, type JobRequest, type JobResult, type WriteProgress } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
-import { WriterPool } from '@penstock/pool';
+import { Fetcher } from '@penstock/fetcher';
+import { type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { HostLimits } from './limits.ts';
 import { ProgressMeter } from './meter.ts';
@@ -41,6 +42,7 @@ interface SampledWrite {
 
 export class Host {
   readonly pool: WriterPool;
+  readonly #fetcher: Fetcher;
   readonly #name: string;
   readonly #worker: WriteWorker;
   readonly #limits: HostLimits;
@@ -55,6 +57,7 @@ export class Host {
     this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
+    this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
     this.#worker = new WriteWorker({
       connection: options.connection,
       concurrency: this.pool.jobSlots,
@@ -90,7 +93,7 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.pool.run(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const running = this.#start(request, `${job.id}@${job.createdAtMs}`, job.starts);
     const { block } = running;
     const sampled: SampledWrite = {
       root: request.root,
@@ -128,6 +131,13 @@ export class Host {
     }
   }
 
+  #start(request: JobRequest, jobName: string, starts: number): RunningWrite {
+    if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts);
+    const running = this.pool.runStream(request, jobName, starts);
+    this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
+    return running;
+  }
+
   /** Tells the threads how long each job is surely this host's: they may run before this thread after a stop. */
   #keep(): void {
     for (const { job, block } of this.#sampled) block.holdFor(job.lockLeftMs);
@@ -161,6 +171,7 @@ export class Host {
     await this.#worker.close();
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
+    await this.#fetcher.close();
     await this.pool.close();
   }
 }

@@ -71,6 +71,15 @@ const madviseC = libc.func('int madvise(uint64_t, size_t, int)');
 export const madvise = (address: number, length: number, advice: number): number =>
   fail(madviseC(address, length, advice));
 
+const memcpyC = libc.func('void memcpy(uint64_t, const void *, size_t)');
+/**
+ * Copies `bytes` to `address`. TypedArray.set into shared memory moves it by single atomic words, and by single bytes
+ * where the two are not aligned alike: 3 to 17 times slower.
+ */
+export const copyTo = (address: number, bytes: Uint8Array): void => {
+  memcpyC(address, bytes, bytes.byteLength);
+};
+
 export const PROT_READ = 1;
 export const MAP_SHARED = 1;
 const mmapC = libc.func('int64_t mmap(uint64_t, size_t, int, int, int, int64_t)');

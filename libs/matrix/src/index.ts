@@ -1,6 +1,6 @@
 /** The matrix: aligned row memory, how a write is cut into rows, and the control words two threads share. */
 export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
-export { type MatrixShape, type RowPlan, chooseMatrix, planRows } from './plan.ts';
+export { type MatrixShape, type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
 export {
   Control,
   JobBlock,
@@ -14,3 +14,13 @@ export {
   ThreadBlock,
 } from './control.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
+export {
+  type RingBeginning,
+  type RingInlet,
+  type RingOutlet,
+  type RingPlace,
+  closeRingOf,
+  createRing,
+} from './ring.ts';
+export { RingConsumer, type RingListener } from './ring-consumer.ts';
+export { RingProducer } from './ring-producer.ts';

@@ -13,7 +13,7 @@ import type { Target } from './target.ts';
 
 export class CheckpointTrail {
   /** Bytes that an earlier attempt has written, up to the last whole block. */
-  readonly resumedFrom: number;
+  resumedFrom: number;
   /** What the flush under way will make durable; -1 while none is. */
   flushingBytes = -1;
   /** True where the file carries a checkpoint, of this attempt or of the one that it goes on from. */
@@ -22,7 +22,7 @@ export class CheckpointTrail {
   readonly #target: Target;
   readonly #jobKey: string;
   readonly #request: WriteRequest;
-  readonly #source: string;
+  #source: string;
   #requestKey = '';
   #clock: CheckpointClock | null = null;
 
@@ -42,6 +42,18 @@ export class CheckpointTrail {
     this.#jobKey = jobKey;
     this.#source = source;
     this.resumedFrom = this.#goOn(o.size, o.headBytes, o.align);
+  }
+
+  /**
+   * Of a source that tells only by its answer what it has: `source` is its own word for its bytes, and `resumedFrom` where
+   * they begin, which is 0 where they are others than those that were gone on from.
+   */
+  settle(source: string, resumedFrom: number): void {
+    // What it speaks of is written over next, and the source may one day have those bytes again.
+    if (resumedFrom === 0 && this.#target.checkpoint !== null) removeCheckpoint(this.#target.fd);
+    if (resumedFrom === 0) this.isRecorded = false;
+    this.#source = source;
+    this.resumedFrom = resumedFrom;
   }
 
   /** From here on checkpoints fall due: for a write that a second attempt would have to repeat for long. */

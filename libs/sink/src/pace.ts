@@ -34,8 +34,11 @@ export class Pace {
     this.#alignBytes = alignBytes;
   }
 
-  /** How many of the next `bytes` may go now, and they are counted; 0: not yet, and the loop asks again in time. */
-  admit(bytes: number): number {
+  /**
+   * How many of the next `bytes` may go now, and they are counted; 0: not yet, and the loop asks again in time.
+   * @param splits false for bytes that can only go together: the next ones then wait for longer
+   */
+  admit(bytes: number, splits: boolean = true): number {
     const lowest = lower(lower(this.#job.bytesPerSecond, this.#root.bytesPerSecond), this.#host.bytesPerSecond);
     if (lowest === 0) return bytes;
     const now = rateTime();
@@ -46,7 +49,7 @@ export class Pace {
       return 0;
     }
     const rowBytesMax = Math.floor((lowest * ROW_SECONDS_MAX) / this.#alignBytes) * this.#alignBytes;
-    const admitted = Math.min(bytes, Math.max(this.#alignBytes, rowBytesMax));
+    const admitted = splits ? Math.min(bytes, Math.max(this.#alignBytes, rowBytesMax)) : bytes;
     this.#job.charge(admitted, now, this.#waited);
     this.#root.charge(admitted, now, this.#waited);
     this.#host.charge(admitted, now, this.#waited);

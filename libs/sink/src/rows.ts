@@ -1,16 +1,19 @@
 /**
- * The rows of one write: taken from the arena, filled from the source (or read from the origin), written, and the
+ * The rows of one write: filled from the source, read from the origin or full of what has arrived, written, and the
  * residual of a short read or write submitted again. One slot carries one row at a time, from its fill to its last
  * byte; rows go out in file order and come back in any.
  */
 import { constants } from 'node:os';
-import { IoError } from '@penstock/contract';
+import { setTimeout } from 'node:timers';
+import { IoError, RequestError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
+import { Arrivals, type RowStock } from './arrivals.ts';
 import { type Span, bytesBehind } from './edges.ts';
 import { FreeRows } from './free-rows.ts';
+import type { Growth } from './growth.ts';
 import { type Origin, changed } from './origin.ts';
 import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
@@ -29,8 +32,14 @@ export const STALLS_MAX = 8;
  */
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
-/** Where the bytes come from: computed, or read from a file, whose holes may be passed over. */
-export type RowSource = { source: DirectSource; origin: null } | { source: null; origin: Origin; keepsHoles: boolean };
+/** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
+export const QUIET_LOOK_MS = 5;
+
+/** Where the bytes come from: computed, or read from a file, whose holes may be passed over, or arriving in the rows. */
+export type RowSource =
+  | { source: DirectSource; origin: null; arrivals: null }
+  | { source: null; origin: Origin; keepsHoles: boolean; arrivals: null }
+  | { source: null; origin: null; arrivals: Arrivals };
 
 /**
  * Where the bytes go. Positions of rows count from the first block of the span: the write's own bytes begin at
@@ -38,7 +47,10 @@ export type RowSource = { source: DirectSource; origin: null } | { source: null;
  */
 export interface RowPlace {
   span: Span;
-  size: number;
+  /** null where only the end of what arrives will tell. */
+  size: number | null;
+  /** Makes room ahead of the rows; null where all of it is there already. */
+  growth: Growth | null;
   /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0. */
   writtenBytes: number;
 }
@@ -56,14 +68,18 @@ export class RowPipeline {
   readonly #target: Target;
   readonly #source: DirectSource | null;
   readonly #origin: Origin | null;
+  readonly #arrivals: Arrivals | null;
   readonly #keepsHoles: boolean;
   readonly #span: Span;
-  /** The position behind the last byte. */
-  readonly #end: number;
+  readonly #growth: Growth | null;
+  /** What the bytes come to, if it was said beforehand. */
+  readonly #declaredSize: number | null;
+  /** The position behind the last byte; Infinity while nobody knows. */
+  #end: number;
   readonly #plan: RowPlan;
   readonly #pace: Pace;
   #extent: RowExtent;
-  readonly #freeRows: FreeRows;
+  readonly #stock: RowStock;
   /** What sums up the rows, where a sum or a readback was asked for. */
   readonly #digest: FileDigest | null;
   /** Rows that may be in flight while small files are written beside them. */
@@ -101,13 +117,16 @@ export class RowPipeline {
     this.#target = target;
     this.#source = from.source;
     this.#origin = from.origin;
+    this.#arrivals = from.arrivals;
     this.#span = place.span;
-    this.#end = place.span.headBytes + place.size;
+    this.#growth = place.growth;
+    this.#declaredSize = place.size;
+    this.#end = place.span.headBytes + (place.size ?? Number.POSITIVE_INFINITY);
     this.#dataEnd = this.#end;
     this.#plan = plan;
     this.#extent = extent;
     this.#digest = digest;
-    this.#freeRows = new FreeRows(plan.bufferRows, digest);
+    this.#stock = from.arrivals ?? new FreeRows(plan.bufferRows, digest);
     this.#rowPrepared = new Uint8Array(plan.bufferRows);
     this.#rowPosition = new Float64Array(plan.bufferRows).fill(Number.POSITIVE_INFINITY);
     this.#writtenBefore = place.writtenBytes;
@@ -117,7 +136,7 @@ export class RowPipeline {
     this.#prefixEnd = digest === null ? 0 : resumesAt;
     if (this.#prefixEnd > 0) this.#dataEnd = this.#prefixEnd;
     else if (resumesAt > 0) this.#nextPosition = resumesAt;
-    else if (place.size === 0) this.#nextPosition = this.#end;
+    else if (place.size === 0 && from.arrivals === null) this.#nextPosition = this.#end;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
     this.#keepsHoles = from.origin !== null && from.keepsHoles;
     if (this.#keepsHoles && this.#prefixEnd === 0) this.#passHole(from.origin!);
@@ -125,7 +144,20 @@ export class RowPipeline {
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#nextPosition >= this.#end;
+    return this.#arrivals === null ? this.#nextPosition >= this.#end : this.#arrivals.exhausted;
+  }
+
+  /** Once all is written: what the bytes have come to. @throws RequestError where that is less than was declared */
+  settle(): number {
+    if (this.#arrivals === null) return this.#end - this.#span.headBytes;
+    const arrived = Math.max(0, this.#nextPosition - this.#span.headBytes);
+    if (this.#declaredSize !== null && arrived !== this.#declaredSize) throw this.#unlike(`the ${arrived}`);
+    return arrived;
+  }
+
+  #unlike(arrived: string): RequestError {
+    const accepted = `${arrived} bytes that arrived, or leave it out`;
+    return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
   }
 
   /** Bytes from the start of the write without a gap whose writes are reaped. */
@@ -142,12 +174,19 @@ export class RowPipeline {
 
   /** True if neither the kernel nor the digest has a row. */
   get isDrained(): boolean {
-    return this.#freeRows.allFree;
+    return this.#stock.allFree;
   }
 
-  /** Gives the row memory back. Nothing may be in flight. */
+  /** Gives the row memory back, or sees to it that this happens once no producer uses it. Nothing may be in flight. */
   release(): void {
-    this.#thread.rowMemory.release(this.#extent);
+    if (this.#arrivals === null || this.#arrivals.close()) {
+      this.#thread.rowMemory.release(this.#extent);
+      return;
+    }
+    setTimeout(() => {
+      this.release();
+      this.#thread.loop.wake(); // another write may have waited for these rows
+    }, QUIET_LOOK_MS);
   }
 
   /** Goes on after release() with other row memory for the same plan. */
@@ -160,14 +199,16 @@ export class RowPipeline {
   prepare(slot: number): boolean {
     if (this.#stopped || this.exhausted) return false;
     const { slots, smallWrites } = this.#thread;
-    const row = this.#freeRows.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
+    const row = this.#stock.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
     if (row === -1) return false;
     const position = this.#nextPosition;
-    const wanted = Math.min(this.#plan.ioBytes, this.#dataEnd - position);
-    const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted);
+    const wanted = this.#arrivals?.peekedBytes ?? Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    // What has arrived in a row goes as a whole; what is only read back is not limited.
+    const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted, this.#arrivals === null);
     if (length === 0) return false;
-    this.#freeRows.take();
+    this.#stock.take();
     this.#nextPosition += length;
+    if (this.#arrivals !== null) this.#watchEnd(this.#arrivals);
     slots.row[slot] = row;
     slots.position[slot] = position;
     this.#rowPosition[row] = position;
@@ -175,7 +216,7 @@ export class RowPipeline {
       this.#begin(slot, READ_PREFIX, length);
       if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
     } else if (this.#origin === null) {
-      this.#fill(row, length, position);
+      if (this.#source !== null) this.#fill(this.#source, row, length, position);
       this.#beginWrite(slot, row, length);
     } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
       this.#begin(slot, WRITE_ROW, length); // from where it stands
@@ -185,6 +226,16 @@ export class RowPipeline {
       if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
     }
     return true;
+  }
+
+  /** After a row has arrived. @throws RequestError where that is more than was declared: room is there for no more */
+  #watchEnd(arrivals: Arrivals): void {
+    const arrived = this.#nextPosition - this.#span.headBytes;
+    if (this.#declaredSize === null) {
+      if (arrivals.exhausted) this.#end = this.#nextPosition;
+    } else if (arrived > this.#declaredSize) {
+      throw this.#unlike(`the ${arrived} or more`);
+    }
   }
 
   /** From here on new rows are written. */
@@ -241,8 +292,7 @@ export class RowPipeline {
     return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
   }
 
-  #fill(row: number, length: number, position: number): void {
-    const source = this.#source!;
+  #fill(source: DirectSource, row: number, length: number, position: number): void {
     const { bytes } = this.#thread.arena;
     const start = this.#rowStart(row);
     const headBytes = this.#headOf(position);
@@ -264,13 +314,14 @@ export class RowPipeline {
 
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
   #beginWrite(slot: number, row: number, length: number): void {
-    const { bytes } = this.#thread.arena;
+    const { arena, slots } = this.#thread;
     const padded = roundUp(length, this.#target.alignment.offset);
     const start = this.#rowStart(row);
     const { head } = this.#span;
-    if (head !== null && this.#thread.slots.position[slot] === 0) bytes.set(head, start);
+    if (head !== null && slots.position[slot] === 0) arena.bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > length) this.#pad(start + length, start + padded);
+    this.#growth?.reach(slots.position[slot]! + padded, this.#end);
     this.#addToDigest(slot, length);
     this.#begin(slot, WRITE_ROW, padded);
   }
@@ -440,7 +491,7 @@ export class RowPipeline {
   }
 
   #releaseRow(slot: number): void {
-    this.#freeRows.put(this.#thread.slots.row[slot]!);
+    this.#stock.put(this.#thread.slots.row[slot]!);
     this.#thread.engine.releaseSlot(slot);
   }
 

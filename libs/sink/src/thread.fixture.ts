@@ -12,7 +12,7 @@ import {
   parseJob,
   parseRequest,
 } from '@penstock/contract';
-import { Arena, Control, type JobBlock, createArenaMemory } from '@penstock/matrix';
+import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
 import { BULK_LANES, runBulk } from './bulk.ts';
 import type { CheckpointCadence } from './checkpoint.ts';
 import { Roots, closeRoots, openRoots } from './roots.ts';
@@ -28,6 +28,8 @@ export interface Bench {
   /** A second root, read only, named "archive". */
   archive: string;
   thread: WriterThread;
+  /** Of all its rows: what a ring's producer needs. */
+  arenas: ArenaMemory[];
   engine: AioEngine;
   fatal: unknown[];
   control: Control;
@@ -46,6 +48,8 @@ export interface WriteOptions {
   jobKey?: string;
   attemptToken?: string;
   again?: boolean;
+  /** Where the bytes of a stream arrive. */
+  ring?: RingOutlet;
 }
 
 export interface BenchOptions {
@@ -72,7 +76,8 @@ export function openBench(options: BenchOptions = {}): Bench {
   const engine = new AioEngine(options.port ?? libaioPort() ?? syscallPort(), options.depth ?? 32);
   const fatal: unknown[] = [];
   const loop = new AioLoop(engine, (error) => fatal.push(error));
-  const arena = new Arena(createArenaMemory(options.arenaBytes ?? 16_777_216));
+  const arenas = [createArenaMemory(options.arenaBytes ?? 16_777_216)];
+  const arena = new Arena(arenas[0]!);
   const roots = openRoots([
     { name: 'data', path: directory, writable: true },
     { name: 'archive', path: archive, writable: false },
@@ -92,13 +97,15 @@ export function openBench(options: BenchOptions = {}): Bench {
     directory,
     archive,
     thread,
+    arenas,
     engine,
     fatal,
     control,
-    write(request, { block, jobKey, attemptToken = 'a', again = false } = {}) {
+    write(request, { block, jobKey, attemptToken = 'a', again = false, ring } = {}) {
       const index = jobs % 64;
       jobs += 1;
-      const order = { request: parseRequest(request), jobKey: jobKey ?? `job${jobs}`, attemptToken, again };
+      const attempt = { jobKey: jobKey ?? `job${jobs}`, attemptToken, again };
+      const order = { request: parseRequest(request), ...attempt, ...(ring === undefined ? {} : { ring }) };
       return runWrite(thread, order, block ?? control.job(index));
     },
     bulk(request, { block, jobKey, attemptToken = 'a', again = false } = {}) {

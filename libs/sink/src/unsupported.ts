@@ -1,7 +1,7 @@
 /** What the contract admits and this writer cannot do yet: refused by name, before anything is touched. */
 import { RequestError, type WriteRequest } from '@penstock/contract';
 
-const SOURCES: ReadonlySet<string> = new Set(['inline', 'url', 'manifest', 'stream']);
+const SOURCES: ReadonlySet<string> = new Set(['manifest']);
 
 /** @throws RequestError */
 export function assertSupported(request: WriteRequest): void {

@@ -3,13 +3,14 @@
  *
  *   opening -> waiting (rows) -> writing -> syncing -> verifying (if asked for) -> publishing -> done
  *
- * Rows are filled and written in file order; a copy reads each row into place first, unless it becomes a reflink: then
- * it waits for no rows, and blocks are shared while it is "writing". The first failure stops the preparing; once the
+ * Rows are filled and written in file order. A copy reads each row into place first, unless it becomes a reflink: then
+ * it waits for no rows, and blocks are shared while it is "writing". Where bytes arrive by a ring it is "writing" until
+ * the producer ends, also while there is nothing to write. The first failure stops the preparing; once the
  * last slot is reaped the partial file is removed and the failure handed on.
  */
 import { constants } from 'node:os';
 import { performance, type RecordableHistogram } from 'node:perf_hooks';
-import { setImmediate } from 'node:timers';
+import { clearInterval, setImmediate, setInterval, setTimeout } from 'node:timers';
 import {
   IntegrityError,
   IoError,
@@ -26,6 +27,8 @@ import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,
   type MatrixShape,
+  RingConsumer,
+  type RingOutlet,
   type RowExtent,
   type RowPlan,
   STOP_CANCEL,
@@ -33,12 +36,15 @@ import {
   STOP_NONE,
   STOP_REASONS,
   chooseMatrix,
+  chooseStreamMatrix,
   planRows,
 } from '@penstock/matrix';
-import { type DirectSource, ExtentsSource, createPatternSource } from '@penstock/sources';
+import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
+import { Arrivals } from './arrivals.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
+import { Growth } from './growth.ts';
 import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
 import { Pace } from './pace.ts';
 import type { AttemptIdentity } from './parts.ts';
@@ -46,7 +52,7 @@ import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
-import { RowPipeline } from './rows.ts';
+import { QUIET_LOOK_MS, RowPipeline, type RowSource } from './rows.ts';
 import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { takeOverPart } from './take-over.ts';
@@ -63,7 +69,7 @@ import {
 } from './thread.ts';
 import { assertSupported } from './unsupported.ts';
 
-const { EINVAL } = constants.errno;
+const { EINVAL, EPIPE } = constants.errno;
 
 const OPENING: number = PHASES.indexOf('opening');
 const WAITING: number = PHASES.indexOf('waiting');
@@ -79,11 +85,16 @@ const FD_TARGET = 0;
 const FD_DIRECTORY = 1;
 const FD_ORIGIN = 2;
 
+/** How often a write that waits for bytes looks whether it is to stop. */
+const STOP_LOOK_MS = 100;
+
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
   request: WriteRequest;
   /** True where what earlier attempts left beside the target has been removed already. */
   swept?: boolean;
+  /** Where the bytes arrive, if they are neither computed nor read: of whatever kind the request says its source is. */
+  ring?: RingOutlet;
 }
 
 /** What a write needs of its job's control block. */
@@ -123,6 +134,8 @@ class WriteLane implements Lane, FlushWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: DirectSource | null = null;
+  readonly #ring: RingConsumer | null;
+  readonly #stopLook: ReturnType<typeof setInterval> | undefined;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -131,11 +144,16 @@ class WriteLane implements Lane, FlushWaiter {
   #rowsReturned = false;
   /** Counted among the thread's small writes. */
   #countedSmall = false;
-  #size = 0;
+  /** null while only the end of the bytes will tell. */
+  #size: number | null = 0;
+  /** Of a write whose size nobody knows. */
+  #growth: Growth | null = null;
   #span: Span = WHOLE_FILE;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   #trail: CheckpointTrail | null = null;
+  /** What arrives can be told from other bytes of its source, and so gone on with. */
+  #isTellable = false;
   /** Permissions or a time were set, which fdatasync does not make durable. */
   #attributesSet = false;
   #shape: MatrixShape = { rows: 1, rowBytes: 1 };
@@ -172,6 +190,26 @@ class WriteLane implements Lane, FlushWaiter {
     this.#submitCallsBefore = thread.engine.submitCalls;
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
+    this.#ring = order.ring === undefined ? null : this.#listenTo(order.ring);
+    // Nothing else runs a lane that has nothing in flight and gets no bytes.
+    if (this.#ring !== null) this.#stopLook = setInterval(() => thread.loop.wake(), STOP_LOOK_MS);
+  }
+
+  #listenTo(outlet: RingOutlet): RingConsumer {
+    const { loop } = this.#thread;
+    const failed = (error: unknown): void => {
+      this.fail(error);
+      loop.wake(); // which forgets this lane, and offers its rows to others
+    };
+    return new RingConsumer(outlet, {
+      arrived: () => loop.wake(),
+      failed,
+      abandoned: () => {
+        const { path } = this.#order.request;
+        const hint = 'What sends the bytes went away before it said that they were all.';
+        failed(new IoError({ syscall: 'stream', errno: -EPIPE, path, hint }));
+      },
+    });
   }
 
   // ------------------------------------------------------------------------------------- the loop's three calls
@@ -187,9 +225,13 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
-      if (!this.#rows.prepare(slot)) return false;
-      this.#inFlight += 1;
-      return true;
+      if (this.#rows.prepare(slot)) {
+        this.#inFlight += 1;
+        return true;
+      }
+      // The end of what arrives may bring no row of its own.
+      if (!this.#rows.exhausted || this.#inFlight > 0) return false;
+      this.#endWriting();
     }
     if (this.#phase === SYNCING && !this.#flushed) return this.#prepareFileSync(slot);
     if (this.#phase === SYNCING) this.#judgeSum();
@@ -265,15 +307,23 @@ class WriteLane implements Lane, FlushWaiter {
     if (!paused || this.#phase > WRITING) return false;
     if (this.#inFlight > 0 || this.#rows?.isDrained === false) return true;
     this.#pausedIn = this.#phase;
-    this.#thread.rowMemory.leave(this);
-    this.#returnRows();
-    this.#uncountSmall();
+    if (!this.#sharesRows) {
+      this.#thread.rowMemory.leave(this);
+      this.#returnRows();
+      this.#rowExtent = null;
+      this.#uncountSmall();
+    }
     this.#enter(PAUSED);
     return true;
   }
 
+  /** True where a producer fills the rows: it cannot be told that they are another write's for a while. */
+  get #sharesRows(): boolean {
+    return this.#ring !== null && this.#rowExtent !== null;
+  }
+
   #endPause(): void {
-    const needsRows = this.#pausedIn === WAITING || this.#rows !== null;
+    const needsRows = (this.#pausedIn === WAITING || this.#rows !== null) && !this.#sharesRows;
     if (needsRows) this.#waitForRows();
     else this.#enter(this.#pausedIn);
   }
@@ -292,7 +342,9 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#order.again && this.#order.swept !== true) {
       this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
     }
-    if (source.kind === 'file') {
+    if (this.#ring !== null) {
+      this.#size = request.size ?? null;
+    } else if (source.kind === 'file') {
       this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
       this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
       this.#size = request.size ?? this.#origin.sizeBytes;
@@ -317,6 +369,13 @@ class WriteLane implements Lane, FlushWaiter {
     } else if (source.kind === 'pattern') {
       this.#source = createPatternSource(source.pattern, source.seed);
       this.#size = request.size ?? 0;
+    } else if (source.kind === 'inline') {
+      const inline = new InlineSource(source.data);
+      this.#source = inline;
+      this.#size = inline.size;
+    } else {
+      const accepted = 'another source: these bytes come from a program that hands them over, and none does';
+      throw new RequestError({ field: 'source.kind', value: source.kind, accepted });
     }
     this.#target = openTarget(root, request, {
       identity: this.#order,
@@ -327,14 +386,15 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#place();
-    this.#planRows(request.matrix ?? chooseMatrix(this.#size, root.matrix), engine.depth);
-    if (source.kind === 'shm') this.#mapSegment();
-    const reflink = source.kind === 'file' && source.reflink !== 'never' && this.#size > 0;
+    this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
+    if (this.#origin !== null && source.kind === 'shm') this.#mapSegment();
+    const copies = this.#origin !== null && source.kind === 'file';
+    const reflink = copies && source.reflink !== 'never' && this.#size! > 0;
     if (reflink && this.#digestOf(request) !== null) {
       this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
       this.#waitForRows();
     } else if (reflink) {
-      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size);
+      this.#reflink = new Reflink(this.#target, this.#origin!, this.#size!);
       this.#reflinkDue = true;
       this.#enter(WRITING);
     } else {
@@ -350,7 +410,7 @@ class WriteLane implements Lane, FlushWaiter {
     const onlyWritten = checksum === 'none' && verify === 'none';
     const standsAligned = this.#span.headBytes === 0 && rowsStandAligned(segment, this.#target!.alignment);
     if (this.#size === 0 || !onlyWritten || !standsAligned) return;
-    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size));
+    this.#control.recordMapping(mapSegment(segment, segment.start + this.#size!));
   }
 
   /** Where in its file the write goes on, and from which of its bytes. */
@@ -359,13 +419,42 @@ class WriteLane implements Lane, FlushWaiter {
     this.#span = spanOf(target, this.#offsetAlignment);
     if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
     const { request, jobKey } = this.#order;
-    this.#trail = new CheckpointTrail(target, request, jobKey, this.#origin?.version ?? '', {
-      size: this.#size,
+    // Whether a server still has the bytes of the checkpoint is known by its answer.
+    const source = this.#isFetched ? target.checkpoint?.source : this.#origin?.version;
+    this.#trail = new CheckpointTrail(target, request, jobKey, source ?? '', {
+      size: this.#ring === null ? this.#size! : this.#resumableBytes,
       headBytes: this.#span.headBytes,
       align: this.#offsetAlignment,
     });
     target.isResumed = this.#trail.resumedFrom > 0;
     if (request.durability !== 'none') this.#bytesDurable = this.#trail.resumedFrom;
+  }
+
+  /** True where the bytes arrive and can be brought again from anywhere. */
+  get #isFetched(): boolean {
+    return this.#ring !== null && this.#order.request.source.kind === 'url';
+  }
+
+  /** Of what arrives, how much an earlier attempt may have written that is not written again. */
+  get #resumableBytes(): number {
+    const { checksum = 'none', verify = 'none' } = this.#order.request;
+    // A sum is of all bytes, and those of the earlier attempt would have to be read into rows that are the producer's.
+    const unread = checksum === 'none' && verify === 'none' && this.#span.headBytes === 0;
+    return this.#isFetched && unread ? (this.#size ?? Number.POSITIVE_INFINITY) : 0;
+  }
+
+  /** True once the server has answered: then it is known from where on its bytes come, and how many there are. */
+  #hasBegun(ring: RingConsumer): boolean {
+    const beginning = ring.beginning();
+    if (beginning === null) return false;
+    const { offset, totalBytes, identity } = beginning;
+    const target = this.#target!;
+    this.#size = totalBytes ?? this.#size;
+    this.#isTellable = identity !== null;
+    this.#trail!.settle(identity ?? '', offset);
+    target.isResumed = offset > 0;
+    if (this.#order.request.durability !== 'none') this.#bytesDurable = offset;
+    return true;
   }
 
   /** For rows that are read and written: powers of two, the larger suits both. */
@@ -378,12 +467,17 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(WAITING);
   }
 
+  #chooseMatrix(preferred: MatrixShape | undefined): MatrixShape {
+    return this.#ring === null ? chooseMatrix(this.#size!, preferred) : chooseStreamMatrix(this.#size, preferred);
+  }
+
   #planRows(shape: MatrixShape, depth: number): void {
     this.#shape = shape;
     const offsetAlign = this.#offsetAlignment;
     const memoryAlign = Math.max(this.#target!.alignment.memory, this.#origin?.alignment.memory ?? 1);
     const budget = this.#thread.rowMemory.bytesMax;
-    const plan = planRows(this.#span.headBytes + this.#size, this.#shape, memoryAlign, offsetAlign, depth, budget);
+    const bytes = this.#span.headBytes + (this.#size ?? Number.POSITIVE_INFINITY);
+    const plan = planRows(bytes, this.#shape, memoryAlign, offsetAlign, depth, budget);
     if (plan === null || plan.ioBytes > IO_BYTES_MAX) {
       throw new RequestError({
         field: 'matrix.rowBytes',
@@ -428,29 +522,32 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True once the rows are there and writing has begun. */
   #takeRows(): boolean {
-    const extent = this.#thread.rowMemory.take(this, this.#rowBytes);
+    const extent = this.#rowExtent ?? this.#thread.rowMemory.take(this, this.#rowBytes);
     if (extent === null) return false;
     if (this.#rows !== null) {
       this.#goOnWith(this.#rows, extent);
       return true;
     }
-    const origin = this.#origin;
-    const keepsHoles = this.#keepsHoles;
-    const from = origin === null ? { source: this.#source!, origin } : { source: null, origin, keepsHoles };
-    const place = { span: this.#span, size: this.#size, writtenBytes: this.#trail!.resumedFrom };
-    const wanted = this.#digestOf(this.#order.request);
-    this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, this.#size);
+    if (this.#ring !== null && this.#rowExtent === null) this.#openRing(this.#ring, extent);
     this.#rowExtent = extent;
-    const pace = this.#pace();
-    this.#rows = new RowPipeline(this.#thread, this.#target!, from, place, this.#plan, extent, this.#digest, pace);
-    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    if (this.#ring !== null && this.#isFetched && !this.#hasBegun(this.#ring)) return false;
+    const size = this.#size;
+    const target = this.#target!;
+    if (size === null) this.#growth = new Growth(target, this.#span.start);
+    const place = { span: this.#span, size, growth: this.#growth, writtenBytes: this.#trail!.resumedFrom };
+    const wanted = this.#digestOf(this.#order.request);
+    this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
+    const from = this.#rowSource();
+    this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, extent, this.#digest, this.#pace());
+    if (this.#isSmall) this.#countSmall();
     this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
-    if (keepsHoles) reserveSparse(this.#target!, this.#size, Math.min(this.#size, origin!.allocatedBytes));
-    else reserve(this.#target!, this.#size);
+    if (this.#keepsHoles) reserveSparse(target, size!, Math.min(size!, this.#origin!.allocatedBytes));
+    else reserve(target, size ?? 0);
     const { checkpoints } = this.#thread;
-    // Not of a bulk's files, nor of what is soon written again.
-    if (this.#order.swept === undefined && this.#size > checkpoints.bytes) this.#trail!.begin(checkpoints);
+    // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
+    const worthIt = (this.#ring === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
+    if (this.#order.swept === undefined && worthIt) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
@@ -461,7 +558,7 @@ class WriteLane implements Lane, FlushWaiter {
     rows.takeAgain(extent);
     this.#rowExtent = extent;
     this.#rowsReturned = false;
-    if (this.#size <= SMALL_FILE_BYTES_MAX) this.#countSmall();
+    if (this.#isSmall) this.#countSmall();
     this.#enter(WRITING);
   }
 
@@ -469,6 +566,24 @@ class WriteLane implements Lane, FlushWaiter {
     const { loop, rates, roots } = this.#thread;
     const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
     return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, this.#offsetAlignment);
+  }
+
+  #rowSource(): RowSource {
+    const ring = this.#ring;
+    if (ring === null) {
+      const origin = this.#origin;
+      if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
+      return { source: this.#source!, origin, arrivals: null };
+    }
+    return { source: null, origin: null, arrivals: new Arrivals(ring, this.#plan.bufferRows, this.#digest) };
+  }
+
+  #openRing(ring: RingConsumer, { start }: RowExtent): void {
+    const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = this.#plan;
+    const { resumedFrom } = this.#trail!;
+    const identity = resumedFrom > 0 ? this.#target!.checkpoint!.source : null;
+    const place = { thread: this.#thread.index, start, rowStride, rowBytes, rowCount, head: this.#span.headBytes };
+    ring.open({ ...place, startAt: { offset: resumedFrom, identity } });
   }
 
   /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
@@ -558,6 +673,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** All is written and reaped: the order from here is truncate, fdatasync, rename, fsync of the directory. */
   #endWriting(): void {
     const target = this.#target!;
+    if (this.#rows !== null) this.#size = this.#rows.settle();
     if (this.#digest === null) this.#returnRows();
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
@@ -566,7 +682,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#trail!.remove();
     target.append?.finish();
     this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
-    const covered = target.flushedTogether && this.#size <= SMALL_FILE_BYTES_MAX;
+    const covered = target.flushedTogether && this.#isSmall;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
     const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
     if ((this.#order.request.durability === 'none' || covered) && !readFromCache) this.#afterFlush();
@@ -594,7 +710,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
       const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
       const hint = `${kept} Compare the source with what made the expected checksum.`;
-      const where = { path: target.path, offset: target.baseOffset, length: this.#size };
+      const where = { path: target.path, offset: target.baseOffset, length: this.#size! };
       // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
       const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
       const found = { algorithm: checksum, expected: expect, found: sum, retryable };
@@ -617,11 +733,13 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
   #cut(target: Target): void {
-    if (this.#size === 0) return;
-    const end = target.baseOffset + this.#size;
+    const size = this.#size!;
+    if (size === 0) return;
+    const end = target.baseOffset + size;
     const grain = target.alignment.offset;
     const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
-    if (end % grain !== 0 && end + grain - (end % grain) > fileEnd) truncateTo(target, fileEnd);
+    const padded = end % grain !== 0 && end + grain - (end % grain) > fileEnd;
+    if (padded || this.#growth !== null) truncateTo(target, fileEnd);
   }
 
   #prepareFileSync(slot: number): boolean {
@@ -651,7 +769,7 @@ class WriteLane implements Lane, FlushWaiter {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
-    this.#bytesDurable = this.#size;
+    this.#bytesDurable = this.#size!;
     this.#end();
   }
 
@@ -671,7 +789,7 @@ class WriteLane implements Lane, FlushWaiter {
     }
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
-    this.#bytesDurable = this.#size;
+    this.#bytesDurable = this.#size!;
     this.#afterFlush();
   }
 
@@ -717,7 +835,7 @@ class WriteLane implements Lane, FlushWaiter {
     const bytesWritten = this.#reflink?.bytesShared ?? this.#rows?.bytesWritten ?? this.#trail?.resumedFrom ?? 0;
     if (this.#order.request.durability === 'dsync' && this.#rows !== null)
       this.#bytesDurable = this.#rows.contiguousBytes;
-    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size, this.#inFlight);
+    this.#control.publish(this.#phase, bytesWritten, this.#bytesDurable, this.#size ?? 0, this.#inFlight);
   }
 
   /** Of all its rows in memory of this process: of a mapped segment only the padded end needs one. */
@@ -728,13 +846,35 @@ class WriteLane implements Lane, FlushWaiter {
 
   get #keepsHoles(): boolean {
     const { source } = this.#order.request;
-    return source.kind === 'file' && source.holes === 'keep';
+    return this.#origin !== null && source.kind === 'file' && source.holes === 'keep';
+  }
+
+  /** As far as is known: a stream is not before its end. */
+  get #isSmall(): boolean {
+    return this.#size !== null && this.#size <= SMALL_FILE_BYTES_MAX;
   }
 
   #returnRows(): void {
-    if (this.#rowsReturned || this.#rows === null) return;
-    this.#rowsReturned = true;
-    this.#rows.release();
+    if (this.#rowsReturned) return;
+    if (this.#rows !== null) {
+      this.#rowsReturned = true;
+      this.#rows.release();
+    } else if (this.#rowExtent !== null) {
+      this.#rowsReturned = true;
+      this.#returnUnused(this.#rowExtent);
+    }
+  }
+
+  /** Rows that a producer may have begun to fill, and of which none was taken. */
+  #returnUnused(extent: RowExtent): void {
+    if (this.#ring === null || this.#ring.close()) {
+      this.#thread.rowMemory.release(extent);
+      return;
+    }
+    setTimeout(() => {
+      this.#returnUnused(extent);
+      this.#thread.loop.wake(); // another write may have waited for these rows
+    }, QUIET_LOOK_MS);
   }
 
   #countSmall(): void {
@@ -755,6 +895,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.#thread.rowMemory.leave(this);
     this.#digest?.close();
     this.#returnRows(); // a digest that was given up only reads what is left of them
+    this.#ring?.close();
+    clearInterval(this.#stopLook);
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
@@ -782,6 +924,7 @@ class WriteLane implements Lane, FlushWaiter {
       target.unpublishedName = null;
     } else {
       takeBack(target);
+      this.#growth?.takeBack();
     }
   }
 
@@ -791,7 +934,7 @@ class WriteLane implements Lane, FlushWaiter {
       request: this.#order.request,
       thread: this.#thread,
       target,
-      sizeBytes: this.#size,
+      sizeBytes: this.#size!,
       matrix: { ...this.#shape, ioBytes: this.#plan.ioBytes },
       rows: this.#rows,
       sum: this.#digest?.sum ?? '',

@@ -1,2 +1,2 @@
 /** The writer pool: what a process that writes has of its threads. */
-export { WriterPool, type PoolOptions, type RunningWrite } from './pool.ts';
+export { WriterPool, type PoolOptions, type RunningStream, type RunningWrite } from './pool.ts';

@@ -6,11 +6,21 @@
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type JobRequest, type JobResult } from '@penstock/contract';
-import { type ArenaMemory, Control, type JobBlock, RateTable, createArenaMemory } from '@penstock/matrix';
+import { IoError, type JobRequest, type JobResult, type WriteRequest } from '@penstock/contract';
+import {
+  type ArenaMemory,
+  Control,
+  type JobBlock,
+  RateTable,
+  type RingInlet,
+  closeRingOf,
+  createArenaMemory,
+  createRing,
+} from '@penstock/matrix';
 import {
   BULK_LANES,
   CHECKPOINTS_DEFAULT,
@@ -24,6 +34,7 @@ import {
   type EngineChoice,
   type WriterSession,
   type WriterSetup,
+  type WriteTask,
   type WriterTask,
   writerEntry,
 } from '@penstock/writer';
@@ -64,6 +75,16 @@ export interface RunningWrite {
   kill(): void;
 }
 
+/** One attempt whose bytes arrive while it runs. */
+export interface RunningStream extends RunningWrite {
+  /** For a RingProducer, here or on another thread: the port is transferred then. */
+  readonly inlet: RingInlet;
+}
+
+/** A producer that was copying into a dead thread's rows when it died: a row takes it well under a millisecond. */
+const COPY_LOOKS_MAX = 200;
+const COPY_LOOK_MS = 5;
+
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
 const heldArenas = new Set<ArenaMemory[]>();
 
@@ -78,6 +99,8 @@ export class WriterPool {
   readonly #threadCount: number;
   /** One for each thread, and when it has ended; a dead thread's is made anew with the next task. */
   readonly #sessions = new Map<Session, Promise<void>>();
+  /** Of the streams that run. */
+  readonly #rings = new Set<SharedArrayBuffer>();
   readonly #freeJobSlots: number[];
   /** Tells this pool's attempts from those of every other process; a count tells them from each other. */
   readonly #tokenBase = randomBytes(6).toString('hex');
@@ -141,15 +164,7 @@ export class WriterPool {
    * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
    */
   run(request: JobRequest, jobName: string, starts: number): RunningWrite {
-    const jobSlot = this.#freeJobSlots.pop();
-    if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
-    const block = this.#control.job(jobSlot);
-    block.reset();
-    const attempt = {
-      attemptToken: `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`,
-      again: starts > 1,
-      jobSlot,
-    };
+    const { block, attempt } = this.#takeSlot(starts);
     if ('files' in request) {
       // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
       const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
@@ -157,6 +172,29 @@ export class WriterPool {
       return this.#begin(block, { ...bulk, ...attempt });
     }
     return this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt });
+  }
+
+  /**
+   * The same for bytes that arrive while the write runs: whoever holds `inlet` brings them, of whatever kind the request
+   * says its source is. The write ends when the producer has, and fails if the producer does or goes away; if the write
+   * fails first, `done` tells why, and the producer hears that nothing is taken any more.
+   */
+  runStream(request: WriteRequest, jobName: string, starts: number): RunningStream {
+    const { block, attempt } = this.#takeSlot(starts);
+    const { inlet, outlet: ring } = createRing(this.#arenas);
+    this.#rings.add(inlet.control);
+    const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring });
+    return { ...running, inlet, done: running.done.finally(() => this.#rings.delete(inlet.control)) };
+  }
+
+  /** A job slot and a name on disk for one attempt. */
+  #takeSlot(starts: number): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'jobSlot'> } {
+    const jobSlot = this.#freeJobSlots.pop();
+    if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
+    const block = this.#control.job(jobSlot);
+    block.reset();
+    const attemptToken = `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`;
+    return { block, attempt: { attemptToken, again: starts > 1, jobSlot } };
   }
 
   #begin(block: JobBlock, task: WriterTask): RunningWrite {
@@ -254,11 +292,21 @@ export class WriterPool {
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
       const result = block.context === 0 ? 0 : this.#kernel.destroy(block.context);
+      await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }
     this.#exits.delete(threadId);
+  }
+
+  /** Closes the rings into a dead thread's rows: its arena is another thread's next. */
+  async #ringsAreQuiet(thread: number): Promise<void> {
+    for (const control of this.#rings) {
+      // oxlint-disable-next-line no-await-in-loop -- nearly never waited for at all
+      for (let looks = 0; !closeRingOf(control, thread) && looks < COPY_LOOKS_MAX; looks += 1)
+        await setTimeout(COPY_LOOK_MS);
+    }
   }
 
   /** Gives the touched pages of a dead thread's rows back, so that its replacement's do not come on top of them. */

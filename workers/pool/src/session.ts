@@ -48,9 +48,14 @@ export class Session {
 
   /** Rejects with what the thread rejected with; never settles by itself if the thread dies (see takeUnanswered). */
   run(task: WriterTask): Promise<JobResult> {
-    // In the check phase, when all jobs that one reply of Redis brought have come this far.
-    if (this.#outgoing.length === 0) setImmediate(() => this.#send());
-    this.#outgoing.push(task);
+    if ('ring' in task) {
+      // At once: a producer that ends before would close the port, and one that is closed cannot be transferred.
+      this.#near.postMessage([task] satisfies ToWriter, [task.ring.port]);
+    } else {
+      // In the check phase, when all jobs that one reply of Redis brought have come this far.
+      if (this.#outgoing.length === 0) setImmediate(() => this.#send());
+      this.#outgoing.push(task);
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.set(task.jobSlot, { task, resolve, reject });
     });

@@ -5,6 +5,7 @@ export {
   type FromWriter,
   type ToWriter,
   type WriterSession,
+  type WriteTask,
   type WriterSetup,
   type WriterTask,
   writerEntry,

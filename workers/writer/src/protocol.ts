@@ -1,7 +1,7 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
 import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
-import type { ArenaMemory } from '@penstock/matrix';
+import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
 import type { BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
@@ -39,6 +39,8 @@ export interface WriteTask {
   again: boolean;
   /** The job block this attempt reports to; no other attempt has it while this one runs. */
   jobSlot: number;
+  /** Where the bytes arrive, if another thread brings them; its port is transferred with the task. */
+  ring?: RingOutlet;
 }
 
 /** One attempt at a bulk. */

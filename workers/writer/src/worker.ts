@@ -125,6 +125,7 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
         : await runWrite(thread, task, job);
     return { jobSlot, ok: true, result };
   } catch (error) {
+    if ('ring' in task) task.ring.port.close(); // the write itself has done so, if it was begun
     return { jobSlot, ok: false, error: toWire(error) };
   }
 }

@@ -1,0 +1,218 @@
+/** The end of a row ring where bytes come out: the writer thread whose arena holds the rows. */
+import { strict as assert } from 'node:assert';
+import { fromWire } from '@penstock/contract';
+import {
+  BEGUN,
+  BEGUN_AT_HIGH,
+  BEGUN_AT_LOW,
+  BEGUN_IDENTITY_BYTES,
+  COPYING,
+  FILLED,
+  FREED,
+  INLET_ENDED,
+  INLET_FAILED,
+  INLET_FILLING,
+  INLET_STATE,
+  INLET_TEXT,
+  INLET_WAITS,
+  OUTLET_CLOSED,
+  OUTLET_READY,
+  OUTLET_STATE,
+  OUTLET_TEXT,
+  OUTLET_WAITS,
+  PLACE_HEAD,
+  PLACE_ROW_BYTES,
+  PLACE_ROW_COUNT,
+  PLACE_ROW_STRIDE,
+  PLACE_START_HIGH,
+  PLACE_START_LOW,
+  PLACE_THREAD,
+  type RingMessage,
+  type RingOutlet,
+  type RingPlace,
+  type RingBeginning,
+  START_AT_HIGH,
+  START_AT_LOW,
+  START_IDENTITY_BYTES,
+  TAIL,
+  TOTAL_HIGH,
+  TOTAL_LOW,
+  WAKE_UP,
+  loadIdentity,
+  ringWords,
+  storeIdentity,
+  takeWait,
+} from './ring.ts';
+
+const TWO_TO_32 = 4_294_967_296;
+const FIRST_BYTE = { offset: 0, identity: null };
+
+/** What the writer thread hears of the producer, on its event loop. */
+export interface RingListener {
+  /** There may be something to take where take() had nothing. */
+  arrived(): void;
+  /** The producer says why the bytes will never be whole. Once, and not after close(). */
+  failed(error: Error): void;
+  /** The producer went away and has said neither that nor that they are. Once, and not after close(). */
+  abandoned(): void;
+}
+
+/** Takes the rows of one write as they are filled, and gives them back in any order. Allocates nothing by row. */
+export class RingConsumer {
+  /** Bytes of the row that take() returned last. */
+  takenBytes = 0;
+
+  readonly #outlet: RingOutlet;
+  readonly #words: Int32Array;
+  readonly #listener: RingListener;
+  #closed = false;
+  #producerGone = false;
+  #waits = false;
+
+  #rowBytes = 0;
+  #rowCount = 0;
+  /** Rows taken so far, modulo 2^32, and the next one. */
+  #taken = 0;
+  #nextRow = 0;
+  #tailTaken = false;
+  /** Rows given back in order so far, modulo 2^32, and the first that is not. */
+  #freed = 0;
+  #oldestRow = 0;
+  /** By row: 1 where it was given back before an older one was. */
+  #released = new Uint8Array(0);
+
+  constructor(outlet: RingOutlet, listener: RingListener) {
+    this.#outlet = outlet;
+    this.#words = ringWords(outlet.control);
+    this.#listener = listener;
+    outlet.port.on('message', (message: RingMessage) => this.#hear(message));
+    outlet.port.on('close', () => this.#afterPortClosed());
+  }
+
+  /** The rows are there: the producer may fill them. */
+  open({ thread, start, rowStride, rowBytes, rowCount, head, startAt = FIRST_BYTE }: RingPlace): void {
+    const words = this.#words;
+    this.#rowBytes = rowBytes;
+    this.#rowCount = rowCount;
+    this.#released = new Uint8Array(rowCount);
+    Atomics.store(words, PLACE_THREAD, thread);
+    Atomics.store(words, PLACE_START_LOW, start | 0);
+    Atomics.store(words, PLACE_START_HIGH, Math.floor(start / TWO_TO_32));
+    Atomics.store(words, PLACE_ROW_STRIDE, rowStride);
+    Atomics.store(words, PLACE_ROW_BYTES, rowBytes);
+    Atomics.store(words, PLACE_ROW_COUNT, rowCount);
+    Atomics.store(words, PLACE_HEAD, head);
+    Atomics.store(words, START_AT_LOW, startAt.offset | 0);
+    Atomics.store(words, START_AT_HIGH, Math.floor(startAt.offset / TWO_TO_32));
+    storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
+    Atomics.store(words, OUTLET_STATE, OUTLET_READY);
+    this.#wakeInlet();
+  }
+
+  /**
+   * Where the producer has begun, and what it knows of its source: at the offset that was asked for, or at 0 where that
+   * cannot be had any more, and then what stands in the file is to be written anew. Known before the first row is, and
+   * never for a producer that does not say it; null while it is not, and then the listener is told as by take().
+   */
+  beginning(): RingBeginning | null {
+    const words = this.#words;
+    if (Atomics.load(words, BEGUN) === 0) {
+      this.#waits = true;
+      Atomics.store(words, OUTLET_WAITS, 1);
+      if (Atomics.load(words, BEGUN) === 0) return null; // looked at once more, as in take()
+    }
+    const totalHigh = Atomics.load(words, TOTAL_HIGH);
+    return {
+      offset: Atomics.load(words, BEGUN_AT_HIGH) * TWO_TO_32 + (Atomics.load(words, BEGUN_AT_LOW) >>> 0),
+      totalBytes: totalHigh === -1 ? null : totalHigh * TWO_TO_32 + (Atomics.load(words, TOTAL_LOW) >>> 0),
+      identity: loadIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES),
+    };
+  }
+
+  /** True once the producer has ended and every row of it was taken. */
+  get exhausted(): boolean {
+    const words = this.#words;
+    // The state first: what was filled and the tail are final once it says so.
+    if (Atomics.load(words, INLET_STATE) !== INLET_ENDED) return false;
+    return Atomics.load(words, FILLED) === this.#taken && (this.#tailTaken || Atomics.load(words, TAIL) === 0);
+  }
+
+  /** The next filled row, its bytes in `takenBytes`; -1 where there is none, and then the listener is told of the next. */
+  take(): number {
+    if (!this.#somethingFilled()) {
+      this.#waits = true;
+      Atomics.store(this.#words, OUTLET_WAITS, 1);
+      // Once more: what came before the producer could see the word, it will not wake anybody for.
+      if (!this.#somethingFilled()) return -1;
+    }
+    if (this.#waits) {
+      this.#waits = false;
+      Atomics.store(this.#words, OUTLET_WAITS, 0);
+    }
+    const row = this.#nextRow;
+    this.#nextRow = row + 1 === this.#rowCount ? 0 : row + 1;
+    return row;
+  }
+
+  /** Takes the next row into account, if there is one. */
+  #somethingFilled(): boolean {
+    const words = this.#words;
+    const state = Atomics.load(words, INLET_STATE); // before FILLED, as in `exhausted`
+    if (state === INLET_FAILED || this.#closed || this.#rowCount === 0) return false;
+    if (Atomics.load(words, FILLED) !== this.#taken) {
+      this.takenBytes = this.#rowBytes;
+      this.#taken = (this.#taken + 1) | 0;
+      return true;
+    }
+    if (state !== INLET_ENDED || this.#tailTaken) return false;
+    const tail = Atomics.load(words, TAIL);
+    if (tail === 0) return false;
+    this.takenBytes = tail;
+    this.#tailTaken = true;
+    return true;
+  }
+
+  /** A row that was taken may be filled again. In any order; the producer gets them in that of the ring. */
+  release(row: number): void {
+    assert(this.#released[row] === 0, 'a row of a ring was given back twice');
+    this.#released[row] = 1;
+    if (row !== this.#oldestRow) return;
+    while (this.#released[this.#oldestRow] === 1) {
+      this.#released[this.#oldestRow] = 0;
+      this.#oldestRow = this.#oldestRow + 1 === this.#rowCount ? 0 : this.#oldestRow + 1;
+      this.#freed = (this.#freed + 1) | 0;
+    }
+    Atomics.store(this.#words, FREED, this.#freed);
+    this.#wakeInlet();
+  }
+
+  /**
+   * Takes no more bytes, tells the producer, and hears nothing any more. True if nobody copies into the rows: only then
+   * may they be another write's. A copy that has just begun is let end: then this is to be called again.
+   */
+  close(): boolean {
+    this.#closed = true;
+    Atomics.store(this.#words, OUTLET_STATE, OUTLET_CLOSED);
+    // After the store: a producer that has not begun a copy by now sees that the ring is closed.
+    if (!this.#producerGone && Atomics.load(this.#words, COPYING) === 1) return false;
+    this.#outlet.port.close(); // not before: a thread that was ended amid a copy is known by the end of its port
+    return true;
+  }
+
+  #wakeInlet(): void {
+    if (takeWait(this.#words, INLET_WAITS)) this.#outlet.port.postMessage(WAKE_UP satisfies RingMessage);
+  }
+
+  #hear(message: RingMessage): void {
+    if (this.#closed) return;
+    if (message === WAKE_UP) this.#listener.arrived();
+    else this.#listener.failed(fromWire(message));
+  }
+
+  #afterPortClosed(): void {
+    this.#producerGone = true;
+    if (this.#closed) return;
+    // fail() has told why before it closed the port.
+    if (Atomics.load(this.#words, INLET_STATE) === INLET_FILLING) this.#listener.abandoned();
+  }
+}

@@ -1,0 +1,237 @@
+/** The end of a row ring where bytes go in: any thread of the process, one at a time. */
+import { native } from '@penstock/aio';
+import { toWire } from '@penstock/contract';
+import {
+  BEGUN,
+  BEGUN_AT_HIGH,
+  BEGUN_AT_LOW,
+  BEGUN_IDENTITY_BYTES,
+  COPYING,
+  FILLED,
+  FREED,
+  INLET_ENDED,
+  INLET_FAILED,
+  INLET_STATE,
+  INLET_TEXT,
+  INLET_WAITS,
+  OUTLET_CLOSED,
+  OUTLET_READY,
+  OUTLET_STATE,
+  OUTLET_TEXT,
+  OUTLET_WAITS,
+  PLACE_HEAD,
+  PLACE_ROW_BYTES,
+  PLACE_ROW_COUNT,
+  PLACE_ROW_STRIDE,
+  PLACE_START_HIGH,
+  PLACE_START_LOW,
+  PLACE_THREAD,
+  type RingInlet,
+  type RingMessage,
+  type RingBeginning,
+  type RingStart,
+  START_AT_HIGH,
+  START_AT_LOW,
+  START_IDENTITY_BYTES,
+  TAIL,
+  TOTAL_HIGH,
+  TOTAL_LOW,
+  WAKE_UP,
+  loadIdentity,
+  ringWords,
+  storeIdentity,
+  takeWait,
+} from './ring.ts';
+
+const TWO_TO_32 = 4_294_967_296;
+
+/**
+ * Fills the rows of one write. Backpressure is the rows: `push` takes what fits into free ones, and `writable` says when
+ * there are some again. It ends once, by `end`, `fail` or the end of the write itself.
+ */
+export class RingProducer {
+  /** Bytes taken so far. */
+  bytesPushed = 0;
+
+  readonly #inlet: RingInlet;
+  readonly #words: Int32Array;
+  readonly #onClosed: (() => void) | undefined;
+  #waiting: ((writable: boolean) => void)[] = [];
+  /** end() or fail() was called. */
+  #over = false;
+  /** The port is closed: by the writer thread at the end of its write, or by its death. */
+  #gone = false;
+  #toldClosed = false;
+
+  // Known once the rows are there.
+  #address = 0;
+  #rowStride = 0;
+  #rowBytes = 0;
+  #rowCount = 0;
+  /** The row being filled and the bytes in it, those before its head included. */
+  #row = 0;
+  #rowFilled = 0;
+
+  /** @param onClosed told once if the write ends before end() or fail(): why is told by the write itself */
+  constructor(inlet: RingInlet, onClosed?: () => void) {
+    this.#inlet = inlet;
+    this.#words = ringWords(inlet.control);
+    this.#onClosed = onClosed;
+    inlet.port.on('message', () => this.#wake());
+    inlet.port.on('close', () => {
+      this.#gone = true;
+      this.#wake();
+    });
+    inlet.port.unref(); // who waits for nothing need not stay for it
+  }
+
+  /** True once the write takes no more bytes: it failed, was stopped, or this side has ended it. */
+  get closed(): boolean {
+    return this.#over || this.#gone || Atomics.load(this.#words, OUTLET_STATE) === OUTLET_CLOSED;
+  }
+
+  /** Where in its source the write wants this to begin; known once writable() has resolved with true. */
+  get startAt(): RingStart {
+    const words = this.#words;
+    const low = Atomics.load(words, START_AT_LOW) >>> 0;
+    const offset = Atomics.load(words, START_AT_HIGH) * TWO_TO_32 + low;
+    return { offset, identity: loadIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES) };
+  }
+
+  /** Says where in its source it begins, before it pushes anything: at the offset of `startAt`, or at 0 where that cannot be. */
+  begin({ offset, totalBytes, identity }: RingBeginning): void {
+    const words = this.#words;
+    Atomics.store(words, BEGUN_AT_LOW, offset | 0);
+    Atomics.store(words, BEGUN_AT_HIGH, Math.floor(offset / TWO_TO_32));
+    Atomics.store(words, TOTAL_LOW, (totalBytes ?? 0) | 0);
+    Atomics.store(words, TOTAL_HIGH, totalBytes === null ? -1 : Math.floor(totalBytes / TWO_TO_32));
+    storeIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES, identity);
+    Atomics.store(words, BEGUN, 1);
+    this.#wakeOutlet();
+  }
+
+  /**
+   * Copies what fits of `bytes` into free rows, and hands each row over that is full. Returns how many were taken: 0
+   * where there is no free row, or none yet, or none any more.
+   */
+  push(bytes: Uint8Array): number {
+    let taken = 0;
+    while (taken < bytes.byteLength && this.#hasFreeRow()) {
+      const part = Math.min(this.#rowBytes - this.#rowFilled, bytes.byteLength - taken);
+      if (!this.#copy(bytes.subarray(taken, taken + part))) break;
+      taken += part;
+      this.#rowFilled += part;
+      if (this.#rowFilled === this.#rowBytes) this.#handOver();
+    }
+    this.bytesPushed += taken;
+    return taken;
+  }
+
+  /** Resolves once push() takes at least one byte (true), or never will again (false). */
+  writable(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#inlet.port.ref();
+      this.#wake();
+    });
+  }
+
+  /** Pushes all of `bytes`, waiting for rows in between; `bytes` must not change meanwhile. False if the write is over. */
+  async pushAll(bytes: Uint8Array): Promise<boolean> {
+    let taken = this.push(bytes);
+    while (taken < bytes.byteLength) {
+      // oxlint-disable-next-line no-await-in-loop -- that is the backpressure
+      if (!(await this.writable())) return false;
+      taken += this.push(bytes.subarray(taken));
+    }
+    return !this.closed;
+  }
+
+  /** All bytes are pushed: the write may end. Without effect if it has ended, or after fail(). */
+  end(): void {
+    if (this.#over) return;
+    // The tail first: whoever sees that this has ended takes it for final. A head alone is no tail.
+    Atomics.store(this.#words, TAIL, this.bytesPushed === 0 ? 0 : this.#rowFilled);
+    Atomics.store(this.#words, INLET_STATE, INLET_ENDED);
+    this.#leave();
+  }
+
+  /** The bytes will never be whole: the write fails with `error`. Without effect if it has ended, or after end(). */
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.#inlet.port.postMessage(toWire(error) satisfies RingMessage);
+    Atomics.store(this.#words, INLET_STATE, INLET_FAILED);
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#wakeOutlet();
+    this.#wake(); // nobody may wait for rows any more
+    this.#inlet.port.close(); // messages posted before it still arrive
+  }
+
+  /** Finds the rows, once they are there. */
+  #hasFreeRow(): boolean {
+    const words = this.#words;
+    if (this.#over || this.#gone || Atomics.load(words, OUTLET_STATE) !== OUTLET_READY) return false;
+    if (this.#rowCount === 0) this.#findRows();
+    const unfreed = (Atomics.load(words, FILLED) - Atomics.load(words, FREED)) | 0;
+    return unfreed < this.#rowCount;
+  }
+
+  #findRows(): void {
+    const words = this.#words;
+    const { buffer, start } = this.#inlet.arenas[Atomics.load(words, PLACE_THREAD)]!;
+    const low = Atomics.load(words, PLACE_START_LOW) >>> 0;
+    const rowsStart = Atomics.load(words, PLACE_START_HIGH) * TWO_TO_32 + low;
+    this.#address = native.addressOf(new Uint8Array(buffer, start)) + rowsStart;
+    this.#rowStride = Atomics.load(words, PLACE_ROW_STRIDE);
+    this.#rowBytes = Atomics.load(words, PLACE_ROW_BYTES);
+    this.#rowFilled = Atomics.load(words, PLACE_HEAD);
+    this.#rowCount = Atomics.load(words, PLACE_ROW_COUNT);
+  }
+
+  /** False if the write is over: then the rows may be another write's already, and nothing is copied. */
+  #copy(bytes: Uint8Array): boolean {
+    const words = this.#words;
+    // Said before the state is looked at: either this sees that the ring is closed, or its closer sees the copying.
+    Atomics.store(words, COPYING, 1);
+    try {
+      if (Atomics.load(words, OUTLET_STATE) !== OUTLET_READY) return false;
+      native.copyTo(this.#address + this.#row * this.#rowStride + this.#rowFilled, bytes);
+      return true;
+    } finally {
+      Atomics.store(words, COPYING, 0);
+    }
+  }
+
+  #handOver(): void {
+    this.#row = (this.#row + 1) % this.#rowCount;
+    this.#rowFilled = 0;
+    Atomics.store(this.#words, FILLED, (Atomics.load(this.#words, FILLED) + 1) | 0);
+    this.#wakeOutlet();
+  }
+
+  #wakeOutlet(): void {
+    if (takeWait(this.#words, OUTLET_WAITS)) this.#inlet.port.postMessage(WAKE_UP satisfies RingMessage);
+  }
+
+  /** Tells those who wait how things are, or says that there are some and looks once more. */
+  #wake(): void {
+    if (this.#waiting.length > 0 && !this.closed && !this.#hasFreeRow()) {
+      Atomics.store(this.#words, INLET_WAITS, 1);
+    }
+    const { closed } = this;
+    if (closed && !this.#over && !this.#toldClosed) {
+      this.#toldClosed = true;
+      this.#onClosed?.();
+    }
+    if (this.#waiting.length === 0 || (!closed && !this.#hasFreeRow())) return;
+    Atomics.store(this.#words, INLET_WAITS, 0);
+    this.#inlet.port.unref();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve(!closed);
+  }
+}

@@ -1,0 +1,136 @@
+// Writes of what a server answers: what a second attempt goes on from, and what it writes anew.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { WriteRequestInput, WriteResult } from '@penstock/contract';
+import { RingProducer, STOP_CANCEL, STOP_SHUTDOWN, createRing } from '@penstock/matrix';
+import { createPatternSource, readSource } from '@penstock/sources';
+import { type Bench, openBench } from './thread.fixture.ts';
+
+const MIB = 1_048_576;
+const SIZE = 16 * MIB + 1001;
+
+let bench: Bench;
+beforeEach(() => {
+  bench = openBench({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
+});
+afterEach(async () => {
+  await bench.thread.digests.close();
+  expect(bench.fatal).toEqual([]);
+  bench.close();
+});
+
+const stamp = (seed: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, SIZE);
+const written = (): Buffer => readFileSync(join(bench.directory, 'a'));
+
+interface Attempt {
+  producer: RingProducer;
+  done: Promise<WriteResult>;
+}
+
+function attempt(token: string, fields: Partial<WriteRequestInput> = {}): Attempt {
+  const { inlet, outlet } = createRing(bench.arenas);
+  const block = bench.control.job(63);
+  block.reset();
+  const request = { path: 'a', source: { kind: 'url', url: 'http://example.org/' } as const, ...fields };
+  const options = { block, jobKey: 'job', attemptToken: token, again: token !== 'first', ring: outlet };
+  const done = bench.write(request, options);
+  done.catch(() => {}); // awaited by the test, perhaps only after the producer has been told
+  return { producer: new RingProducer(inlet), done };
+}
+
+/** An attempt that is stopped amid its bytes, once some of them are durable. */
+async function beginAndStop(
+  fields: Partial<WriteRequestInput> = {},
+  identity: string | null = 'etag "a"',
+): Promise<void> {
+  const { producer, done } = attempt('first', fields);
+  expect(await producer.writable()).toBe(true);
+  expect(producer.startAt).toEqual({ offset: 0, identity: null });
+  producer.begin({ offset: 0, totalBytes: SIZE, identity });
+  await producer.pushAll(stamp(1).subarray(0, 10 * MIB));
+  const block = bench.control.job(63);
+  const enough = (): boolean => (identity === null ? block.read().bytesWritten : block.read().bytesDurable) >= 4 * MIB;
+  while (!enough()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  block.requestStop(STOP_SHUTDOWN);
+  await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
+}
+
+test.each(['atomic', 'in-place'] as const)(
+  'goes on from its checkpoint where the server has the same bytes: %s',
+  async (publish) => {
+    await beginAndStop({ publish });
+    const { producer, done } = attempt('second', { publish });
+    expect(await producer.writable()).toBe(true);
+    const { offset, identity } = producer.startAt;
+    expect(identity).toBe('etag "a"');
+    expect(offset).toBeGreaterThanOrEqual(4 * MIB);
+    producer.begin({ offset, totalBytes: SIZE, identity });
+    await producer.pushAll(stamp(1).subarray(offset));
+    producer.end();
+    expect(await done).toMatchObject({ bytes: SIZE, resumedFrom: offset });
+    expect(written().equals(stamp(1))).toBe(true);
+    expect(readdirSync(bench.directory)).toEqual(['a']);
+  },
+);
+
+test.each(['atomic', 'in-place'] as const)(
+  'writes all anew where the server has other bytes by now: %s',
+  async (publish) => {
+    await beginAndStop({ publish });
+    const { producer, done } = attempt('second', { publish });
+    expect(await producer.writable()).toBe(true);
+    expect(producer.startAt.offset).toBeGreaterThan(0);
+    const shorter = stamp(2).subarray(0, 3 * MIB + 5);
+    producer.begin({ offset: 0, totalBytes: shorter.length, identity: 'etag "b"' });
+    await producer.pushAll(shorter);
+    producer.end();
+    const result = await done;
+    expect(result.bytes).toBe(shorter.length);
+    expect(result.resumedFrom ?? 0).toBe(0);
+    expect(written().equals(shorter)).toBe(true);
+  },
+);
+
+test('nothing is gone on from that nothing tells apart, or that is to be summed up', async () => {
+  await beginAndStop({}, null);
+  const blind = attempt('second');
+  expect(await blind.producer.writable()).toBe(true);
+  expect(blind.producer.startAt).toEqual({ offset: 0, identity: null });
+  blind.producer.fail(new Error('enough seen'));
+  await expect(blind.done).rejects.toThrow('enough seen');
+
+  await beginAndStop({ checksum: 'crc32c' });
+  const { producer, done } = attempt('second', { checksum: 'crc32c' });
+  expect(await producer.writable()).toBe(true);
+  expect(producer.startAt.offset).toBe(0);
+  producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
+  await producer.pushAll(stamp(1));
+  producer.end();
+  expect((await done).bytes).toBe(SIZE);
+  expect(written().equals(stamp(1))).toBe(true);
+});
+
+test('a write that is stopped while the server has not answered gives its rows back, and its producer hears of it', async () => {
+  const { producer, done } = attempt('first');
+  expect(await producer.writable()).toBe(true);
+  bench.control.job(63).requestStop(STOP_CANCEL);
+  await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
+  while (!producer.closed) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  expect(bench.names()).toEqual([]);
+  expect(bench.thread.arena.freeBytes).toBe(bench.thread.arena.sizeBytes);
+});
+
+test('the size that the server tells is reserved at once, and all there is where it tells none', async () => {
+  for (const totalBytes of [SIZE, null, 0]) {
+    const { producer, done } = attempt('first');
+    const bytes = stamp(3).subarray(0, totalBytes ?? SIZE);
+    expect(await producer.writable()).toBe(true); // oxlint-disable-line no-await-in-loop
+    producer.begin({ offset: 0, totalBytes, identity: null });
+    await producer.pushAll(bytes); // oxlint-disable-line no-await-in-loop
+    producer.end();
+    expect((await done).bytes).toBe(bytes.length); // oxlint-disable-line no-await-in-loop
+    expect(written().equals(bytes)).toBe(true);
+  }
+});

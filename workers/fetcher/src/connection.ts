@@ -1,0 +1,52 @@
+/**
+ * Connections: made to addresses that were judged, and read no further while there is no room.
+ *
+ * undici's own way to wait, to pause its parser, is not to be had: where the server ends the connection while the
+ * parser is paused, undici 7 throws an assertion that nobody can catch (nodejs/undici#5360, put right in 8, which wants
+ * a newer Node). So the parser is never paused: the socket seems to have nothing to read.
+ */
+import type { Socket } from 'node:net';
+import { buildConnector } from 'undici';
+import type { AddressPolicy } from './addresses.ts';
+
+/** Gives up a connection attempt later than any fetch would wait: each has its own clock. */
+const CONNECT_TIMEOUT_MS = 3_600_000;
+
+/** Between a socket and its reader. */
+export class Gate {
+  #socket: Socket | null = null;
+  #closed = false;
+
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    const read = socket.read.bind(socket);
+    // What is not read stays in the socket's buffer and then in the kernel's; its end is not told before it is read either.
+    socket.read = (size?: number): unknown => (this.#closed ? null : read(size));
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  open(): void {
+    this.#closed = false;
+    this.#socket?.emit('readable');
+  }
+}
+
+/** Connects as `policy` allows, and lets `gate` stand before what is read. */
+export function gatedConnector(policy: AddressPolicy, ca: string | undefined, gate: Gate): buildConnector.connector {
+  const connect = buildConnector({
+    lookup: policy.lookup,
+    timeout: CONNECT_TIMEOUT_MS,
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    ...(ca === undefined ? {} : { ca }),
+  });
+  return (options, callback) => {
+    connect(options, (...outcome) => {
+      const [error, socket] = outcome;
+      if (error === null && socket !== null) gate.attach(socket);
+      callback(...outcome);
+    });
+  };
+}

@@ -1,0 +1,89 @@
+/** What a fetch fails with, in the words of the other errors: call, code, url, how far it came, and what to do about it. */
+import { escapeControls, isRetryable, textOfCode } from '@penstock/contract';
+
+export interface FetchErrorDetails {
+  /** An errno name, 'EHTTP' for an answer that is none of use, or OpenSSL's name of what is wrong with a certificate. */
+  code: string;
+  url: string;
+  /** What happened; default: the text of the code. */
+  what?: string;
+  /** Bytes of the file that had come. */
+  offset?: number;
+  hint?: string;
+  /** Default: as the code has it. */
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/** A GET that did not bring its bytes. Its fields are what crosses threads and the queue (toWire). */
+export class FetchError extends Error {
+  static {
+    Object.defineProperty(this.prototype, 'name', { value: 'FetchError', configurable: true, writable: true });
+  }
+
+  readonly code: string;
+  readonly syscall = 'GET';
+  /** The url. */
+  readonly path: string;
+  readonly offset: number | undefined;
+  readonly hint: string | undefined;
+  readonly retryable: boolean;
+
+  constructor({ code, url, what, offset, hint, retryable, cause }: FetchErrorDetails) {
+    let message = `${code}: ${what ?? textOfCode(code)}, GET '${escapeControls(url)}'`;
+    if (offset !== undefined) message += ` at ${offset}`;
+    super(hint === undefined ? message : `${message}. ${hint}`, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.path = url;
+    this.offset = offset;
+    this.hint = hint;
+    this.retryable = retryable ?? isRetryable(code);
+  }
+}
+
+/** Client errors that pass by themselves: a timeout, a server that is not ready yet, too many requests. */
+const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** The answer has a status that is no success. */
+export function statusError(url: string, status: number, statusText: string): FetchError {
+  const retryable = status >= 500 || PASSING.has(status);
+  const hint = retryable
+    ? 'The server may answer otherwise later: it is tried again while attempts are left.'
+    : 'The server will answer the same again: check the url, and whether it wants a login, which a url cannot carry.';
+  return new FetchError({
+    code: 'EHTTP',
+    url,
+    what: `the server answered ${status} ${statusText}`.trimEnd(),
+    hint,
+    retryable,
+  });
+}
+
+const CERTIFICATE = /CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|UNABLE_TO_/;
+
+/** What undici, the socket, the resolver or TLS said, told as one of ours. */
+export function transportError(error: unknown, url: string, offset: number): FetchError {
+  const { code = 'EUNKNOWN', message = '', name = '' } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  const where = { url, offset, cause: error };
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') {
+    return new FetchError({ ...where, code: 'ETIMEDOUT', what: 'no connection came about' });
+  }
+  if (
+    code === 'UND_ERR_SOCKET' ||
+    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
+    /Invalid EOF state/.test(message)
+  ) {
+    const what = 'the server ended the connection before it had sent all';
+    return new FetchError({ ...where, code: 'ECONNRESET', what });
+  }
+  if (CERTIFICATE.test(code)) {
+    const hint =
+      'Certificates are always verified: let the server have a valid one, or name its authority to the host (NODE_EXTRA_CA_CERTS).';
+    return new FetchError({ ...where, code, what: message, hint, retryable: false });
+  }
+  if (name === 'HTTPParserError' || code.startsWith('UND_ERR_')) {
+    return new FetchError({ ...where, code: 'EPROTO', what: `what the server sent is no HTTP (${message})` });
+  }
+  if (textOfCode(code) === 'unknown error' && message !== '') return new FetchError({ ...where, code, what: message });
+  return new FetchError({ ...where, code });
+}

@@ -1,0 +1,283 @@
+/**
+ * One GET and its answer. undici tells of it by callbacks, chunk by chunk as the socket is read: no stream stands
+ * between, and a chunk is copied once, into the rows it is written from.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { RequestError } from '@penstock/contract';
+import { Client, type Dispatcher } from 'undici';
+import { AddressRefused } from './addresses.ts';
+import { Gate, gatedConnector } from './connection.ts';
+import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
+import { FetchError, statusError, transportError } from './errors.ts';
+import type { FetchMeans, FetchOrder } from './fetch.ts';
+import { contentRange, goesOn, header, identityOf, ifRangeOf } from './identity.ts';
+
+const OK = 200;
+const PARTIAL = 206;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const UNSATISFIABLE = 416;
+
+/** How an exchange ended that did not fail. */
+export type Outcome =
+  | { kind: 'fetched'; answer: FetchAnswer }
+  | { kind: 'redirect'; location: string }
+  /** What was there already is of no use any more: the same again from 0. */
+  | { kind: 'start over' };
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #url: URL;
+  readonly #order: FetchOrder;
+  readonly #from: FetchStart;
+  readonly #destination: Destination;
+  readonly #signal: AbortSignal;
+  #resolve!: (outcome: Outcome) => void;
+  #reject!: (error: unknown) => void;
+  readonly #outcome = new Promise<Outcome>((resolve, reject) => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  });
+  #settled = false;
+  readonly #gate = new Gate();
+  /** What came and found no room: no more than one read of the socket. */
+  readonly #waiting: Uint8Array[] = [];
+  /** The answer has come to its end, though some of it may wait for room. */
+  #ended = false;
+  #answer: FetchAnswer | null = null;
+  /** Where in the file the next byte goes that comes. */
+  #arrived = 0;
+  #silence: NodeJS.Timeout | undefined;
+
+  constructor(url: URL, order: FetchOrder, from: FetchStart, destination: Destination, signal: AbortSignal) {
+    this.#url = url;
+    this.#order = order;
+    this.#from = from;
+    this.#destination = destination;
+    this.#signal = signal;
+  }
+
+  async run({ policy, ca }: FetchMeans): Promise<Outcome> {
+    const abort = (): void => this.#fail(this.#signal.reason);
+    this.#signal.addEventListener('abort', abort);
+    this.#listen();
+    const ifRange = this.#from.offset > 0 && this.#from.identity !== null ? ifRangeOf(this.#from.identity) : null;
+    const { origin, pathname, search } = this.#url;
+    // One for each exchange: its end takes the connection with it, also one that is still to come about.
+    const client = new Client(origin, {
+      connect: gatedConnector(policy, ca, this.#gate),
+      // Only the time of waiting for the server counts, which is watched here.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    try {
+      client.dispatch(
+        {
+          path: pathname + search,
+          method: 'GET',
+          reset: true,
+          headers: {
+            accept: '*/*',
+            'accept-encoding': 'identity',
+            'user-agent': 'penstock',
+            ...(ifRange === null ? {} : { range: `bytes=${this.#from.offset}-`, 'if-range': ifRange }),
+          },
+        },
+        this,
+      );
+      return await this.#outcome;
+    } finally {
+      this.#listenNot();
+      this.#signal.removeEventListener('abort', abort);
+      void client.destroy();
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- what undici calls
+
+  /** Without it undici takes this for a handler of its older kind. */
+  onRequestStart(): void {}
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    statusText = '',
+  ): void {
+    if (status < OK || this.#settled) return; // 103 and the like announce, and the answer follows
+    this.#listen();
+    try {
+      const outcome = this.#judge(status, headers, statusText);
+      if (outcome !== null) this.#settle(outcome);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.#settled) return;
+    const { totalBytes } = this.#answer!;
+    this.#arrived += chunk.length;
+    if (totalBytes !== null && this.#arrived > totalBytes) {
+      this.#fail(this.#sizeError('more'));
+    } else if (this.#waiting.length > 0) {
+      this.#waiting.push(chunk); // of the read that the gate came too late for
+    } else {
+      const rest = chunk.subarray(this.#destination.push(chunk));
+      if (rest.length === 0) this.#listen();
+      else void this.#holdBack(rest);
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    if (this.#waiting.length === 0) this.#finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error instanceof AddressRefused ? error : transportError(error, this.#url.href, this.#arrived));
+  }
+
+  // ------------------------------------------------------------------------------------------------- the answer
+
+  /** The outcome, where the head of the answer is all of it; null where its bytes are wanted. */
+  #judge(status: number, headers: IncomingHttpHeaders, statusText: string): Outcome | null {
+    const location = header(headers, 'location');
+    if (REDIRECTS.has(status) && location !== undefined) return { kind: 'redirect', location };
+    const asked = this.#from.offset;
+    if (status === UNSATISFIABLE && asked > 0) return this.#judgeUnsatisfiable(headers);
+    if (status < OK || status > 299 || (status === PARTIAL && asked === 0)) {
+      throw statusError(this.#url.href, status, statusText);
+    }
+    this.#assertPlain(headers);
+    if (status !== PARTIAL) {
+      const totalBytes = lengthOf(headers);
+      this.#begin({ offset: 0, totalBytes, identity: identityOf(headers, totalBytes) });
+      return null;
+    }
+    const range = contentRange(header(headers, 'content-range'));
+    const whole = range !== null && range.totalBytes !== null && range.last === range.totalBytes - 1;
+    if (!whole || range.first !== asked || !goesOn(this.#from.identity!, headers, range.totalBytes)) {
+      return { kind: 'start over' };
+    }
+    this.#begin({ offset: asked, totalBytes: range.totalBytes, identity: this.#from.identity });
+    return null;
+  }
+
+  /** All of it may be there already: then nothing is left that a range could name. */
+  #judgeUnsatisfiable(headers: IncomingHttpHeaders): Outcome {
+    const { offset, identity } = this.#from;
+    const [, total] = /^bytes \*\/(\d{1,15})$/i.exec(header(headers, 'content-range')?.trim() ?? '') ?? [];
+    // With another identity the If-Range would have had all of it sent.
+    if (total === undefined || Number(total) !== offset) return { kind: 'start over' };
+    this.#begin({ offset, totalBytes: offset, identity });
+    return { kind: 'fetched', answer: this.#answer! };
+  }
+
+  #assertPlain(headers: IncomingHttpHeaders): void {
+    const encoding = header(headers, 'content-encoding') ?? 'identity';
+    if (encoding === '' || encoding.toLowerCase() === 'identity') return;
+    throw new FetchError({
+      code: 'EHTTP',
+      url: this.#url.href,
+      what: `the server answered with the encoding ${encoding}`,
+      hint: 'It was asked for the bytes as they are: nothing is decoded here.',
+      retryable: false,
+    });
+  }
+
+  #begin(answer: FetchAnswer): void {
+    const { size } = this.#order;
+    if (size !== undefined && answer.totalBytes !== null && answer.totalBytes !== size) {
+      const accepted = `the ${answer.totalBytes} bytes that '${this.#url.href}' has, or leave it out`;
+      throw new RequestError({ field: 'size', value: size, accepted });
+    }
+    this.#answer = { ...answer, totalBytes: answer.totalBytes ?? size ?? null };
+    this.#arrived = answer.offset;
+    this.#destination.begin(this.#answer);
+  }
+
+  /** Reads no further until all that came is pushed. */
+  async #holdBack(rest: Uint8Array): Promise<void> {
+    this.#waiting.push(rest);
+    this.#gate.close();
+    this.#listenNot(); // it is the disk that is waited for now
+    try {
+      while (!this.#settled && this.#waiting.length > 0) {
+        // oxlint-disable-next-line no-await-in-loop -- each piece waits for its room
+        await this.#destination.room();
+        if (!this.#settled) this.#pushWaiting();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#settled) return;
+    this.#listen();
+    if (this.#ended) this.#finish();
+    else this.#gate.open();
+  }
+
+  #pushWaiting(): void {
+    const chunk = this.#waiting[0]!;
+    const taken = this.#destination.push(chunk);
+    if (taken === chunk.length) this.#waiting.shift();
+    else this.#waiting[0] = chunk.subarray(taken);
+  }
+
+  #finish(): void {
+    if (this.#settled) return;
+    const { totalBytes } = this.#answer!;
+    if (totalBytes !== null && this.#arrived < totalBytes) this.#fail(this.#sizeError('fewer'));
+    else this.#settle({ kind: 'fetched', answer: this.#answer! });
+  }
+
+  /** The end came before or after the size that the request named, and the server named none. */
+  #sizeError(which: 'more' | 'fewer'): Error {
+    const { href } = this.#url;
+    if (which === 'more') {
+      const accepted = `the size of '${href}', which has more bytes, or leave it out`;
+      return new RequestError({ field: 'size', value: this.#answer!.totalBytes, accepted });
+    }
+    // It said no length, so nobody can tell whether it is shorter or was cut short.
+    const what = `the answer ended ${this.#answer!.totalBytes! - this.#arrived} bytes before the size that was asked for`;
+    return new FetchError({ code: 'EHTTP', url: href, what, offset: this.#arrived, retryable: true });
+  }
+
+  // ------------------------------------------------------------------------------------------------------ the end
+
+  /** From here on the server has its time again until its next byte. */
+  #listen(): void {
+    if (this.#settled) return;
+    if (this.#silence === undefined) {
+      this.#silence = setTimeout(() => this.#fail(this.#silenceError()), this.#order.timeoutMs);
+    } else {
+      this.#silence.refresh();
+    }
+  }
+
+  #listenNot(): void {
+    clearTimeout(this.#silence);
+    this.#silence = undefined; // a timer that was cleared is not to be refreshed
+  }
+
+  #silenceError(): FetchError {
+    const what = `no byte came for ${this.#order.timeoutMs} ms`;
+    const hint = 'The server or the way to it is too slow or gone: it is tried again while attempts are left.';
+    return new FetchError({ code: 'ETIMEDOUT', url: this.#url.href, what, offset: this.#arrived, hint });
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#settled = true;
+    this.#resolve(outcome);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#reject(error);
+  }
+}
+
+/** What Content-Length says; null where there is none. */
+function lengthOf(headers: IncomingHttpHeaders): number | null {
+  const text = header(headers, 'content-length');
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}

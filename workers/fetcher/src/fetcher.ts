@@ -1,0 +1,73 @@
+/** The near side of the fetcher's thread: started with the first url, and again if it should have died. */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { UrlSource } from '@penstock/contract';
+import type { RingInlet } from '@penstock/matrix';
+import { type FetcherSetup, type FetchTask, type ToFetcher, fetcherEntry } from './protocol.ts';
+
+/** What the thread may take to leave once nothing is written any more: a name may still be looked up. */
+const LEAVE_MS = 5000;
+
+export interface FetcherOptions extends FetcherSetup {
+  /** Told when the thread died; its writes fail by themselves, as retryable. */
+  onThreadDeath?: (error: Error) => void;
+  /** The thread's entry; for tests that need it to die. */
+  entry?: URL;
+}
+
+/** One url for one write. */
+export interface Fetch {
+  source: UrlSource;
+  /** What the request says. */
+  size?: number | undefined;
+  /** The ring of the write; the port is given away. */
+  inlet: RingInlet;
+}
+
+export class Fetcher {
+  readonly #options: FetcherOptions;
+  #worker: Worker | null = null;
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Brings the bytes of a url into the rows of a write. How it ends the write tells: it fails with what the fetch fails
+   * with, and a write that ends otherwise ends the fetch.
+   */
+  fetch({ source, size, inlet }: Fetch): void {
+    const { url, redirects, timeoutMs } = source;
+    const order = { url, redirects, timeoutMs, ...(size === undefined ? {} : { size }) };
+    const task: FetchTask = { order, inlet };
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(task satisfies ToFetcher, [inlet.port]);
+  }
+
+  #start(): Worker {
+    const { urlAllow, entry, onThreadDeath } = this.#options;
+    const worker = new Worker(entry ?? fetcherEntry, { workerData: { urlAllow } satisfies FetcherSetup });
+    const forget = (): void => {
+      if (this.#worker === worker) this.#worker = null;
+    };
+    worker.once('exit', forget);
+    worker.on('error', (error: Error) => {
+      forget(); // at once: what is posted to it now is lost, and its write fails as abandoned
+      onThreadDeath?.(error);
+    });
+    return worker;
+  }
+
+  /** Ends the thread. The writes whose bytes it brings must be over. */
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = null;
+    if (worker === null) return;
+    const gone = once(worker, 'exit');
+    worker.postMessage('end' satisfies ToFetcher);
+    // Asked first: terminated while it still loads koffi, a thread aborts the process.
+    const late = setTimeout(() => void worker.terminate(), LEAVE_MS);
+    await gone;
+    clearTimeout(late);
+  }
+}

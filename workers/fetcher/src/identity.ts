@@ -1,0 +1,50 @@
+/**
+ * What tells two answers of one url apart: a strong ETag, else the date of the last change and the length. A fetch goes
+ * on from where an earlier one ended only if the server says that it still has the same bytes.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+
+const TAG = 'etag ';
+const DATE = 'modified ';
+
+export function header(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** null where the server gives nothing to tell it by: such a fetch always begins at 0. */
+export function identityOf(headers: IncomingHttpHeaders, totalBytes: number | null): string | null {
+  const tag = header(headers, 'etag');
+  if (tag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag)) return TAG + tag;
+  const modified = Date.parse(header(headers, 'last-modified') ?? '');
+  if (Number.isNaN(modified) || totalBytes === null) return null;
+  // Changed twice within its second it would have the same date (RFC 9110, 8.8.2.2).
+  const answered = Date.parse(header(headers, 'date') ?? '');
+  if (Number.isNaN(answered) || answered - modified < 1000) return null;
+  return `${DATE}${header(headers, 'last-modified')}; ${totalBytes} bytes`;
+}
+
+/** The If-Range of a request for the rest of what `identity` tells of; null where it is none of ours. */
+export function ifRangeOf(identity: string): string | null {
+  if (identity.startsWith(TAG)) return identity.slice(TAG.length);
+  return identity.startsWith(DATE) ? identity.slice(DATE.length, identity.lastIndexOf(';')) : null;
+}
+
+/**
+ * True if an answer of 206 goes on with what `identity` tells of. Beside an If-Range a server need not repeat the date
+ * (RFC 9110, 15.3.7): that it answers 206 says that it is the same, and the length is compared.
+ */
+export function goesOn(identity: string, headers: IncomingHttpHeaders, totalBytes: number | null): boolean {
+  if (identityOf(headers, totalBytes) === identity) return true;
+  if (!identity.startsWith(DATE) || header(headers, 'last-modified') !== undefined) return false;
+  return identity.endsWith(`; ${totalBytes} bytes`);
+}
+
+/** 'bytes 5-9/10' as numbers; `totalBytes` null for '*'. null for anything else. */
+export function contentRange(
+  text: string | undefined,
+): { first: number; last: number; totalBytes: number | null } | null {
+  const [, first, last, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(text?.trim() ?? '') ?? [];
+  if (first === undefined || last === undefined) return null;
+  return { first: Number(first), last: Number(last), totalBytes: total === '*' ? null : Number(total) };
+}

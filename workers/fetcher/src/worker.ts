@@ -1,0 +1,41 @@
+/**
+ * The fetcher's thread: any number of urls at once, each into the ring of its write. A writer thread sleeps in the
+ * kernel and the thread that takes jobs must answer at once: neither could bring bodies, chunk by chunk.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { RingProducer } from '@penstock/matrix';
+import { AddressPolicy } from './addresses.ts';
+import type { Destination } from './destination.ts';
+import { type FetchMeans, fetchInto } from './fetch.ts';
+import type { FetchTask, FetcherSetup, ToFetcher } from './protocol.ts';
+
+const { urlAllow } = workerData as FetcherSetup;
+const means: FetchMeans = { policy: new AddressPolicy(urlAllow) };
+const port = parentPort!;
+
+async function perform({ order, inlet }: FetchTask): Promise<void> {
+  const writeOver = new AbortController();
+  const producer = new RingProducer(inlet, () => writeOver.abort());
+  const destination: Destination = {
+    begin(answer) {
+      producer.begin(answer);
+    },
+    push: (bytes) => producer.push(bytes),
+    async room() {
+      await producer.writable(); // false where the write is over, which the signal says as well
+    },
+  };
+  try {
+    // Not before there are rows: a server would not wait while other writes have them.
+    if (!(await producer.writable())) return;
+    await fetchInto(order, producer.startAt, destination, means, writeOver.signal);
+    producer.end();
+  } catch (error) {
+    producer.fail(error); // of no effect where the write has ended first, and says itself why
+  }
+}
+
+port.on('message', (message: ToFetcher) => {
+  if (message === 'end') port.close();
+  else void perform(message);
+});
