@@ -12,7 +12,9 @@ import {
   type WriteRequestInput,
   type WriteResult,
 } from '@penstock/contract';
+import { INLINE_BYTES_MAX } from '@penstock/contract';
 import { checksumOf, patternBytes, randomBytes } from './expected-bytes.ts';
+import type { ContentServer } from './soak/served.ts';
 import type { System } from './system.ts';
 
 /** Around every boundary that matters: nothing, a byte, a sector, a block, a large write, a row. */
@@ -34,6 +36,9 @@ export interface RequestRow {
   refused?: string;
   /** Sizes for which the row makes sense; all unless said. */
   sizeMin?: number;
+  sizeMax?: number;
+  /** Not as an item of a bulk. */
+  alone?: true;
   /** What else has to hold of the file: null, or what is wrong. */
   also?: (path: string, own: Own) => string | null;
 }
@@ -43,6 +48,7 @@ interface Own {
   root: string;
   /** The path of the file to copy, inside the root. */
   sourcePath: string;
+  server: ContentServer;
 }
 
 const SEED = 41;
@@ -421,6 +427,56 @@ const segmentRows: RequestRow[] = [0, 1, 512, 4096, 5000].flatMap((offset) => [
   },
 ]);
 
+const inline = (size: number): Asked => ({ source: { kind: 'inline', data: stamp(size).toString('base64') } });
+
+/** Bytes that the request carries. */
+const inlineRows: RequestRow[] = [
+  { name: 'inline', request: inline, expected: stamp },
+  {
+    name: 'inline, appended',
+    request: (size: number) => ({ ...inline(size), mode: 'append' as const }),
+    standing: () => standing(70_001),
+    expected: (size: number) => Buffer.concat([standing(70_001), stamp(size)]),
+  },
+].map((row) => Object.assign(row, { sizeMax: INLINE_BYTES_MAX, alone: true as const }));
+
+const URL_SEED = 8;
+const fetched = remembered((size) => randomBytes(URL_SEED, size));
+const fetchedFrom = (size: number, { server }: Own): Asked => ({
+  source: { kind: 'url', url: server.url(URL_SEED, size) },
+});
+
+/** Bytes that a server answers with. */
+const urlRows: RequestRow[] = [
+  { name: 'a url', request: fetchedFrom, expected: fetched },
+  {
+    name: 'a url of known size, in place, with its checksum and read back',
+    request: (size, own) => ({
+      ...fetchedFrom(size, own),
+      size,
+      publish: 'in-place',
+      checksum: 'sha256',
+      expect: checksumOf('sha256', fetched(size)),
+      verify: 'readback',
+    }),
+    standing: () => standing(100_000),
+    expected: fetched,
+  },
+  {
+    name: 'a url over a range of a file',
+    request: (size, own) => ({ ...fetchedFrom(size, own), mode: 'overwrite', offset: 4099 }),
+    standing: () => standing(70_001),
+    expected: (size) => laidOver(standing(70_001), fetched(size), 4099),
+  },
+  {
+    name: 'a url, appended',
+    request: (size, own) => ({ ...fetchedFrom(size, own), mode: 'append' }),
+    standing: () => standing(70_001),
+    expected: (size) => Buffer.concat([standing(70_001), fetched(size)]),
+  },
+];
+for (const row of urlRows) row.alone = true; // each is fetched by a job of its own
+
 export const REQUEST_ROWS: readonly RequestRow[] = [
   ...patternRows,
   ...matrixRows,
@@ -435,6 +491,8 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
   ...digestRows,
   mismatchRow,
   ...segmentRows,
+  ...inlineRows,
+  ...urlRows,
 ];
 
 interface Cell {
@@ -453,14 +511,16 @@ export interface RootPlace {
   directory: string;
   /** The host's shared-memory root. */
   shmDirectory: string;
+  /** Which the host is allowed to fetch from. */
+  server: ContentServer;
 }
 
 /** Makes what each row wants to find, in a folder of its own. */
-function prepareCells({ root, directory }: RootPlace, folder: string): Cell[] {
-  return REQUEST_ROWS.flatMap((row, index) =>
-    EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0)).map((size): Cell => {
+function prepareCells({ root, directory, server }: RootPlace, folder: string, rows: readonly RequestRow[]): Cell[] {
+  return rows.flatMap((row, index) =>
+    EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0) && size <= (row.sizeMax ?? size)).map((size): Cell => {
       const name = `${folder}/${index}/${size}`;
-      const own = { root, sourcePath: `sources/${size}` };
+      const own = { root, sourcePath: `sources/${size}`, server };
       const path = join(directory, name);
       mkdirSync(dirname(path), { recursive: true });
       const before = row.standing?.(size) ?? null;
@@ -500,7 +560,7 @@ const told = ({ row, size }: Cell, fault: string | null): string[] =>
 /** Carries out every row at every size, a job each, all of them at once; returns what is wrong, a line each. */
 export async function faultsOfJobs(system: System, place: RootPlace): Promise<string[]> {
   writeSources(place);
-  const cells = prepareCells(place, 'jobs');
+  const cells = prepareCells(place, 'jobs', REQUEST_ROWS);
   const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request })));
   const faults: string[] = [];
   for (const [index, job] of jobs.entries()) {
@@ -522,7 +582,11 @@ export async function faultsOfJobs(system: System, place: RootPlace): Promise<st
 /** The same as items of one bulk after another. */
 export async function faultsOfBulks(system: System, place: RootPlace): Promise<string[]> {
   writeSources(place);
-  const cells = prepareCells(place, 'bulk');
+  const cells = prepareCells(
+    place,
+    'bulk',
+    REQUEST_ROWS.filter(({ alone }) => alone !== true),
+  );
   const faults: string[] = [];
   const itemsMax = 300;
   for (let from = 0; from < cells.length; from += itemsMax) {

@@ -2,19 +2,23 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { REQUEST_ROWS, faultsOfBulks, faultsOfJobs, strayNames } from '../request-rows.ts';
+import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
 
 let system: System;
 let shmDirectory: string;
+let server: ContentServer;
 
 beforeAll(async () => {
   system = await System.open();
   shmDirectory = mkdtempSync('/dev/shm/penstock-matrix-');
-  await system.host(['--threads', '2', '--shm', shmDirectory]);
+  server = await ContentServer.open();
+  await system.host(['--threads', '2', '--shm', shmDirectory, '--url-allow', '127.0.0.1']);
 });
 afterAll(async () => {
   rmSync(shmDirectory, { recursive: true });
   await system.close();
+  await server.close();
 });
 
 test('each row of the table has a name of its own', () => {
@@ -22,11 +26,11 @@ test('each row of the table has a name of its own', () => {
 });
 
 test('every field, mode and source, as jobs: each file has exactly the bytes asked for', async () => {
-  expect(await faultsOfJobs(system, { root: 'data', directory: system.data, shmDirectory })).toEqual([]);
+  expect(await faultsOfJobs(system, { root: 'data', directory: system.data, shmDirectory, server })).toEqual([]);
   expect(strayNames(system.names())).toEqual([]);
 }, 120_000);
 
 test('every field, mode and source, as items of bulks: each file has exactly the bytes asked for', async () => {
-  expect(await faultsOfBulks(system, { root: 'data', directory: system.data, shmDirectory })).toEqual([]);
+  expect(await faultsOfBulks(system, { root: 'data', directory: system.data, shmDirectory, server })).toEqual([]);
   expect(strayNames(system.names())).toEqual([]);
 }, 120_000);

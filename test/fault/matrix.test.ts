@@ -3,12 +3,14 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Undo, has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
 import { faultsOfJobs, strayNames } from '../request-rows.ts';
+import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
 
 const DISK_BYTES = 1_073_741_824;
 
 let system: System;
 let undo: Undo = [];
+let server: ContentServer;
 beforeEach(async () => {
   system = await System.open();
 });
@@ -17,6 +19,7 @@ afterEach(async () => {
   for (const step of undo.toReversed()) step();
   undo = [];
   await system.close();
+  await server.close();
 });
 
 const DISKS = [
@@ -31,8 +34,18 @@ for (const { name, make, sectorBytes } of DISKS) {
       const mount = mountLoop(system.home, undo, make, DISK_BYTES, sectorBytes);
       const shmDirectory = mkdtempSync('/dev/shm/penstock-matrix-');
       undo.push(() => rmSync(shmDirectory, { recursive: true }));
-      await system.host(['--threads', '2', '--shm', shmDirectory, '--root', `disk=${mount}`]);
-      const place = { root: 'disk', directory: mount, shmDirectory };
+      await system.host([
+        '--threads',
+        '2',
+        '--shm',
+        shmDirectory,
+        '--url-allow',
+        '127.0.0.1',
+        '--root',
+        `disk=${mount}`,
+      ]);
+      server = await ContentServer.open();
+      const place = { root: 'disk', directory: mount, shmDirectory, server };
       expect(await faultsOfJobs(system, place)).toEqual([]);
       expect(strayNames(readdirSync(mount, { recursive: true, encoding: 'utf8' }))).toEqual([]);
     },
