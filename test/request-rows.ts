@@ -561,7 +561,9 @@ const told = ({ row, size }: Cell, fault: string | null): string[] =>
 export async function faultsOfJobs(system: System, place: RootPlace): Promise<string[]> {
   writeSources(place);
   const cells = prepareCells(place, 'jobs', REQUEST_ROWS);
-  const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request })));
+  // Of completed jobs a queue keeps the last thousand.
+  const opts = { removeOnComplete: false, removeOnFail: false };
+  const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request, opts })));
   const faults: string[] = [];
   for (const [index, job] of jobs.entries()) {
     const end = await system.finished(job);
