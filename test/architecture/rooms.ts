@@ -17,11 +17,12 @@ export const mayImport: Record<string, readonly string[]> = {
   'workers/writer': ['aio', 'contract', 'matrix', 'sink', 'sources'],
   'workers/fetcher': ['contract', 'matrix'],
   'workers/pool': ['aio', 'contract', 'matrix', 'sink', 'writer'],
+  'libs/penstock': ['contract', 'matrix', 'pool', 'queue'],
   config: ['contract', 'queue', 'redis', 'sink'],
   'apps/host': [...libs, 'config', 'fetcher', 'pool'],
   'apps/gateway': [...libs, 'config'],
-  'apps/cli': [...libs, 'config'],
-  test: [...libs, 'config', 'pool', 'writer'],
+  'apps/cli': [...libs, 'config', 'penstock'],
+  test: [...libs, 'config', 'penstock', 'pool', 'writer'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */
@@ -73,6 +74,12 @@ function packageOf(specifier: string): string {
   return parts.slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
 }
 
+/** 'aio' of '@penstock/aio', 'penstock' of the one package that goes by its own name; null for packages of others. */
+function roomOf(name: string): string | null {
+  if (name === 'penstock') return name;
+  return name.startsWith('@penstock/') ? name.slice('@penstock/'.length) : null;
+}
+
 interface Manifest {
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
@@ -107,8 +114,8 @@ function checkImport(root: string, room: string, file: string, specifier: string
     found.push(`imports ${name}, which ${soleImporters[name]} alone does`);
   if (!declaredPackages(root, room, file).has(name))
     found.push(`imports ${name}, which its package.json does not name`);
-  if (!name.startsWith('@penstock/')) return found;
-  const other = name.slice('@penstock/'.length);
+  const other = roomOf(name);
+  if (other === null) return found;
   const allowed = [...mayImport[room]!, ...(isTest(file) ? (testsMayImport[room] ?? []) : [])];
   if (!allowed.includes(other))
     found.push(`imports ${specifier}: ${room} may import ${allowed.join(', ') || 'no room'}`);

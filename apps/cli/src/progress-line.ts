@@ -44,11 +44,17 @@ export function bar(fraction: number, width: number): string {
 
 /** The figures of a write: "58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left". */
 export function figuresOf(shown: Shown): string {
-  const parts = [`${String(Math.floor(shown.progress)).padStart(3)}%`];
-  parts.push(
-    `${formatBytes(shown.bytesWritten)} of ${formatBytes(shown.totalBytes)}`,
-    formatRate(shown.bytesPerSecond),
-  );
+  const written = formatBytes(shown.bytesWritten);
+  // Of bytes that arrive nobody knows how many there will be.
+  const endless = shown.totalBytes < shown.bytesWritten;
+  const parts = endless
+    ? [written, formatRate(shown.bytesPerSecond)]
+    : [
+        `${String(Math.floor(shown.progress)).padStart(3)}%`,
+        `${written} of ${formatBytes(shown.totalBytes)}`,
+        formatRate(shown.bytesPerSecond),
+      ];
+  if (endless && shown.phase === 'writing') return parts.join('  ');
   if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
   else parts.push(shown.phase === 'waiting' ? WAITING_FOR_ROWS : shown.phase);
   return parts.join('  ');

@@ -35,6 +35,9 @@ export interface RequestOptions {
   verify?: boolean;
 }
 
+/** What stands for standard input after --from. */
+export const STANDARD_INPUT = '-';
+
 /** Digits become a number; anything else goes on as it is, so that the contract's message quotes what was typed. */
 export function numberOrText(text: string): number {
   return /^-?\d+$/.test(text) ? Number(text) : (text as unknown as number);
@@ -63,7 +66,7 @@ export function addRequestOptions(command: Command): Command {
         .argParser(numberOrText)
         .conflicts('from'),
     )
-    .option('-f, --from <path>', 'copy this file, named inside its root')
+    .option('-f, --from <path>', 'copy this file, named inside its root; with `write`, - is standard input')
     .addOption(
       new Option('--holes <how>', 'of a copy: "keep" leaves holes of the source unwritten (default: fill)').choices(
         HOLES,
@@ -135,6 +138,9 @@ function matrixOf({ rows, rowBytes }: RequestOptions): WriteRequestInput['matrix
 
 function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
   const { from, fromRoot, holes, reflink, pattern, seed } = options;
+  if (from === STANDARD_INPUT) {
+    throw new UsageError('standard input cannot wait in a queue: penstock write <path> --from - writes it at once');
+  }
   if (from !== undefined) {
     return {
       kind: 'file',

@@ -6,10 +6,10 @@ import { IoError, type JobRequest, type JobResult, type WriteProgress } from '@p
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
-import { type RunningWrite, WriterPool } from '@penstock/pool';
+import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { HostLimits } from './limits.ts';
-import { ProgressMeter } from './meter.ts';
+import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
@@ -93,7 +93,8 @@ export class Host {
     job: WriteJobInfo,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.#start(request, `${job.id}@${job.createdAtMs}`, job.starts);
+    const runnable = await withManifest(request, job);
+    const running = this.#start(runnable, `${job.id}@${job.createdAtMs}`, job.starts);
     const { block } = running;
     const sampled: SampledWrite = {
       root: request.root,

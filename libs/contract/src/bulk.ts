@@ -20,6 +20,7 @@ import {
 
 /** What a job of the queue asks for. */
 export type JobRequest = WriteRequest | BulkRequest;
+/** The same as a producer sends it. */
 export type JobRequestInput = WriteRequestInput | BulkRequestInput;
 
 /** The single requests that a bulk stands for. */

@@ -58,6 +58,7 @@ function nameErrors(kind: { prototype: Error }, name: string): void {
   Object.defineProperty(kind.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 
+/** What an IoError tells. */
 export interface IoErrorDetails {
   /** The operation that failed: 'io_submit' if it was refused there, 'pwrite' if its event carried the error. */
   syscall: string;
@@ -182,6 +183,7 @@ export interface RequestIssue {
   message: string;
 }
 
+/** What a RequestError tells. */
 export interface RequestErrorDetails {
   field: string;
   /** Absent or undefined: the field is missing. */
@@ -230,6 +232,7 @@ export function issueMessage(field: string, value: unknown, accepted: string, fa
   return `${field}: ${printValue(value)} is not accepted${why}; give ${accepted}`;
 }
 
+/** Who stopped a write: somebody who wanted it no more, the end of its host, or the loss of the job's lock. */
 export type AbortReason = 'cancel' | 'shutdown' | 'lost';
 
 const ABORT_MESSAGES: Record<AbortReason, string> = {

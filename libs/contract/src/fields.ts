@@ -2,6 +2,7 @@
 import { SIZE_BYTES_MAX, SIZE_EXAMPLE } from './size.ts';
 
 export const PATTERN_NAMES = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'] as const;
+/** The name of a pattern; what its bytes are is told with the sources. */
 export type PatternName = (typeof PATTERN_NAMES)[number];
 
 export const ROW_COUNT_MAX = 65_536;

@@ -14,8 +14,10 @@ export const PHASES = [
   'done',
   'paused',
 ] as const;
+/** One of the phases of a write. */
 export type Phase = (typeof PHASES)[number];
 
+/** How far a write is. */
 export interface WriteProgress {
   /** Percent, 0 to 100: bull-board draws its ring from this. */
   progress: number;

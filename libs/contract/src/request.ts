@@ -95,6 +95,7 @@ export interface StreamSource {
   kind: 'stream';
 }
 
+/** Where the bytes of a write come from. */
 export type WriteSource =
   | PatternSource
   | InlineSource
@@ -120,6 +121,7 @@ export interface ExtentsSource {
   extents: Extent[];
 }
 
+/** The buffer of a write: its rows are filled and written in turn. */
 export interface MatrixShape {
   /** 1 to 65536. */
   rows: number;

@@ -15,16 +15,20 @@ export interface LatencySummary {
 
 /** How the bytes went to the file: kernel AIO or blocking calls, past the page cache or through it. */
 export const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
+/** One of the ways in which bytes go to a file: kernel AIO or blocking calls, past the page cache or through it. */
 export type WriteMode = (typeof WRITE_MODES)[number];
 
 /** Who issued the calls: libaio, the raw AIO system calls, or plain positional writes. */
 export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
+/** One of those who issue the calls. */
 export type Engine = (typeof ENGINES)[number];
 
 /** How a copy was made: each byte read and written, or the source's blocks shared. */
 export const COPY_WAYS = ['rows', 'reflink'] as const;
+/** One of the ways in which a copy is made. */
 export type CopyWay = (typeof COPY_WAYS)[number];
 
+/** What a completed write came to. */
 export interface WriteResult {
   path: string;
   root: string;
@@ -185,6 +189,7 @@ export interface BulkResult {
 /** What a completed job returns. */
 export type JobResult = WriteResult | BulkResult;
 
+/** True for what a bulk returns, false for what a single write does. */
 export const isBulkResult = (result: JobResult): result is BulkResult => 'items' in result;
 
 export const bulkResultSchema: z.ZodType<BulkResult> = z.object({

@@ -8,9 +8,13 @@ export {
   type RedisFacts,
   type Role,
 } from './connection.ts';
+export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
 export { ANY_HOST, defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export type { HostRecord } from './host-registry.ts';
+export { oncePerPath } from './once-per-path.ts';
 export { LockLostError } from './run.ts';
+export type { Repeat, Schedule } from './schedule.ts';
+export type { ShardOutcome } from './shards.ts';
 export { Slots } from './slots.ts';
 export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { type StandingLimits, type Steer } from './steer.ts';

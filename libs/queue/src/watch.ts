@@ -14,6 +14,7 @@ import { redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { queueNameOf } from './names.ts';
 
+/** What is told of a job that is followed. */
 export type WatchEvent =
   /**
    * It waits in the queue. With a note it was begun, and waits for what somebody else must end, such as a full disk; the
@@ -416,6 +417,17 @@ function errorOf(failedReason: string): WireError {
       message: 'Host after host died, or lost Redis, while it worked on this job.',
       code: 'ESTALLED',
       hint: "Look at the hosts' logs at the times of its attempts before it is added again.",
+      retryable: false,
+    };
+  }
+  const shard = /^child (\S+) failed$/.exec(failedReason)?.[1];
+  if (shard !== undefined) {
+    const id = shard.slice(shard.lastIndexOf(':') + 1);
+    return {
+      name: 'ShardError',
+      message: `Job ${id}, which this one waited for, failed for good.`,
+      code: 'ESHARD',
+      hint: `Look at why: penstock watch ${id}`,
       retryable: false,
     };
   }

@@ -7,7 +7,7 @@ import {
   parseJob,
   RequestError,
 } from '@penstock/contract';
-import { Queue, type Job, type JobsOptions } from 'bullmq';
+import { FlowProducer, Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import {
   checkRedis,
@@ -19,11 +19,14 @@ import {
   type ConnectionError,
 } from './connection.ts';
 import { ErrorRelay } from './error-relay.ts';
+import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { WatchHub, type WatchEvent } from './watch.ts';
 
+/** Which queue, and who is told of its troubles. */
 export interface WriteQueueOptions {
   connection: Connection;
   /** BullMQ's key prefix; its default unless given. */
@@ -35,10 +38,12 @@ export interface WriteQueueOptions {
 /** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
 const bulkJobsMax = 1000;
 
+/** A job of the queue, as BullMQ has it. */
 export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
 interface Opened {
   redis: Redis;
+  flows: FlowProducer;
   /** By name; made when they are first used, all on one connection. */
   places: Map<string, Place>;
 }
@@ -105,6 +110,37 @@ export class WriteQueue {
       }
       return ids;
     });
+  }
+
+  /**
+   * Adds many writes and a manifest that is written when all of them are done; all of these jobs, or none. `options` go
+   * before the defaults, for every job of the flow.
+   */
+  addFlow(flow: WriteFlow, options: FlowOptions = {}): Promise<FlowIds> {
+    return this.#use(({ flows }) => addFlow(flows, flow, newJobId(), options));
+  }
+
+  /**
+   * Has a write added again and again, as `repeat` says; a schedule of the same name is changed. Resolves with the id of
+   * the next job. The request stays the same each time: it replaces the same file, or appends to it.
+   */
+  schedule(
+    name: string,
+    repeat: Repeat,
+    request: JobRequestInput,
+    options: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'> = {},
+  ): Promise<string> {
+    return this.#use((opened) => upsertSchedule(this.#anyHost(opened), name, repeat, request, options));
+  }
+
+  /** Ends the schedule `name`, and takes its next job away; false if there is none. A job that runs goes on. */
+  unschedule(name: string): Promise<boolean> {
+    return this.#use((opened) => this.#anyHost(opened).removeJobScheduler(name));
+  }
+
+  /** The schedules that stand, the soonest first. */
+  schedules(): Promise<Schedule[]> {
+    return this.#use((opened) => listSchedules(this.#anyHost(opened)));
   }
 
   /**
@@ -195,6 +231,7 @@ export class WriteQueue {
     if (opened == null) return;
     const places = [...opened.places.values()];
     await Promise.all(places.map(({ hub }) => hub.close()));
+    await opened.flows.close();
     await Promise.all(places.map(({ queue }) => queue.close()));
     sever(opened.redis);
   }
@@ -230,7 +267,7 @@ export class WriteQueue {
   }
 
   async #connect(): Promise<Opened> {
-    const { connection } = this.#options;
+    const { connection, prefix } = this.#options;
     await checkRedis(connection);
     const redis = new Redis(redisOptions(connection));
     redis.on('error', (error) => {
@@ -240,7 +277,9 @@ export class WriteQueue {
     redis.on('ready', () => {
       this.#brokeBy = null;
     });
-    const opened = { redis, places: new Map<string, Place>() };
+    const flows = new FlowProducer({ connection: redis, ...(prefix === undefined ? {} : { prefix }) });
+    flows.on('error', (error) => this.#report(error));
+    const opened = { redis, flows, places: new Map<string, Place>() };
     try {
       await connected(this.#place(opened, QUEUE_NAME).queue, connection);
       return opened;
@@ -248,6 +287,11 @@ export class WriteQueue {
       sever(redis);
       throw this.#explained(error);
     }
+  }
+
+  /** The queue that any host takes from. */
+  #anyHost(opened: Opened): Queue {
+    return this.#place(opened, QUEUE_NAME).queue as Queue;
   }
 
   #place({ redis, places }: Opened, queueName: string): Place {

@@ -13,6 +13,7 @@ import {
 } from '@penstock/contract';
 import type { Socket } from 'node:net';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
@@ -22,6 +23,7 @@ import { Leases } from './leases.ts';
 import { ANY_HOST, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
+import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
@@ -47,6 +49,8 @@ export interface WriteJobInfo {
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
   waitedMs: number;
+  /** What the shards came to that the job waited for, in their order; none where it is no flow's. */
+  readonly shards: () => Promise<ShardOutcome[]>;
 }
 
 export interface WriteWorkerOptions {
@@ -336,6 +340,7 @@ export class WriteWorker {
           return run.lockLeftMs;
         },
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
+        shards: () => this.#shardsOf(job),
       };
       const result = await this.#options.perform(request, info, (newest) => {
         if (run.holdsLock) progress.report(newest);
@@ -350,6 +355,11 @@ export class WriteWorker {
     } finally {
       if (seated) this.#seat.leave();
     }
+  }
+
+  async #shardsOf(job: WriteJob): Promise<ShardOutcome[]> {
+    const backend = (await this.#started).getBackend();
+    return shardsOf(job, (await backend.client) as unknown as Redis);
   }
 
   /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */

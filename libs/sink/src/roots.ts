@@ -37,7 +37,8 @@ export function openRoots(configs: readonly RootConfig[]): Root[] {
       closeRoots(roots);
       throw new IoError({ syscall: 'openat', errno: fd, path: config.path });
     }
-    roots.push({ ...config, fd });
+    // Paths are shown as the root's, a slash and their own: of the whole file system that would be two slashes.
+    roots.push({ ...config, path: config.path === '/' ? '' : config.path, fd });
   }
   return roots;
 }
@@ -118,7 +119,7 @@ export function openParent(root: Root, path: string): number {
     fd = openDirectory(root, path);
   }
   if (fd < 0)
-    throw new IoError({ syscall: 'openat2', errno: fd, path: path === '' ? root.path : `${root.path}/${path}` });
+    throw new IoError({ syscall: 'openat2', errno: fd, path: path === '' ? root.path || '/' : `${root.path}/${path}` });
   return fd;
 }
 

@@ -10,6 +10,7 @@ import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import type { Arrivals } from './arrivals.ts';
+import type { Pace } from './pace.ts';
 import { WHOLE_FILE } from './edges.ts';
 import { RowPipeline } from './rows.ts';
 import type { Target } from './target.ts';
@@ -374,7 +375,8 @@ test('rows into which a producer still copies are given back only when it has do
   const plan = { ioBytes: MIB, rowStride: MIB, bufferRows: 2 };
   const place = { span: WHOLE_FILE, size: null, growth: null, writtenBytes: 0 };
   const from = { source: null, origin: null, arrivals };
-  new RowPipeline(bench.thread, {} as Target, from, place, plan, extent, null).release();
+  const pace = {} as Pace;
+  new RowPipeline(bench.thread, {} as Target, from, place, plan, extent, null, pace).release();
   await until(() => asked > 2);
   expect(arena.freeBytes).toBe(taken);
   copying = false;

@@ -1,2 +1,3 @@
 /** The writer pool: what a process that writes has of its threads. */
+export { ProgressMeter } from './meter.ts';
 export { WriterPool, type PoolOptions, type RunningStream, type RunningWrite } from './pool.ts';

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
-import { WriterPool } from './pool.ts';
+import { type PoolOptions, WriterPool } from './pool.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
@@ -67,8 +67,8 @@ function options(): ConstructorParameters<typeof WriterPool>[0] {
   };
 }
 
-function openPool(entry?: URL): WriterPool {
-  pool = new WriterPool({ ...options(), ...(entry === undefined ? {} : { entry }) });
+function openPool(entry?: URL, more: Partial<PoolOptions> = {}): WriterPool {
+  pool = new WriterPool({ ...options(), ...(entry === undefined ? {} : { entry }), ...more });
   return pool;
 }
 
@@ -199,4 +199,27 @@ test('a paused write of an otherwise idle thread goes on when it is resumed, and
   first!.look();
   expect(await first!.done).toMatchObject({ bytes: 4_194_304, durationsMs: { paused: expect.any(Number) } });
   expect(performance.now() - begunAt).toBeGreaterThan(900);
+});
+
+/** The message ports that keep this process alive: an idle pool's are none of them. */
+const portsInUse = (): number => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+
+test('an idle pool lets its process end, and its next write wakes it', async () => {
+  const before = portsInUse();
+  const running = openPool(undefined, { idleMs: 20 });
+  await running.ready();
+  expect(portsInUse()).toBeGreaterThan(before);
+  for (const name of ['first', 'second']) {
+    const { done } = running.run(request({ path: name, size: 10_000 }), name, 1);
+    expect(await done).toMatchObject({ bytes: 10_000 });
+    while (portsInUse() > before) await setImmediate();
+  }
+  expect(running.threads).toBe(2);
+  expect(contexts()).toBeGreaterThan(0); // kept for the next write
+});
+
+test('a thread that cannot come up is told of, and not waited for', async () => {
+  const running = openPool(new URL('broken-worker.fixture.mjs', import.meta.url));
+  await expect(running.ready()).rejects.toThrow('ended as it started');
+  expect(deaths.map(({ message }) => message)).toContain('no such library');
 });

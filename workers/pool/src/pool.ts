@@ -6,6 +6,8 @@
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
 import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -60,6 +62,11 @@ export interface PoolOptions {
   entry?: URL;
   /** Told when a thread died and was cleaned up after. */
   onThreadDeath?: (error: Error) => void;
+  /**
+   * After so many milliseconds without a write the sessions end and their threads are parked, and then the pool keeps
+   * its process alive no more; the next write wakes them. Absent: they stay awake, and the process with them.
+   */
+  idleMs?: number;
 }
 
 /** One attempt that runs now. */
@@ -108,6 +115,11 @@ export class WriterPool {
   readonly #exits = new Map<number, Promise<void>>();
   readonly #kernel = native.syscallAio();
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
+  readonly #idleMs: number | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #idleSinceMs = 0;
+  /** A thread died before it served. */
+  #cannotComeUp = false;
   #closing = false;
 
   /** @throws IoError naming a root that cannot be opened */
@@ -117,6 +129,7 @@ export class WriterPool {
     this.jobSlots = threads * jobs;
     this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
+    this.#idleMs = options.idleMs;
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
@@ -157,6 +170,23 @@ export class WriterPool {
   /** Threads that run now. */
   get threads(): number {
     return this.#piscina.threads.length;
+  }
+
+  /**
+   * Resolves when every thread is up. Before that the process must not exit: a thread terminated while it loads koffi
+   * aborts it. Rejects where a thread ends instead; onThreadDeath was told why.
+   */
+  async ready(): Promise<void> {
+    this.#openMissingSessions();
+    await Promise.all(
+      [...this.#sessions].map(([session, ended]) =>
+        Promise.race([
+          session.ready,
+          ended.then(() => Promise.reject(new Error('a writer thread ended as it started'))),
+        ]),
+      ),
+    );
+    this.#parkWhenIdle();
   }
 
   /**
@@ -217,7 +247,27 @@ export class WriterPool {
       return await session.run(task);
     } finally {
       this.#freeJobSlots.push(task.jobSlot);
+      if (this.#idleMs !== undefined && this.#freeJobSlots.length === this.jobSlots) this.#parkWhenIdle();
     }
+  }
+
+  #parkWhenIdle(): void {
+    if (this.#idleMs === undefined) return;
+    this.#idleSinceMs = performance.now();
+    // A timer anew for each pause would cost more than a small write: the one that runs looks how long the last is.
+    this.#idle ??= startTimer(() => this.#park(), this.#idleMs);
+  }
+
+  #park(): void {
+    this.#idle = undefined;
+    if (this.#closing || this.#freeJobSlots.length < this.jobSlots) return; // it is asked again after the last write
+    const leftMs = this.#idleSinceMs + this.#idleMs! - performance.now();
+    if (leftMs > 1) {
+      this.#idle = startTimer(() => this.#park(), leftMs);
+      return;
+    }
+    for (const session of this.#sessions.keys()) session.end();
+    this.#sessions.clear();
   }
 
   #leastBusy(): Session {
@@ -249,6 +299,7 @@ export class WriterPool {
 
   async #afterDeath(session: Session, cause: Error): Promise<void> {
     this.#sessions.delete(session);
+    if (!session.isReady) this.#cannotComeUp = true;
     const unanswered = session.takeUnanswered();
     await this.#deadAreGone();
     this.#onThreadDeath?.(cause);
@@ -319,9 +370,11 @@ export class WriterPool {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    clearTimeout(this.#idle);
     this.#watchExits();
     // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
-    this.#openMissingSessions();
+    // Where the entry cannot be loaded nobody would ever serve a further session.
+    if (!this.#cannotComeUp) this.#openMissingSessions();
     for (const session of this.#sessions.keys()) session.end();
     await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();

@@ -58,3 +58,19 @@ test("an answer that comes after the thread's death was dealt with is nobody's, 
   ]);
   await expect(second).resolves.toEqual(result);
 });
+
+test('a session is ready with the first message of its thread, which holds no answer', async () => {
+  let ready = false;
+  void session.ready.then(() => {
+    ready = true;
+    return null;
+  });
+  const outcome = session.run(task(1));
+  await nextMessage();
+  expect(ready).toBe(false);
+  session.far.postMessage([]);
+  await session.ready;
+  expect(session.running).toBe(1);
+  session.far.postMessage([{ jobSlot: 1, ok: true, result }]);
+  await expect(outcome).resolves.toEqual(result);
+});

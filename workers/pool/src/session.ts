@@ -23,11 +23,20 @@ export class Session {
   readonly #waiting = new Map<number, Waiting>();
   #outgoing: WriterTask[] = [];
   readonly #killing = new AbortController();
+  /** Resolves with the thread's first message: it serves this session. */
+  readonly ready: Promise<void>;
+  isReady = false;
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.far = port2;
+    this.ready = new Promise((resolve) => {
+      port1.once('message', () => {
+        this.isReady = true;
+        resolve();
+      });
+    });
     port1.on('message', (answers: FromWriter) => this.#settle(answers));
   }
 

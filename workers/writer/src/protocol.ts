@@ -71,7 +71,7 @@ export interface WriterSession {
  * whose writes all wait: words in shared memory have changed.
  */
 export type ToWriter = WriterTask[] | 'end' | 'look';
-/** Writer thread to main thread. */
+/** Writer thread to main thread; the first of a session holds no answer, and says that the thread is up. */
 export type FromWriter = WriterAnswer[];
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */

@@ -150,6 +150,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
       else if (message === 'look') look();
       else for (const task of message) void perform(task);
     });
+    send(); // with no answer in it: the thread is up
   });
   port.close();
 }

@@ -1,8 +1,8 @@
 /** `penstock write`: enqueues a write and waits for it, with a host of its own where none runs. */
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { addStoreOptions, addWriterOptions, hostSettings } from '@penstock/config';
-import { type WriteResult, fromWire } from '@penstock/contract';
+import { addStoreOptions, addWriterOptions, hostSettings, storeSettings } from '@penstock/config';
+import { type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
 import type { Connection, WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../app-process.ts';
 import { Interrupted, UsageError } from '../failures.ts';
@@ -14,9 +14,17 @@ import { answering, type JobAnswer } from '../job-report.ts';
 import { follow } from '../follow.ts';
 import { print, say } from '../output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
-import { addRequestOptions, judgeRequest, type RequestOptions, requestOf, wholeNumber } from '../request-options.ts';
+import {
+  addRequestOptions,
+  judgeRequest,
+  type RequestOptions,
+  requestOf,
+  STANDARD_INPUT,
+  wholeNumber,
+} from '../request-options.ts';
 import { describeResult } from '../result-text.ts';
 import { openStoreOf, storeFlags } from '../store-options.ts';
+import { refuseOptionsBesideStdin, writeStandardInput } from '../write-stdin.ts';
 
 type HostOptions = Omit<Parameters<typeof hostSettings>[0], 'root'>;
 
@@ -45,6 +53,7 @@ const EXAMPLES = `
 Examples:
   $ penstock write run-42.dat --size 1GiB --pattern stamp --seed 7
   $ penstock write copy.iso --from debian.iso
+  $ tar c src | penstock write src.tar --from -          standard input, without a queue
   $ penstock write big.bin --size 4GiB --root scratch=/mnt/nvme --threads 2
   $ penstock write run-42.dat --size 1GiB --redis redis://queue.example:6379 --json
 
@@ -70,6 +79,11 @@ export function writeCommand(): Command {
   addStoreOptions(command.optionsGroup('Which queue:'));
   addWriterOptions(command.optionsGroup('The host that is started where none runs:'));
   return command.addHelpText('after', EXAMPLES).action(async (path: string, options: WriteOptions) => {
+    if (options.from === STANDARD_INPUT) {
+      refuseOptionsBesideStdin(command);
+      await answering(options.json === true, () => writeStdin(path, options));
+      return;
+    }
     warnAboutIdleOptions(command, options);
     await answering(options.json === true, (answer) => write(path, options, answer));
   });
@@ -86,13 +100,26 @@ function flagOf(name: string): string {
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-async function write(path: string, options: WriteOptions, answer: JobAnswer): Promise<{ result: WriteResult }> {
-  const { root, fromRoot, ...rest } = options;
-  const request = requestOf(path, {
+function describedBy(path: string, { root, fromRoot, ...rest }: WriteOptions): WriteRequestInput {
+  return requestOf(path, {
     ...rest,
     ...(root === undefined ? {} : { root: root.name }),
     ...(fromRoot === undefined ? {} : { fromRoot: fromRoot.name }),
   });
+}
+
+async function writeStdin(path: string, options: WriteOptions): Promise<{ result: WriteResult }> {
+  const { from: _standardInput, redis: _fromTheEnvironment, ...rest } = options;
+  const json = options.json === true;
+  const settings = storeSettings(rest, process.env);
+  const { result, file } = await writeStandardInput(describedBy(path, rest), rest, settings, await lineOf(json));
+  if (!json) for (const text of describeResult(result, file)) print(text);
+  return { result };
+}
+
+async function write(path: string, options: WriteOptions, answer: JobAnswer): Promise<{ result: WriteResult }> {
+  const request = describedBy(path, options);
+  const { root, fromRoot } = options;
   judgeRequest(request);
   const roots = rootsOf([root, fromRoot]);
   if (options.redis !== undefined && roots.length > 0) {

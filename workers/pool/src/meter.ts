@@ -7,12 +7,13 @@ import type { JobReading } from '@penstock/matrix';
 const NEWEST_WEIGHT = 0.4;
 
 export class ProgressMeter {
-  readonly #host: string;
+  readonly #host: string | undefined;
   #lastAt: number = performance.now();
   #lastBytes = 0;
   #steadyBytesPerSecond = 0;
 
-  constructor(host: string) {
+  /** @param host the name that the progress tells; none in a program that writes for itself */
+  constructor(host?: string) {
     this.#host = host;
   }
 
@@ -43,7 +44,7 @@ export class ProgressMeter {
           : null,
       inFlight,
       phase,
-      host: this.#host,
+      ...(this.#host === undefined ? {} : { host: this.#host }),
     };
   }
 }

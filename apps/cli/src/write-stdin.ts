@@ -1,0 +1,100 @@
+/** `penstock write <path> --from -`: standard input into a file, by the engine in this process; no queue, no host. */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { defaultRoot, makeDirectories, readLibaio, type StoreSettings } from '@penstock/config';
+import { RequestError, type WriteRequestInput, type WriteResult } from '@penstock/contract';
+import type { FileOptions } from 'penstock';
+import { UsageError } from './failures.ts';
+import type { RootChoice } from './host-roots.ts';
+import { takeInterrupts } from './interrupts.ts';
+import { say } from './output.ts';
+import type { ProgressLine } from './progress-line.ts';
+import { judgeRequest } from './request-options.ts';
+
+/** Options that speak of a queue, of a host or of a copy. */
+const ELSEWHERE = [
+  'redis',
+  'attempts',
+  'name',
+  'threads',
+  'jobs',
+  'lockDuration',
+  'fromRoot',
+  'holes',
+  'reflink',
+] as const;
+
+/** What the thread may use, as the options of a host name it. */
+export interface StdinOptions {
+  root?: RootChoice;
+  depth?: number;
+  memory: number;
+  engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
+}
+
+/** @throws UsageError naming the options that have no meaning beside `--from -` */
+export function refuseOptionsBesideStdin(command: Command): void {
+  const given = ELSEWHERE.filter((name) => command.getOptionValueSource(name) === 'cli').map(
+    (name) => command.options.find((option) => option.attributeName() === name)?.long ?? name,
+  );
+  if (given.length === 0) return;
+  throw new UsageError(
+    `${given.join(', ')}: not with --from -, which writes standard input at once, without a queue and without a host`,
+  );
+}
+
+/** Writes standard input to the file that `request` names; the other fields of `request` hold, but its source. */
+export async function writeStandardInput(
+  request: WriteRequestInput,
+  options: StdinOptions,
+  settings: StoreSettings,
+  line: ProgressLine,
+): Promise<{ result: WriteResult; file: string }> {
+  // The contract's own judge; it wants a size of the source that it takes this for.
+  judgeRequest({ ...request, size: request.size ?? 0 });
+  const root = rootOf(options.root, settings);
+  const interrupts = takeInterrupts();
+  const { openWriter } = await import('penstock');
+  const libaio = readLibaio();
+  const writer = await openWriter({
+    threads: 1,
+    jobs: 1,
+    depth: options.depth,
+    memoryBytes: options.memory,
+    engine: options.engine,
+    libaio,
+  });
+  try {
+    if (process.stdin.isTTY) say('reading standard input until its end (Ctrl-D)');
+    const { path, root: _root, source: _source, target: _target, ...fields } = request;
+    const file = join(root.path, path);
+    const result = await writer.writeFile(file, process.stdin, {
+      ...(fields satisfies FileOptions & { size?: number | string | undefined }),
+      makeDirectories: true,
+      signal: interrupts.signal,
+      onProgress: (progress) => line.update(path, progress),
+    });
+    return { result: { ...result, path, root: root.name }, file };
+  } catch (error) {
+    interrupts.signal.throwIfAborted(); // says which signal it was
+    throw error;
+  } finally {
+    line.clear();
+    process.stdin.destroy(); // else a terminal or a producer that goes on would keep this process
+    await writer.close();
+    interrupts.release();
+  }
+}
+
+function rootOf(choice: RootChoice | undefined, settings: StoreSettings): { name: string; path: string } {
+  const defined = choice?.definition;
+  if (defined?.writable === false) throw new UsageError(`--root ${defined.name}: it is to be read only (:ro)`);
+  if (defined !== undefined) return defined;
+  const root = defaultRoot(settings.dataDirectory);
+  if (choice !== undefined && choice.name !== root.name) {
+    const accepted = `name=directory, like ${choice.name}=/srv/${choice.name}: with --from - there is no host that knows roots by name`;
+    throw new RequestError({ field: 'root', value: choice.name, accepted });
+  }
+  makeDirectories(root.path);
+  return root;
+}

@@ -1,0 +1,18 @@
+/** The end of a call that its AbortSignal asked for, told as Node tells it. */
+
+/** A write was stopped by its `signal`; nothing is left of it. `cause` is the signal's reason. */
+export class AbortError extends Error {
+  /** The name of Node's own. */
+  override readonly name: string = 'AbortError';
+  /** The code of Node's own: what knows `fs` calls that were aborted knows these too. */
+  readonly code = 'ABORT_ERR';
+
+  constructor(signal: AbortSignal) {
+    super('The operation was aborted', { cause: signal.reason });
+  }
+}
+
+/** @throws AbortError */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new AbortError(signal);
+}

@@ -1,0 +1,149 @@
+/** The engine in this process: writes take their turn, run on a thread, are watched, and end as their caller expects. */
+import { randomUUID } from 'node:crypto';
+import { type JobResult, isBulkResult, WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
+import { ProgressMeter, type RunningWrite, type WriterPool } from '@penstock/pool';
+import { AbortError, throwIfAborted } from './abort.ts';
+import type { CallOptions, FileResult } from './options.ts';
+import { Turns } from './turns.ts';
+
+/** How often a running write is sampled, where somebody wants to know. */
+const SAMPLE_MS = 500;
+
+/** How long an aborted write may take to stop, before its thread is terminated: it hangs in its disk. */
+const STOP_GRACE_MS = 10_000;
+
+/** A write that runs. */
+export interface Attempt {
+  /** Settles when nothing of it is left to be done. */
+  ended: Promise<FileResult>;
+}
+
+/** A write whose bytes the program brings. */
+export interface StreamAttempt extends Attempt {
+  producer: RingProducer;
+}
+
+export class Engine {
+  readonly #pool: WriterPool;
+  readonly #turns: Turns;
+  /** Writes that run or wait for their turn. */
+  readonly #open = new Set<Promise<unknown>>();
+  /** Names this engine's writes for ever, and tells each from the others. */
+  readonly #name = randomUUID();
+  #count = 0;
+  #refuses = false;
+
+  constructor(pool: WriterPool) {
+    this.#pool = pool;
+    this.#turns = new Turns(pool.jobSlots);
+  }
+
+  /**
+   * Begins what `prepare` asks for; resolves when it is its turn, with the write under way. close() waits for it from
+   * now on. Rejects with AbortError when the signal is aborted first.
+   */
+  async begin(prepare: () => Promise<WriteRequest>, options: CallOptions): Promise<Attempt> {
+    const { request, name } = await this.#takeTurn(prepare, options);
+    const running = limited(this.#pool.run(request, name, 1), request);
+    return { ended: this.#track(this.#follow(running, null, options)) };
+  }
+
+  /** The same of a request whose source is a stream. */
+  async beginStream(prepare: () => Promise<WriteRequest>, options: CallOptions): Promise<StreamAttempt> {
+    const { request, name } = await this.#takeTurn(prepare, options);
+    const running = limited(this.#pool.runStream(request, name, 1), request);
+    const producer = new RingProducer(running.inlet);
+    return { producer, ended: this.#track(this.#follow(running, producer, options)) };
+  }
+
+  #takeTurn(
+    prepare: () => Promise<WriteRequest>,
+    { signal }: CallOptions,
+  ): Promise<{ request: WriteRequest; name: string }> {
+    const turn = async (): Promise<{ request: WriteRequest; name: string }> => {
+      throwIfAborted(signal);
+      const request = await prepare();
+      await this.#turns.take(signal);
+      return { request, name: `${this.#name}-${(this.#count += 1)}` };
+    };
+    return this.#track(turn());
+  }
+
+  async #follow(
+    running: RunningWrite,
+    producer: RingProducer | null,
+    { signal, onProgress }: CallOptions,
+  ): Promise<FileResult> {
+    const { block, done } = running;
+    let grace: NodeJS.Timeout | undefined;
+    const stop = (): void => {
+      block.requestStop(STOP_CANCEL);
+      running.look();
+      grace = setTimeout(() => running.kill(), STOP_GRACE_MS);
+      producer?.fail(new WriteAbortedError('cancel')); // wakes a write that waits for bytes
+    };
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    const watch = onProgress === undefined ? null : watchProgress(block, onProgress);
+    try {
+      const result = ofLibrary(await done);
+      watch?.tell();
+      return result;
+    } catch (error) {
+      if (signal?.aborted === true && error instanceof WriteAbortedError) throw new AbortError(signal);
+      throw error;
+    } finally {
+      clearTimeout(grace);
+      watch?.end();
+      signal?.removeEventListener('abort', stop); // from here on the block is another write's
+      this.#turns.release();
+    }
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#open.add(work);
+    const forget = (): void => void this.#open.delete(work);
+    work.then(forget, forget);
+    return work;
+  }
+
+  /** @throws once no more writes are taken */
+  assertOpen(): void {
+    if (this.#refuses) throw new Error('the writer was closed: open another');
+  }
+
+  /** Takes no more writes. */
+  refuse(): void {
+    this.#refuses = true;
+  }
+
+  /** Lets the writes that were begun end, and gives threads, memory and contexts back. */
+  async close(): Promise<void> {
+    this.refuse();
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+    await this.#pool.close();
+  }
+}
+
+/** At once: the thread has a file to open before its first row asks. */
+function limited<T extends RunningWrite>(running: T, { limit }: WriteRequest): T {
+  if (limit !== undefined && limit.bytesPerSecond > 0) running.block.rate.set(limit.bytesPerSecond);
+  return running;
+}
+
+function watchProgress(
+  block: JobBlock,
+  onProgress: NonNullable<CallOptions['onProgress']>,
+): { tell: () => void; end: () => void } {
+  const meter = new ProgressMeter();
+  const tell = (): void => onProgress(meter.progress(block.read()));
+  const timer = setInterval(tell, SAMPLE_MS);
+  return { tell, end: () => clearInterval(timer) };
+}
+
+function ofLibrary(result: JobResult): FileResult {
+  if (isBulkResult(result)) throw new Error('a bulk was written where one file was asked for');
+  const { root: _root, host: _host, ...rest } = result;
+  return { ...rest, path: `/${result.path}` };
+}

@@ -1,0 +1,29 @@
+import { constants } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { readFlags } from './flags.ts';
+
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
+
+test.each([
+  ['w', 'replace', false],
+  ['w+', 'replace', false],
+  ['wx', 'create', false],
+  ['xw+', 'create', false],
+  ['a', 'append', false],
+  ['a+', 'append', false],
+  ['as', 'append', true],
+  ['sa+', 'append', true],
+  ['ax', 'create', false],
+  ['r+', 'overwrite', false],
+  ['rs+', 'overwrite', true],
+  [O_WRONLY | O_CREAT | O_TRUNC, 'replace', false],
+  [O_WRONLY | O_CREAT | O_TRUNC | O_EXCL, 'create', false],
+  [O_RDWR | O_CREAT | O_APPEND | O_SYNC, 'append', true],
+  [O_RDWR, 'overwrite', false],
+])('flags %s write as mode %s', (flags, mode, synchronous) => {
+  expect(readFlags(flags)).toEqual({ mode, synchronous });
+});
+
+test.each(['r', 'rs', '', 'q', 'r+x', O_RDONLY])('flags %j, which fs does not write with, are refused', (flags) => {
+  expect(() => readFlags(flags)).toThrow(expect.objectContaining({ code: 'EBADREQUEST', field: 'flags' }));
+});

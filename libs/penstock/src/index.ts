@@ -1,0 +1,73 @@
+/**
+ * Durable file writes for Linux, in this process or through a queue.
+ *
+ * {@link openWriter} gives the engine to a program of its own: no Redis, no host. {@link WriteQueue} is the client of the
+ * queue that hosts on any machine write from.
+ *
+ * @packageDocumentation
+ */
+export { AbortError } from './abort.ts';
+export type { Bytes } from './bytes.ts';
+export type { CallOptions, CopyOptions, FileOptions, FileResult, SourceInput } from './options.ts';
+export type { PathLike } from './paths.ts';
+export type { Pieces } from './pump.ts';
+export { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
+export { type FileData, openWriter, Writer, type WriteFileOptions, type WriterOptions } from './writer.ts';
+
+export {
+  ConnectionError,
+  type Connection,
+  type FlowIds,
+  type FlowOptions,
+  oncePerPath,
+  type Repeat,
+  type Schedule,
+  UnknownJobError,
+  type WatchEvent,
+  type WriteFlow,
+  type WriteJob,
+  WriteQueue,
+  type WriteQueueOptions,
+} from '@penstock/queue';
+
+export {
+  type AbortReason,
+  type BulkItem,
+  type BulkItemResult,
+  type BulkRequest,
+  type BulkRequestInput,
+  type BulkResult,
+  type ChecksumName,
+  type CopyWay,
+  type Engine,
+  type Extent,
+  type ExtentsSource,
+  type FileSource,
+  type InlineSource,
+  IoError,
+  type IoErrorDetails,
+  isBulkResult,
+  type JobRequest,
+  type JobRequestInput,
+  type JobResult,
+  type LatencySummary,
+  type ManifestSource,
+  type MatrixShape,
+  type PatternName,
+  type PatternSource,
+  type Phase,
+  RequestError,
+  type RequestErrorDetails,
+  type RequestIssue,
+  type ShmSource,
+  type StreamSource,
+  type UrlSource,
+  type WireError,
+  WriteAbortedError,
+  type WriteMode,
+  type WriteProgress,
+  type WriteRequest,
+  type WriteRequestInput,
+  type WriteResult,
+  type WriteSource,
+} from '@penstock/contract';

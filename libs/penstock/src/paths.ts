@@ -1,0 +1,94 @@
+/**
+ * Paths of a program's own, as `node:fs` takes them, turned into what the engine takes: a path inside the one root that
+ * is the whole file system. Links are followed here, for the engine refuses those that lead out of where they stand.
+ */
+import { readlink, realpath, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { IoError } from '@penstock/contract';
+
+/** The root that holds every path. */
+export const ROOT: { name: string; path: string; writable: boolean } = { name: 'fs', path: '/', writable: true };
+
+/** As many links in a row as the kernel follows. */
+const LINKS_MAX = 40;
+
+/** What `node:fs` takes for a path. */
+export type PathLike = string | URL | Buffer;
+
+export function pathText(path: PathLike): string {
+  if (typeof path === 'string') return path;
+  return path instanceof URL ? fileURLToPath(path) : path.toString('utf8');
+}
+
+/** The path inside ROOT of an absolute one. */
+export const inRoot = (absolute: string): string => absolute.slice(1);
+
+/** The absolute path, free of links, of the existing file `path`. @throws (rejects with) IoError */
+export async function existingFile(path: PathLike): Promise<string> {
+  const text = pathText(path);
+  try {
+    return await realpath(text); // as it was given: behind a link ".." is not what the letters say
+  } catch (error) {
+    throw unresolved(error, resolve(text));
+  }
+}
+
+/**
+ * The absolute path, free of links, of the file that a write to `path` makes or replaces: where `path` is a link, the
+ * file that it names. The directory must exist, unless `makeDirectories`.
+ * @throws (rejects with) IoError
+ */
+export async function targetFile(path: PathLike, makeDirectories: boolean): Promise<string> {
+  const text = pathText(path);
+  if (text.includes('\0')) throw new IoError({ syscall: 'open', errno: -constants.errno.EINVAL, path: text });
+  // Else the slash would be lost below, and a file be written where a directory was meant.
+  if (text.endsWith('/')) throw new IoError({ syscall: 'open', errno: -constants.errno.EISDIR, path: text });
+  let named = text;
+  for (let links = 0; links < LINKS_MAX; links += 1) {
+    const directory = await realDirectory(dirname(named), makeDirectories);
+    const found = join(directory, basename(named));
+    const target = await linkTarget(found);
+    if (target === null) return found;
+    named = isAbsolute(target) ? target : `${directory}/${target}`;
+  }
+  throw new IoError({ syscall: 'realpath', errno: -constants.errno.ELOOP, path: resolve(text) });
+}
+
+/** The permission bits of the file at `path`; undefined where none is. */
+export async function permissionsOf(path: string): Promise<number | undefined> {
+  try {
+    // oxlint-disable-next-line no-bitwise -- they are bits
+    return (await stat(path)).mode & 0o777;
+  } catch {
+    return undefined; // none there, or one that the engine will say more of
+  }
+}
+
+async function realDirectory(directory: string, makeDirectories: boolean): Promise<string> {
+  try {
+    return await realpath(directory);
+  } catch (error) {
+    if (!makeDirectories || codeOf(error) !== 'ENOENT') throw unresolved(error, resolve(directory));
+    return join(await realDirectory(dirname(directory), true), basename(directory)); // the engine makes it
+  }
+}
+
+/** What the link at `path` says; null where no link is. */
+async function linkTarget(path: string): Promise<string | null> {
+  try {
+    return await readlink(path);
+  } catch {
+    return null; // none there, or no link; whatever else is wrong the engine says
+  }
+}
+
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
+
+function unresolved(error: unknown, path: string): unknown {
+  const { errno, code } = error as NodeJS.ErrnoException;
+  return errno === undefined || code === undefined
+    ? error
+    : new IoError({ syscall: 'realpath', errno, code, path, cause: error });
+}

@@ -1,0 +1,231 @@
+/** The engine as a program uses it: files are written from its own bytes, from other files, or through streams. */
+import { availableParallelism } from 'node:os';
+import { Readable } from 'node:stream';
+import { RequestError } from '@penstock/contract';
+import { WriterPool } from '@penstock/pool';
+import { type Bytes, bytesOf } from './bytes.ts';
+import { Engine } from './engine.ts';
+import {
+  type CopyOptions,
+  copySource,
+  type FileOptions,
+  type FileResult,
+  requestFor,
+  type SourceInput,
+} from './options.ts';
+import { type PathLike, ROOT, targetFile } from './paths.ts';
+import { type Pieces, pumpBytes, pumpPieces } from './pump.ts';
+import { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
+
+/** What a writer may use of the machine. */
+export interface WriterOptions {
+  /** Threads, each with an AIO context of its own. Default: as many as there are processors, up to 4. */
+  threads?: number | undefined;
+  /** iocbs in flight at once, a thread. Default 64: with the threads, best below the 256 tags of a common device. */
+  depth?: number | undefined;
+  /** Writes, open streams among them, that run at once on one thread; further ones wait for their turn. Default 32. */
+  jobs?: number | undefined;
+  /** Row memory of all threads together; only rows that are used take up memory. Default 256 MiB. */
+  memoryBytes?: number | undefined;
+  /** What carries the I/O. Default `'auto'`: libaio, else raw system calls, else plain positional writes. */
+  engine?: 'auto' | 'libaio' | 'syscalls' | 'positional' | undefined;
+  /** The libaio to load, where it is not under its usual name. */
+  libaio?: string | undefined;
+  /** Told when a thread died; its writes were rejected, and another has taken its place. */
+  onThreadDeath?: ((error: Error) => void) | undefined;
+}
+
+/** Bytes to write: there at once, arriving, or computed by the engine itself (`{ kind: 'pattern', … }`). */
+export type FileData = Bytes | Readable | Pieces | SourceInput;
+
+/** What writeFile() can be told. */
+export interface WriteFileOptions extends FileOptions {
+  /** Of strings. Default `'utf8'`. */
+  encoding?: BufferEncoding | undefined;
+  /** How many bytes an iteration will bring, where that is known; required for a pattern. */
+  size?: number | string | undefined;
+}
+
+const DEPTH = 64;
+const JOBS = 32;
+const MEMORY_BYTES = 268_435_456;
+const MEMORY_BYTES_MIN = 2_097_152; // one huge page
+/** Long enough that a program that writes now and then finds its threads awake, short enough to wait for at its end. */
+const IDLE_MS = 100;
+
+/**
+ * Opens the engine in this process: no queue, no Redis, no host. Resolves when its threads are up, and rejects with
+ * RequestError for options that cannot be, else with what kept a thread from starting.
+ *
+ * One writer serves a whole program: its threads, contexts and row memory are shared by all writes.
+ */
+export async function openWriter(options: WriterOptions = {}): Promise<Writer> {
+  let death: Error | undefined;
+  const pool = new WriterPool({
+    threads: wholeNumber('threads', options.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64),
+    depth: wholeNumber('depth', options.depth ?? DEPTH, 1, 4096),
+    jobs: wholeNumber('jobs', options.jobs ?? JOBS, 1, 256),
+    memoryBytes: wholeNumber('memoryBytes', options.memoryBytes ?? MEMORY_BYTES, MEMORY_BYTES_MIN, 2 ** 40),
+    engine: options.engine ?? 'auto',
+    ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
+    roots: [ROOT],
+    idleMs: IDLE_MS,
+    onThreadDeath: (error) => {
+      death = error;
+      options.onThreadDeath?.(error);
+    },
+  });
+  try {
+    await pool.ready();
+  } catch (error) {
+    await pool.close();
+    throw death ?? error;
+  }
+  return new Writer(new Engine(pool));
+}
+
+function wholeNumber(field: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new RequestError({ field, value, accepted: `a whole number from ${min} to ${max}` });
+}
+
+/**
+ * Writes files durably, through kernel AIO and direct I/O where the file system has them. Made by openWriter().
+ *
+ * Paths are those of `node:fs`: strings, URLs or Buffers, relative ones from the current directory. A file is written
+ * under a temporary name in its own directory and appears under its own when all of it is on the disk.
+ *
+ * What is rejected with names the call, errno, path, offset and length (IoError), or the field that cannot be
+ * (RequestError), or is an AbortError.
+ */
+export class Writer implements AsyncDisposable {
+  readonly #engine: Engine;
+  /** Streams that are not over, each with its end. */
+  readonly #streams = new Map<FileWriteStream, Promise<void>>();
+  #closing: Promise<void> | null = null;
+
+  /** @internal */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /**
+   * Writes `data` to the file `path`. Resolves when the file is in its place and, unless its durability is `'none'`,
+   * survives power loss.
+   *
+   * Bytes must not be changed while they are written. Of an iteration no more is taken than fits into free rows.
+   */
+  async writeFile(path: PathLike, data: FileData, options: WriteFileOptions = {}): Promise<FileResult> {
+    this.#engine.assertOpen();
+    const { size, encoding, makeDirectories = false } = options;
+    const bytes = bytesOf(data, encoding);
+    const source = bytes === null && isSource(data) ? data : null;
+    if (bytes === null && source === null && !isIteration(data)) {
+      throw new RequestError({
+        field: 'data',
+        value: data === null ? null : typeof data,
+        accepted: 'a string, bytes, an iteration of them, or a source like {"kind": "pattern"}',
+      });
+    }
+    if (source !== null) {
+      const { ended } = await this.#engine.begin(async () => {
+        const [from, file] = await Promise.all([inRootSource(source), targetFile(path, makeDirectories)]);
+        return requestFor(file, from, size, options);
+      }, options);
+      return ended;
+    }
+    const { producer, ended } = await this.#engine.beginStream(async () => {
+      const file = await targetFile(path, makeDirectories);
+      return requestFor(file, { kind: 'stream' }, bytes?.byteLength ?? size, options);
+    }, options);
+    if (bytes !== null) {
+      void pumpBytes(bytes, producer);
+      return ended;
+    }
+    const pieces = data as Pieces;
+    let failed: { error: unknown } | undefined;
+    void pumpPieces(pieces, producer, encoding, (error) => {
+      failed = { error };
+    });
+    try {
+      return await ended;
+    } catch (error) {
+      leave(pieces);
+      throw failed === undefined ? error : failed.error; // itself, not its copy that went through the thread
+    }
+  }
+
+  /** Copies the file `from` to `to`; resolves as writeFile() does. A source that changes meanwhile fails the copy. */
+  async copyFile(from: PathLike, to: PathLike, options: CopyOptions = {}): Promise<FileResult> {
+    this.#engine.assertOpen();
+    const { size, makeDirectories = false } = options;
+    const { ended } = await this.#engine.begin(async () => {
+      const [source, file] = await Promise.all([copySource(from, options), targetFile(to, makeDirectories)]);
+      return requestFor(file, source, size, options);
+    }, options);
+    return ended;
+  }
+
+  /**
+   * A stream into the file `path`: takes the place of `fs.createWriteStream`. What cannot be is told by its `'error'`.
+   * `options` may be an encoding, as with fs.
+   */
+  createWriteStream(path: PathLike, options: WriteStreamOptions | BufferEncoding = {}): FileWriteStream {
+    const given = typeof options === 'string' ? { encoding: options } : options;
+    let onOver: () => void;
+    const over = new Promise<void>((resolve) => {
+      onOver = resolve;
+    });
+    const stream = new FileWriteStream(this.#engine, path, given, () => {
+      this.#streams.delete(stream);
+      onOver();
+    });
+    this.#streams.set(stream, over);
+    return stream;
+  }
+
+  /**
+   * Waits for all that was asked for, then gives threads, memory and AIO contexts back. Streams that were not ended
+   * until now are destroyed: nobody could wait for them.
+   *
+   * A program may end without it: a writer with nothing to write does not keep its process alive.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#engine.refuse();
+    for (const stream of this.#streams.keys()) if (!stream.writableEnded) stream.destroy();
+    // They begin a tick after they were made: until then the engine does not know of them.
+    await Promise.all(this.#streams.values());
+    await this.#engine.close();
+  }
+
+  /** As close(): `await using writer = await openWriter()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The source with its path, if it names one, inside the root of all paths. */
+async function inRootSource(source: SourceInput): Promise<SourceInput> {
+  return source.kind === 'file' ? copySource(source.path, source) : source;
+}
+
+/** Told by its properties, as sources are plain objects. */
+function isSource(data: FileData): data is SourceInput {
+  return (
+    typeof data === 'object' && data !== null && typeof Reflect.get(data, 'kind') === 'string' && !isIteration(data)
+  );
+}
+
+function isIteration(data: unknown): data is Pieces {
+  return typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data);
+}
+
+/** Nobody reads on: a stream is told, where waiting for its next piece could take for ever. */
+function leave(pieces: Pieces): void {
+  if (pieces instanceof Readable) pieces.destroy();
+}

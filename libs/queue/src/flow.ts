@@ -1,0 +1,85 @@
+// Flows: shards that are written in any order, on any hosts, and then a manifest of what they came to.
+import {
+  type JobRequest,
+  type JobRequestInput,
+  parseJob,
+  RequestError,
+  type WriteRequestInput,
+} from '@penstock/contract';
+import type { FlowJob, FlowProducer, JobsOptions } from 'bullmq';
+import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from './names.ts';
+
+/** Many writes, and one more when all of them are done. */
+export interface WriteFlow {
+  /** Writes or bulks, each a job of its own. At least one. */
+  shards: readonly JobRequestInput[];
+  /** Where the manifest goes: a JSON list of what the shards came to, in their order. */
+  manifest: Omit<WriteRequestInput, 'source' | 'size'>;
+  /**
+   * What a shard does to the manifest when it fails for good. `'fail'` (the default): the manifest's job fails too, and
+   * no manifest is written. `'list'`: it is written without the bytes of that shard, with its error instead.
+   */
+  onShardFailure?: 'fail' | 'list';
+}
+
+/** The jobs of a flow. */
+export interface FlowIds {
+  /** Of the manifest's job: whoever watches it sees the end of the whole. */
+  manifest: string;
+  /** In the order of the shards. */
+  shards: string[];
+}
+
+/** The options of a flow's jobs, shards and manifest alike. */
+export type FlowOptions = Pick<
+  JobsOptions,
+  'attempts' | 'backoff' | 'priority' | 'removeOnComplete' | 'removeOnFail' | 'stackTraceLimit'
+>;
+
+/** The jobs that `flow` comes to, in BullMQ's form. @throws RequestError, naming the shard */
+export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { job: FlowJob; ids: FlowIds } {
+  const { shards, manifest, onShardFailure = 'fail' } = flow;
+  if (shards.length === 0) {
+    throw new RequestError({ field: 'shards', value: shards, accepted: 'at least one write' });
+  }
+  const opts = { ...defaultJobOptions, ...options };
+  const ofShard = onShardFailure === 'fail' ? { failParentOnFailure: true } : { ignoreDependencyOnFailure: true };
+  const node = (data: JobRequest, nodeOptions: JobsOptions & { jobId: string }): Omit<FlowJob, 'children'> => ({
+    name: JOB_NAME,
+    queueName: queueNameOf(nodeOptions.jobId),
+    data,
+    opts: Object.assign(nodeOptions, opts),
+  });
+  const requests = shards.map(parseShard);
+  const asked = parseJob({ ...manifest, source: { kind: 'manifest' } });
+  const ids: FlowIds = {
+    manifest: idForHost(id, asked.target?.host),
+    // Numbered, so that the manifest can list them in this order.
+    shards: requests.map(({ target }, index) => idForHost(`${id}-${index + 1}`, target?.host)),
+  };
+  const children = requests.map((request, index) => node(request, { jobId: ids.shards[index]!, ...ofShard }));
+  const parent = node(asked, { jobId: ids.manifest });
+  return { job: { ...parent, children }, ids };
+}
+
+/** Adds all jobs of `flow`, or none. @throws RequestError */
+export async function addFlow(
+  producer: FlowProducer,
+  flow: WriteFlow,
+  id: string,
+  options: FlowOptions,
+): Promise<FlowIds> {
+  const { job, ids } = flowJobs(flow, id, options);
+  await producer.add(job);
+  return ids;
+}
+
+function parseShard(shard: JobRequestInput, index: number): JobRequest {
+  try {
+    return parseJob(shard);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { field, value, accepted, message, issues } = error;
+    throw new RequestError({ field, value, accepted, issues, message: `shards.${index}: ${message}`, cause: error });
+  }
+}
