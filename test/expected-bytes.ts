@@ -56,15 +56,19 @@ function writeStamp(block: Buffer, offset: number, seed: number): void {
   block.writeUInt32LE(own, 508);
 }
 
-/** crc32c bit by bit from its polynomial, or Node's sha256, in hexadecimal digits. */
+/** crc32c from its polynomial, or Node's sha256, in hexadecimal digits. */
 export function checksumOf(algorithm: 'crc32c' | 'sha256', bytes: Uint8Array): string {
   if (algorithm === 'sha256') return createHash('sha256').update(bytes).digest('hex');
   let register = 0xffff_ffff;
-  for (const byte of bytes) {
-    register ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) {
-      register = (register & 1) === 1 ? (register >>> 1) ^ 0x82f6_3b78 : register >>> 1;
-    }
-  }
+  for (const byte of bytes) register = (register >>> 8) ^ crcOfByte[(register ^ byte) & 0xff]!;
   return (~register >>> 0).toString(16).padStart(8, '0');
 }
+
+/** What each byte does to the register, bit by bit. */
+const crcOfByte = Int32Array.from({ length: 256 }, (_, byte) => {
+  let register = byte;
+  for (let bit = 0; bit < 8; bit += 1) {
+    register = (register & 1) === 1 ? (register >>> 1) ^ 0x82f6_3b78 : register >>> 1;
+  }
+  return register;
+});

@@ -12,7 +12,9 @@ import {
   type WriteRequestInput,
   type WriteResult,
 } from '@penstock/contract';
+import { INLINE_BYTES_MAX } from '@penstock/contract';
 import { checksumOf, patternBytes, randomBytes } from './expected-bytes.ts';
+import type { ContentServer } from './soak/served.ts';
 import type { System } from './system.ts';
 
 /** Around every boundary that matters: nothing, a byte, a sector, a block, a large write, a row. */
@@ -34,6 +36,9 @@ export interface RequestRow {
   refused?: string;
   /** Sizes for which the row makes sense; all unless said. */
   sizeMin?: number;
+  sizeMax?: number;
+  /** Not as an item of a bulk. */
+  alone?: true;
   /** What else has to hold of the file: null, or what is wrong. */
   also?: (path: string, own: Own) => string | null;
 }
@@ -43,6 +48,7 @@ interface Own {
   root: string;
   /** The path of the file to copy, inside the root. */
   sourcePath: string;
+  server: ContentServer;
 }
 
 const SEED = 41;
@@ -185,6 +191,9 @@ const appendRows: RequestRow[] = [
 
 const COPIED_SEED = 5;
 const copied = remembered((size) => randomBytes(COPIED_SEED, size));
+const SEGMENT_SEED = 6;
+const segment = remembered((size) => randomBytes(SEGMENT_SEED, size));
+const copyOf = ({ root, sourcePath }: Own): Asked => ({ source: { kind: 'file', root, path: sourcePath } });
 const COPY_MODE = 0o604;
 const COPY_TIME = 1_234_567_890;
 
@@ -329,6 +338,145 @@ const extentRow: RequestRow = {
   },
 };
 
+/** Ways of writing that sums and readbacks have to suit. */
+const SUMMED: { name: string; asked: Asked; source: 'pattern' | 'file' | 'extents'; standing?: number }[] = [
+  { name: 'of a new file', asked: {}, source: 'pattern' },
+  { name: 'of a file in place', asked: { publish: 'in-place' }, source: 'pattern', standing: 90_000 },
+  { name: 'of a copy', asked: {}, source: 'file' },
+  { name: 'of extents', asked: {}, source: 'extents' },
+  {
+    name: 'of a range that is overwritten',
+    asked: { mode: 'overwrite', offset: 4099 },
+    source: 'pattern',
+    standing: 70_001,
+  },
+  {
+    name: 'of a range that is overwritten from a file',
+    asked: { mode: 'overwrite', offset: 512 },
+    source: 'file',
+    standing: 9000,
+  },
+  { name: 'of what is appended', asked: { mode: 'append' }, source: 'pattern', standing: 70_001 },
+  {
+    name: 'with small rows, dsync',
+    asked: { durability: 'dsync', matrix: { rows: 3, rowBytes: 4096 } },
+    source: 'pattern',
+  },
+];
+
+const digestRows: RequestRow[] = SUMMED.flatMap(({ name, asked, source, standing: before }) =>
+  (['crc32c', 'sha256', 'readback'] as const).map((kind): RequestRow => {
+    const written = source === 'pattern' ? stamp : source === 'file' ? copied : extentRow.expected;
+    const offset = asked.mode === 'append' ? before! : Number(asked.offset ?? 0);
+    const keeps = asked.mode === 'append' || asked.mode === 'overwrite';
+    return {
+      name: `${kind} ${name}`,
+      summed: written,
+      sizeMin: source === 'extents' ? extentRow.sizeMin! : 0,
+      request: (size, own) => {
+        const from: Asked =
+          source === 'file'
+            ? copyOf(own)
+            : source === 'extents'
+              ? extentRow.request(size, own)
+              : { size, source: stamped };
+        const expect = kind === 'readback' ? {} : { checksum: kind, expect: checksumOf(kind, written(size)) };
+        return { ...from, ...asked, ...(kind === 'readback' ? { verify: kind } : expect) };
+      },
+      standing: () => (before === undefined ? null : standing(before)),
+      expected: (size) => (keeps ? laidOver(standing(before!), written(size), offset) : written(size)),
+    };
+  }),
+);
+
+/** Bytes that are not those that were expected: an append is cut off again. */
+const mismatchRow: RequestRow = {
+  name: 'append with another checksum than was expected',
+  request: (size) => ({
+    size,
+    mode: 'append',
+    source: stamped,
+    checksum: 'sha256',
+    expect: checksumOf('sha256', standing(size + 1)),
+  }),
+  standing: () => standing(70_001),
+  expected: () => standing(70_001),
+  refused: 'ECHECKSUM',
+};
+
+/** Segments of shared memory, from places that direct I/O takes as they are and from others. */
+const segmentRows: RequestRow[] = [0, 1, 512, 4096, 5000].flatMap((offset) => [
+  {
+    name: `a segment of shared memory from ${offset} on`,
+    request: (size: number) => ({ source: { kind: 'shm', name: String(size), offset } as const }),
+    sizeMin: offset,
+    expected: (size: number) => segment(size).subarray(offset),
+  },
+  {
+    name: `a range inside a segment of shared memory from ${offset} on, appended and read back`,
+    request: (size: number) => ({
+      mode: 'append' as const,
+      verify: 'readback' as const,
+      size: Math.max(0, Math.floor(size / 2) - offset),
+      source: { kind: 'shm', name: String(size), offset } as const,
+    }),
+    sizeMin: offset,
+    standing: () => standing(777),
+    expected: (size: number) =>
+      Buffer.concat([standing(777), segment(size).subarray(offset, Math.max(offset, Math.floor(size / 2)))]),
+  },
+]);
+
+const inline = (size: number): Asked => ({ source: { kind: 'inline', data: stamp(size).toString('base64') } });
+
+/** Bytes that the request carries. */
+const inlineRows: RequestRow[] = [
+  { name: 'inline', request: inline, expected: stamp },
+  {
+    name: 'inline, appended',
+    request: (size: number) => ({ ...inline(size), mode: 'append' as const }),
+    standing: () => standing(70_001),
+    expected: (size: number) => Buffer.concat([standing(70_001), stamp(size)]),
+  },
+].map((row) => Object.assign(row, { sizeMax: INLINE_BYTES_MAX, alone: true as const }));
+
+const URL_SEED = 8;
+const fetched = remembered((size) => randomBytes(URL_SEED, size));
+const fetchedFrom = (size: number, { server }: Own): Asked => ({
+  source: { kind: 'url', url: server.url(URL_SEED, size) },
+});
+
+/** Bytes that a server answers with. */
+const urlRows: RequestRow[] = [
+  { name: 'a url', request: fetchedFrom, expected: fetched },
+  {
+    name: 'a url of known size, in place, with its checksum and read back',
+    request: (size, own) => ({
+      ...fetchedFrom(size, own),
+      size,
+      publish: 'in-place',
+      checksum: 'sha256',
+      expect: checksumOf('sha256', fetched(size)),
+      verify: 'readback',
+    }),
+    standing: () => standing(100_000),
+    expected: fetched,
+  },
+  {
+    name: 'a url over a range of a file',
+    request: (size, own) => ({ ...fetchedFrom(size, own), mode: 'overwrite', offset: 4099 }),
+    standing: () => standing(70_001),
+    expected: (size) => laidOver(standing(70_001), fetched(size), 4099),
+  },
+  {
+    name: 'a url, appended',
+    request: (size, own) => ({ ...fetchedFrom(size, own), mode: 'append' }),
+    standing: () => standing(70_001),
+    expected: (size) => Buffer.concat([standing(70_001), fetched(size)]),
+  },
+];
+for (const row of urlRows) row.alone = true; // each is fetched by a job of its own
+
 export const REQUEST_ROWS: readonly RequestRow[] = [
   ...patternRows,
   ...matrixRows,
@@ -340,6 +488,11 @@ export const REQUEST_ROWS: readonly RequestRow[] = [
   ...fileModeRows,
   ...checksumRows,
   extentRow,
+  ...digestRows,
+  mismatchRow,
+  ...segmentRows,
+  ...inlineRows,
+  ...urlRows,
 ];
 
 interface Cell {
@@ -351,12 +504,23 @@ interface Cell {
   own: Own;
 }
 
-/** Makes what each row wants to find, below `directory`, which hosts know as the root `root`. */
-function prepareCells(root: string, directory: string, folder: string): Cell[] {
-  return REQUEST_ROWS.flatMap((row, index) =>
-    EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0)).map((size): Cell => {
+/** Where the table is carried out. */
+export interface RootPlace {
+  /** The root's name, and its directory on this machine. */
+  root: string;
+  directory: string;
+  /** The host's shared-memory root. */
+  shmDirectory: string;
+  /** Which the host is allowed to fetch from. */
+  server: ContentServer;
+}
+
+/** Makes what each row wants to find, in a folder of its own. */
+function prepareCells({ root, directory, server }: RootPlace, folder: string, rows: readonly RequestRow[]): Cell[] {
+  return rows.flatMap((row, index) =>
+    EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0) && size <= (row.sizeMax ?? size)).map((size): Cell => {
       const name = `${folder}/${index}/${size}`;
-      const own = { root, sourcePath: `sources/${size}` };
+      const own = { root, sourcePath: `sources/${size}`, server };
       const path = join(directory, name);
       mkdirSync(dirname(path), { recursive: true });
       const before = row.standing?.(size) ?? null;
@@ -366,9 +530,10 @@ function prepareCells(root: string, directory: string, folder: string): Cell[] {
   );
 }
 
-function writeSources(directory: string): void {
+function writeSources({ directory, shmDirectory }: RootPlace): void {
   mkdirSync(join(directory, 'sources'), { recursive: true });
   for (const size of EDGE_SIZES) {
+    writeFileSync(join(shmDirectory, String(size)), segment(size));
     const path = join(directory, 'sources', String(size));
     writeFileSync(path, copied(size));
     chmodSync(path, COPY_MODE);
@@ -393,17 +558,19 @@ const told = ({ row, size }: Cell, fault: string | null): string[] =>
   fault === null ? [] : [`${row.name}, ${size}: ${fault}`];
 
 /** Carries out every row at every size, a job each, all of them at once; returns what is wrong, a line each. */
-export async function faultsOfJobs(system: System, root: string, directory: string): Promise<string[]> {
-  writeSources(directory);
-  const cells = prepareCells(root, directory, 'jobs');
-  const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request })));
+export async function faultsOfJobs(system: System, place: RootPlace): Promise<string[]> {
+  writeSources(place);
+  const cells = prepareCells(place, 'jobs', REQUEST_ROWS);
+  // Of completed jobs a queue keeps the last thousand.
+  const opts = { removeOnComplete: false, removeOnFail: false };
+  const jobs = await system.queue.addBulk(cells.map(({ request }) => ({ name: 'write', data: request, opts })));
   const faults: string[] = [];
   for (const [index, job] of jobs.entries()) {
     const end = await system.finished(job);
     const cell = cells[index]!;
     faults.push(...told(cell, faultOf(cell, end.failedReason ?? null)));
     if (end.failedReason === undefined) faults.push(...told(cell, checksumFault(cell, end.returnvalue as object)));
-    const { offset, fileBytes } = (end.returnvalue ?? {}) as { offset?: number; fileBytes?: number };
+    const { offset, fileBytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     // What the result tells of a file that was changed in part.
     if (fileBytes !== undefined && fileBytes !== statSync(cell.path).size)
       faults.push(...told(cell, `fileBytes ${fileBytes}`));
@@ -415,9 +582,13 @@ export async function faultsOfJobs(system: System, root: string, directory: stri
 }
 
 /** The same as items of one bulk after another. */
-export async function faultsOfBulks(system: System, root: string, directory: string): Promise<string[]> {
-  writeSources(directory);
-  const cells = prepareCells(root, directory, 'bulk');
+export async function faultsOfBulks(system: System, place: RootPlace): Promise<string[]> {
+  writeSources(place);
+  const cells = prepareCells(
+    place,
+    'bulk',
+    REQUEST_ROWS.filter(({ alone }) => alone !== true),
+  );
   const faults: string[] = [];
   const itemsMax = 300;
   for (let from = 0; from < cells.length; from += itemsMax) {

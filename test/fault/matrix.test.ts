@@ -1,14 +1,16 @@
 // Every field, mode and source on other disks than the checkout's, whole files compared. As root only: loop-mounted.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Undo, has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
-import { faultsOfBulks, faultsOfJobs, strayNames } from '../request-rows.ts';
+import { faultsOfJobs, strayNames } from '../request-rows.ts';
+import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
-import { readdirSync } from 'node:fs';
 
 const DISK_BYTES = 1_073_741_824;
 
 let system: System;
 let undo: Undo = [];
+let server: ContentServer;
 beforeEach(async () => {
   system = await System.open();
 });
@@ -17,6 +19,7 @@ afterEach(async () => {
   for (const step of undo.toReversed()) step();
   undo = [];
   await system.close();
+  await server.close();
 });
 
 const DISKS = [
@@ -26,12 +29,24 @@ const DISKS = [
 
 for (const { name, make, sectorBytes } of DISKS) {
   (mayMount() && has(make[0]!) ? test : test.skip)(
-    `on ${name} every field, mode and source gives exactly the bytes asked for, as jobs and as items of bulks`,
+    `on ${name} every field, mode and source gives exactly the bytes asked for`,
     async () => {
       const mount = mountLoop(system.home, undo, make, DISK_BYTES, sectorBytes);
-      await system.host(['--threads', '2', '--root', `disk=${mount}`]);
-      expect(await faultsOfJobs(system, 'disk', mount)).toEqual([]);
-      expect(await faultsOfBulks(system, 'disk', mount)).toEqual([]);
+      const shmDirectory = mkdtempSync('/dev/shm/penstock-matrix-');
+      undo.push(() => rmSync(shmDirectory, { recursive: true }));
+      await system.host([
+        '--threads',
+        '2',
+        '--shm',
+        shmDirectory,
+        '--url-allow',
+        '127.0.0.1',
+        '--root',
+        `disk=${mount}`,
+      ]);
+      server = await ContentServer.open();
+      const place = { root: 'disk', directory: mount, shmDirectory, server };
+      expect(await faultsOfJobs(system, place)).toEqual([]);
       expect(strayNames(readdirSync(mount, { recursive: true, encoding: 'utf8' }))).toEqual([]);
     },
     180_000,

@@ -20,7 +20,7 @@ import { Watch } from './watch.ts';
 
 const PUBLISHES = ['atomic', 'in-place'] as const;
 /** When the stopped host wakes, seen from the other's write. */
-const WAKINGS = ['before', 'during', 'after'] as const;
+const WAKINGS = ['during', 'before', 'after'] as const;
 type Waking = (typeof WAKINGS)[number];
 
 /** Rows as large as one iocb can be: a single late one is far more than the noise of the file system's own blocks. */

@@ -2,29 +2,48 @@
  * kill -9 of the host at random moments of a write. Whatever the moment: the next host ends the job with exactly the
  * right bytes, goes on from the last checkpoint, and nothing is left behind.
  */
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import { native } from '@penstock/aio';
 import type { WriteResult } from '@penstock/contract';
 import type { Job } from 'bullmq';
 import { type HostProcess, System, sha256File } from '../system.ts';
 import { AioCount } from './aio-contexts.ts';
-import { contentSha256, differenceIn } from './content.ts';
+import { contentPieces, contentSha256, differenceIn, writeContent } from './content.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';
 import { END_MS_MAX, type SoakSettings, hostKnows, hostOptions } from './settings.ts';
 import { ContentSources, type SourceKind, refusalOf } from './sources.ts';
 import { Watch } from './watch.ts';
 
-export const PUBLISHES = ['atomic', 'in-place'] as const;
-export type Publish = (typeof PUBLISHES)[number];
+/** Atomic and in place a file is replaced; the others change a part of one that stands there. */
+export const WAYS = ['atomic', 'in-place', 'overwrite', 'append'] as const;
+export type Way = (typeof WAYS)[number];
 
 export interface KillSettings extends SoakSettings {
-  publishes: readonly Publish[];
+  ways: readonly Way[];
   sources: readonly SourceKind[];
   /** Whether a write that had a checkpoint must go on from it; null: where the host makes checkpoints. */
   resumes: boolean | null;
 }
+
+/** Inside a block of any disk, so that its head is read first. */
+const OVERWRITE_OFFSET = 4099;
+const HOW = {
+  atomic: { publish: 'atomic' },
+  'in-place': { publish: 'in-place' },
+  overwrite: { mode: 'overwrite', offset: OVERWRITE_OFFSET },
+  append: { mode: 'append' },
+} as const;
+
+const changesPart = (way: Way): boolean => way === 'overwrite' || way === 'append';
+
+/** Of the file that is changed in part: ragged; the one to overwrite ends behind what is written. */
+const baseBytes = (way: Way, sizeBytes: number): number => (way === 'append' ? 70_001 : sizeBytes + 1_000_003);
+/** Other bytes than any content's. */
+const baseSeed = (seed: number): number => seed + 7;
 
 /** How the rows go: swift ones as a large write has them, and slow ones that are met at finer moments. */
 const MATRICES = [undefined, { rows: 8, rowBytes: 1_048_576 }, { rows: 1, rowBytes: 65_536 }] as const;
@@ -37,9 +56,12 @@ const CONTENTS = 2;
 /** A moment can fall behind the end of a write that was quicker than the one that was measured: another is drawn then. */
 const TRIES_MAX = 6;
 const TARGET = 'target.dat';
+const CHECKPOINT_TEXT_BYTES = 1024;
+/** A write goes on at whole blocks: the one in which a checkpoint ends is written again. */
+const BLOCK_BYTES_MAX = 65_536;
 
 interface Trial {
-  publish: Publish;
+  way: Way;
   kind: SourceKind;
   matrix: Matrix;
   /** When, from 0 (it is added) to 1 (it would end); null: as soon as the first checkpoint is told. */
@@ -111,7 +133,7 @@ class KillSoak {
     if (unknown !== null) this.#findings.say(`not judged: ${unknown}`);
     const { kills, beside, afterCheckpoint, resumed } = this.#tally;
     this.#findings.say(
-      `${kills} kills during writes, ${beside} beside one; ${afterCheckpoint} after a checkpoint was told; ${resumed} resumed`,
+      `${kills} kills during writes, ${beside} beside one; ${afterCheckpoint} after a checkpoint; ${resumed} resumed`,
     );
   }
 
@@ -122,7 +144,7 @@ class KillSoak {
 
   /** Every publish with every source in turn, each with its moments spread over the whole life of a write. */
   #trials(kinds: SourceKind[]): Trial[] {
-    const pairs = this.#settings.publishes.flatMap((publish) => kinds.map((kind) => ({ publish, kind })));
+    const pairs = this.#settings.ways.flatMap((way) => kinds.map((kind) => ({ way, kind })));
     const each = Math.ceil(this.#settings.trials / Math.max(1, pairs.length));
     const moments = pairs.map(() => this.#random.moments(each));
     return Array.from({ length: this.#settings.trials }, (_, index) => {
@@ -156,9 +178,15 @@ class KillSoak {
     this.#findings.demand(false, `${label}: a kill meets the write in ${TRIES_MAX} tries`);
   }
 
-  async #request({ publish, kind, matrix }: Trial, content: number): Promise<object> {
-    const bytes = await this.#sources.request(kind, content, this.#settings.sizeBytes);
-    return { path: TARGET, publish, ...(matrix && { matrix }), ...bytes };
+  /** What is asked for; what has to stand there for it is put there. */
+  async #request({ way, kind, matrix }: Trial, content: number): Promise<object> {
+    const { seed, sizeBytes } = this.#settings;
+    if (changesPart(way)) {
+      this.#system.remove(TARGET);
+      await writeContent(this.#system.path(TARGET), baseSeed(seed), baseBytes(way, sizeBytes));
+    }
+    const bytes = await this.#sources.request(kind, content, sizeBytes);
+    return { path: TARGET, ...HOW[way], ...(matrix && { matrix }), ...bytes };
   }
 
   /** The content that does not stand at the target. */
@@ -168,7 +196,7 @@ class KillSoak {
 
   /** How long such a write lives undisturbed, from before it is added to when its end is heard of. */
   async #measure(trial: Trial): Promise<number> {
-    const name = JSON.stringify([trial.publish, trial.kind, trial.matrix]);
+    const name = JSON.stringify([trial.way, trial.kind, trial.matrix]);
     const known = this.#lifeMs.get(name);
     if (known !== undefined) return known;
     const content = this.#nextContent;
@@ -178,7 +206,7 @@ class KillSoak {
     const end = await this.#system.finished(await watch.add(request), END_MS_MAX);
     const lifeMs = performance.now() - begunMs;
     watch.close();
-    await this.#judge(`undisturbed ${name}`, end, content);
+    await this.#judge(`undisturbed ${name}`, end, trial.way, content);
     this.#lifeMs.set(name, lifeMs);
     return lifeMs;
   }
@@ -201,22 +229,36 @@ class KillSoak {
     else await delay(Math.max(0, trial.moment * lifeMs - (performance.now() - begunMs)));
     const atMs = performance.now() - begunMs;
     await this.#host.end('SIGKILL');
-    const { durableBytesMax } = watch;
-    const { publish, kind, matrix, moment } = trial;
+    const recordedBytes = this.#recordedBytes();
+    const durableBytes = Math.max(watch.durableBytesMax, recordedBytes);
+    const { way, kind, matrix, moment } = trial;
     const shape = matrix === undefined ? 'own rows' : `${matrix.rows}x${matrix.rowBytes}`;
     const when = moment === null ? 'after a checkpoint' : `at ${moment.toFixed(3)}`;
-    const what = `kill ${label} ${publish} ${kind} ${shape} ${when} (${atMs.toFixed(0)} ms)`;
-    if (publish === 'atomic') await this.#judgeStanding(what, before, content);
+    const what = `kill ${label} ${way} ${kind} ${shape} ${when} (${atMs.toFixed(0)} ms)`;
+    if (way === 'atomic') await this.#judgeStanding(what, before, content);
     await this.#startHost();
     const end = await this.#system.finished(job, END_MS_MAX);
     watch.close();
-    await this.#judge(what, end, content);
+    await this.#judge(what, end, way, content);
     const met = end.attemptsStarted > 1;
     const result = end.returnvalue as WriteResult | null;
-    if (met && !this.#judgeResumed(what, durableBytesMax, result)) await this.#sayHistory(end);
+    if (met && !this.#judgeResumed(what, durableBytes, recordedBytes, result)) await this.#sayHistory(end);
     const resumed = result?.resumedFrom === undefined ? '' : `, resumed from ${result.resumedFrom}`;
     this.#findings.say(met ? `${what}: taken up, ended right${resumed}` : `${what}: beside the write`);
     return met;
+  }
+
+  /** What the file that the dead host left says of itself: the most that any attempt can go on from. */
+  #recordedBytes(): number {
+    const bytes = this.#system.names().map((name) => {
+      const fd = openSync(this.#system.path(name), 'r');
+      const value = new Uint8Array(new ArrayBuffer(CHECKPOINT_TEXT_BYTES));
+      const length = native.fgetxattr(fd, 'user.penstock.checkpoint', value);
+      closeSync(fd);
+      if (length <= 0) return 0;
+      return (JSON.parse(Buffer.from(value.buffer, 0, length).toString()) as { durableBytes: number }).durableBytes;
+    });
+    return Math.max(0, ...bytes);
   }
 
   /** With an atomic publish whoever reads after the kill sees the old file or the new one. */
@@ -235,7 +277,7 @@ class KillSoak {
   }
 
   /** Of a job that has ended: it is completed, the file is right, and nothing lies beside it. */
-  async #judge(what: string, end: Job, content: number): Promise<void> {
+  async #judge(what: string, end: Job, way: Way, content: number): Promise<void> {
     const { sizeBytes } = this.#settings;
     const path = this.#system.path(TARGET);
     const state = await end.getState();
@@ -246,12 +288,27 @@ class KillSoak {
     const { bytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     demand(bytes === sizeBytes, `the result tells ${sizeBytes} bytes, not ${bytes}`);
     if (!existsSync(path)) demand(false, 'the file is there');
-    else if ((await sha256File(path)) !== contentSha256(content, sizeBytes)) {
-      demand(false, `the file is right: ${await differenceIn(path, content, sizeBytes)}`);
+    else if ((await sha256File(path)) !== this.#expectedSha256(way, content)) {
+      const difference = changesPart(way) ? 'other bytes' : await differenceIn(path, content, sizeBytes);
+      demand(false, `the file is right: ${difference}`);
     }
     const names = this.#system.names().filter((name) => name !== TARGET);
     demand(names.length === 0, `nothing lies beside the file: ${names.join(', ')}`);
-    this.#standing = content;
+    this.#standing = changesPart(way) ? null : content;
+    if (changesPart(way)) this.#system.remove(TARGET);
+  }
+
+  /** Of the whole file. */
+  #expectedSha256(way: Way, content: number): string {
+    const { seed, sizeBytes } = this.#settings;
+    if (!changesPart(way)) return contentSha256(content, sizeBytes);
+    const baseEnd = baseBytes(way, sizeBytes);
+    const offset = way === 'append' ? baseEnd : OVERWRITE_OFFSET;
+    const hash = createHash('sha256');
+    for (const piece of contentPieces(baseSeed(seed), 0, offset)) hash.update(piece);
+    for (const piece of contentPieces(content, 0, sizeBytes)) hash.update(piece);
+    for (const piece of contentPieces(baseSeed(seed), offset + sizeBytes, baseEnd)) hash.update(piece);
+    return hash.digest('hex');
   }
 
   /** What helps to understand a violation. */
@@ -263,14 +320,14 @@ class KillSoak {
     for (const line of [...logs, ...this.#host.said().split('\n')]) this.#findings.say(`  ${line}`);
   }
 
-  #judgeResumed(what: string, durableBytes: number, result: WriteResult | null): boolean {
+  #judgeResumed(what: string, durableBytes: number, recordedBytes: number, result: WriteResult | null): boolean {
     if (durableBytes > 0) this.#tally.afterCheckpoint += 1;
     const from = result?.resumedFrom ?? 0;
     if (from > 0) this.#tally.resumed += 1;
     if (!this.#resumes || durableBytes === 0) return true;
     return this.#findings.demand(
-      from > 0,
-      `${what}: ${durableBytes} bytes were called durable before the kill, and the next attempt went on from there, not from 0`,
+      from > 0 && from + BLOCK_BYTES_MAX >= recordedBytes,
+      `${what}: ${durableBytes} bytes were durable before the kill, and the next attempt went on from there, not from ${from}`,
     );
   }
 }

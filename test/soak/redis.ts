@@ -13,6 +13,8 @@ import { Seeded } from './seeded.ts';
 import { END_MS_MAX, type SoakSettings, hostOptions } from './settings.ts';
 
 const SMALL_BYTES_MAX = 100_000;
+/** Until it is judged: of completed jobs a queue keeps the last thousand. */
+const KEPT = { removeOnComplete: false, removeOnFail: false };
 /** Between two small ones: a producer that does other things too. */
 const ADD_EVERY_MS_MAX = 10;
 /** So many more are acknowledged after Redis has come back before a round comes to its end. */
@@ -110,7 +112,10 @@ class RedisSoak {
     this.#asked.push(asked);
     const source = { kind: 'pattern', pattern: 'random', seed };
     try {
-      await this.#system.add({ path: asked.path, size, source, ...(matrix && { matrix }) }, { jobId: asked.path });
+      await this.#system.add(
+        { path: asked.path, size, source, ...(matrix && { matrix }) },
+        { jobId: asked.path, ...KEPT },
+      );
       asked.acknowledged = true;
       this.#acknowledged += 1;
     } catch {
@@ -137,6 +142,7 @@ class RedisSoak {
     }
     const names = this.#system.names();
     this.#findings.demand(names.length === 0, `${what}: nothing else lies there: ${names.join(', ')}`);
+    for (const name of names) this.#system.remove(name); // told once
     this.#asked = [];
   }
 

@@ -7,14 +7,17 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseSize } from '@penstock/contract';
 import { Findings } from './findings.ts';
 import { soakFreeze } from './freeze.ts';
-import { PUBLISHES, soakKill } from './kill.ts';
+import { WAYS, soakKill } from './kill.ts';
 import { soakRedis } from './redis.ts';
 import type { Scenario, SoakSettings } from './settings.ts';
+import { soakSteering } from './steering.ts';
 import { SOURCE_KINDS } from './sources.ts';
 
 const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
 const SEED_END = 1_000_000_000;
+/** What is promised of orders to a running write. */
+const P99_MS_MAX = 1000;
 const DEFAULT_SIZE = '256MiB';
 
 const wholeNumber = (text: string): number => {
@@ -80,17 +83,17 @@ const settingsOf = ({ trials, seed, size: sizeBytes }: Given): SoakSettings => (
 });
 
 const kill = scenarioCommand('kill', 'kill -9 of the host at random moments of a write', 100)
-  .addOption(new Option('--publish <way...>', 'which ways of publishing').choices(PUBLISHES).default(PUBLISHES))
+  .addOption(new Option('--way <way...>', 'which ways of writing').choices(WAYS).default(['atomic', 'in-place']))
   .addOption(new Option('--source <kind...>', 'which sources').choices(SOURCE_KINDS).default(SOURCE_KINDS))
   .addOption(
     new Option('--resume <when>', 'whether a write must go on from its last checkpoint; auto: where hosts make any')
       .choices(['auto', 'must', 'ignored'])
       .default('auto'),
   )
-  .action(async (options: Given & { publish: typeof PUBLISHES; source: typeof SOURCE_KINDS; resume: string }) => {
+  .action(async (options: Given & { way: typeof WAYS; source: typeof SOURCE_KINDS; resume: string }) => {
     const resumes = options.resume === 'auto' ? null : options.resume === 'must';
-    const { publish: publishes, source: sources } = options;
-    await carryOut('kill', soakKill, { ...settingsOf(options), publishes, sources, resumes });
+    const { way: ways, source: sources } = options;
+    await carryOut('kill', soakKill, { ...settingsOf(options), ways, sources, resumes });
   });
 
 const redis = scenarioCommand(
@@ -105,7 +108,13 @@ const freeze = scenarioCommand(
   30,
 ).action((options: Given) => carryOut('freeze', soakFreeze, settingsOf(options)));
 
-const scenarios = [kill, redis, freeze];
+const steering = scenarioCommand(
+  'steering',
+  'cancel, pause, resume and limits from another process while the disk is saturated',
+  100,
+).action((options: Given) => carryOut('steering', soakSteering, { ...settingsOf(options), p99MsMax: P99_MS_MAX }));
+
+const scenarios = [kill, redis, freeze, steering];
 
 const program = new Command('npm run soak --')
   .description(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { System } from '../system.ts';
 import { writeContent } from './content.ts';
 import { ContentServer } from './served.ts';
+import { hostKnows } from './settings.ts';
 
 export const SOURCE_KINDS = ['pattern', 'file', 'url'] as const;
 export type SourceKind = (typeof SOURCE_KINDS)[number];
@@ -25,7 +26,10 @@ export class ContentSources {
 
   /** What a host must be started with. */
   get hostOptions(): string[] {
-    return ['--root', `sources=${this.#directory}:ro`];
+    const options = ['--root', `sources=${this.#directory}:ro`];
+    // Addresses of the machine itself are refused unless a host is told otherwise.
+    if (hostKnows('--url-allow')) options.push('--url-allow', '127.0.0.1/32');
+    return options;
   }
 
   /** What a request says to have `size` bytes of the content of `seed` written. */
