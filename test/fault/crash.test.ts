@@ -80,7 +80,7 @@ test.each(['atomic', 'in-place'] as const)(
     stopped.kill('SIGSTOP');
     if (publish === 'in-place') {
       // The stopped host still holds the file's lock: nobody writes beside it, and the job waits for it.
-      await system.progressOf(job, (progress) => JSON.stringify(progress).includes('EBUSY'));
+      await system.progressOf(job, (progress) => /EBUSY|lock/.test(JSON.stringify(progress['note'] ?? '')));
       stopped.kill('SIGCONT');
     }
     const end = await system.finished(job, WAIT_MS);
@@ -133,7 +133,7 @@ withStrace(
       '-e',
       'inject=io_setup:error=EAGAIN',
     ];
-    const first = await system.host(['--threads', '1', ...LOCK], inject, strace!.env);
+    const first = await system.host(['--threads', '1', '--wait-for-space', '0', ...LOCK], inject, strace!.env);
     const job = await system.add({ path: 'a.dat', size: 5 }, { attempts: 2, backoff: 10 });
     const end = await system.finished(job, WAIT_MS);
     expect(end.failedReason).toMatch(/EAGAIN.*io_setup.*\d+ of \d+.*aio-max-nr/);

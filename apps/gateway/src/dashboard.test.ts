@@ -104,7 +104,8 @@ const program = browserProgram();
     const left = readdirSync(join(directory, 'files'), { recursive: true });
     rmSync(directory, { recursive: true, force: true });
     expect(codes).toEqual([0, 0]);
-    expect(left).toEqual(['captures']); // the write was put back: nothing of it lies about
+    // The write was put back: what its next attempt can go on with may lie there, and nothing else.
+    expect(left.filter((name) => !String(name).endsWith('.part'))).toEqual(['captures']);
   }, START_MS_MAX);
 
   test('a running write shows its progress ring, its bytes and its MiB/s, and they move', async () => {

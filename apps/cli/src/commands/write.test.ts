@@ -79,7 +79,7 @@ test('what only the host can judge ends with 2 as well, and a failed write with 
   expect((await host.ended).code).toBe(0);
 });
 
-test('Ctrl-C leaves: the write goes back to the queue, nothing of it stays on the disk', async () => {
+test('Ctrl-C leaves: the write goes back to the queue, and only what its next attempt can go on with stays on the disk', async () => {
   // One page at a time: nobody waits to the end of it.
   const write = cli.start('write', 'slow.bin', '--size', '2GiB', '--rows', '1', '--row-bytes', '4096');
   await write.says(/slow\.bin {2}\d+%/); // it is being written
@@ -87,7 +87,8 @@ test('Ctrl-C leaves: the write goes back to the queue, nothing of it stays on th
   const { code, stderr } = await write.ended;
   expect(code).toBe(130);
   const [, id = ''] = /penstock watch (\S+)/.exec(stderr) ?? [];
-  expect(cli.names().filter((name) => name.includes('slow') || name.endsWith('.part'))).toEqual([]);
+  expect(cli.names()).not.toContain('slow.bin');
+  expect(cli.names().filter((name) => name.endsWith('.part')).length).toBeLessThanOrEqual(1);
   const { store, queue } = await openQueue();
   const job = await queue.job(id);
   expect(await job?.getState()).toBe('waiting');
