@@ -1,4 +1,5 @@
 /** What one write records of itself while it runs, for an attempt that may have to go on, and what it goes on from. */
+import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/aio';
@@ -10,6 +11,9 @@ import {
   requestKey,
 } from './checkpoint.ts';
 import type { Target } from './target.ts';
+import { SYNC_CHECKPOINT, type WriterThread } from './thread.ts';
+
+const { EINVAL } = constants.errno;
 
 export class CheckpointTrail {
   /** Bytes that an earlier attempt has written, up to the last whole block. */
@@ -74,6 +78,25 @@ export class CheckpointTrail {
   /** One that covers about `bytesWritten` begins. */
   restart(bytesWritten: number): void {
     this.#clock?.restart(bytesWritten, performance.now());
+  }
+
+  /** Prepares the flush after which the first `bytes` of the write survive; rows go on meanwhile. */
+  prepareFlush(slot: number, { engine, slots }: WriterThread, bytes: number): void {
+    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    this.flushingBytes = bytes;
+    slots.purpose[slot] = SYNC_CHECKPOINT;
+    engine.prepFdatasync(slot, this.#target.fd);
+  }
+
+  /** Takes that flush; returns the bytes that survive now. @throws IoError */
+  afterFlush(slot: number, { engine }: WriterThread, result: number, refused: boolean): number {
+    const { fd, path } = this.#target;
+    const bytes = this.flushingBytes;
+    this.flushingBytes = -1;
+    engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    return bytes;
   }
 
   /** Records that the first `durableBytes` of the write survive. */

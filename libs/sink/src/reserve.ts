@@ -74,3 +74,15 @@ export function truncateTo(target: Target, size: number): void {
   const result = native.ftruncate(target.fd, size);
   if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: target.path, length: size });
 }
+
+/**
+ * Cuts off what the write of `size` bytes put behind its end: the padding of its last row to a whole block, and space
+ * that it `grew` ahead. The file ends with the write, or where it ended before. @throws IoError
+ */
+export function cutPadding(target: Target, size: number, grew: boolean): void {
+  if (size === 0) return;
+  const { baseOffset, keepsRest, existingBytes, alignment } = target;
+  const end = baseOffset + size;
+  const fileEnd = keepsRest ? Math.max(end, existingBytes) : end;
+  if (grew || roundUp(end, alignment.offset) > fileEnd) truncateTo(target, fileEnd);
+}

@@ -33,7 +33,7 @@ export const STALLS_MAX = 8;
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
 /** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
-export const QUIET_LOOK_MS = 5;
+const QUIET_LOOK_MS = 5;
 
 /** Where the bytes come from: computed, or read from a file, whose holes may be passed over, or arriving in the rows. */
 export type RowSource =

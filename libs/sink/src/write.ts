@@ -8,18 +8,14 @@
  * the producer ends, also while there is nothing to write. The first failure stops the preparing; once the
  * last slot is reaped the partial file is removed and the failure handed on.
  */
-import { constants } from 'node:os';
-import { performance, type RecordableHistogram } from 'node:perf_hooks';
-import { clearInterval, setImmediate, setInterval, setTimeout } from 'node:timers';
+import type { RecordableHistogram } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 import {
-  IntegrityError,
   IoError,
-  PHASES,
   RequestError,
   WriteAbortedError,
   type WriteRequest,
   type WriteResult,
-  extentsEnd,
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
@@ -27,7 +23,6 @@ import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,
   type MatrixShape,
-  RingConsumer,
   type RingOutlet,
   type RowExtent,
   type RowPlan,
@@ -39,21 +34,25 @@ import {
   chooseStreamMatrix,
   planRows,
 } from '@penstock/matrix';
-import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
-import { Arrivals } from './arrivals.ts';
+import type { DirectSource } from '@penstock/sources';
 import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
-import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
+import { EndFlush } from './end-flush.ts';
+import { assertExpected } from './expected-sum.ts';
+import type { FlushWaiter } from './flush-groups.ts';
 import { Growth } from './growth.ts';
-import { type Origin, assertUnchanged, closeOrigin, openOrigin, readBuffered } from './origin.ts';
+import { Intake } from './intake.ts';
+import { openBytes } from './opening.ts';
+import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origin.ts';
 import { Pace } from './pace.ts';
 import type { AttemptIdentity } from './parts.ts';
+import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
-import { SMALL_FILE_BYTES_MAX, reserve, reserveSparse, truncateTo } from './reserve.ts';
-import { QUIET_LOOK_MS, RowPipeline, type RowSource } from './rows.ts';
-import { mapSegment, openSegment, rowsStandAligned } from './segment.ts';
+import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from './reserve.ts';
+import { RowPipeline, type RowSource } from './rows.ts';
+import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { takeOverPart } from './take-over.ts';
 import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
@@ -62,31 +61,15 @@ import {
   READ_PREFIX,
   READ_ROW,
   SYNC_CHECKPOINT,
-  SYNC_DIRECTORY,
   SYNC_FILE,
   WRITE_ROW,
   type WriterThread,
 } from './thread.ts';
-import { assertSupported } from './unsupported.ts';
-
-const { EINVAL, EPIPE } = constants.errno;
-
-const OPENING: number = PHASES.indexOf('opening');
-const WAITING: number = PHASES.indexOf('waiting');
-const WRITING: number = PHASES.indexOf('writing');
-const SYNCING: number = PHASES.indexOf('syncing');
-const VERIFYING: number = PHASES.indexOf('verifying');
-const PUBLISHING: number = PHASES.indexOf('publishing');
-const DONE: number = PHASES.indexOf('done');
-const PAUSED: number = PHASES.indexOf('paused');
 
 /** Which words of the job's control block name its descriptors. */
 const FD_TARGET = 0;
 const FD_DIRECTORY = 1;
 const FD_ORIGIN = 2;
-
-/** How often a write that waits for bytes looks whether it is to stop. */
-const STOP_LOOK_MS = 100;
 
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
@@ -123,11 +106,9 @@ class WriteLane implements Lane, FlushWaiter {
   readonly #resolve: (result: WriteResult) => void;
   readonly #reject: (error: unknown) => void;
 
-  #phase: number = OPENING;
-  #phaseSince: number = performance.now();
+  readonly #clock = new PhaseClock();
   /** The phase that a pause interrupted. */
   #pausedIn: number = OPENING;
-  readonly #phaseMs = new Float64Array(PHASES.length);
   #failure: unknown = undefined;
   #failed = false;
 
@@ -135,8 +116,8 @@ class WriteLane implements Lane, FlushWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: DirectSource | null = null;
-  readonly #ring: RingConsumer | null;
-  readonly #stopLook: ReturnType<typeof setInterval> | undefined;
+  /** Where bytes arrive; null for a write whose bytes are computed or read. */
+  readonly #intake: Intake | null;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
   #reflink: Reflink | null = null;
   #reflinkDue = false;
@@ -161,17 +142,13 @@ class WriteLane implements Lane, FlushWaiter {
   #plan: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
   #bytesDurable = 0;
   #inFlight = 0;
-  #syncIssued = false;
+  #endFlush: EndFlush | null = null;
   /** All that is to be flushed before the name is. */
   #flushed = false;
   /** Sums up what is written; null where no checksum and no readback was asked for. */
   #digest: FileDigest | null = null;
   #rowExtent: RowExtent | null = null;
   #readback: Readback | null = null;
-  /** Whose flush is waited for. */
-  #flushGroup: FlushGroup | null = null;
-  /** The directory of the flush that this write submitted. */
-  #flushingDirFd = -1;
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -191,26 +168,12 @@ class WriteLane implements Lane, FlushWaiter {
     this.#submitCallsBefore = thread.engine.submitCalls;
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
-    this.#ring = order.ring === undefined ? null : this.#listenTo(order.ring);
-    // Nothing else runs a lane that has nothing in flight and gets no bytes.
-    if (this.#ring !== null) this.#stopLook = setInterval(() => thread.loop.wake(), STOP_LOOK_MS);
+    const { ring, request } = order;
+    this.#intake = ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.fail(error));
   }
 
-  #listenTo(outlet: RingOutlet): RingConsumer {
-    const { loop } = this.#thread;
-    const failed = (error: unknown): void => {
-      this.fail(error);
-      loop.wake(); // which forgets this lane, and offers its rows to others
-    };
-    return new RingConsumer(outlet, {
-      arrived: () => loop.wake(),
-      failed,
-      abandoned: () => {
-        const { path } = this.#order.request;
-        const hint = 'What sends the bytes went away before it said that they were all.';
-        failed(new IoError({ syscall: 'stream', errno: -EPIPE, path, hint }));
-      },
-    });
+  get #phase(): number {
+    return this.#clock.phase;
   }
 
   // ------------------------------------------------------------------------------------- the loop's three calls
@@ -226,25 +189,25 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
-      if (this.#rows.prepare(slot)) {
-        this.#inFlight += 1;
-        return true;
-      }
+      if (this.#took(this.#rows.prepare(slot))) return true;
       // The end of what arrives may bring no row of its own.
       if (!this.#rows.exhausted || this.#inFlight > 0) return false;
       this.#endWriting();
     }
-    if (this.#phase === SYNCING && !this.#flushed) return this.#prepareFileSync(slot);
+    if (this.#phase === SYNCING && !this.#flushed)
+      return this.#took(this.#endFlush!.prepareFile(slot, this.#attributesSet));
     if (this.#phase === SYNCING) this.#judgeSum();
     if (this.#phase === VERIFYING) {
-      if (this.#readback!.prepare(slot)) {
-        this.#inFlight += 1;
-        return true;
-      }
+      if (this.#took(this.#readback!.prepare(slot))) return true;
       if (this.#readback!.passed) this.#publishFile();
     }
-    if (this.#phase === PUBLISHING) return this.#prepareDirectorySync(slot);
+    if (this.#phase === PUBLISHING) return this.#took(this.#endFlush!.prepareDirectory(slot));
     return false;
+  }
+
+  #took(prepared: boolean): boolean {
+    if (prepared) this.#inFlight += 1;
+    return prepared;
   }
 
   /** Asked before each row: with its lock a write loses the right to submit another. */
@@ -265,7 +228,8 @@ class WriteLane implements Lane, FlushWaiter {
         this.#afterRow(slot, result, refused);
       else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
-      else this.#afterSync(slot, result, refused);
+      else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
+      else this.#endFlush!.afterDirectory(slot, result, refused); // tells this write too
     } catch (error) {
       this.fail(error);
     }
@@ -320,7 +284,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True where a producer fills the rows: it cannot be told that they are another write's for a while. */
   get #sharesRows(): boolean {
-    return this.#ring !== null && this.#rowExtent !== null;
+    return this.#intake !== null && this.#rowExtent !== null;
   }
 
   #endPause(): void {
@@ -337,47 +301,13 @@ class WriteLane implements Lane, FlushWaiter {
     // Published first: totals are 0 until the source is known.
     this.#publishProgress();
     const { source } = request;
-    assertSupported(request);
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
     if (this.#order.again && this.#order.swept !== true) {
       this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
     }
-    if (this.#ring !== null) {
-      this.#size = request.size ?? null;
-    } else if (source.kind === 'file') {
-      this.#origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
-      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
-      this.#size = request.size ?? this.#origin.sizeBytes;
-      if (this.#size > this.#origin.sizeBytes) {
-        const accepted = `at most the ${this.#origin.sizeBytes} bytes of the source, or leave it out`;
-        throw new RequestError({ field: 'size', value: this.#size, accepted });
-      }
-    } else if (source.kind === 'shm') {
-      this.#origin = openSegment(this.#thread.shmDirectory, source);
-      this.#control.recordFd(FD_ORIGIN, this.#origin.fd);
-      const { path: segment, sizeBytes } = this.#origin;
-      const availableBytes = sizeBytes - source.offset;
-      this.#size = request.size ?? availableBytes;
-      if (this.#size > availableBytes) {
-        const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
-        const accepted = `at most the ${availableBytes} bytes of the segment '${segment}'${from}, or leave it out`;
-        throw new RequestError({ field: 'size', value: this.#size, accepted });
-      }
-    } else if (source.kind === 'extents') {
-      this.#source = new ExtentsSource(source.extents);
-      this.#size = request.size ?? extentsEnd(source);
-    } else if (source.kind === 'pattern') {
-      this.#source = createPatternSource(source.pattern, source.seed);
-      this.#size = request.size ?? 0;
-    } else if (source.kind === 'inline') {
-      const inline = new InlineSource(source.data);
-      this.#source = inline;
-      this.#size = inline.size;
-    } else {
-      const accepted = 'another source: these bytes come from a program that hands them over, and none does';
-      throw new RequestError({ field: 'source.kind', value: source.kind, accepted });
-    }
+    if (this.#intake === null) this.#openBytes(request);
+    else this.#size = request.size ?? null;
     this.#target = openTarget(root, request, {
       identity: this.#order,
       takenOver: this.#takenOver,
@@ -386,6 +316,7 @@ class WriteLane implements Lane, FlushWaiter {
     });
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
+    this.#endFlush = new EndFlush(this.#thread, this.#target);
     this.#place();
     this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
     if (this.#origin !== null && source.kind === 'shm') this.#mapSegment();
@@ -401,6 +332,14 @@ class WriteLane implements Lane, FlushWaiter {
     } else {
       this.#waitForRows();
     }
+  }
+
+  #openBytes(request: WriteRequest): void {
+    const { source, origin, size } = openBytes(this.#thread, request);
+    this.#source = source;
+    this.#origin = origin;
+    this.#size = size;
+    if (origin !== null) this.#control.recordFd(FD_ORIGIN, origin.fd);
   }
 
   /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
@@ -423,7 +362,7 @@ class WriteLane implements Lane, FlushWaiter {
     // Whether a server still has the bytes of the checkpoint is known by its answer.
     const source = this.#isFetched ? target.checkpoint?.source : this.#origin?.version;
     this.#trail = new CheckpointTrail(target, request, jobKey, source ?? '', {
-      size: this.#ring === null ? this.#size! : this.#resumableBytes,
+      size: this.#intake === null ? this.#size! : this.#resumableBytes,
       headBytes: this.#span.headBytes,
       align: this.#offsetAlignment,
     });
@@ -433,7 +372,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** True where the bytes arrive and can be brought again from anywhere. */
   get #isFetched(): boolean {
-    return this.#ring !== null && this.#order.request.source.kind === 'url';
+    return this.#intake !== null && this.#order.request.source.kind === 'url';
   }
 
   /** Of what arrives, how much an earlier attempt may have written that is not written again. */
@@ -445,8 +384,8 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   /** True once the server has answered: then it is known from where on its bytes come, and how many there are. */
-  #hasBegun(ring: RingConsumer): boolean {
-    const beginning = ring.beginning();
+  #hasBegun(intake: Intake): boolean {
+    const beginning = intake.beginning();
     if (beginning === null) return false;
     const { offset, totalBytes, identity } = beginning;
     const target = this.#target!;
@@ -469,7 +408,7 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #chooseMatrix(preferred: MatrixShape | undefined): MatrixShape {
-    return this.#ring === null ? chooseMatrix(this.#size!, preferred) : chooseStreamMatrix(this.#size, preferred);
+    return this.#intake === null ? chooseMatrix(this.#size!, preferred) : chooseStreamMatrix(this.#size, preferred);
   }
 
   #planRows(shape: MatrixShape, depth: number): void {
@@ -533,9 +472,9 @@ class WriteLane implements Lane, FlushWaiter {
       this.#goOnWith(this.#rows, extent);
       return true;
     }
-    if (this.#ring !== null && this.#rowExtent === null) this.#openRing(this.#ring, extent);
+    if (this.#intake !== null && this.#rowExtent === null) this.#openIntake(this.#intake, extent);
     this.#rowExtent = extent;
-    if (this.#ring !== null && this.#isFetched && !this.#hasBegun(this.#ring)) return false;
+    if (this.#intake !== null && this.#isFetched && !this.#hasBegun(this.#intake)) return false;
     const size = this.#size;
     const target = this.#target!;
     if (size === null) this.#growth = new Growth(target, this.#span.start);
@@ -551,7 +490,7 @@ class WriteLane implements Lane, FlushWaiter {
     else reserve(target, size ?? 0);
     const { checkpoints } = this.#thread;
     // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
-    const worthIt = (this.#ring === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
+    const worthIt = (this.#intake === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
     if (this.#order.swept === undefined && worthIt) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
@@ -574,21 +513,19 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #rowSource(): RowSource {
-    const ring = this.#ring;
-    if (ring === null) {
-      const origin = this.#origin;
-      if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
-      return { source: this.#source!, origin, arrivals: null };
+    if (this.#intake !== null) {
+      return { source: null, origin: null, arrivals: this.#intake.arrivals(this.#plan.bufferRows, this.#digest) };
     }
-    return { source: null, origin: null, arrivals: new Arrivals(ring, this.#plan.bufferRows, this.#digest) };
+    const origin = this.#origin;
+    if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
+    return { source: this.#source!, origin, arrivals: null };
   }
 
-  #openRing(ring: RingConsumer, { start }: RowExtent): void {
-    const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = this.#plan;
+  #openIntake(intake: Intake, extent: RowExtent): void {
     const { resumedFrom } = this.#trail!;
     const identity = resumedFrom > 0 ? this.#target!.checkpoint!.source : null;
-    const place = { thread: this.#thread.index, start, rowStride, rowBytes, rowCount, head: this.#span.headBytes };
-    ring.open({ ...place, startAt: { offset: resumedFrom, identity } });
+    const startAt = { offset: resumedFrom, identity };
+    intake.open(extent, this.#plan, { thread: this.#thread.index, head: this.#span.headBytes, startAt });
   }
 
   /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
@@ -614,23 +551,12 @@ class WriteLane implements Lane, FlushWaiter {
       this.#recordCheckpoint(bytes);
       return false;
     }
-    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
-    this.#trail!.flushingBytes = bytes;
-    this.#thread.slots.purpose[slot] = SYNC_CHECKPOINT;
-    this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
-    this.#inFlight += 1;
-    return true;
+    this.#trail!.prepareFlush(slot, this.#thread, bytes);
+    return this.#took(true);
   }
 
   #afterCheckpoint(slot: number, result: number, refused: boolean): void {
-    const target = this.#target!;
-    const trail = this.#trail!;
-    const bytes = trail.flushingBytes;
-    trail.flushingBytes = -1;
-    this.#thread.engine.releaseSlot(slot);
-    const outcome = refused && result === -EINVAL ? native.fdatasync(target.fd) : result;
-    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
-    this.#recordCheckpoint(bytes);
+    this.#recordCheckpoint(this.#trail!.afterFlush(slot, this.#thread, result, refused));
     if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
@@ -683,8 +609,7 @@ class WriteLane implements Lane, FlushWaiter {
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    if (this.#reflink === null) this.#cut(target); // else it ends where the blocks do
-    this.#trail!.remove();
+    if (this.#reflink === null) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
     target.append?.finish();
     this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#isSmall;
@@ -701,7 +626,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** Once the sum is known: compares it with what the request expects, and goes on. */
   #judgeSum(): void {
-    const { checksum, expect, publish: published, source, verify } = this.#order.request;
+    const { request } = this.#order;
+    const { verify } = request;
     const target = this.#target!;
     const sum = this.#digest!.sum;
     if (sum === null) {
@@ -712,15 +638,7 @@ class WriteLane implements Lane, FlushWaiter {
       }
       return;
     }
-    if (expect !== undefined && checksum !== undefined && checksum !== 'none' && sum !== expect) {
-      const kept = published === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
-      const hint = `${kept} Compare the source with what made the expected checksum.`;
-      const where = { path: target.path, offset: target.baseOffset, length: this.#size! };
-      // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
-      const retryable = source.kind === 'url' || this.#trail!.resumedFrom > 0;
-      const found = { algorithm: checksum, expected: expect, found: sum, retryable };
-      throw new IntegrityError({ code: 'ECHECKSUM', ...where, ...found, hint });
-    }
+    assertExpected(request, target, { sum, size: this.#size!, resumed: this.#trail!.resumedFrom > 0 });
     if (verify !== 'readback') {
       this.#publishFile();
       return;
@@ -736,40 +654,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#publishProgress();
   }
 
-  /** The last row was padded to a whole block: the file ends with the write, or where it ended before. */
-  #cut(target: Target): void {
-    const size = this.#size!;
-    if (size === 0) return;
-    const end = target.baseOffset + size;
-    const grain = target.alignment.offset;
-    const fileEnd = target.keepsRest ? Math.max(end, target.existingBytes) : end;
-    const padded = end % grain !== 0 && end + grain - (end % grain) > fileEnd;
-    if (padded || this.#growth !== null) truncateTo(target, fileEnd);
-  }
-
-  #prepareFileSync(slot: number): boolean {
-    if (this.#syncIssued) return false;
-    this.#syncIssued = true;
-    this.#thread.slots.purpose[slot] = SYNC_FILE;
-    if (this.#attributesSet) this.#thread.engine.prepFsync(slot, this.#target!.fd);
-    else this.#thread.engine.prepFdatasync(slot, this.#target!.fd);
-    this.#inFlight += 1;
-    return true;
-  }
-
-  /** One flush covers every write of this thread that was renamed in the same group before. */
-  #prepareDirectorySync(slot: number): boolean {
-    const newestDirFd = this.#flushGroup!.begin();
-    if (newestDirFd === -1) return false; // another write's flush is under way, or covers this one
-    this.#thread.slots.purpose[slot] = SYNC_DIRECTORY;
-    this.#thread.engine.prepFsync(slot, newestDirFd);
-    this.#flushingDirFd = newestDirFd;
-    this.#inFlight += 1;
-    return true;
-  }
-
   flushed(result: number): void {
-    this.#flushGroup = null;
     if (result < 0) {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
@@ -778,22 +663,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.#end();
   }
 
-  #afterSync(slot: number, result: number, refused: boolean): void {
-    const ofFile = this.#thread.slots.purpose[slot] === SYNC_FILE;
-    const target = this.#target!;
-    this.#thread.engine.releaseSlot(slot);
-    let outcome = result;
-    if (refused && result === -EINVAL) {
-      // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
-      outcome = ofFile ? native.fdatasync(target.fd) : native.fsync(this.#flushingDirFd);
-    }
-    if (!ofFile) {
-      this.#flushGroup!.end(outcome); // tells this write too
-      this.#thread.flushGroups.forgetIfIdle(target.flushGroup);
-      return;
-    }
-    // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
-    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path: target.path });
+  #afterFileSync(slot: number, result: number, refused: boolean): void {
+    this.#endFlush!.afterFile(slot, result, refused);
     this.#bytesDurable = this.#size!;
     this.#afterFlush();
   }
@@ -811,9 +682,7 @@ class WriteLane implements Lane, FlushWaiter {
       this.#end();
       return;
     }
-    // At once: the group flushes the directory that was renamed in last.
-    this.#flushGroup = this.#thread.flushGroups.of(target.flushGroup);
-    this.#flushGroup.join(this, target.dirFd);
+    this.#endFlush!.join(this);
   }
 
   /** The last moment to step back: from here on what stands in place is this write's. */
@@ -829,10 +698,7 @@ class WriteLane implements Lane, FlushWaiter {
   // ------------------------------------------------------------------------------------------------------ the end
 
   #enter(phase: number): void {
-    const now = performance.now();
-    this.#phaseMs[this.#phase]! += now - this.#phaseSince;
-    this.#phaseSince = now;
-    this.#phase = phase;
+    this.#clock.enter(phase);
     this.#publishProgress();
   }
 
@@ -866,20 +732,10 @@ class WriteLane implements Lane, FlushWaiter {
       this.#rows.release();
     } else if (this.#rowExtent !== null) {
       this.#rowsReturned = true;
-      this.#returnUnused(this.#rowExtent);
+      // A producer may have begun to fill them, and none was taken.
+      if (this.#intake === null) this.#thread.rowMemory.release(this.#rowExtent);
+      else this.#intake.returnUnused(this.#rowExtent, this.#thread.rowMemory);
     }
-  }
-
-  /** Rows that a producer may have begun to fill, and of which none was taken. */
-  #returnUnused(extent: RowExtent): void {
-    if (this.#ring === null || this.#ring.close()) {
-      this.#thread.rowMemory.release(extent);
-      return;
-    }
-    setTimeout(() => {
-      this.#returnUnused(extent);
-      this.#thread.loop.wake(); // another write may have waited for these rows
-    }, QUIET_LOOK_MS);
   }
 
   #countSmall(): void {
@@ -900,13 +756,13 @@ class WriteLane implements Lane, FlushWaiter {
     this.#thread.rowMemory.leave(this);
     this.#digest?.close();
     this.#returnRows(); // a digest that was given up only reads what is left of them
-    this.#ring?.close();
-    clearInterval(this.#stopLook);
+    this.#intake?.close();
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
     this.#control.recordMapping(null);
     if (this.#failed) this.#leaveFailed();
+    else this.#trail?.remove(); // not before its name is durable: a crash until then would begin anew
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
@@ -947,7 +803,7 @@ class WriteLane implements Lane, FlushWaiter {
       copied: this.#order.request.source.kind !== 'file' ? null : this.#reflink === null ? 'rows' : 'reflink',
       noReflinkReason: this.#noReflinkReason,
       resumedFrom: this.#trail!.resumedFrom,
-      phaseMs: this.#phaseMs,
+      phaseMs: this.#clock.ms,
       latencyUs: this.#latency,
       retries: engine.retries - this.#retriesBefore,
       submitCalls: engine.submitCalls - this.#submitCallsBefore,

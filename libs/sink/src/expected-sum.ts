@@ -1,0 +1,25 @@
+/** The checksum that a request expects, compared with the one that came. */
+import { IntegrityError, type WriteRequest } from '@penstock/contract';
+import type { Target } from './target.ts';
+
+/** @throws IntegrityError ECHECKSUM where they differ */
+export function assertExpected(
+  { checksum = 'none', expect, publish, source }: WriteRequest,
+  { path, baseOffset }: Target,
+  o: { sum: string; size: number; resumed: boolean },
+): void {
+  if (checksum === 'none' || expect === undefined || o.sum === expect) return;
+  const kept = publish === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
+  throw new IntegrityError({
+    code: 'ECHECKSUM',
+    path,
+    offset: baseOffset,
+    length: o.size,
+    algorithm: checksum,
+    expected: expect,
+    found: o.sum,
+    // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+    retryable: source.kind === 'url' || o.resumed,
+    hint: `${kept} Compare the source with what made the expected checksum.`,
+  });
+}

@@ -1,0 +1,82 @@
+/**
+ * The lane's end of a row ring: bytes that another thread brings while the write runs. It wakes the lane when they come,
+ * fails it when they never will, and sees to it that no producer writes into rows that are somebody else's.
+ */
+import { constants } from 'node:os';
+import { clearInterval, setInterval, setTimeout } from 'node:timers';
+import { IoError } from '@penstock/contract';
+import type { AioLoop } from '@penstock/aio';
+import { type RingBeginning, RingConsumer, type RingOutlet, type RowExtent, type RowPlan } from '@penstock/matrix';
+import type { FileDigest } from '@penstock/digest';
+import { Arrivals } from './arrivals.ts';
+import type { RowMemory } from './row-memory.ts';
+
+const { EPIPE } = constants.errno;
+
+/** How often a write that gets no bytes looks whether it is to stop. */
+const STOP_LOOK_MS = 100;
+
+/** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
+const QUIET_LOOK_MS = 5;
+
+export class Intake {
+  readonly #ring: RingConsumer;
+  readonly #loop: AioLoop;
+  readonly #stopLook: ReturnType<typeof setInterval>;
+
+  /** @param fail tells the lane that the bytes will never be whole */
+  constructor(outlet: RingOutlet, loop: AioLoop, path: string, fail: (error: unknown) => void) {
+    this.#loop = loop;
+    const failed = (error: unknown): void => {
+      fail(error);
+      loop.wake(); // which forgets the lane, and offers its rows to others
+    };
+    this.#ring = new RingConsumer(outlet, {
+      arrived: () => loop.wake(),
+      failed,
+      abandoned: () => {
+        const hint = 'What sends the bytes went away before it said that they were all.';
+        failed(new IoError({ syscall: 'stream', errno: -EPIPE, path, hint }));
+      },
+    });
+    // Nothing else runs a lane that has nothing in flight and gets no bytes.
+    this.#stopLook = setInterval(() => loop.wake(), STOP_LOOK_MS);
+  }
+
+  /** Lets the producer fill the rows of `extent`, from `startAt` of its bytes on. */
+  open(
+    extent: RowExtent,
+    plan: RowPlan,
+    o: { thread: number; head: number; startAt: { offset: number; identity: string | null } },
+  ): void {
+    const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = plan;
+    this.#ring.open({ start: extent.start, rowStride, rowBytes, rowCount, ...o });
+  }
+
+  /** From where on the bytes come, and how many there are; null while a producer that says so has not. */
+  beginning(): RingBeginning | null {
+    return this.#ring.beginning();
+  }
+
+  /** What hands out its rows as they fill. */
+  arrivals(rowCount: number, digest: FileDigest | null): Arrivals {
+    return new Arrivals(this.#ring, rowCount, digest);
+  }
+
+  /** Gives rows back of which none was taken, once no producer copies into them. */
+  returnUnused(extent: RowExtent, rowMemory: RowMemory): void {
+    if (this.#ring.close()) {
+      rowMemory.release(extent);
+      return;
+    }
+    setTimeout(() => {
+      this.returnUnused(extent, rowMemory);
+      this.#loop.wake(); // another write may have waited for these rows
+    }, QUIET_LOOK_MS);
+  }
+
+  close(): void {
+    this.#ring.close();
+    clearInterval(this.#stopLook);
+  }
+}
