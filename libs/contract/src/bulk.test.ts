@@ -3,7 +3,8 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { bulkJsonSchema, jobJsonSchema, parseJob, requestsOf } from './bulk.ts';
 import { RequestError } from './errors.ts';
-import { type BulkRequest, parseRequest } from './request.ts';
+import { parseRequest } from './request.ts';
+import type { BulkRequest } from './write-request.ts';
 
 const SEED = 20_110_608;
 

@@ -5,18 +5,16 @@ import { issueMessage, RequestError } from './errors.ts';
 import { acceptedAt } from './fields.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
+import { faultsBetween } from './faults.ts';
+import { bulkShape, requestJsonSchema, requestSchema } from './request.ts';
+import type { WriteSource } from './source.ts';
 import {
   type BulkRequest,
   type BulkRequestInput,
-  bulkShape,
-  faultsBetween,
-  requestJsonSchema,
-  requestSchema,
   withPublish,
   type WriteRequest,
   type WriteRequestInput,
-  type WriteSource,
-} from './request.ts';
+} from './write-request.ts';
 
 /** What a job of the queue asks for. */
 export type JobRequest = WriteRequest | BulkRequest;

@@ -1,10 +1,9 @@
 // The errors that cross rooms, threads and the queue, and their form as plain data on the way.
 import { z } from 'zod';
 import { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
-import { CHECKSUM_DIGITS } from './fields.ts';
+import { CHECKSUM_DIGITS, type ChecksumName } from './fields.ts';
 import { hintFor } from './hints.ts';
 import { escapeControls, printValue, shorten } from './print.ts';
-import type { ChecksumName } from './request.ts';
 
 /** An error as plain data: what worker threads post and what the queue's progress and HTTP answers carry. */
 export interface WireError {

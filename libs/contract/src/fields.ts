@@ -12,6 +12,8 @@ export const MODES = ['create', 'replace', 'overwrite', 'append'] as const;
 export const PUBLISHES = ['atomic', 'in-place'] as const;
 export const DURABILITIES = ['none', 'fdatasync', 'dsync'] as const;
 export const CHECKSUMS = ['none', 'crc32c', 'sha256'] as const;
+/** How the bytes are summed up: CRC-32C (RFC 3720) or SHA-256, told in hexadecimal digits. */
+export type ChecksumName = Exclude<(typeof CHECKSUMS)[number], 'none'>;
 /** Hexadecimal digits of each checksum. */
 export const CHECKSUM_DIGITS = { crc32c: 8, sha256: 64 } as const;
 export const VERIFIES = ['none', 'readback'] as const;

@@ -23,6 +23,7 @@ export {
 export {
   ANY_HOST,
   CHECKSUMS,
+  type ChecksumName,
   DURABILITIES,
   HOLES,
   HOST_NAME,
@@ -39,12 +40,8 @@ export { hintFor } from './hints.ts';
 export { pathFault } from './paths.ts';
 export { escapeControls, printValue } from './print.ts';
 export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
+export { parseRequest, requestJsonSchema } from './request.ts';
 export {
-  type BulkItem,
-  type BulkRequest,
-  type BulkRequestInput,
-  changesInPlace,
-  type ChecksumName,
   type Extent,
   extentsEnd,
   type ExtentsSource,
@@ -52,17 +49,21 @@ export {
   inlineBytes,
   type InlineSource,
   type ManifestSource,
-  type MatrixShape,
-  parseRequest,
   type PatternSource,
-  requestJsonSchema,
   type ShmSource,
   type StreamSource,
   type UrlSource,
+  type WriteSource,
+} from './source.ts';
+export {
+  type BulkItem,
+  type BulkRequest,
+  type BulkRequestInput,
+  changesInPlace,
+  type MatrixShape,
   type WriteRequest,
   type WriteRequestInput,
-  type WriteSource,
-} from './request.ts';
+} from './write-request.ts';
 export {
   type BulkItemResult,
   bulkResultJsonSchema,

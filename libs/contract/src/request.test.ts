@@ -3,7 +3,8 @@ import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { parseJob } from './bulk.ts';
 import { INLINE_BYTES_MAX } from './fields.ts';
-import { parseRequest, requestJsonSchema, type WriteRequestInput } from './request.ts';
+import { parseRequest, requestJsonSchema } from './request.ts';
+import type { WriteRequestInput } from './write-request.ts';
 import { RequestError } from './errors.ts';
 
 const SEED = 20_110_608;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { wireErrorSchema, type WireError } from './errors.ts';
 import { countSchema, rateSchema } from './numbers.ts';
-import type { ChecksumName } from './request.ts';
+import type { ChecksumName } from './fields.ts';
 
 /** A distribution of durations, in microseconds. */
 export interface LatencySummary {

@@ -9,7 +9,7 @@ import { AddressRefused } from './addresses.ts';
 import { Gate, gatedConnector } from './connection.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 import { FetchError, statusError, transportError } from './errors.ts';
-import type { FetchMeans, FetchOrder } from './fetch.ts';
+import type { FetchMeans, FetchOrder } from './order.ts';
 import { contentRange, goesOn, header, identityOf, ifRangeOf } from './identity.ts';
 
 const OK = 200;

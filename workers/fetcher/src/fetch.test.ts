@@ -12,7 +12,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { toWire } from '@penstock/contract';
 import { AddressPolicy } from './addresses.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
-import { type FetchMeans, type FetchOrder, fetchInto } from './fetch.ts';
+import { fetchInto } from './fetch.ts';
+import type { FetchMeans, FetchOrder } from './order.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1_048_575, 1_048_577, 5_000_003];
 const FROM_ZERO: FetchStart = { offset: 0, identity: null };

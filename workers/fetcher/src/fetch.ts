@@ -3,21 +3,12 @@
  * first byte is passed on, and its bytes pushed as they come. Nothing is collected here: where there is no room, the
  * connection is read no further.
  */
-import { RequestError, type WriteRequest, type UrlSource } from '@penstock/contract';
-import { type AddressPolicy, AddressRefused } from './addresses.ts';
+import { RequestError } from '@penstock/contract';
+import { AddressRefused } from './addresses.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 import { FetchError } from './errors.ts';
 import { Exchange } from './exchange.ts';
-
-/** What is to be fetched. */
-export interface FetchOrder extends Pick<UrlSource, 'url' | 'redirects' | 'timeoutMs'>, Pick<WriteRequest, 'size'> {}
-
-/** What fetches share. */
-export interface FetchMeans {
-  policy: AddressPolicy;
-  /** Certificates of authorities to trust instead of the usual ones. */
-  ca?: string;
-}
+import type { FetchMeans, FetchOrder } from './order.ts';
 
 /**
  * Fetches `order` into `destination`, from `start` on where the server still has the same bytes. Resolves when the last

@@ -1,6 +1,6 @@
 /** What crosses between the thread that takes jobs and the fetcher: plain data, and the ports of rings. */
 import type { RingInlet } from '@penstock/matrix';
-import type { FetchOrder } from './fetch.ts';
+import type { FetchOrder } from './order.ts';
 
 /** The workerData of the fetcher's thread. */
 export interface FetcherSetup {

@@ -6,7 +6,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { RingProducer } from '@penstock/matrix';
 import { AddressPolicy } from './addresses.ts';
 import type { Destination } from './destination.ts';
-import { type FetchMeans, fetchInto } from './fetch.ts';
+import { fetchInto } from './fetch.ts';
+import type { FetchMeans } from './order.ts';
 import type { FetchTask, FetcherSetup, ToFetcher } from './protocol.ts';
 
 const { urlAllow } = workerData as FetcherSetup;

@@ -1,0 +1,60 @@
+// Faults that no field has by itself: what does not go together in a request whose fields are right one by one.
+import { CHECKSUM_DIGITS } from './fields.ts';
+import { SIZE_BYTES_MAX } from './size.ts';
+import { extentsEnd, inlineBytes } from './source.ts';
+import { changesInPlace, type WriteRequest } from './write-request.ts';
+
+/** A fault that no field has by itself: where it shows, and why; '' where the field is missing. */
+type Fault = { code: 'custom'; input: unknown; path: (string | number)[]; message: string };
+
+/** What is wrong with a request whose fields are right one by one. */
+export function faultsBetween(request: WriteRequest): Fault[] {
+  const faults: Fault[] = [];
+  const find = (at: (string | number)[], input: unknown, message: string): void => {
+    faults.push({ code: 'custom', input, path: at, message });
+  };
+  findSourceFaults(request, find);
+  findModeFaults(request, find);
+  findChecksumFaults(request, find);
+  return faults;
+}
+
+type Find = (at: (string | number)[], input: unknown, message: string) => void;
+
+function findSourceFaults({ source, size, path: written, root, publish, fileMode }: WriteRequest, find: Find): void {
+  if (source.kind === 'pattern' && size === undefined) find(['size'], size, '');
+  if (source.kind === 'file' && publish === 'in-place' && source.path === written && source.root === root) {
+    const message = 'it is the file to be written, and writing it in place would destroy the source';
+    find(['source', 'path'], source.path, message);
+  }
+  if (source.kind === 'extents' && size !== undefined) {
+    const end = extentsEnd(source);
+    if (size < end) find(['size'], size, `the extents end at ${end}`);
+  }
+  if (source.kind === 'inline' && size !== undefined && size !== inlineBytes(source.data)) {
+    find(['size'], size, `the data comes to ${inlineBytes(source.data)} bytes`);
+  }
+  if (fileMode === 'keep' && source.kind !== 'file') find(['fileMode'], fileMode, 'the source is no file');
+}
+
+function findModeFaults(request: WriteRequest, find: Find): void {
+  const { mode, offset, publish, source, size = 0 } = request;
+  if (offset !== undefined && mode !== 'overwrite') find(['offset'], offset, `the mode is ${mode}`);
+  if (offset !== undefined && offset + size > SIZE_BYTES_MAX) find(['offset'], offset, 'the file would end too far');
+  if (!changesInPlace(request)) return;
+  if (publish === 'atomic') find(['publish'], publish, `${mode} changes the file where it stands`);
+  if (source.kind !== 'file') return;
+  if (source.holes === 'keep') find(['source', 'holes'], 'keep', `${mode} would leave old bytes where the holes are`);
+  if (source.reflink === 'always') find(['source', 'reflink'], 'always', `${mode} keeps the blocks of its file`);
+}
+
+function findChecksumFaults({ source, checksum, expect, verify }: WriteRequest, find: Find): void {
+  const named = checksum === undefined || checksum === 'none' ? null : checksum;
+  if (expect !== undefined && named === null) find(['expect'], expect, 'no checksum is named');
+  if (expect !== undefined && named !== null && expect.length !== CHECKSUM_DIGITS[named]) {
+    find(['expect'], expect, `${named} has ${CHECKSUM_DIGITS[named]} digits`);
+  }
+  if (source.kind !== 'file' || source.reflink !== 'always') return;
+  if (named !== null) find(['checksum'], checksum, 'a reflink passes no byte that could be summed up');
+  if (verify === 'readback') find(['verify'], verify, 'a reflink writes no byte that could be compared');
+}
