@@ -56,6 +56,31 @@ test('--holes and --reflink tell how the copy is made', () => {
   });
 });
 
+test('the bytes may come from a server or from shared memory, and from one place only', () => {
+  expect(requestOf('a', optionsFrom('--url', 'https://example.org/a')).source).toEqual({
+    kind: 'url',
+    url: 'https://example.org/a',
+  });
+  expect(requestOf('a', optionsFrom('--segment', 'frame-7')).source).toEqual({ kind: 'shm', name: 'frame-7' });
+  expect(() => optionsFrom('--url', 'https://example.org/a', '--from', 'b')).toThrow(/cannot be used with/);
+});
+
+test('an existing file is changed in place, at an offset, no faster than it may be', () => {
+  const options = optionsFrom(
+    ...'--mode overwrite --offset 1MiB --durability dsync --file-mode 640 --max-rate 100MiB'.split(' '),
+    ...'--from b --mtime keep'.split(' '),
+  );
+  expect(parseRequest(requestOf('a', options))).toMatchObject({
+    mode: 'overwrite',
+    offset: 1_048_576,
+    publish: 'in-place',
+    durability: 'dsync',
+    fileMode: '640',
+    limit: { bytesPerSecond: 104_857_600 },
+    source: { kind: 'file', path: 'b', mtime: 'keep' },
+  });
+});
+
 test('a seed alone belongs to the default pattern', () => {
   expect(requestOf('a', optionsFrom('--seed', '3', '--size', '1')).source).toEqual({ kind: 'pattern', seed: 3 });
 });

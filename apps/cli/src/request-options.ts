@@ -3,14 +3,19 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   CHECKSUMS,
   type ChecksumName,
+  DURABILITIES,
   type FileSource,
   HOLES,
   type JobRequestInput,
+  MODES,
+  MTIMES,
   PATTERN_NAMES,
   parseJob,
   type PatternName,
+  PUBLISHES,
   REFLINKS,
   type RequestError,
+  type WriteRequest,
   type WriteRequestInput,
 } from '@penstock/contract';
 import { parseHostName } from '@penstock/config';
@@ -28,14 +33,26 @@ export interface RequestOptions {
   reflink?: FileSource['reflink'];
   rows?: number;
   rowBytes?: string;
-  mode?: 'create' | 'replace';
-  publish?: 'atomic' | 'in-place';
-  durability?: 'none' | 'fdatasync';
+  mtime?: FileSource['mtime'];
+  url?: string;
+  segment?: string;
+  offset?: string;
+  mode?: WriteRequest['mode'];
+  publish?: WriteRequest['publish'];
+  durability?: WriteRequest['durability'];
+  fileMode?: string;
+  maxRate?: string;
   on?: string;
   checksum?: ChecksumName;
   expect?: string;
   verify?: boolean;
 }
+
+/** Only one thing can be where the bytes come from. */
+const OTHER_SOURCES = {
+  url: ['from', 'pattern', 'seed', 'segment'],
+  segment: ['from', 'pattern', 'seed', 'url'],
+};
 
 /** What stands for standard input after --from. */
 export const STANDARD_INPUT = '-';
@@ -80,26 +97,39 @@ export function addRequestOptions(command: Command): Command {
         'of a copy: share the blocks of the source; "auto" where the disk can (default: never)',
       ).choices(REFLINKS),
     )
+    .addOption(
+      new Option('--mtime <which>', 'of a copy: "keep" gives it the time of its source (default: now)').choices(MTIMES),
+    )
+    .addOption(new Option('--url <url>', 'fetch the bytes from this http or https server').conflicts(OTHER_SOURCES.url))
+    .addOption(
+      new Option('--segment <name>', "write this segment of the host's shared memory").conflicts(OTHER_SOURCES.segment),
+    )
     .option('--rows <n>', 'rows of the matrix (default: chosen by the writer)', numberOrText)
     .option('--row-bytes <size>', 'bytes of one row, like 64KiB')
     .addOption(
-      new Option('--mode <mode>', '"create" fails where the file exists (default: replace)').choices([
-        'create',
-        'replace',
-      ]),
+      new Option(
+        '--mode <mode>',
+        '"create" fails where the file exists; "overwrite" changes it from --offset on; "append" lengthens it (default: replace)',
+      ).choices(MODES),
+    )
+    .option('--offset <size>', 'where the first byte goes, with --mode overwrite (default: 0)')
+    .addOption(
+      new Option(
+        '--publish <how>',
+        '"atomic" shows readers the old file or the new one (default: atomic, but in-place to overwrite and append)',
+      ).choices(PUBLISHES),
     )
     .addOption(
-      new Option('--publish <how>', '"atomic" shows readers the old file or the new one (default: atomic)').choices([
-        'atomic',
-        'in-place',
-      ]),
+      new Option(
+        '--durability <how>',
+        '"fdatasync": done means it survives power loss; "dsync": so does every byte shown as written (default: fdatasync)',
+      ).choices(DURABILITIES),
     )
-    .addOption(
-      new Option('--durability <how>', '"fdatasync": done means it survives power loss (default: fdatasync)').choices([
-        'none',
-        'fdatasync',
-      ]),
+    .option(
+      '--file-mode <bits>',
+      'permissions, like 640, or "keep" for those of a copy\'s source (default: by the umask)',
     )
+    .option('--max-rate <rate>', 'bytes a second at most, like 100MiB; `penstock limit` changes it while it runs')
     .addOption(
       new Option('--checksum <algorithm>', 'tell the checksum of what was written').choices(
         CHECKSUMS.filter((name) => name !== 'none'),
@@ -125,6 +155,9 @@ export function requestOf(path: string, options: RequestOptions): WriteRequestIn
   if (options.mode !== undefined) request.mode = options.mode;
   if (options.publish !== undefined) request.publish = options.publish;
   if (options.durability !== undefined) request.durability = options.durability;
+  if (options.offset !== undefined) request.offset = options.offset;
+  if (options.fileMode !== undefined) request.fileMode = options.fileMode;
+  if (options.maxRate !== undefined) request.limit = { bytesPerSecond: options.maxRate };
   if (options.on !== undefined) request.target = { host: options.on };
   if (options.checksum !== undefined) request.checksum = options.checksum;
   if (options.expect !== undefined) {
@@ -144,7 +177,7 @@ function matrixOf({ rows, rowBytes }: RequestOptions): WriteRequestInput['matrix
 }
 
 function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
-  const { from, fromRoot, holes, reflink, pattern, seed } = options;
+  const { from, fromRoot, holes, reflink, mtime, url, segment, pattern, seed } = options;
   if (from === STANDARD_INPUT) {
     throw new UsageError('standard input cannot wait in a queue: penstock write <path> --from - writes it at once');
   }
@@ -155,11 +188,15 @@ function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
       ...(fromRoot === undefined ? {} : { root: fromRoot }),
       ...(holes === undefined ? {} : { holes }),
       ...(reflink === undefined ? {} : { reflink }),
+      ...(mtime === undefined ? {} : { mtime }),
     };
   }
   if (fromRoot !== undefined) throw new UsageError('--from-root names the root of --from: give that too');
   if (holes !== undefined) throw new UsageError('--holes tells what a copy does with them: give --from too');
   if (reflink !== undefined) throw new UsageError('--reflink tells how a copy is made: give --from too');
+  if (mtime !== undefined) throw new UsageError('--mtime tells which time a copy gets: give --from too');
+  if (url !== undefined) return { kind: 'url', url };
+  if (segment !== undefined) return { kind: 'shm', name: segment };
   if (pattern === undefined && seed === undefined) return undefined;
   return {
     kind: 'pattern',

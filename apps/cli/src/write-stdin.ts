@@ -19,9 +19,18 @@ const ELSEWHERE = [
   'threads',
   'jobs',
   'lockDuration',
+  'checkpoint',
+  'shm',
+  'urlAllow',
+  'limit',
+  'rootLimit',
+  'stopGrace',
+  'waitForSpace',
+  'on',
   'fromRoot',
   'holes',
   'reflink',
+  'mtime',
 ] as const;
 
 /** What the thread may use, as the options of a host name it. */

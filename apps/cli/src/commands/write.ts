@@ -49,6 +49,9 @@ const HOST_OPTIONS = [
   'lockDuration',
   'checkpoint',
   'waitForSpace',
+  'limit',
+  'rootLimit',
+  'stopGrace',
 ] as const;
 
 const EXAMPLES = `
