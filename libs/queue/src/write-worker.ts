@@ -20,6 +20,7 @@ import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
 import { CapacityTally } from './capacity.ts';
 import { checkRedis, connected, explain, redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
+import { EarlyOrders } from './early-orders.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
@@ -91,9 +92,6 @@ export interface WriteWorkerOptions {
 
 type WriteJob = Job<unknown, JobResult>;
 
-/** An order may come before the reply that brings its job, on another connection: for so long it is kept for it. */
-const ORDER_KEPT_MS = 60_000;
-
 const lockDurationMsDefault = 30_000;
 const waitMsMaxDefault = 3_600_000;
 const stalledIntervalMsDefault = 10_000;
@@ -115,8 +113,7 @@ export class WriteWorker {
   readonly #started: Promise<Worker<unknown, JobResult>>;
   readonly #queueName: string;
   readonly #seat: Seat;
-  /** Orders to jobs that are not run here, the oldest first. */
-  readonly #orders = new Map<string, { steer: Steer; at: number }>();
+  readonly #orders = new EarlyOrders();
   #feed: SteerFeed | null = null;
   /** The connection that ends of jobs are recorded over. */
   #client: Client | undefined;
@@ -255,13 +252,7 @@ export class WriteWorker {
       run.steer(steer);
       return;
     }
-    const now = performance.now();
-    this.#orders.delete(jobId); // to the end of the order
-    this.#orders.set(jobId, { steer, at: now });
-    for (const [id, { at }] of this.#orders) {
-      if (now - at < ORDER_KEPT_MS) break;
-      this.#orders.delete(id);
-    }
+    this.#orders.put(jobId, steer);
   }
 
   #steerAll(): void {
@@ -276,7 +267,7 @@ export class WriteWorker {
   /** What the job was told before it was taken: of a job never begun before, that is nothing. */
   async #takeOrders(job: WriteJob, run: Run): Promise<void> {
     const sent = this.#orders.get(run.jobId);
-    if (sent !== undefined) run.steer(sent.steer);
+    if (sent !== undefined) run.steer(sent);
     if (job.attemptsStarted > 1) await Promise.race([this.#readOrder(run), run.loss]);
   }
 
