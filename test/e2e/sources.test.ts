@@ -119,16 +119,25 @@ test('a file from a server has its bytes, at every edge size, with a length and 
   }
 });
 
-test('a server that dies amid its answer costs an attempt, not the file', async () => {
+test('a server that dies amid its answer costs an attempt, and is asked for the rest', async () => {
   const bytes = stamp(5_000_000, 2);
-  answer = (_request, response) => {
-    response.setHeader('content-length', bytes.length);
-    if (requests === 1) response.write(bytes.subarray(0, 2_000_000), () => response.destroy());
-    else response.end(bytes);
+  const ranges: unknown[] = [];
+  answer = (request, response) => {
+    ranges.push(request.headers.range);
+    const [, from = 0] = /bytes=(\d+)-/.exec(request.headers.range ?? '') ?? [];
+    response.setHeader('etag', '"same"');
+    response.setHeader('content-length', bytes.length - Number(from));
+    if (Number(from) > 0) {
+      response.writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` });
+    }
+    if (requests === 1) response.write(bytes.subarray(0, 4_000_000), () => response.destroy());
+    else response.end(bytes.subarray(Number(from)));
   };
   const end = await system.finished(await addUrl('dies.dat', {}, { attempts: 3 }));
   expect(end.returnvalue).toMatchObject({ bytes: 5_000_000 });
   expect(requests).toBe(2);
+  expect(end.returnvalue.resumedFrom).toBeGreaterThan(1_000_000);
+  expect(ranges).toEqual([undefined, `bytes=${end.returnvalue.resumedFrom}-`]);
   expect(sha256(written('dies.dat'))).toBe(sha256(bytes));
 });
 

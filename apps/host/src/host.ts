@@ -144,7 +144,7 @@ export class Host {
     ticket: Ticket,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
-    const running = this.#start(request, jobName, job.starts);
+    const running = this.#start(request, jobName, job);
     const { block } = running;
     ticket.follow(block);
     const sampled: SampledWrite = {
@@ -183,9 +183,9 @@ export class Host {
     }
   }
 
-  #start(request: JobRequest, jobName: string, starts: number): RunningWrite {
+  #start(request: JobRequest, jobName: string, { starts, comesAgain }: WriteJobInfo): RunningWrite {
     if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts);
-    const running = this.pool.runStream(request, jobName, starts);
+    const running = this.pool.runStream(request, jobName, starts, comesAgain);
     this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
     return running;
   }

@@ -40,6 +40,8 @@ export interface WriteJobInfo {
   attempt: number;
   /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
   starts: number;
+  /** True where another attempt is made if this one fails, but for a failure that none can mend. */
+  comesAgain: boolean;
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
   createdAtMs: number;
   /**
@@ -340,6 +342,7 @@ export class WriteWorker {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts,
+        comesAgain: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),
         whenSteered: (listener) => run.whenSteered(listener),
@@ -353,8 +356,7 @@ export class WriteWorker {
         if (run.holdsLock) progress.report(newest);
       });
       // All files are written again then, with the same bytes. The last attempt returns what it came to.
-      const another = info.attempt < (job.opts.attempts ?? 1);
-      if (another && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
+      if (info.comesAgain && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
       return { result };
     } catch (error) {
       // However it came to its end: a job that was cancelled is not tried again, and not put back.

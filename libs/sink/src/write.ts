@@ -14,6 +14,7 @@ import {
   IoError,
   RequestError,
   WriteAbortedError,
+  toWire,
   type WriteRequest,
   type WriteResult,
   formatBytes,
@@ -76,6 +77,8 @@ export interface WriteOrder extends AttemptIdentity {
   request: WriteRequest;
   /** True where what earlier attempts left beside the target has been removed already. */
   swept?: boolean;
+  /** True where another attempt follows if the bytes break off. */
+  comesAgain?: boolean;
   /** Where the bytes arrive, if they are neither computed nor read: of whatever kind the request says its source is. */
   ring?: RingOutlet;
 }
@@ -111,6 +114,8 @@ class WriteLane implements Lane, FlushWaiter {
   #pausedIn: number = OPENING;
   #failure: unknown = undefined;
   #failed = false;
+  /** It failed because its bytes broke off. */
+  #brokeOff = false;
 
   // Known once the files are open.
   #target: Target | null = null;
@@ -169,7 +174,14 @@ class WriteLane implements Lane, FlushWaiter {
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
     const { ring, request } = order;
-    this.#intake = ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.fail(error));
+    this.#intake =
+      ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.#breakOff(error));
+  }
+
+  /** What brings the bytes has failed, and not the disk: what is written is right. */
+  #breakOff(error: unknown): void {
+    this.#brokeOff = !this.#failed && toWire(error).retryable;
+    this.fail(error);
   }
 
   get #phase(): number {
@@ -573,14 +585,16 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   /**
-   * A host that shuts down leaves the file to the next attempt, and all that it has written in it. One whose lock ran
-   * out by the clock leaves it as it was recorded last: the job is taken up again, and may have been already.
+   * A host that shuts down leaves the file to the next attempt, and all that it has written in it; so does a write whose
+   * bytes broke off, if there is one. One whose lock ran out by the clock leaves it as it was recorded last: the job is
+   * taken up again, and may have been already.
    */
   #keepForNextAttempt(): boolean {
     const target = this.#target;
     const reason = this.#failure instanceof WriteAbortedError ? this.#failure.reason : null;
     if (reason === 'lost' && this.#control.lapsed) return this.#trail?.isRecorded === true;
-    if (reason !== 'shutdown' || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
+    const comesAgain = reason === 'shutdown' || (this.#brokeOff && this.#order.comesAgain === true);
+    if (!comesAgain || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
     const bytes = this.#rows?.contiguousBytes ?? 0;
     if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
     if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);

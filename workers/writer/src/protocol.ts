@@ -37,6 +37,8 @@ export interface WriteTask {
   attemptToken: string;
   /** True when an earlier attempt was begun. */
   again: boolean;
+  /** True where another attempt follows if the bytes break off. */
+  comesAgain?: boolean;
   /** The job block this attempt reports to; no other attempt has it while this one runs. */
   jobSlot: number;
   /** Where the bytes arrive, if another thread brings them; its port is transferred with the task. */
