@@ -9,7 +9,9 @@ import {
   recordCheckpoint,
   removeCheckpoint,
   requestKey,
+  timeKey,
 } from './checkpoint.ts';
+import { statFd } from './stat.ts';
 import type { Target } from './target.ts';
 import { SYNC_CHECKPOINT, type WriterThread } from './thread.ts';
 
@@ -101,10 +103,18 @@ export class CheckpointTrail {
 
   /** Records that the first `durableBytes` of the write survive. */
   record(durableBytes: number): void {
-    const { fd } = this.#target;
-    const checkpoint = { jobKey: this.#jobKey, request: this.#keyOfRequest, source: this.#source, durableBytes };
-    if (recordCheckpoint(fd, checkpoint)) this.isRecorded = true;
+    if (this.#store(durableBytes)) this.isRecorded = true;
     else this.#clock = null; // no attributes on this file system
+  }
+
+  #store(durableBytes: number, finished?: string): boolean {
+    return recordCheckpoint(this.#target.fd, {
+      jobKey: this.#jobKey,
+      request: this.#keyOfRequest,
+      source: this.#source,
+      durableBytes,
+      ...(finished === undefined ? {} : { finished }),
+    });
   }
 
   /**
@@ -120,9 +130,11 @@ export class CheckpointTrail {
     if (result < 0) throw new IoError({ syscall: 'fsync', errno: result, path });
   }
 
-  /** A finished file carries none. */
-  remove(): void {
-    if (this.isRecorded) removeCheckpoint(this.#target.fd);
+  /** All `bytes` are written and flushed, and the file is changed no more: the next attempt finds it finished. */
+  finish(bytes: number): void {
+    if (!this.isKept && !this.isRecorded) return;
+    const { fd, path } = this.#target;
+    this.#store(bytes, timeKey(statFd(fd, path).modified));
   }
 
   #goOn(size: number, headBytes: number, align: number): number {
@@ -130,6 +142,7 @@ export class CheckpointTrail {
     if (checkpoint === null || checkpoint.jobKey !== this.#jobKey || checkpoint.source !== this.#source) return 0;
     if (checkpoint.request !== this.#keyOfRequest || checkpoint.durableBytes > size) return 0;
     this.isRecorded = true;
+    if (checkpoint.durableBytes === size) return size;
     // Rows begin at whole blocks: the last, broken one is written again.
     return Math.max(0, checkpoint.durableBytes - ((headBytes + checkpoint.durableBytes) % align));
   }

@@ -3,11 +3,13 @@
  *
  * It is an extended attribute of the very file, not a field of the job: it cannot speak of a file that is gone or of
  * another machine's, it needs no round trip, and it is there also when Redis is not. It is set after the bytes it
- * speaks of are flushed; after a power loss it may be an older one, which is true as well.
+ * speaks of are flushed; after a power loss it may be an older one, which is true as well. A finished file keeps its
+ * last one, with the time of its last change: an attempt that published it may die before anybody hears of it.
  */
 import { hash } from 'node:crypto';
 import type { WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { FileStat } from './stat.ts';
 
 const ATTRIBUTE = 'user.penstock.checkpoint';
 const TEXT_BYTES_MAX = 1024;
@@ -21,15 +23,26 @@ export interface Checkpoint {
   source: string;
   /** Bytes from the start of the write that survive; never 0. */
   durableBytes: number;
+  /** When the file was last modified as all of it was there: a file that was changed since is not finished. */
+  finished?: string;
 }
+
+/** A time as a checkpoint tells it. */
+export const timeKey = ({ seconds, nanoseconds }: FileStat['modified']): string => `${seconds}.${nanoseconds}`;
 
 /** The same for two requests that write the same bytes to the same place in the same way. */
 export function requestKey({ limit: _limit, target: _target, ...request }: WriteRequest): string {
   return hash('sha256', JSON.stringify(request)).slice(0, 16);
 }
 
-/** The checkpoint that an open file carries, or null. */
-export function readCheckpoint(fd: number): Checkpoint | null {
+/** The checkpoint that an open file carries and that still holds, or null. */
+export function readCheckpoint(fd: number, { modified }: Pick<FileStat, 'modified'>): Checkpoint | null {
+  const checkpoint = parseCheckpoint(fd);
+  const changed = checkpoint?.finished !== undefined && checkpoint.finished !== timeKey(modified);
+  return changed ? null : checkpoint;
+}
+
+function parseCheckpoint(fd: number): Checkpoint | null {
   const value = new Uint8Array(new ArrayBuffer(TEXT_BYTES_MAX));
   const length = native.fgetxattr(fd, ATTRIBUTE, value);
   if (length <= 0) return null;
@@ -43,9 +56,10 @@ export function readCheckpoint(fd: number): Checkpoint | null {
 
 function isCheckpoint(value: unknown): value is Checkpoint {
   if (typeof value !== 'object' || value === null) return false;
-  const { jobKey, request, source, durableBytes } = value as Record<string, unknown>;
+  const { jobKey, request, source, durableBytes, finished } = value as Record<string, unknown>;
   const texts = typeof jobKey === 'string' && typeof request === 'string' && typeof source === 'string';
-  return texts && Number.isSafeInteger(durableBytes) && Number(durableBytes) > 0;
+  const marked = finished === undefined || typeof finished === 'string';
+  return texts && marked && Number.isSafeInteger(durableBytes) && Number(durableBytes) > 0;
 }
 
 /** Records `checkpoint` with the open file; false where it cannot be kept: no attributes here, or no room for it. */
@@ -54,7 +68,7 @@ export function recordCheckpoint(fd: number, checkpoint: Checkpoint): boolean {
   return text.length <= TEXT_BYTES_MAX && native.fsetxattr(fd, ATTRIBUTE, text) === 0;
 }
 
-/** A finished file carries none. Returns whether it carried one. */
+/** Returns whether it carried one. */
 export function removeCheckpoint(fd: number): boolean {
   return native.fremovexattr(fd, ATTRIBUTE) === 0;
 }

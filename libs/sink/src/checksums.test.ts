@@ -517,3 +517,12 @@ test('a write that is paused and goes on with other rows has the right sum', asy
   expect(result.durationsMs.paused).toBeGreaterThan(0);
   expect(result.checksum!.value).toBe(sumOf('sha256', stamp(size)));
 });
+
+test('a sum is of bytes that are written: a file that an earlier attempt had finished is written again', async () => {
+  open({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
+  const request: WriteRequestInput = { path: 'a', size: 8 * MIB, checksum: 'crc32c' };
+  const first = await bench.write(request, { jobKey: 'job', attemptToken: 'first' });
+  const second = await bench.write(request, { jobKey: 'job', attemptToken: 'second', again: true });
+  expect(second.checksum).toEqual(first.checksum);
+  expect(second.writes).toBeGreaterThan(0);
+});

@@ -8,10 +8,11 @@
  */
 import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
-import { readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { tryLock } from './lock.ts';
 import { type AttemptIdentity, partName, partPrefix, splitPath } from './parts.ts';
 import { type Root, openDirectory } from './roots.ts';
+import { statAt } from './stat.ts';
 
 /** Takes over what there is for `path` below `root`; true if the attempt's own part is there now, with a checkpoint. */
 export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }: AttemptIdentity): boolean {
@@ -46,7 +47,26 @@ function takeFurthest(dirFd: number, names: readonly string[], ownName: string):
 function durableBytesOf(dirFd: number, name: string): number {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return 0;
-  const durableBytes = tryLock(fd) ? (readCheckpoint(fd)?.durableBytes ?? 0) : 0;
+  const stat = statAt(fd, '');
+  const readable = typeof stat !== 'number' && tryLock(fd);
+  const durableBytes = readable ? (readCheckpoint(fd, stat)?.durableBytes ?? 0) : 0;
   native.close(fd);
   return durableBytes;
+}
+
+/**
+ * The checkpoint of the file that an earlier attempt of the job had published, all of it, when it died before it could
+ * say so; null where there is none.
+ */
+export function findFinished(root: Root, path: string, jobKey: string): Checkpoint | null {
+  const { directory, name } = splitPath(path);
+  const dirFd = openDirectory(root, directory);
+  if (dirFd < 0) return null;
+  const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
+  native.close(dirFd);
+  if (fd < 0) return null;
+  const stat = statAt(fd, '');
+  const checkpoint = typeof stat === 'number' ? null : readCheckpoint(fd, stat);
+  native.close(fd);
+  return checkpoint?.finished !== undefined && checkpoint.jobKey === jobKey ? checkpoint : null;
 }

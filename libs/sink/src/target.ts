@@ -52,6 +52,8 @@ export interface Target {
   checkpoint: Checkpoint | null;
   /** True where what stands there is this job's own already: it is not emptied. */
   isResumed: boolean;
+  /** True where it has its final name and all of its bytes already: an earlier attempt's. */
+  isPublished: boolean;
   /** Of an append whose size is known: how a later attempt finds its place again. */
   append: Append | null;
   /** Device and inode of the open file. */
@@ -66,6 +68,8 @@ export interface TargetOptions {
   identity: AttemptIdentity;
   /** True where takeOverPart() has put an earlier attempt's file under this one's temporary name. */
   takenOver: boolean;
+  /** True where an earlier attempt has published the file already, and nothing is left but to make sure of it. */
+  isPublished: boolean;
   /** Device and inode of the source file, if there is one. */
   originIdentity: string | undefined;
   /** Bytes that are to be written; null where only their end will tell. */
@@ -78,7 +82,7 @@ export interface TargetOptions {
  * @throws RequestError where writing in place would destroy the source
  */
 export function openTarget(root: Root, request: WriteRequest, options: TargetOptions): Target {
-  const { identity, takenOver } = options;
+  const { identity, takenOver, isPublished } = options;
   const { directory, name: finalName } = splitPath(request.path);
   const path = `${root.path}/${request.path}`;
   const dirFd = openParent(root, directory);
@@ -87,9 +91,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
   try {
     const existing = refuseEarly(dirFd, finalName, path, request, options);
     const atomic = request.publish === 'atomic';
-    const name = atomic ? partName(identity.jobKey, identity.attemptToken) : finalName;
+    const name = atomic && !isPublished ? partName(identity.jobKey, identity.attemptToken) : finalName;
     // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
-    const fresh = atomic ? !takenOver : !existing;
+    const fresh = atomic ? !takenOver && !isPublished : !existing;
     if (takenOver) made = name;
     const opened = openFile(dirFd, name, path, fresh, request);
     fd = opened.fd;
@@ -112,8 +116,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       existingBytes,
       keepsRest: changesInPlace(request),
       baseOffset: append?.offset ?? (request.mode === 'append' ? existingBytes : (request.offset ?? 0)),
-      checkpoint: identity.again ? readCheckpoint(fd) : null,
+      checkpoint: identity.again ? readCheckpoint(fd, stat) : null,
       isResumed: false,
+      isPublished,
       append,
       identity: fileIdentity,
       ...mode,
@@ -289,7 +294,7 @@ function setBuffered(fd: number, path: string): void {
 
 /** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */
 export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
-  if (request.publish === 'atomic') {
+  if (request.publish === 'atomic' && !target.isPublished) {
     const from = target.unpublishedName!;
     let result =
       request.mode === 'create'

@@ -36,6 +36,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
+import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
 import { EndFlush } from './end-flush.ts';
@@ -55,7 +56,8 @@ import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from './rese
 import { RowPipeline, type RowSource } from './rows.ts';
 import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
-import { takeOverPart } from './take-over.ts';
+import { findFinished, takeOverPart } from './take-over.ts';
+import type { Root } from './roots.ts';
 import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
 import {
   READ_BACK,
@@ -320,9 +322,12 @@ class WriteLane implements Lane, FlushWaiter {
     }
     if (this.#intake === null) this.#openBytes(request);
     else this.#size = request.size ?? null;
+    const finished = this.#findFinished(root);
+    if (finished !== null) this.#size = finished.durableBytes;
     this.#target = openTarget(root, request, {
       identity: this.#order,
       takenOver: this.#takenOver,
+      isPublished: finished !== null,
       originIdentity: this.#origin?.identity,
       size: this.#size,
     });
@@ -330,6 +335,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#endFlush = new EndFlush(this.#thread, this.#target);
     this.#place();
+    if (finished !== null) {
+      this.#enter(WRITING);
+      this.#endWriting();
+      return;
+    }
     this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
     if (this.#origin !== null && source.kind === 'shm') this.#mapSegment();
     const copies = this.#origin !== null && source.kind === 'file';
@@ -344,6 +354,17 @@ class WriteLane implements Lane, FlushWaiter {
     } else {
       this.#waitForRows();
     }
+  }
+
+  /** What an earlier attempt has published, if that is what this one would write, and no sum of it is wanted. */
+  #findFinished(root: Root): Checkpoint | null {
+    const { request, jobKey, again, swept } = this.#order;
+    const { checksum = 'none', verify = 'none', publish: published } = request;
+    const wanted = again && swept !== true && !this.#takenOver && published === 'atomic';
+    if (!wanted || checksum !== 'none' || verify !== 'none') return null;
+    const finished = findFinished(root, request.path, jobKey);
+    if (finished === null || finished.request !== requestKey(request)) return null;
+    return this.#isFetched || finished.source === (this.#origin?.version ?? '') ? finished : null;
   }
 
   #openBytes(request: WriteRequest): void {
@@ -623,9 +644,9 @@ class WriteLane implements Lane, FlushWaiter {
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    if (this.#reflink === null) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
+    if (this.#reflink === null && !target.isPublished) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
     target.append?.finish();
-    this.#attributesSet = applyAttributes(target, this.#order.request, this.#origin);
+    this.#attributesSet = !target.isPublished && applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#isSmall;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
     const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
@@ -689,8 +710,9 @@ class WriteLane implements Lane, FlushWaiter {
     // The last moment at which a write whose lock was lost can still step back.
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
     this.#assertHeld();
-    this.#enter(PUBLISHING);
     const target = this.#target!;
+    this.#trail!.finish(this.#size!);
+    this.#enter(PUBLISHING);
     publish(target, this.#order.request, this.#order);
     if (this.#order.request.durability === 'none') {
       this.#end();
@@ -776,7 +798,6 @@ class WriteLane implements Lane, FlushWaiter {
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
     this.#control.recordMapping(null);
     if (this.#failed) this.#leaveFailed();
-    else this.#trail?.remove(); // not before its name is durable: a crash until then would begin anew
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
     if (this.#failed || target === null) {
