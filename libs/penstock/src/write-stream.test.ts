@@ -355,3 +355,10 @@ test('closing the writer destroys a stream that was not ended, and waits for one
   expect(bench.names()).toEqual(['ended']);
   expect(bench.read('ended').length).toBe(2_000_000);
 });
+
+test('options that cannot be are thrown, and leave neither a write under way nor a file', async () => {
+  expect(() => writer.createWriteStream(bench.path('a'), 'latin-nine' as BufferEncoding)).toThrow(/latin-nine/);
+  expect(() => writer.createWriteStream(bench.path('b'), { signal: {} as AbortSignal })).toThrow(/AbortSignal/);
+  await writer.close(); // waits for whatever was begun
+  expect(bench.names()).toEqual([]);
+});
