@@ -177,14 +177,15 @@ export class FileWriteStream extends Writable {
       });
     }
     const file = await targetFile(this.#target, makeDirectories);
+    // As with fs, of a file that is made: one that stands there keeps its own, and need not even be ours to change.
+    const stands = (await permissionsOf(file)) !== undefined;
     const { mode: bits } = this.#options;
     return requestFor(file, { kind: 'stream' }, size, {
       ...this.#options,
       mode,
       offset: mode === 'overwrite' ? this.start : undefined,
       durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
-      // As with fs, of a file that is made: one that stands there keeps its own.
-      fileMode: (await permissionsOf(file)) ?? (bits === undefined ? undefined : permissionBits(bits)),
+      fileMode: stands || bits === undefined ? undefined : permissionBits(bits),
     });
   }
 
