@@ -173,12 +173,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #assertPlain(headers: IncomingHttpHeaders): void {
-    const encoding = header(headers, 'content-encoding') ?? 'identity';
-    if (encoding === '' || encoding.toLowerCase() === 'identity') return;
+    const found = [...codingsBut('identity', headers['content-encoding'])];
+    found.push(...codingsBut('chunked', headers['transfer-encoding'])); // also of a server that was asked for no other
+    if (found.length === 0) return;
     throw new FetchError({
       code: 'EHTTP',
       url: this.#url.href,
-      what: `the server answered with the encoding ${encoding}`,
+      what: `the server answered with the encoding ${found.join(', ')}`,
       hint: 'It was asked for the bytes as they are: nothing is decoded here.',
       retryable: false,
     });
@@ -274,6 +275,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     this.#reject(error);
   }
+}
+
+/** The codings that a header names, without the `plain` one. */
+function codingsBut(plain: string, value: string | string[] = []): string[] {
+  const named = [value].flat().flatMap((line) => line.split(','));
+  return named.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding.toLowerCase() !== plain);
 }
 
 /** What Content-Length says; null where there is none. */

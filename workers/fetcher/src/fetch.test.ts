@@ -305,6 +305,12 @@ test('an answer in an encoding is refused: nothing is decoded', async () => {
   expect(await failureOf(fetch('/'))).toMatchObject({ message: expect.stringContaining('gzip'), retryable: false });
   answer = (_request, response) => response.writeHead(200, { 'content-encoding': 'identity' }).end('plain');
   expect((await fetch('/')).bytes.toString()).toBe('plain');
+  // Node's own server would not: one that compresses on the way, though nothing asked it to.
+  for (const coding of ['gzip', 'gzip, chunked']) {
+    answer = (_request, { socket }) =>
+      socket?.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: ${coding}\r\n\r\n3\r\n...\r\n0\r\n\r\n`);
+    expect(await failureOf(fetch('/'))).toMatchObject({ message: expect.stringContaining('gzip'), retryable: false });
+  }
 });
 
 test('another size than was asked for is refused, with both', async () => {
