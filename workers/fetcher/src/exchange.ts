@@ -10,7 +10,7 @@ import { Gate, gatedConnector } from './connection.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 import { FetchError, statusError, transportError } from './errors.ts';
 import type { FetchMeans, FetchOrder } from './fetch.ts';
-import { contentRange, goesOn, header, identityOf, ifRangeOf } from './identity.ts';
+import { contentRange, goesOn, hasLength, header, identityOf, ifRangeOf } from './identity.ts';
 
 const OK = 200;
 const PARTIAL = 206;
@@ -166,8 +166,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #judgeUnsatisfiable(headers: IncomingHttpHeaders): Outcome {
     const { offset, identity } = this.#from;
     const [, total] = /^bytes \*\/(\d{1,15})$/i.exec(header(headers, 'content-range')?.trim() ?? '') ?? [];
-    // With another identity the If-Range would have had all of it sent.
-    if (total === undefined || Number(total) !== offset) return { kind: 'start over' };
+    // With another identity the If-Range would have had all of it sent; but not every server looks at that first.
+    if (total === undefined || Number(total) !== offset || !hasLength(identity!, offset)) return { kind: 'start over' };
     this.#begin({ offset, totalBytes: offset, identity });
     return { kind: 'fetched', answer: this.#answer! };
   }

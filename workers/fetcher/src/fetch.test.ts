@@ -158,7 +158,7 @@ test('has exactly the bytes of the server, at every edge size, also where there 
     for (const capacity of [Number.POSITIVE_INFINITY, 10_007]) {
       const got = await fetch('/file', { into: new Basin(capacity) });
       expect(sha256(got.bytes)).toBe(sha256(bytes));
-      expect(got.answer).toEqual({ offset: 0, totalBytes: size, identity: 'etag "a"' });
+      expect(got.answer).toEqual({ offset: 0, totalBytes: size, identity: `etag "a"; ${size} bytes` });
     }
   }
   expect(asked[0]!.headers).toMatchObject({ 'accept-encoding': 'identity' });
@@ -433,7 +433,7 @@ test('begins at 0, and says so, where the server has other bytes by now', async 
   const bytes = bytesOf(300_000, 2);
   answer = serve(bytes, { etag: '"v2"' });
   const got = await fetch('/', { start: { offset: 100_000, identity: 'etag "v1"' } });
-  expect(got.answer).toEqual({ offset: 0, totalBytes: bytes.length, identity: 'etag "v2"' });
+  expect(got.answer).toEqual({ offset: 0, totalBytes: bytes.length, identity: `etag "v2"; ${bytes.length} bytes` });
   expect(sha256(got.bytes)).toBe(sha256(bytes));
   expect(asked).toHaveLength(1); // the If-Range had it answer with all of it
 });
@@ -451,6 +451,7 @@ test.each([
   ['another tag', { etag: '"v2"', 'content-range': 'bytes 400-999/1000' }],
   ['another place', { etag: '"v1"', 'content-range': 'bytes 300-999/1000' }],
   ['an end before the end', { etag: '"v1"', 'content-range': 'bytes 400-998/1000' }],
+  ['another length', { etag: '"v1"', 'content-range': 'bytes 400-899/900' }],
   ['no range', { etag: '"v1"' }],
 ])('a part that does not fit is not taken: %s', async (_what, headers) => {
   const bytes = bytesOf(1000);
@@ -458,7 +459,7 @@ test.each([
     if (request.headers.range === undefined) response.end(bytes);
     else response.writeHead(206, headers as Record<string, string>).end(bytes.subarray(400));
   };
-  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"' } });
+  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"; 1000 bytes' } });
   expect(got.answer).toMatchObject({ offset: 0 });
   expect(got.bytes.equals(bytes)).toBe(true);
   expect(asked).toHaveLength(2);
@@ -470,8 +471,10 @@ test('a file that has become shorter than what is there already is fetched anew'
     if (request.headers.range === undefined) response.end(bytes);
     else response.writeHead(416, { 'content-range': 'bytes */100' }).end();
   };
-  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"' } });
-  expect(got.bytes.equals(bytes)).toBe(true);
+  for (const offset of [400, 100]) {
+    const got = await fetch('/', { start: { offset, identity: 'etag "v1"; 500 bytes' } });
+    expect(got.bytes.equals(bytes)).toBe(true);
+  }
 });
 
 // --------------------------------------------------------------------------------------------------------------- TLS
