@@ -30,7 +30,8 @@ export class FetchError extends Error {
   readonly retryable: boolean;
 
   constructor({ code, url, what, offset, hint, retryable, cause }: FetchErrorDetails) {
-    let message = `${code}: ${what ?? textOfCode(code)}, GET '${escapeControls(url)}'`;
+    // What happened may be told in the server's own words.
+    let message = `${code}: ${escapeControls(what ?? textOfCode(code))}, GET '${escapeControls(url)}'`;
     if (offset !== undefined) message += ` at ${offset}`;
     super(hint === undefined ? message : `${message}. ${hint}`, cause === undefined ? undefined : { cause });
     this.code = code;

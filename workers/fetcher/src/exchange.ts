@@ -230,15 +230,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else this.#settle({ kind: 'fetched', answer: this.#answer! });
   }
 
-  /** The end came before or after the size that the request named, and the server named none. */
+  /** The end came before or after the size that the request named, or the server itself. */
   #sizeError(which: 'more' | 'fewer'): Error {
     const { href } = this.#url;
-    if (which === 'more') {
+    const { totalBytes } = this.#answer!;
+    const isAsked = this.#order.size !== undefined;
+    if (which === 'more' && isAsked) {
       const accepted = `the size of '${href}', which has more bytes, or leave it out`;
-      return new RequestError({ field: 'size', value: this.#answer!.totalBytes, accepted });
+      return new RequestError({ field: 'size', value: totalBytes, accepted });
     }
-    // It said no length, so nobody can tell whether it is shorter or was cut short.
-    const what = `the answer ended ${this.#answer!.totalBytes! - this.#arrived} bytes before the size that was asked for`;
+    const whose = isAsked ? 'the size that was asked for' : 'the size that the server told';
+    // It said no length of this answer, so nobody can tell whether it is shorter or was cut short.
+    const what =
+      which === 'more'
+        ? `the answer went on beyond ${whose}`
+        : `the answer ended ${totalBytes! - this.#arrived} bytes before ${whose}`;
     return new FetchError({ code: 'EHTTP', url: href, what, offset: this.#arrived, retryable: true });
   }
 

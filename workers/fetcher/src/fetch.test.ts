@@ -477,6 +477,23 @@ test('a file that has become shorter than what is there already is fetched anew'
   }
 });
 
+test("a part that is longer or shorter than the server told is the server's fault, and worth another try", async () => {
+  for (const [bytes, words] of [
+    [700, 'went on beyond the size that the server told'],
+    [500, 'ended 100 bytes before the size that the server told'],
+  ] as const) {
+    answer = (_request, response) =>
+      response.writeHead(206, { etag: '"v1"', 'content-range': 'bytes 400-999/1000' }).end(bytesOf(bytes));
+    const failure = failureOf(fetch('/', { start: { offset: 400, identity: 'etag "v1"' } }));
+    expect(await failure).toMatchObject({ code: 'EHTTP', retryable: true, message: expect.stringContaining(words) });
+  }
+});
+
+test('what a server says cannot steer the terminal that shows it', async () => {
+  answer = (_request, { socket }) => socket?.end('HTTP/1.1 404 \u001B[31mred\r\ncontent-length: 0\r\n\r\n');
+  expect((await failureOf(fetch('/')))['message']).toContain('404 \\u{1b}[31mred');
+});
+
 // --------------------------------------------------------------------------------------------------------------- TLS
 
 test('https is verified, always: an authority nobody knows is refused, one that is named is trusted', async () => {
