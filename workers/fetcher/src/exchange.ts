@@ -14,6 +14,8 @@ import { contentRange, goesOn, hasLength, header, identityOf, ifRangeOf } from '
 
 const OK = 200;
 const PARTIAL = 206;
+/** Answers that bring what the url names. 202 and 204 are successes too, but what comes with them is not that. */
+const CONTENT: ReadonlySet<number> = new Set([OK, 203]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const UNSATISFIABLE = 416;
 
@@ -144,7 +146,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (REDIRECTS.has(status) && location !== undefined) return { kind: 'redirect', location };
     const asked = this.#from.offset;
     if (status === UNSATISFIABLE && asked > 0) return this.#judgeUnsatisfiable(headers);
-    if (status < OK || status > 299 || (status === PARTIAL && asked === 0)) {
+    if (!CONTENT.has(status) && (status !== PARTIAL || asked === 0)) {
       throw statusError(this.#url.href, status, statusText);
     }
     this.#assertPlain(headers);

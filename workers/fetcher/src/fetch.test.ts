@@ -273,6 +273,8 @@ test.each([
 // ---------------------------------------------------------------------------------------------- answers that are none
 
 test.each([
+  [202, true],
+  [204, false],
   [400, false],
   [401, false],
   [403, false],
@@ -288,7 +290,8 @@ test.each([
   [206, false],
   [302, false], // without a place to go
 ])('status %i is told with the url, retryable: %s', async (status, retryable) => {
-  answer = (_request, response) => response.writeHead(status, { 'content-length': status === 304 ? 0 : 5 }).end();
+  answer = (_request, response) =>
+    response.writeHead(status, { 'content-length': status === 204 || status === 304 ? 0 : 5 }).end();
   const failure = await failureOf(fetch('/file?x=1'));
   expect(failure).toMatchObject({
     name: 'FetchError',
