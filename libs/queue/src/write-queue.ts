@@ -112,6 +112,11 @@ export class WriteQueue {
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
   async addBulk(requests: readonly JobRequestInput[], options: AddOptions = {}): Promise<string[]> {
     const { signal, waitMsMax, ...jobOptions } = options;
+    if (options.jobId !== undefined && requests.length > 1) {
+      // The first alone would be added, and all of them be told as added.
+      const accepted = 'no id for several writes: each has one of its own';
+      throw new RequestError({ field: 'jobId', value: options.jobId, accepted });
+    }
     const jobs = requests.map((request, index): Added => {
       const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
