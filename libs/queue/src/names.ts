@@ -30,6 +30,10 @@ export const queueNameOf = (jobId: string): string => queueOfHost(hostOfId(jobId
 /** What stands beside the jobs in Redis, under names like theirs: a job that is called "wait" would be the queue's end. */
 const TAKEN_IDS: ReadonlySet<string> = new Set(Object.keys(new QueueKeys().getKeys(QUEUE_NAME)));
 
+/** False for what no job is called: beside the jobs stand keys of BullMQ and of ours, and a command must not touch them. */
+export const isJobId = (id: string): boolean =>
+  !TAKEN_IDS.has(id) && (!id.includes(':') || /^repeat:.+:\d+$/s.test(id)); // BullMQ's own, of a schedule
+
 /**
  * The id of a job that is added for `host`, made of one that its producer chose or was given: the host's name is put
  * behind it.

@@ -29,6 +29,7 @@ import {
   DEFAULT_PREFIX,
   defaultJobOptions,
   idForHost,
+  isJobId,
   JOB_NAME,
   QUEUE_NAME,
   queueNameOf,
@@ -36,7 +37,7 @@ import {
 } from './names.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
-import { WatchHub, type WatchEvent } from './watch.ts';
+import { unknown, WatchHub, type WatchEvent } from './watch.ts';
 
 /** Which queue, and who is told of its troubles. */
 export interface WriteQueueOptions {
@@ -227,6 +228,7 @@ export class WriteQueue {
    */
   async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
     const opened = await this.#open();
+    if (!isJobId(id)) throw unknown(id);
     try {
       yield* this.#place(opened, queueNameOf(id)).hub.watch(id, o.signal);
     } catch (error) {
@@ -303,6 +305,7 @@ export class WriteQueue {
   /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
   job(id: string): Promise<WriteJob | null> {
     return this.#use(async (opened) => {
+      if (!isJobId(id)) return null;
       const { queue } = this.#place(opened, queueNameOf(id));
       return (await queue.getJob(id)) ?? null;
     });
