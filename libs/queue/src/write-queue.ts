@@ -21,7 +21,7 @@ import {
 import { type Capacity, CapacityScripts, type Held, type WhenFull } from './capacity-scripts.ts';
 import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
-import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
+import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';
 import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { knownBytes } from './known-bytes.ts';
@@ -193,10 +193,20 @@ export class WriteQueue {
 
   /**
    * Adds many writes and a manifest that is written when all of them are done; all of these jobs, or none. `options` go
-   * before the defaults, for every job of the flow.
+   * before the defaults, for every job of the flow. Where the queue's capacity is limited, all of them together have to
+   * fit, as with add().
    */
-  addFlow(flow: WriteFlow, options: FlowOptions = {}): Promise<FlowIds> {
-    return this.#use(({ flows }) => addFlow(flows, flow, newJobId(), options));
+  async addFlow(flow: WriteFlow, options: FlowOptions & WaitForRoom = {}): Promise<FlowIds> {
+    const { signal, waitMsMax, ...jobOptions } = options;
+    const { job, ids } = flowJobs(flow, newJobId(), jobOptions);
+    return this.#use(async (opened) => {
+      if (opened.gate.limited ?? (await opened.gate.look())) {
+        const jobs = [job, ...(job.children ?? [])].map(({ data, opts }) => heldOf(opts!.jobId!, data as JobRequest));
+        await opened.gate.pass(jobs, { signal, waitMsMax });
+      }
+      await opened.flows.add(job);
+      return ids;
+    });
   }
 
   /**
