@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+export const program: string = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 // The checkout's disk: the temporary directory is often memory, where direct I/O proves nothing.
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 

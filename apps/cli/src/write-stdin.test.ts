@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { Cli, type Ended } from './cli.fixture.ts';
+import { Cli, type Ended, program } from './cli.fixture.ts';
 
 const cli = new Cli();
 afterAll(() => cli.close());
@@ -44,9 +45,23 @@ test('the options of a write hold: a root of its own, a size, a mode, and --json
   expect(existsSync(cli.file('y'))).toBe(false);
 }, 60_000);
 
+test('what cannot be read is an error, and not an empty file in the place of what stood there', async () => {
+  await feed('kept', 'write', 'kept', '--from', '-');
+  const directory = openSync(cli.directory, 'r');
+  const args = [program, 'write', 'kept', '--from', '-'];
+  const ended = spawnSync(process.execPath, args, {
+    env: cli.env,
+    stdio: [directory, 'pipe', 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(directory);
+  expect(ended).toMatchObject({ status: 1, stderr: expect.stringContaining('EISDIR') });
+  expect(readFileSync(cli.file('kept'), 'utf8')).toBe('kept');
+}, 60_000);
+
 test('what speaks of a queue, a host or a copy is refused beside it, by name', async () => {
-  const refused = await feed('', 'write', 'x', '--from', '-', '--redis', 'redis://nowhere', '--holes', 'keep');
-  expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/--redis, --holes: not with --from -/) });
+  const refused = await feed('', 'write', 'x', '--from', '-', '--redis', 'redis://nowhere', '--on', 'disk-3');
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/--redis, --on: not with --from -/) });
   const pattern = await feed('', 'write', 'x', '--from', '-', '--pattern', 'zero');
   expect(pattern.code).toBe(2);
   const root = await feed('', 'write', 'x', '--from', '-', '--root', 'captures');

@@ -1,5 +1,7 @@
 /** `penstock write <path> --from -`: standard input into a file, by the engine in this process; no queue, no host. */
+import { createReadStream, fstatSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { defaultRoot, makeDirectories, readLibaio, type StoreSettings } from '@penstock/config';
 import { RequestError, type WriteRequestInput, type WriteResult } from '@penstock/contract';
@@ -18,10 +20,10 @@ const ELSEWHERE = [
   'name',
   'threads',
   'jobs',
-  'lockDuration',
-  'checkpoint',
   'shm',
   'urlAllow',
+  'lockDuration',
+  'checkpoint',
   'limit',
   'rootLimit',
   'stopGrace',
@@ -65,6 +67,7 @@ export async function writeStandardInput(
   const interrupts = takeInterrupts();
   const { openWriter } = await import('penstock');
   const libaio = readLibaio();
+  const input = standardInput();
   const writer = await openWriter({
     threads: 1,
     jobs: 1,
@@ -77,7 +80,7 @@ export async function writeStandardInput(
     if (process.stdin.isTTY) say('reading standard input until its end (Ctrl-D)');
     const { path, root: _root, source: _source, target: _target, ...fields } = request;
     const file = join(root.path, path);
-    const result = await writer.writeFile(file, process.stdin, {
+    const result = await writer.writeFile(file, input, {
       ...(fields satisfies FileOptions & { size?: number | string | undefined }),
       makeDirectories: true,
       signal: interrupts.signal,
@@ -89,10 +92,16 @@ export async function writeStandardInput(
     throw error;
   } finally {
     line.clear();
-    process.stdin.destroy(); // else a terminal or a producer that goes on would keep this process
+    input.destroy(); // else a terminal or a producer that goes on would keep this process
     await writer.close();
     interrupts.release();
   }
+}
+
+/** Node has a stream of no bytes for what it does not know there: a disk would be written as an empty file. */
+function standardInput(): Readable {
+  const stat = fstatSync(0);
+  return stat.isBlockDevice() || stat.isDirectory() ? createReadStream('', { fd: 0 }) : process.stdin;
 }
 
 function rootOf(choice: RootChoice | undefined, settings: StoreSettings): { name: string; path: string } {

@@ -37,9 +37,13 @@ function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request'
   return [{ field, value, accepted, message: issueMessage(field, withoutSecrets(at, value), accepted, fault) }];
 }
 
-/** A refusal is logged, kept in the queue and shown on dashboards. */
+/**
+ * A refusal is logged, kept in the queue and shown on dashboards. A password may hold slashes, and a URL has backslashes
+ * for slashes, or none: whatever stands before the last @ may be a part of one.
+ */
 function withoutSecrets(at: readonly string[], value: unknown): unknown {
-  return at.at(-1) === 'url' && typeof value === 'string' ? value.replace(/\/\/[^/]*@/, '//***@') : value;
+  if (at.at(-1) !== 'url' || typeof value !== 'string') return value;
+  return value.replace(/^([a-z][a-z\d+.-]*:)?.*@/is, '$1//***@');
 }
 
 function valueAt(value: unknown, at: readonly string[]): unknown {

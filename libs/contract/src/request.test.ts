@@ -237,6 +237,18 @@ test.each<[string, unknown, string, string]>([
     'source.url: "https://***@example.org/" is not accepted: it carries a user or a password; give an absolute URL, http: or https:, without user and password, like "https://example.org/a.iso"',
   ],
   [
+    'a URL with a password that has a slash',
+    { path: 'a', source: { kind: 'url', url: 'https://me:sec/ret@example.org/' } },
+    'source.url',
+    expect.stringMatching(/^source\.url: "https:\/\/\*\*\*@example\.org\/" is/) as unknown as string,
+  ],
+  [
+    'a URL with a password and backslashes',
+    { path: 'a', source: { kind: 'url', url: 'http:\\\\me:secret@example.org/' } },
+    'source.url',
+    expect.stringMatching(/^source\.url: "http:\/\/\*\*\*@example\.org\/" is/) as unknown as string,
+  ],
+  [
     'a segment outside',
     { path: 'a', source: { kind: 'shm', name: '../mem' } },
     'source.name',

@@ -25,6 +25,11 @@ test('a path is taken as fs takes it: a string from the current directory, a URL
   expect(await targetFile(Buffer.from(file), false)).toBe(file);
 });
 
+test('what text cannot name is refused, and no file of another name is written in its stead', async () => {
+  await expect(targetFile(Buffer.from([...Buffer.from(at('real/')), 0xff]), false)).rejects.toThrow(/^path: .*UTF-8/);
+  await expect(targetFile(undefined as never, false)).rejects.toThrow(/^path: "undefined" is not accepted/);
+});
+
 test('links are followed to the file that is written, also where it does not exist yet', async () => {
   expect(await targetFile(at('link/new'), false)).toBe(at('real/new'));
   expect(await targetFile(at('real/to-file'), false)).toBe(at('real/file'));

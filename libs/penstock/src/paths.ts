@@ -2,11 +2,12 @@
  * Paths of a program's own, as `node:fs` takes them, turned into what the engine takes: a path inside the one root that
  * is the whole file system. Links are followed here, for the engine refuses those that lead out of where they stand.
  */
+import { isUtf8 } from 'node:buffer';
 import { readlink, realpath, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { IoError } from '@penstock/contract';
+import { IoError, RequestError } from '@penstock/contract';
 
 /** The root that holds every path. */
 export const ROOT: { name: string; path: string; writable: boolean } = { name: 'fs', path: '/', writable: true };
@@ -17,9 +18,13 @@ const LINKS_MAX = 40;
 /** What `node:fs` takes for a path. */
 export type PathLike = string | URL | Buffer;
 
+/** @throws RequestError for what is no path, and for bytes that are no UTF-8: as text they would name another file. */
 export function pathText(path: PathLike): string {
   if (typeof path === 'string') return path;
-  return path instanceof URL ? fileURLToPath(path) : path.toString('utf8');
+  if (path instanceof URL) return fileURLToPath(path);
+  if (path instanceof Uint8Array && isUtf8(path)) return Buffer.from(path).toString();
+  const value = path instanceof Uint8Array ? Buffer.from(path).toString('latin1') : typeof path;
+  throw new RequestError({ field: 'path', value, accepted: 'a string, a file: URL, or a Buffer that holds UTF-8' });
 }
 
 /** The path inside ROOT of an absolute one. */

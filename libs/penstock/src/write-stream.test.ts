@@ -183,6 +183,15 @@ test('permission bits are those of fs: of a new file less the umask, of one that
   }
 });
 
+test('a file that is changed where it stands keeps all of its bits, those beyond the permissions too', async () => {
+  for (const flags of ['a', 'r+']) {
+    writeFileSync(bench.path('a'), 'text');
+    chmodSync(bench.path('a'), 0o1640);
+    await pipeline(Readable.from(['x']), writer.createWriteStream(bench.path('a'), { flags, mode: 0o600 }));
+    expect(statSync(bench.path('a')).mode & 0o7777).toBe(0o1640);
+  }
+});
+
 test('finish comes when the file is in its place, and the result is there', async () => {
   const stream = writer.createWriteStream(bench.path('a'));
   stream.write(bytesFor(100_000));
@@ -354,4 +363,11 @@ test('closing the writer destroys a stream that was not ended, and waits for one
   expect(refused.message).toContain('closed');
   expect(bench.names()).toEqual(['ended']);
   expect(bench.read('ended').length).toBe(2_000_000);
+});
+
+test('options that cannot be are thrown, and leave neither a write under way nor a file', async () => {
+  expect(() => writer.createWriteStream(bench.path('a'), 'latin-nine' as BufferEncoding)).toThrow(/latin-nine/);
+  expect(() => writer.createWriteStream(bench.path('b'), { signal: {} as AbortSignal })).toThrow(/AbortSignal/);
+  await writer.close(); // waits for whatever was begun
+  expect(bench.names()).toEqual([]);
 });

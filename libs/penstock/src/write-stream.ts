@@ -56,7 +56,7 @@ export class FileWriteStream extends Writable {
   readonly #engine: Engine;
   readonly #target: PathLike;
   readonly #options: WriteStreamOptions;
-  readonly #onOver: () => void;
+  readonly #onOver: (stream: FileWriteStream) => void;
   /** Why it cannot be begun, if the writer was closed before. */
   readonly #refusal: Error | null;
   /** Aborted when the stream is destroyed. */
@@ -67,7 +67,7 @@ export class FileWriteStream extends Writable {
   #result: FileResult | undefined;
 
   /** @internal */
-  constructor(engine: Engine, path: PathLike, options: WriteStreamOptions, onOver: () => void) {
+  constructor(engine: Engine, path: PathLike, options: WriteStreamOptions, onOver: (stream: FileWriteStream) => void) {
     const { flags = 'w', mode = 0o666, start, autoClose = true, emitClose = true, highWaterMark, signal } = options;
     super({ autoDestroy: autoClose, emitClose, ...(highWaterMark === undefined ? {} : { highWaterMark }) });
     this.path = path instanceof URL ? fileURLToPath(path) : path;
@@ -81,9 +81,14 @@ export class FileWriteStream extends Writable {
     this.#onOver = onOver;
     this.#refusal = refusalOf(engine);
     const encoding = options.encoding ?? options.defaultEncoding;
-    if (encoding !== undefined) this.setDefaultEncoding(encoding);
-    // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
-    if (signal !== undefined) addAbortSignal(signal, this);
+    try {
+      if (encoding !== undefined) this.setDefaultEncoding(encoding);
+      // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
+      if (signal !== undefined) addAbortSignal(signal, this);
+    } catch (error) {
+      this.destroy(); // the base class opens it in the next tick all the same, and nobody could end it
+      throw error;
+    }
   }
 
   /** Bytes that are in the rows, or were. */
@@ -141,7 +146,7 @@ export class FileWriteStream extends Writable {
     try {
       await this.#begin();
     } catch (error) {
-      this.#onOver();
+      this.#onOver(this);
       throw error;
     }
   }
@@ -172,14 +177,15 @@ export class FileWriteStream extends Writable {
       });
     }
     const file = await targetFile(this.#target, makeDirectories);
+    // As with fs, of a file that is made: one that stands there keeps its own, and need not even be ours to change.
+    const stands = (await permissionsOf(file)) !== undefined;
     const { mode: bits } = this.#options;
     return requestFor(file, { kind: 'stream' }, size, {
       ...this.#options,
       mode,
       offset: mode === 'overwrite' ? this.start : undefined,
       durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
-      // As with fs, of a file that is made: one that stands there keeps its own.
-      fileMode: (await permissionsOf(file)) ?? (bits === undefined ? undefined : permissionBits(bits)),
+      fileMode: stands || bits === undefined ? undefined : permissionBits(bits),
     });
   }
 
@@ -225,7 +231,7 @@ export class FileWriteStream extends Writable {
 
   async #finished(): Promise<void> {
     this.#result = await this.#ended!;
-    this.#onOver();
+    this.#onOver(this);
   }
 
   /**
@@ -235,7 +241,7 @@ export class FileWriteStream extends Writable {
    */
   override _destroy(error: Error | null, callback: Callback): void {
     const close = (): void => {
-      this.#onOver();
+      this.#onOver(this);
       callback(error);
     };
     if (this.#ended === null) close();

@@ -176,8 +176,8 @@ export class Writer implements AsyncDisposable {
     const over = new Promise<void>((resolve) => {
       onOver = resolve;
     });
-    const stream = new FileWriteStream(this.#engine, path, given, () => {
-      this.#streams.delete(stream);
+    const stream = new FileWriteStream(this.#engine, path, given, (ended) => {
+      this.#streams.delete(ended);
       onOver();
     });
     this.#streams.set(stream, over);

@@ -215,3 +215,16 @@ test('without a limit neither adding nor ending a job costs a command', async ()
   expect(asked.length).toBeLessThanOrEqual(2 * seconds);
   expect(asked.every((command) => command.startsWith('hmget'))).toBe(true);
 });
+
+test('a flow counts as a whole: all of its jobs fit, or none is added', async () => {
+  const queue = stage.queue();
+  await queue.setCapacity({ bytes: 10 * mib });
+  const flow = (size: number) => ({
+    shards: [1, 2].map((shard) => ({ path: `shard-${shard}`, size })),
+    manifest: { path: 'manifest' },
+  });
+  await expect(queue.addFlow(flow(6 * mib))).rejects.toMatchObject({ code: 'EQUEUEFULL', askedBytes: 12 * mib });
+  expect(await queue.capacity()).toMatchObject({ usedBytes: 0 });
+  await queue.addFlow(flow(4 * mib));
+  expect(await queue.capacity()).toMatchObject({ usedBytes: 8 * mib });
+});

@@ -6,7 +6,7 @@ import {
   RequestError,
   type WriteRequestInput,
 } from '@penstock/contract';
-import type { FlowJob, FlowProducer, JobsOptions } from 'bullmq';
+import type { FlowJob, JobsOptions } from 'bullmq';
 import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from './names.ts';
 
 /** Many writes, and one more when all of them are done. */
@@ -60,18 +60,6 @@ export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { j
   const children = requests.map((request, index) => node(request, { jobId: ids.shards[index]!, ...ofShard }));
   const parent = node(asked, { jobId: ids.manifest });
   return { job: { ...parent, children }, ids };
-}
-
-/** Adds all jobs of `flow`, or none. @throws RequestError */
-export async function addFlow(
-  producer: FlowProducer,
-  flow: WriteFlow,
-  id: string,
-  options: FlowOptions,
-): Promise<FlowIds> {
-  const { job, ids } = flowJobs(flow, id, options);
-  await producer.add(job);
-  return ids;
 }
 
 function parseShard(shard: JobRequestInput, index: number): JobRequest {

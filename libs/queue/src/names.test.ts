@@ -25,4 +25,13 @@ describe('an id of the producer', () => {
   test.each([undefined, 'any', 'disk-4'])('that names another host than target %s is refused', (host) => {
     expect(() => idForHost('nightly@disk-3', host)).toThrow(expect.objectContaining({ field: 'jobId' }));
   });
+
+  test.each(['', 'wait', 'meta', 'completed', 'events', '7', 'a:b'])(
+    'that BullMQ has for itself is refused: "%s"',
+    (id) => {
+      for (const host of [undefined, 'disk-3']) {
+        expect(() => idForHost(id, host)).toThrow(expect.objectContaining({ field: 'jobId' }));
+      }
+    },
+  );
 });

@@ -1,6 +1,6 @@
 // The names of queues and of jobs, and what a job gets that its producer says nothing of.
 import { ANY_HOST, HOST_NAME, RequestError } from '@penstock/contract';
-import type { JobsOptions, KeepJobs } from 'bullmq';
+import { QueueKeys, type JobsOptions, type KeepJobs } from 'bullmq';
 
 /** The BullMQ queue that any host takes writes from. Its keys have BullMQ's default prefix unless told otherwise. */
 export const QUEUE_NAME = 'penstock';
@@ -27,12 +27,23 @@ function hostOfId(jobId: string): string | undefined {
 /** The queue that the job is in: its id tells, so that whoever has the id alone need not ask around. */
 export const queueNameOf = (jobId: string): string => queueOfHost(hostOfId(jobId));
 
+/** What stands beside the jobs in Redis, under names like theirs: a job that is called "wait" would be the queue's end. */
+const TAKEN_IDS: ReadonlySet<string> = new Set(Object.keys(new QueueKeys().getKeys(QUEUE_NAME)));
+
+/** False for what no job is called: beside the jobs stand keys of BullMQ and of ours, and a command must not touch them. */
+export const isJobId = (id: string): boolean =>
+  !TAKEN_IDS.has(id) && (!id.includes(':') || /^repeat:.+:\d+$/s.test(id)); // BullMQ's own, of a schedule
+
 /**
  * The id of a job that is added for `host`, made of one that its producer chose or was given: the host's name is put
  * behind it.
- * @throws RequestError where `jobId` names another host already
+ * @throws RequestError where `jobId` names another host already, or is none that BullMQ can have
  */
 export function idForHost(jobId: string, host: string | undefined): string {
+  if (TAKEN_IDS.has(jobId) || /^\d+$|:/.test(jobId)) {
+    const accepted = 'a text that is no number, has no ":" and is none of BullMQ\'s own words, like nightly-2026-11-23';
+    throw new RequestError({ field: 'jobId', value: jobId, accepted });
+  }
   const named = hostOfId(jobId);
   const wanted = host === ANY_HOST ? undefined : host;
   if (named === wanted) return jobId;

@@ -57,6 +57,10 @@ test('what is not there is refused, and what has ended too', async () => {
   const queue = stage.queue();
   await expect(queue.cancel('nothing', said)).rejects.toThrow(UnknownJobError);
   await expect(queue.pause('nothing')).rejects.toThrow(UnknownJobError);
+  // Keys of BullMQ and of ours, that stand where a job of this name would.
+  for (const id of ['meta', 'events', 'steer:limits', 'hosts:seen', 'repeat:nightly']) {
+    await expect(queue.cancel(id, said)).rejects.toThrow(UnknownJobError);
+  }
   expect(await stage.client.exists('bull:penstock:nothing')).toBe(0);
   const id = await queue.add({ path: 'a', size: 1 });
   await queue.cancel(id, said);

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type Cancellation, RequestError, WriteAbortedError, cancelMessage } from '@penstock/contract';
 import { type Job, type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { keepFailed } from './names.ts';
+import { isJobId, keepFailed } from './names.ts';
 import { STEER_KEYS, STEER_SCRIPT } from './steer-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './steer.ts';
@@ -104,6 +104,7 @@ export class Steering {
   }
 
   async #steer(id: string, verb: Verb, argument: string, token = ''): Promise<Steered> {
+    if (!isJobId(id)) throw unknown(id);
     const keys = [id, ...STEER_KEYS].map((part) => this.#queue.toKey(part));
     const now = Date.now();
     const args = [id, verb, argument, now, now + PARKED_MS, token, CANCEL_LOCK_MS];

@@ -36,6 +36,9 @@ test('a request that cannot be carried out is refused before it is stored', asyn
     field: 'size',
     message: expect.stringMatching(/^request 1: size: -1/),
   });
+  // One id for several writes would have the first alone added.
+  await expect(queue.addBulk([write, write], { jobId: 'mine' })).rejects.toMatchObject({ field: 'jobId' });
+  await expect(queue.add(write, { jobId: 'wait' })).rejects.toMatchObject({ field: 'jobId' });
   expect(await stage.client.keys('bull:penstock:*')).not.toContain('bull:penstock:wait');
 });
 

@@ -21,7 +21,7 @@ import {
 import { type Capacity, CapacityScripts, type Held, type WhenFull } from './capacity-scripts.ts';
 import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
-import { addFlow, type FlowIds, type FlowOptions, type WriteFlow } from './flow.ts';
+import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';
 import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { knownBytes } from './known-bytes.ts';
@@ -29,6 +29,7 @@ import {
   DEFAULT_PREFIX,
   defaultJobOptions,
   idForHost,
+  isJobId,
   JOB_NAME,
   QUEUE_NAME,
   queueNameOf,
@@ -36,7 +37,7 @@ import {
 } from './names.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
-import { WatchHub, type WatchEvent } from './watch.ts';
+import { unknown, WatchHub, type WatchEvent } from './watch.ts';
 
 /** Which queue, and who is told of its troubles. */
 export interface WriteQueueOptions {
@@ -112,6 +113,11 @@ export class WriteQueue {
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
   async addBulk(requests: readonly JobRequestInput[], options: AddOptions = {}): Promise<string[]> {
     const { signal, waitMsMax, ...jobOptions } = options;
+    if (options.jobId !== undefined && requests.length > 1) {
+      // The first alone would be added, and all of them be told as added.
+      const accepted = 'no id for several writes: each has one of its own';
+      throw new RequestError({ field: 'jobId', value: options.jobId, accepted });
+    }
     const jobs = requests.map((request, index): Added => {
       const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
@@ -187,10 +193,20 @@ export class WriteQueue {
 
   /**
    * Adds many writes and a manifest that is written when all of them are done; all of these jobs, or none. `options` go
-   * before the defaults, for every job of the flow.
+   * before the defaults, for every job of the flow. Where the queue's capacity is limited, all of them together have to
+   * fit, as with add().
    */
-  addFlow(flow: WriteFlow, options: FlowOptions = {}): Promise<FlowIds> {
-    return this.#use(({ flows }) => addFlow(flows, flow, newJobId(), options));
+  async addFlow(flow: WriteFlow, options: FlowOptions & WaitForRoom = {}): Promise<FlowIds> {
+    const { signal, waitMsMax, ...jobOptions } = options;
+    const { job, ids } = flowJobs(flow, newJobId(), jobOptions);
+    return this.#use(async (opened) => {
+      if (opened.gate.limited ?? (await opened.gate.look())) {
+        const jobs = [job, ...(job.children ?? [])].map(({ data, opts }) => heldOf(opts!.jobId!, data as JobRequest));
+        await opened.gate.pass(jobs, { signal, waitMsMax });
+      }
+      await opened.flows.add(job);
+      return ids;
+    });
   }
 
   /**
@@ -222,6 +238,7 @@ export class WriteQueue {
    */
   async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
     const opened = await this.#open();
+    if (!isJobId(id)) throw unknown(id);
     try {
       yield* this.#place(opened, queueNameOf(id)).hub.watch(id, o.signal);
     } catch (error) {
@@ -298,6 +315,7 @@ export class WriteQueue {
   /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
   job(id: string): Promise<WriteJob | null> {
     return this.#use(async (opened) => {
+      if (!isJobId(id)) return null;
       const { queue } = this.#place(opened, queueNameOf(id));
       return (await queue.getJob(id)) ?? null;
     });

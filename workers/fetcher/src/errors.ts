@@ -30,7 +30,8 @@ export class FetchError extends Error {
   readonly retryable: boolean;
 
   constructor({ code, url, what, offset, hint, retryable, cause }: FetchErrorDetails) {
-    let message = `${code}: ${what ?? textOfCode(code)}, GET '${escapeControls(url)}'`;
+    // What happened may be told in the server's own words.
+    let message = `${code}: ${escapeControls(what ?? textOfCode(code))}, GET '${escapeControls(url)}'`;
     if (offset !== undefined) message += ` at ${offset}`;
     super(hint === undefined ? message : `${message}. ${hint}`, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -41,10 +42,10 @@ export class FetchError extends Error {
   }
 }
 
-/** Client errors that pass by themselves: a timeout, a server that is not ready yet, too many requests. */
-const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
+/** What passes by itself: an answer still in the making, a timeout, a server that is not ready yet, too many requests. */
+const PASSING: ReadonlySet<number> = new Set([202, 408, 425, 429]);
 
-/** The answer has a status that is no success. */
+/** The answer has a status that brings no content. */
 export function statusError(url: string, status: number, statusText: string): FetchError {
   const retryable = status >= 500 || PASSING.has(status);
   const hint = retryable

@@ -9,11 +9,13 @@ import { AddressRefused } from './addresses.ts';
 import { Gate, gatedConnector } from './connection.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 import { FetchError, statusError, transportError } from './errors.ts';
+import { contentRange, goesOn, hasLength, header, identityOf, ifRangeOf } from './identity.ts';
 import type { FetchMeans, FetchOrder } from './order.ts';
-import { contentRange, goesOn, header, identityOf, ifRangeOf } from './identity.ts';
 
 const OK = 200;
 const PARTIAL = 206;
+/** Answers that bring what the url names. 202 and 204 are successes too, but what comes with them is not that. */
+const CONTENT: ReadonlySet<number> = new Set([OK, 203]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const UNSATISFIABLE = 416;
 
@@ -144,7 +146,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (REDIRECTS.has(status) && location !== undefined) return { kind: 'redirect', location };
     const asked = this.#from.offset;
     if (status === UNSATISFIABLE && asked > 0) return this.#judgeUnsatisfiable(headers);
-    if (status < OK || status > 299 || (status === PARTIAL && asked === 0)) {
+    if (!CONTENT.has(status) && (status !== PARTIAL || asked === 0)) {
       throw statusError(this.#url.href, status, statusText);
     }
     this.#assertPlain(headers);
@@ -166,19 +168,20 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #judgeUnsatisfiable(headers: IncomingHttpHeaders): Outcome {
     const { offset, identity } = this.#from;
     const [, total] = /^bytes \*\/(\d{1,15})$/i.exec(header(headers, 'content-range')?.trim() ?? '') ?? [];
-    // With another identity the If-Range would have had all of it sent.
-    if (total === undefined || Number(total) !== offset) return { kind: 'start over' };
+    // With another identity the If-Range would have had all of it sent; but not every server looks at that first.
+    if (total === undefined || Number(total) !== offset || !hasLength(identity!, offset)) return { kind: 'start over' };
     this.#begin({ offset, totalBytes: offset, identity });
     return { kind: 'fetched', answer: this.#answer! };
   }
 
   #assertPlain(headers: IncomingHttpHeaders): void {
-    const encoding = header(headers, 'content-encoding') ?? 'identity';
-    if (encoding === '' || encoding.toLowerCase() === 'identity') return;
+    const found = [...codingsBut('identity', headers['content-encoding'])];
+    found.push(...codingsBut('chunked', headers['transfer-encoding'])); // also of a server that was asked for no other
+    if (found.length === 0) return;
     throw new FetchError({
       code: 'EHTTP',
       url: this.#url.href,
-      what: `the server answered with the encoding ${encoding}`,
+      what: `the server answered with the encoding ${found.join(', ')}`,
       hint: 'It was asked for the bytes as they are: nothing is decoded here.',
       retryable: false,
     });
@@ -229,15 +232,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else this.#settle({ kind: 'fetched', answer: this.#answer! });
   }
 
-  /** The end came before or after the size that the request named, and the server named none. */
+  /** The end came before or after the size that the request named, or the server itself. */
   #sizeError(which: 'more' | 'fewer'): Error {
     const { href } = this.#url;
-    if (which === 'more') {
+    const { totalBytes } = this.#answer!;
+    const isAsked = this.#order.size !== undefined;
+    if (which === 'more' && isAsked) {
       const accepted = `the size of '${href}', which has more bytes, or leave it out`;
-      return new RequestError({ field: 'size', value: this.#answer!.totalBytes, accepted });
+      return new RequestError({ field: 'size', value: totalBytes, accepted });
     }
-    // It said no length, so nobody can tell whether it is shorter or was cut short.
-    const what = `the answer ended ${this.#answer!.totalBytes! - this.#arrived} bytes before the size that was asked for`;
+    const whose = isAsked ? 'the size that was asked for' : 'the size that the server told';
+    // It said no length of this answer, so nobody can tell whether it is shorter or was cut short.
+    const what =
+      which === 'more'
+        ? `the answer went on beyond ${whose}`
+        : `the answer ended ${totalBytes! - this.#arrived} bytes before ${whose}`;
     return new FetchError({ code: 'EHTTP', url: href, what, offset: this.#arrived, retryable: true });
   }
 
@@ -274,6 +283,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     this.#reject(error);
   }
+}
+
+/** The codings that a header names, without the `plain` one. */
+function codingsBut(plain: string, value: string | string[] = []): string[] {
+  const named = [value].flat().flatMap((line) => line.split(','));
+  return named.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding.toLowerCase() !== plain);
 }
 
 /** What Content-Length says; null where there is none. */

@@ -159,7 +159,7 @@ test('has exactly the bytes of the server, at every edge size, also where there 
     for (const capacity of [Number.POSITIVE_INFINITY, 10_007]) {
       const got = await fetch('/file', { into: new Basin(capacity) });
       expect(sha256(got.bytes)).toBe(sha256(bytes));
-      expect(got.answer).toEqual({ offset: 0, totalBytes: size, identity: 'etag "a"' });
+      expect(got.answer).toEqual({ offset: 0, totalBytes: size, identity: `etag "a"; ${size} bytes` });
     }
   }
   expect(asked[0]!.headers).toMatchObject({ 'accept-encoding': 'identity' });
@@ -274,6 +274,8 @@ test.each([
 // ---------------------------------------------------------------------------------------------- answers that are none
 
 test.each([
+  [202, true],
+  [204, false],
   [400, false],
   [401, false],
   [403, false],
@@ -289,7 +291,8 @@ test.each([
   [206, false],
   [302, false], // without a place to go
 ])('status %i is told with the url, retryable: %s', async (status, retryable) => {
-  answer = (_request, response) => response.writeHead(status, { 'content-length': status === 304 ? 0 : 5 }).end();
+  answer = (_request, response) =>
+    response.writeHead(status, { 'content-length': status === 204 || status === 304 ? 0 : 5 }).end();
   const failure = await failureOf(fetch('/file?x=1'));
   expect(failure).toMatchObject({
     name: 'FetchError',
@@ -306,6 +309,12 @@ test('an answer in an encoding is refused: nothing is decoded', async () => {
   expect(await failureOf(fetch('/'))).toMatchObject({ message: expect.stringContaining('gzip'), retryable: false });
   answer = (_request, response) => response.writeHead(200, { 'content-encoding': 'identity' }).end('plain');
   expect((await fetch('/')).bytes.toString()).toBe('plain');
+  // Node's own server would not: one that compresses on the way, though nothing asked it to.
+  for (const coding of ['gzip', 'gzip, chunked']) {
+    answer = (_request, { socket }) =>
+      socket?.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: ${coding}\r\n\r\n3\r\n...\r\n0\r\n\r\n`);
+    expect(await failureOf(fetch('/'))).toMatchObject({ message: expect.stringContaining('gzip'), retryable: false });
+  }
 });
 
 test('another size than was asked for is refused, with both', async () => {
@@ -428,7 +437,7 @@ test('begins at 0, and says so, where the server has other bytes by now', async 
   const bytes = bytesOf(300_000, 2);
   answer = serve(bytes, { etag: '"v2"' });
   const got = await fetch('/', { start: { offset: 100_000, identity: 'etag "v1"' } });
-  expect(got.answer).toEqual({ offset: 0, totalBytes: bytes.length, identity: 'etag "v2"' });
+  expect(got.answer).toEqual({ offset: 0, totalBytes: bytes.length, identity: `etag "v2"; ${bytes.length} bytes` });
   expect(sha256(got.bytes)).toBe(sha256(bytes));
   expect(asked).toHaveLength(1); // the If-Range had it answer with all of it
 });
@@ -446,6 +455,7 @@ test.each([
   ['another tag', { etag: '"v2"', 'content-range': 'bytes 400-999/1000' }],
   ['another place', { etag: '"v1"', 'content-range': 'bytes 300-999/1000' }],
   ['an end before the end', { etag: '"v1"', 'content-range': 'bytes 400-998/1000' }],
+  ['another length', { etag: '"v1"', 'content-range': 'bytes 400-899/900' }],
   ['no range', { etag: '"v1"' }],
 ])('a part that does not fit is not taken: %s', async (_what, headers) => {
   const bytes = bytesOf(1000);
@@ -453,7 +463,7 @@ test.each([
     if (request.headers.range === undefined) response.end(bytes);
     else response.writeHead(206, headers as Record<string, string>).end(bytes.subarray(400));
   };
-  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"' } });
+  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"; 1000 bytes' } });
   expect(got.answer).toMatchObject({ offset: 0 });
   expect(got.bytes.equals(bytes)).toBe(true);
   expect(asked).toHaveLength(2);
@@ -465,8 +475,27 @@ test('a file that has become shorter than what is there already is fetched anew'
     if (request.headers.range === undefined) response.end(bytes);
     else response.writeHead(416, { 'content-range': 'bytes */100' }).end();
   };
-  const got = await fetch('/', { start: { offset: 400, identity: 'etag "v1"' } });
-  expect(got.bytes.equals(bytes)).toBe(true);
+  for (const offset of [400, 100]) {
+    const got = await fetch('/', { start: { offset, identity: 'etag "v1"; 500 bytes' } });
+    expect(got.bytes.equals(bytes)).toBe(true);
+  }
+});
+
+test("a part that is longer or shorter than the server told is the server's fault, and worth another try", async () => {
+  for (const [bytes, words] of [
+    [700, 'went on beyond the size that the server told'],
+    [500, 'ended 100 bytes before the size that the server told'],
+  ] as const) {
+    answer = (_request, response) =>
+      response.writeHead(206, { etag: '"v1"', 'content-range': 'bytes 400-999/1000' }).end(bytesOf(bytes));
+    const failure = failureOf(fetch('/', { start: { offset: 400, identity: 'etag "v1"' } }));
+    expect(await failure).toMatchObject({ code: 'EHTTP', retryable: true, message: expect.stringContaining(words) });
+  }
+});
+
+test('what a server says cannot steer the terminal that shows it', async () => {
+  answer = (_request, { socket }) => socket?.end('HTTP/1.1 404 \u001B[31mred\r\ncontent-length: 0\r\n\r\n');
+  expect((await failureOf(fetch('/')))['message']).toContain('404 \\u{1b}[31mred');
 });
 
 // --------------------------------------------------------------------------------------------------------------- TLS

@@ -111,15 +111,15 @@ test('asks the server only when the write has rows, and fills them with its byte
   expect((await new Reader(`${base}other`).open().done).equals(bytes)).toBe(true); // the thread runs by now
   expect(asked.map(({ url }) => url)).toEqual(['/other']);
   expect((await early.open().done).equals(bytes)).toBe(true);
-  expect(early.ring.beginning()).toEqual({ offset: 0, totalBytes: 100_001, identity: 'etag "a"' });
+  expect(early.ring.beginning()).toEqual({ offset: 0, totalBytes: 100_001, identity: 'etag "a"; 100001 bytes' });
 });
 
 test('begins where the write says, and says that it does', async () => {
   const bytes = bytesOf(100_001);
   answer = serve(bytes, '"a"');
-  const reader = new Reader(base, { identity: 'etag "a"' }).open(40_960);
+  const reader = new Reader(base, { identity: 'etag "a"; 100001 bytes' }).open(40_960);
   expect((await reader.done).equals(bytes.subarray(40_960))).toBe(true);
-  expect(reader.ring.beginning()).toEqual({ offset: 40_960, totalBytes: 100_001, identity: 'etag "a"' });
+  expect(reader.ring.beginning()).toEqual({ offset: 40_960, totalBytes: 100_001, identity: 'etag "a"; 100001 bytes' });
 });
 
 test('begins at 0, and says that it does, where the server has other bytes by now', async () => {
@@ -127,7 +127,7 @@ test('begins at 0, and says that it does, where the server has other bytes by no
   answer = serve(bytes, '"b"');
   const reader = new Reader(base, { identity: 'etag "a"' }).open(40_960);
   expect((await reader.done).equals(bytes)).toBe(true);
-  expect(reader.ring.beginning()).toEqual({ offset: 0, totalBytes: 100_001, identity: 'etag "b"' });
+  expect(reader.ring.beginning()).toEqual({ offset: 0, totalBytes: 100_001, identity: 'etag "b"; 100001 bytes' });
 });
 
 test('what it fails with reaches the write, fields and all', async () => {

@@ -6,7 +6,8 @@ const date = 'Mon, 23 Nov 2026 10:00:00 GMT';
 
 test('a strong tag tells an answer apart, a weak one does not', () => {
   expect(identityOf({ etag: '"abc"' }, null)).toBe('etag "abc"');
-  expect(ifRangeOf('etag "abc"')).toBe('"abc"');
+  expect(identityOf({ etag: '"abc"' }, 5)).toBe('etag "abc"; 5 bytes');
+  for (const identity of ['etag "abc"', 'etag "abc"; 5 bytes']) expect(ifRangeOf(identity)).toBe('"abc"');
   for (const etag of ['W/"abc"', 'abc', '"a"b"', '"a\r\nb"']) expect(identityOf({ etag }, 5)).toBeNull();
 });
 
@@ -26,6 +27,8 @@ test('a part goes on with what it is a part of, and with nothing else', () => {
   expect(goesOn('etag "a"', { etag: '"a"' }, 5)).toBe(true);
   expect(goesOn('etag "a"', { etag: '"b"' }, 5)).toBe(false);
   expect(goesOn('etag "a"', {}, 5)).toBe(false);
+  expect(goesOn('etag "a"; 5 bytes', { etag: '"a"' }, 5)).toBe(true);
+  expect(goesOn('etag "a"; 5 bytes', { etag: '"a"' }, 6)).toBe(false);
   const identity = `modified ${modified}; 5 bytes`;
   expect(goesOn(identity, { 'last-modified': modified, date }, 5)).toBe(true);
   expect(goesOn(identity, { 'last-modified': modified, date }, 6)).toBe(false);

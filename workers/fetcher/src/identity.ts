@@ -1,6 +1,6 @@
 /**
- * What tells two answers of one url apart: a strong ETag, else the date of the last change and the length. A fetch goes
- * on from where an earlier one ended only if the server says that it still has the same bytes.
+ * What tells two answers of one url apart: a strong ETag, else the date of the last change, and the length where it was
+ * told. A fetch goes on from where an earlier one ended only if the server says that it still has the same bytes.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -14,8 +14,8 @@ export function header(headers: IncomingHttpHeaders, name: string): string | und
 
 /** null where the server gives nothing to tell it by: such a fetch always begins at 0. */
 export function identityOf(headers: IncomingHttpHeaders, totalBytes: number | null): string | null {
-  const tag = header(headers, 'etag');
-  if (tag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag)) return TAG + tag;
+  const tag = strongTag(headers);
+  if (tag !== null) return totalBytes === null ? TAG + tag : `${TAG}${tag}; ${totalBytes} bytes`;
   const modified = Date.parse(header(headers, 'last-modified') ?? '');
   if (Number.isNaN(modified) || totalBytes === null) return null;
   // Changed twice within its second it would have the same date (RFC 9110, 8.8.2.2).
@@ -24,9 +24,14 @@ export function identityOf(headers: IncomingHttpHeaders, totalBytes: number | nu
   return `${DATE}${header(headers, 'last-modified')}; ${totalBytes} bytes`;
 }
 
+function strongTag(headers: IncomingHttpHeaders): string | null {
+  const tag = header(headers, 'etag');
+  return tag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag) ? tag : null;
+}
+
 /** The If-Range of a request for the rest of what `identity` tells of; null where it is none of ours. */
 export function ifRangeOf(identity: string): string | null {
-  if (identity.startsWith(TAG)) return identity.slice(TAG.length);
+  if (identity.startsWith(TAG)) return identity.slice(TAG.length, identity.lastIndexOf('"') + 1);
   return identity.startsWith(DATE) ? identity.slice(DATE.length, identity.lastIndexOf(';')) : null;
 }
 
@@ -35,9 +40,15 @@ export function ifRangeOf(identity: string): string | null {
  * (RFC 9110, 15.3.7): that it answers 206 says that it is the same, and the length is compared.
  */
 export function goesOn(identity: string, headers: IncomingHttpHeaders, totalBytes: number | null): boolean {
-  if (identityOf(headers, totalBytes) === identity) return true;
-  if (!identity.startsWith(DATE) || header(headers, 'last-modified') !== undefined) return false;
-  return identity.endsWith(`; ${totalBytes} bytes`);
+  if (!hasLength(identity, totalBytes)) return false;
+  if (identity.startsWith(TAG)) return strongTag(headers) === ifRangeOf(identity);
+  return header(headers, 'last-modified') === undefined || identityOf(headers, totalBytes) === identity;
+}
+
+/** False where `identity` tells of another length: the same tag or date is no proof of the same bytes then. */
+export function hasLength(identity: string, totalBytes: number | null): boolean {
+  const [, known] = /; (\d+) bytes$/.exec(identity) ?? [];
+  return known === undefined || Number(known) === totalBytes;
 }
 
 /** 'bytes 5-9/10' as numbers; `totalBytes` null for '*'. null for anything else. */
