@@ -1,5 +1,7 @@
 /** The end of a call that its AbortSignal asked for, told as Node tells it. */
 
+import { RequestError } from '@penstock/contract';
+
 /** A write was stopped by its `signal`; nothing is left of it. `cause` is the signal's reason. */
 export class AbortError extends Error {
   /** The name of Node's own. */
@@ -12,7 +14,10 @@ export class AbortError extends Error {
   }
 }
 
-/** @throws AbortError */
+/** @throws AbortError; RequestError for what is no AbortSignal, before anything is begun for it */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new RequestError({ field: 'signal', value: signal, accepted: 'an AbortSignal' });
+  }
   if (signal?.aborted === true) throw new AbortError(signal);
 }

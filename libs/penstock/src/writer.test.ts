@@ -214,6 +214,13 @@ test('the fields of a request hold for bytes of the program: modes, sums, readin
   expect(statSync(bench.path('a')).mode & 0o777).toBe(0o640); // kept, though it is another file now
 });
 
+test('what is no AbortSignal is refused by its name, and takes nobody the turn', async () => {
+  const writer = await bench.open({ threads: 1, jobs: 1 });
+  const signal = {} as AbortSignal;
+  await expect(writer.writeFile(bench.path('a'), 'x', { signal })).rejects.toMatchObject({ field: 'signal' });
+  expect(await writer.writeFile(bench.path('a'), 'x')).toMatchObject({ bytes: 1 });
+});
+
 test('a limit is kept', async () => {
   const writer = await bench.open();
   const begunAt = performance.now();

@@ -4,12 +4,11 @@ import type { Target } from './target.ts';
 
 /** @throws IntegrityError ECHECKSUM where they differ */
 export function assertExpected(
-  { checksum = 'none', expect, publish, source }: WriteRequest,
+  { checksum = 'none', expect, mode, publish, source }: WriteRequest,
   { path, baseOffset }: Target,
   o: { sum: string; size: number; resumed: boolean },
 ): void {
   if (checksum === 'none' || expect === undefined || o.sum === expect) return;
-  const kept = publish === 'atomic' ? 'Nothing was published.' : 'What was overwritten in place stays so.';
   throw new IntegrityError({
     code: 'ECHECKSUM',
     path,
@@ -20,6 +19,13 @@ export function assertExpected(
     found: o.sum,
     // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
     retryable: source.kind === 'url' || o.resumed,
-    hint: `${kept} Compare the source with what made the expected checksum.`,
+    hint: `${remainder(mode, publish)} Compare the source with what made the expected checksum.`,
   });
+}
+
+/** What is left of bytes that are not those expected. */
+function remainder(mode: WriteRequest['mode'], publish: WriteRequest['publish']): string {
+  if (publish === 'atomic') return 'Nothing was published.';
+  if (mode === 'append') return 'What was appended is cut off again.';
+  return mode === 'create' ? 'The file is removed again.' : 'What was overwritten in place stays so.';
 }
