@@ -67,7 +67,6 @@ test('delay: a delayed write is not begun before its time', async () => {
 });
 
 test('schedules: the same write is done again and again, and stands once', async () => {
-  writeFileSync(system.path('live.img'), 'as it is now');
   await system.host();
   let completed = 0;
   const thrice = new Promise<void>((resolve) => {
@@ -78,7 +77,7 @@ test('schedules: the same write is done again and again, and stands once', async
   });
   await run('Schedules', ['every: 60_000', 'every: 100']);
   await thrice;
-  expect(readFileSync(system.path('latest.img'), 'utf8')).toBe('as it is now');
+  expect(readFileSync(system.path('latest.img')).length).toBe(1_048_576);
   const schedules = await system.queue.getJobSchedulers();
   expect(schedules.map(({ key }) => key).toSorted()).toEqual(['every-minute', 'nightly']);
   for (const { key } of schedules) await system.queue.removeJobScheduler(key);
@@ -91,6 +90,10 @@ test('deduplication: of two writes of one file that both wait, one is done', asy
   await jobOf('state.bin');
   expect(readFileSync(system.path('state.bin')).length).toBe(1_048_576);
 });
+
+test('steering: a job that is cancelled says by whom and why, also where no host runs', async () => {
+  expect(await run('Steering')).toBe('ECANCELED cancelled by the nightly job: no longer needed\n');
+}, 60_000);
 
 test('flows: the manifest lists every shard in order, once all are written', async () => {
   await system.host(['--name', 'disk-1', '--threads', '2']);

@@ -12,6 +12,7 @@ export function describeResult(result: WriteResult, where: string): string[] {
   else parts.push(formatRate(result.bytesPerSecond), `${result.mode} (${result.engine})`);
   if (result.holeBytes !== undefined && result.holeBytes > 0)
     parts.push(`${formatBytes(result.holeBytes)} of it holes`);
+  if (result.resumedFrom !== undefined) parts.push(`${formatBytes(result.resumedFrom)} of it by an earlier attempt`);
   if (count > 0) parts.push(`writes p50 ${formatMicroseconds(p50)}, p99 ${formatMicroseconds(p99)}`);
   const lines = [`${escapeControls(where)}: ${parts.join(', ')}`];
   if (result.checksum !== undefined) lines.push(`${result.checksum.algorithm} ${result.checksum.value}`);

@@ -6,7 +6,7 @@ import { tuneHost } from '@penstock/config/tuning';
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 
-const RELEASED = 'the process that started it asked for it, or ended';
+const RELEASED = 'the command that started it ends';
 
 /** What the commands of penstock exit with when they were called wrongly. */
 const EXIT_USAGE = 2;

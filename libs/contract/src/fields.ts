@@ -81,7 +81,7 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
   offset: `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}, with mode "overwrite" alone`,
   mode: oneOf(MODES),
-  publish: oneOf(PUBLISHES),
+  publish: `${oneOf(PUBLISHES)}; to overwrite and append "in-place" alone`,
   durability: oneOf(DURABILITIES),
   checksum: oneOf(CHECKSUMS),
   expect: 'the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',

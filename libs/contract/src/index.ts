@@ -50,10 +50,12 @@ export {
   type InlineSource,
   type ManifestSource,
   type PatternSource,
+  type PatternSourceInput,
   type ShmSource,
   type StreamSource,
   type UrlSource,
   type WriteSource,
+  type WriteSourceInput,
 } from './source.ts';
 export {
   type BulkItem,

@@ -192,7 +192,7 @@ test.each<[string, unknown, string, string]>([
     'overwriting atomically',
     { ...base, mode: 'overwrite', publish: 'atomic' },
     'publish',
-    'publish: "atomic" is not accepted: overwrite changes the file where it stands; give "atomic" or "in-place"',
+    'publish: "atomic" is not accepted: overwrite changes the file where it stands; give "atomic" or "in-place"; to overwrite and append "in-place" alone',
   ],
   [
     'appending holes',

@@ -109,7 +109,8 @@ export interface ExtentsSource {
 }
 
 /** The buffer of a write: its rows are filled and written in turn. */
-interface PatternSourceInput {
+/** A pattern as a producer names it. */
+export interface PatternSourceInput {
   kind: 'pattern';
   pattern?: PatternName | undefined;
   seed?: number | undefined;

@@ -24,6 +24,7 @@ export {
   type Schedule,
   UnknownJobError,
   type WatchEvent,
+  type SteeredState,
   type WriteFlow,
   type WriteJob,
   WriteQueue,
@@ -55,6 +56,7 @@ export {
   type MatrixShape,
   type PatternName,
   type PatternSource,
+  type PatternSourceInput,
   type Phase,
   RequestError,
   type RequestErrorDetails,
@@ -70,4 +72,5 @@ export {
   type WriteRequestInput,
   type WriteResult,
   type WriteSource,
+  type WriteSourceInput,
 } from '@penstock/contract';

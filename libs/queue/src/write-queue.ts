@@ -5,6 +5,7 @@ import {
   type JobRequestInput,
   type JobResult,
   parseJob,
+  parseSize,
   RequestError,
 } from '@penstock/contract';
 import { FlowProducer, Queue, type Job, type JobsOptions } from 'bullmq';
@@ -279,8 +280,8 @@ export class WriteQueue {
    * Limits a job to so many bytes a second from now on; 0 lifts the limit, that of its request too. Resolves and rejects
    * as `cancel`; with RequestError if it is no rate.
    */
-  limit(id: string, bytesPerSecond: number): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.limit(id, bytesPerSecond));
+  limit(id: string, bytesPerSecond: number | string): Promise<SteeredState> {
+    return this.#steer(id, (steering) => steering.limit(id, rateOf(bytesPerSecond)));
   }
 
   /**
@@ -453,6 +454,15 @@ function groupByQueue(jobs: readonly Added[]): Map<string, { job: Added; index: 
     group.push({ job, index });
   }
   return groups;
+}
+
+/** A rate as a request's own limit takes it: a number, or a text like "100MiB". What is none of them is judged as it is. */
+function rateOf(rate: number | string): number {
+  try {
+    return parseSize(rate);
+  } catch {
+    return rate as number;
+  }
 }
 
 /** 64 random bits: short enough to be typed, and never met again. */

@@ -151,12 +151,12 @@ export class RowPipeline {
   settle(): number {
     if (this.#arrivals === null) return this.#end - this.#span.headBytes;
     const arrived = Math.max(0, this.#nextPosition - this.#span.headBytes);
-    if (this.#declaredSize !== null && arrived !== this.#declaredSize) throw this.#unlike(`the ${arrived}`);
+    if (this.#declaredSize !== null && arrived !== this.#declaredSize) throw this.#unlike(`${arrived}`);
     return arrived;
   }
 
   #unlike(arrived: string): RequestError {
-    const accepted = `${arrived} bytes that arrived, or leave it out`;
+    const accepted = `what arrives, or leave it out: it was ${arrived} bytes`;
     return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
   }
 
@@ -234,7 +234,7 @@ export class RowPipeline {
     if (this.#declaredSize === null) {
       if (arrivals.exhausted) this.#end = this.#nextPosition;
     } else if (arrived > this.#declaredSize) {
-      throw this.#unlike(`the ${arrived} or more`);
+      throw this.#unlike(`${arrived} or more`);
     }
   }
 

@@ -66,7 +66,7 @@ async function capacity(limit: number | 'none' | undefined, options: CapacityOpt
 
 /** "12.00 GiB of 500.00 GiB in use by 3 jobs; what does not fit waits". */
 export function describeCapacity({ bytes, whenFull, usedBytes, jobs }: Capacity): string {
-  if (bytes === null) return 'no limit';
+  if (bytes === null) return 'no limit; what is in use is counted once there is one';
   const who = `${jobs} ${jobs === 1 ? 'job' : 'jobs'}`;
   return `${formatBytes(usedBytes)} of ${formatBytes(bytes)} in use by ${who}; what does not fit ${whenFull === 'wait' ? 'waits' : 'is refused'}`;
 }

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import { ANY_HOST, type JobRequestInput } from '@penstock/contract';
+import type { WriteQueue } from '@penstock/queue';
 import { UsageError } from '../failures.ts';
 import { print, say } from '../output.ts';
 import {
@@ -50,6 +51,8 @@ function sort(options: EnqueueOptions): Sorted {
 /** BullMQ's largest priority: it shares a double with a counter. */
 const PRIORITY_MAX = 2_097_152;
 const YEAR_MS = 31_536_000_000;
+/** An answer that takes longer than that is waited for because the queue is full. */
+const WAITING_MS = 1500;
 
 const EXAMPLES = `
 Examples:
@@ -88,6 +91,16 @@ function parseJobId(given: string): string {
   throw new InvalidArgumentError('Give a text that is not a number and has no ":", like nightly-2026-11-23.');
 }
 
+/** Adds the job, and says that there is no room for it yet where that takes long. */
+async function addTold(queue: WriteQueue, request: JobRequestInput, options: Sorted['inQueue']): Promise<string> {
+  const tell = setTimeout(() => say('waiting for room in the queue: penstock capacity shows its limit'), WAITING_MS);
+  try {
+    return await queue.add(request, options);
+  } finally {
+    clearTimeout(tell);
+  }
+}
+
 async function enqueue(path: string | undefined, options: EnqueueOptions): Promise<void> {
   const { json, described, inQueue, store: storeOptions } = sort(options);
   const request = await requestFrom(path, json, described);
@@ -96,7 +109,7 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
   const { store } = await openStoreOf(storeOptions, (error) => say(error.message));
   const queue = new WriteQueue({ connection: store.connection, onError: (error) => say(error.message) });
   try {
-    const id = await queue.add(request, inQueue);
+    const id = await addTold(queue, request, inQueue);
     print(id);
     const target = request.target?.host;
     if ((await queue.workers(target)) === 0) {

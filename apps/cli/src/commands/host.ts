@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { AlreadyTold } from '../failures.ts';
 import { takeInterrupts } from '../interrupts.ts';
+import { say } from '../output.ts';
 
 export function hostCommand(): Command {
   return new Command('host')
@@ -32,6 +33,9 @@ async function host(args: string[]): Promise<void> {
   interrupts.hurry.addEventListener('abort', kill, { once: true });
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    if (signal !== null && !interrupts.signal.aborted) {
+      say(`the host was ended by ${signal}: its writes are taken up again once their locks have run out`);
+    }
     const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
     if (exitCode !== 0) throw new AlreadyTold(exitCode);
   } finally {

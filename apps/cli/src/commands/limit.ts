@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { parseRate } from '@penstock/config';
 import { formatBytes } from '@penstock/contract';
 import { UsageError } from '../failures.ts';
+import { say } from '../output.ts';
 import { type SteerOptions, steer, steerCommand, steerJob } from '../steer-job.ts';
 
 interface LimitOptions extends SteerOptions {
@@ -56,6 +57,9 @@ async function limitStanding(text: string, extra: string | undefined, options: L
     async (queue) => {
       if (root !== undefined) await queue.limitRoot(root, limit, host);
       else await queue.limitHost(host!, limit);
+      if (host !== undefined && !(await queue.hosts()).some(({ name }) => name === host)) {
+        say(`no host of the name ${host} was ever here: it holds when one is started`);
+      }
       return { ...(host === undefined ? {} : { host }), ...(root === undefined ? {} : { root }), limit };
     },
     () => `${what} ${rate === null ? 'is limited as its settings say' : inWords(rate)}`,

@@ -91,15 +91,25 @@ export function writeCommand(): Command {
       return;
     }
     warnAboutIdleOptions(command, options);
-    await answering(options.json === true, (answer) => write(path, options, answer));
+    await answering(options.json === true, (answer) => write(path, options, idleOptions(command), answer));
   });
 }
 
 function warnAboutIdleOptions(command: Command, options: WriteOptions): void {
-  if (options.redis === undefined) return;
-  const given = HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map(flagOf);
-  if (given.length > 0) say(`${given.join(', ')}: of no effect with --redis, where no host is started`);
+  const given = idleOptions(command);
+  if (options.redis !== undefined && given.length > 0) {
+    say(`${given.join(', ')}: of no effect with --redis, where no host is started`);
+  }
 }
+
+function warnOfOwnHost(given: readonly string[]): void {
+  if (given.length > 0)
+    say(`${given.join(', ')}: of no effect, for a host runs here already, with settings of its own`);
+}
+
+/** What was said of a host that this command would start. */
+const idleOptions = (command: Command): string[] =>
+  HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map(flagOf);
 
 /** The option as it is typed. */
 function flagOf(name: string): string {
@@ -123,7 +133,12 @@ async function writeStdin(path: string, options: WriteOptions): Promise<{ result
   return { result };
 }
 
-async function write(path: string, options: WriteOptions, answer: JobAnswer): Promise<{ result: WriteResult }> {
+async function write(
+  path: string,
+  options: WriteOptions,
+  idle: readonly string[],
+  answer: JobAnswer,
+): Promise<{ result: WriteResult }> {
   const request = describedBy(path, options);
   const { root, fromRoot } = options;
   judgeRequest(request);
@@ -162,8 +177,9 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
     // A host first: if none can be had, nothing must stay behind in the queue.
     if (settings.redis.kind === 'embedded') {
       if (store.started) await keeper.start();
-      else if ((await keeper.ensure()) && roots.length > 0) {
-        say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
+      else if (await keeper.ensure()) {
+        if (roots.length > 0) say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
+        warnOfOwnHost(idle);
       }
       if (keeper.ownsHost && options.on !== undefined && options.on !== host.name) {
         say(
@@ -194,7 +210,7 @@ async function write(path: string, options: WriteOptions, answer: JobAnswer): Pr
       const flags = storeFlags(options, process.env);
       say(
         keeper.ownsHost
-          ? `job ${answer.id} goes back to the queue, as the host started for it stops; it begins again with the next one (penstock host${flags})`
+          ? `job ${answer.id} goes back to the queue, as the host started for it stops; the next one goes on with it (penstock host${flags})`
           : `job ${answer.id} goes on without this command`,
       );
       say(`to see how it goes: penstock watch ${answer.id}${flags}`);
