@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { Append } from './appends.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
 import { lockAlone } from './lock.ts';
@@ -323,7 +323,9 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
 export function takeBack({ fd, append, existingBytes, unpublishedName }: Target): void {
   if (append === null || unpublishedName !== null) return;
   // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (append.offset >= existingBytes && native.ftruncate(fd, append.offset) === 0) append.forget();
+  if (append.offset < existingBytes) return;
+  removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
+  if (native.ftruncate(fd, append.offset) === 0) append.forget();
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */
