@@ -100,11 +100,11 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
-    const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
-    const append = appendTo(fd, path, existingBytes, mode.alignment.offset, request, options);
+    const append = appendTo(fd, path, stat.sizeBytes, mode.alignment.offset, request, options);
+    const existingBytes = append?.fileBytes ?? stat.sizeBytes;
     return {
       fd,
       path,
@@ -115,7 +115,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       checkpoint: identity.again ? readCheckpoint(fd) : null,
       isResumed: false,
       append,
-      identity: fileIdentity,
+      identity: stat.identity,
       ...mode,
       ...flush,
       unpublishedName: made,
