@@ -1,6 +1,6 @@
 // Checkpoints of attempts that ended without a word: believed where they are true, and only there.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { WriteRequestInput } from '@penstock/contract';
@@ -97,4 +97,16 @@ test('an append that was cut off again is written from its beginning', async () 
   await bench.write(append, again('job'));
   const expected = Buffer.concat([before, readSource(createPatternSource('stamp', 3), 0, SIZE)]);
   expect(Buffer.compare(readFileSync(join(bench.directory, 'a')), expected)).toBe(0);
+});
+
+test('a file in place that was cut behind its writer is written from its beginning, also once another job has filled it', async () => {
+  const shutDown = (index: number): void => bench.control.job(index).requestStop(STOP_SHUTDOWN);
+  for (const filled of [false, true]) {
+    await begin(request('in-place'), 'job', 4 * MIB, shutDown);
+    truncateSync(join(bench.directory, 'a'));
+    if (filled) await bench.write(request('in-place', 4));
+    const result = await bench.write(request('in-place'), again('job'));
+    expect(result.resumedFrom).toBeUndefined();
+    expectWhole();
+  }
 });
