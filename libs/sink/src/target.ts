@@ -317,15 +317,15 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
 }
 
 /**
- * Takes back what a failed write did to a file that is not its own: an append is cut off again. What was overwritten
- * stays so. Nothing may be in flight.
+ * Takes back what a failed write did to a file that is not its own: what began at its end is cut off again. What was
+ * overwritten stays so. Nothing may be in flight.
  */
-export function takeBack({ fd, append, existingBytes, unpublishedName }: Target): void {
-  if (append === null || unpublishedName !== null) return;
+export function takeBack({ fd, append, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
+  if (!keepsRest || unpublishedName !== null) return;
   // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (append.offset < existingBytes) return;
+  if (baseOffset !== existingBytes) return;
   removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
-  if (native.ftruncate(fd, append.offset) === 0) append.forget();
+  if (native.ftruncate(fd, existingBytes) === 0) append?.forget();
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */
