@@ -97,6 +97,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (!stat.isFile) throw notRegular(path);
     lockAlone(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
+    else assertStands(dirFd, name, path, stat.identity);
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
@@ -127,6 +128,14 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     native.close(dirFd);
     throw error;
   }
+}
+
+/** Whoever had the lock may have removed what it made, or renamed another over it. @throws IoError EBUSY */
+function assertStands(dirFd: number, name: string, path: string, identity: string): void {
+  const standing = statAt(dirFd, name);
+  if (typeof standing !== 'number' && standing.identity === identity) return;
+  const hint = 'Another write has just put another file in its place: try again.';
+  throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
 /** Opens `name`, with O_DIRECT where that is offered. @throws IoError */
