@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { STOP_SHUTDOWN } from '@penstock/matrix';
+import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Bench, openBench } from './thread.fixture.ts';
 
@@ -28,7 +28,8 @@ afterEach(() => {
 });
 
 const file = (): string => join(bench.directory, 'a');
-const goOn = (): Promise<unknown> => bench.write(LONG, { jobKey: 'long', attemptToken: 'second', again: true });
+const again = { jobKey: 'long', attemptToken: 'second', again: true } as const;
+const goOn = (): Promise<unknown> => bench.write(LONG, again);
 const appendFive = (letter: string): Promise<unknown> =>
   bench.write({
     path: 'a',
@@ -70,4 +71,19 @@ test.each(['itself', 'the next append'])('padding that a killed append has left 
   }
   await goOn();
   expectFile(by === 'itself' ? '' : 'AAAAA');
+});
+
+test('an append that is cancelled in a later attempt is cut off, unless others have appended behind it', async () => {
+  for (const behind of ['', 'A']) {
+    await putOff();
+    if (behind !== '') await appendFive(behind);
+    const block = bench.control.job(62);
+    block.reset();
+    const write = bench.write(LONG, { ...again, block });
+    while (block.read().phase !== 'writing') await setImmediate();
+    block.requestStop(STOP_CANCEL);
+    await expect(write).rejects.toMatchObject({ code: 'ECANCELED' });
+    if (behind === '') expect(bench.names().map((name) => statSync(join(bench.directory, name)).size)).toEqual([0]);
+    else expect(readFileSync(file()).subarray(LONG.size).toString()).toBe('AAAAA');
+  }
 });

@@ -30,6 +30,8 @@ export class Append {
   readonly offset: number;
   /** How long the file is without the padding of an attempt that died before it cut it off. */
   readonly fileBytes: number;
+  /** Nothing stands behind its bytes, and no earlier attempt has said that they are all there. */
+  readonly isOpenEnd: boolean;
   readonly #fd: number;
   readonly #path: string;
   readonly #jobKey: string;
@@ -52,6 +54,7 @@ export class Append {
     const own = o.again ? ranges.find(({ jobKey, length }) => jobKey === o.jobKey && length === o.length) : undefined;
     this.fileBytes = endOf(ranges, o.fileBytes, o.grain);
     this.offset = own?.offset ?? this.fileBytes;
+    this.isOpenEnd = own === undefined || (!own.done && own.offset + own.length === this.fileBytes);
     if (own !== undefined) return;
     const range: Range = { jobKey: o.jobKey, offset: this.offset, length: o.length, done: false };
     storeRanges(fd, [...ranges.filter(({ jobKey }) => jobKey !== o.jobKey), range]);

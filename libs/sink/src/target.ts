@@ -332,9 +332,9 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
 export function takeBack({ fd, append, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
   if (!keepsRest || unpublishedName !== null) return;
   // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (baseOffset !== existingBytes) return;
+  if (!(append?.isOpenEnd ?? baseOffset === existingBytes)) return;
   removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
-  if (native.ftruncate(fd, existingBytes) === 0) append?.forget();
+  if (native.ftruncate(fd, baseOffset) === 0) append?.forget();
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */
