@@ -80,7 +80,7 @@ test.each(['atomic', 'in-place'] as const)(
     stopped.kill('SIGSTOP');
     if (publish === 'in-place') {
       // The stopped host still holds the file's lock: nobody writes beside it, and the job waits for it.
-      await system.progressOf(job, (progress) => /EBUSY|lock/.test(JSON.stringify(progress['note'] ?? '')));
+      await system.progressOf(job, (progress) => JSON.stringify(progress).includes('waiting for the lock of the file'));
       stopped.kill('SIGCONT');
     }
     const end = await system.finished(job, WAIT_MS);

@@ -2,6 +2,7 @@
 import type { ChecksumName } from './fields.ts';
 import type { WriteSource, WriteSourceInput } from './source.ts';
 
+/** The buffer of a write: its rows are filled and written in turn. */
 export interface MatrixShape {
   /** 1 to 65536. */
   rows: number;

@@ -12,8 +12,8 @@ export class LockLostError extends Error {
     const cause =
       why === 'taken'
         ? 'it is in the hands of another worker, or its lock ran out'
-        : 'Redis could not be reached for as long as the lock lasts';
-    super(`The write of job ${jobId} was stopped: ${cause}. It is taken up again from its beginning.`);
+        : 'for as long as the lock lasts Redis could not be reached, or this process stood still';
+    super(`The write of job ${jobId} was stopped: ${cause}. It is taken up again.`);
   }
 }
 

@@ -289,12 +289,12 @@ test('closed, a worker lets its jobs finish without aborting them', async () => 
   await expect(worker.drain('shutdown')).resolves.toBeUndefined();
 });
 
-test('a job whose perform says shutdown of itself goes back too', async () => {
+test.each(['shutdown', 'lost'])('a job whose perform says %s of itself goes back too', async (reason) => {
   const queue = stage.queue();
   let calls = 0;
   await stage.worker(async (request) => {
     calls += 1;
-    if (calls === 1) throw Object.assign(new Error('pool swapped'), { code: 'ECANCELED', reason: 'shutdown' });
+    if (calls === 1) throw Object.assign(new Error('pool swapped'), { code: 'ECANCELED', reason });
     return resultOf(request);
   });
   const id = await queue.add(write, { attempts: 1 });

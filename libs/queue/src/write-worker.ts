@@ -408,7 +408,7 @@ export class WriteWorker {
       await Promise.all([progress.close(), this.#log(job, failuresOf(outcome.result))]);
       return outcome;
     }
-    if (isShutdown(outcome.error)) {
+    if (isPutBack(outcome.error)) {
       await progress.close(); // before somebody else takes the job and reports
       return this.#putBack(job, token);
     }
@@ -555,9 +555,11 @@ function asBullError(caught: unknown): Error {
   return error;
 }
 
-function isShutdown(caught: unknown): boolean {
-  if (typeof caught !== 'object' || caught === null) return false;
-  return Reflect.get(caught, 'code') === 'ECANCELED' && Reflect.get(caught, 'reason') === 'shutdown';
+/** Nobody's failure: a shutdown, or a thread that thought the lock lost, which has been renewed just in time. */
+function isPutBack(caught: unknown): boolean {
+  if (typeof caught !== 'object' || caught === null || Reflect.get(caught, 'code') !== 'ECANCELED') return false;
+  const reason: unknown = Reflect.get(caught, 'reason');
+  return reason === 'shutdown' || reason === 'lost';
 }
 
 function blankProgress(host: string): WriteProgress {

@@ -28,6 +28,10 @@ interface Range {
 export class Append {
   /** Where its first byte goes. */
   readonly offset: number;
+  /** How long the file is without the padding of an attempt that died before it cut it off. */
+  readonly fileBytes: number;
+  /** Nothing stands behind its bytes, and no earlier attempt has said that they are all there. */
+  readonly isOpenEnd: boolean;
   readonly #fd: number;
   readonly #path: string;
   readonly #jobKey: string;
@@ -48,7 +52,9 @@ export class Append {
     this.#jobKey = o.jobKey;
     const ranges = readRanges(fd, path, o.again).filter(({ offset, length }) => offset + length <= o.fileBytes);
     const own = o.again ? ranges.find(({ jobKey, length }) => jobKey === o.jobKey && length === o.length) : undefined;
-    this.offset = own?.offset ?? endOf(ranges, o.fileBytes, o.grain);
+    this.fileBytes = endOf(ranges, o.fileBytes, o.grain);
+    this.offset = own?.offset ?? this.fileBytes;
+    this.isOpenEnd = own === undefined || (!own.done && own.offset + own.length === this.fileBytes);
     if (own !== undefined) return;
     const range: Range = { jobKey: o.jobKey, offset: this.offset, length: o.length, done: false };
     storeRanges(fd, [...ranges.filter(({ jobKey }) => jobKey !== o.jobKey), range]);
@@ -71,13 +77,17 @@ export class Append {
   }
 }
 
-/** The end of what was appended, where the last one died before it cut its padding off. */
+/** The end of the file, or of the append that comes last in it, where that one died before it cut its padding off. */
 function endOf(ranges: readonly Range[], fileBytes: number, grain: number): number {
+  let lastEnd = 0;
+  let lastDone = true;
   for (const { offset, length, done } of ranges) {
-    const end = offset + length;
-    if (!done && end <= fileBytes && fileBytes - end < grain) return end;
+    if (offset + length < lastEnd) continue;
+    lastEnd = offset + length;
+    lastDone = done;
   }
-  return fileBytes;
+  // Behind any other range stand the bytes of a later append, however few they are.
+  return !lastDone && fileBytes - lastEnd < grain ? lastEnd : fileBytes;
 }
 
 function readRanges(fd: number, path: string, mustTell: boolean): Range[] {

@@ -144,6 +144,15 @@ test('a bulk that is stopped before it begins writes nothing', async () => {
   expect(bench.names()).toEqual([]);
 });
 
+test('a bulk whose lock has run out is not taken for a cancelled one, and begins no more', async () => {
+  const block = bench.control.job(0);
+  block.holdFor(0);
+  const files = Array.from({ length: 100 }, (_, index) => ({ path: `${index}` }));
+  const outcome = bench.bulk({ size: 1, files }, { block });
+  await expect(outcome).rejects.toMatchObject({ code: 'ECANCELED', reason: 'lost', retryable: true });
+  expect(bench.names()).toEqual([]);
+});
+
 test('the next attempt removes what a killed one left, through links too, and nothing of another job', async () => {
   mkdirSync(join(bench.directory, 'a'));
   symlinkSync('a', join(bench.directory, 'b'));

@@ -110,7 +110,7 @@ class BulkRun {
     await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane))));
     this.#thread.bulks -= 1;
     if (this.#aborted || this.#next < this.#requests.length) {
-      throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'cancel');
+      throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // nobody said stop: its time was over
     }
     // 100 % is said only of a bulk whose every file is in its place.
     if (this.#failed === 0) this.#progress.publish(DONE);
@@ -155,7 +155,7 @@ class BulkRun {
 
   /** Writes one item after the other, until none is left or the job is stopped. */
   async #work(block: JobBlock): Promise<void> {
-    while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE) {
+    while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE && !this.#aborted) {
       const index = this.#next;
       this.#next += 1;
       // oxlint-disable-next-line no-await-in-loop -- a lane is one write at a time

@@ -123,8 +123,9 @@ export class CheckpointTrail {
    * @throws IoError
    */
   removeStale(): void {
-    const { fd, path, existingBytes } = this.#target;
-    if (this.isRecorded || existingBytes === 0 || !removeCheckpoint(fd)) return;
+    const { fd, path, existingBytes, unpublishedName } = this.#target;
+    const fresh = existingBytes === 0 && unpublishedName !== null;
+    if (this.isRecorded || fresh || !removeCheckpoint(fd)) return;
     // It must not be there again after a power loss either, beside bytes that were written since.
     const result = native.fsync(fd);
     if (result < 0) throw new IoError({ syscall: 'fsync', errno: result, path });
@@ -138,9 +139,11 @@ export class CheckpointTrail {
   }
 
   #goOn(size: number, headBytes: number, align: number): number {
-    const { checkpoint } = this.#target;
+    const { checkpoint, baseOffset, existingBytes } = this.#target;
     if (checkpoint === null || checkpoint.jobKey !== this.#jobKey || checkpoint.source !== this.#source) return 0;
     if (checkpoint.request !== this.#keyOfRequest || checkpoint.durableBytes > size) return 0;
+    // A file that stands where others can cut it keeps its attributes then.
+    if (baseOffset + checkpoint.durableBytes > existingBytes) return 0;
     this.isRecorded = true;
     if (checkpoint.durableBytes === size) return size;
     // Rows begin at whole blocks: the last, broken one is written again.

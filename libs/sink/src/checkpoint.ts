@@ -7,6 +7,7 @@
  * last one, with the time of its last change: an attempt that published it may die before anybody hears of it.
  */
 import { hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { FileStat } from './stat.ts';
@@ -30,9 +31,13 @@ export interface Checkpoint {
 /** A time as a checkpoint tells it. */
 export const timeKey = ({ seconds, nanoseconds }: FileStat['modified']): string => `${seconds}.${nanoseconds}`;
 
-/** The same for two requests that write the same bytes to the same place in the same way. */
+/**
+ * The same for two requests that write the same bytes to the same place in the same way; of one whose bytes are not
+ * flushed, only until the machine is started again: the attribute may outlive a power loss that they did not.
+ */
 export function requestKey({ limit: _limit, target: _target, ...request }: WriteRequest): string {
-  return hash('sha256', JSON.stringify(request)).slice(0, 16);
+  const boot = request.durability === 'none' ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1') : '';
+  return hash('sha256', JSON.stringify(request) + boot).slice(0, 16);
 }
 
 /** The checkpoint that an open file carries and that still holds, or null. */

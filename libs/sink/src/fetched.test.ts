@@ -1,5 +1,5 @@
 // Writes of what a server answers: what a second attempt goes on from, and what it writes anew.
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -133,4 +133,19 @@ test('the size that the server tells is reserved at once, and all there is where
     expect((await done).bytes).toBe(bytes.length); // oxlint-disable-line no-await-in-loop
     expect(written().equals(bytes)).toBe(true);
   }
+});
+
+test('an append whose size only the server tells leaves nothing behind, and begins anew', async () => {
+  const before = Buffer.alloc(4096, 'begin|');
+  writeFileSync(join(bench.directory, 'a'), before);
+  await beginAndStop({ mode: 'append' }, null);
+  expect(written().equals(before)).toBe(true);
+  const { producer, done } = attempt('second', { mode: 'append' });
+  expect(await producer.writable()).toBe(true);
+  expect(producer.startAt).toEqual({ offset: 0, identity: null });
+  producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
+  await producer.pushAll(stamp(1));
+  producer.end();
+  expect(await done).toMatchObject({ bytes: SIZE, offset: 4096, fileBytes: 4096 + SIZE });
+  expect(written().equals(Buffer.concat([before, stamp(1)]))).toBe(true);
 });

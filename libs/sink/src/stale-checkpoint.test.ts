@@ -1,6 +1,6 @@
 // Checkpoints of attempts that ended without a word: believed where they are true, and only there.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { WriteRequestInput } from '@penstock/contract';
@@ -86,4 +86,27 @@ test.each(['atomic', 'in-place'] as const)(
 test('a write whose lock is said to be gone while it should last leaves nothing: its job may be gone as well', async () => {
   await begin(request('atomic'), 'job', 4 * MIB, (index) => bench.control.job(index).requestStop(STOP_LOST));
   expect(bench.names()).toEqual([]);
+});
+
+test('an append that was cut off again is written from its beginning', async () => {
+  const before = Buffer.from('begin|');
+  writeFileSync(join(bench.directory, 'a'), before);
+  const append = { ...request('atomic'), publish: 'in-place', mode: 'append' } as const;
+  await begin(append, 'job', 4 * MIB, (index) => bench.control.job(index).requestStop(STOP_LOST));
+  expect(readFileSync(join(bench.directory, 'a')).equals(before)).toBe(true);
+  await bench.write(append, again('job'));
+  const expected = Buffer.concat([before, readSource(createPatternSource('stamp', 3), 0, SIZE)]);
+  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')), expected)).toBe(0);
+});
+
+test('a file in place that was cut behind its writer is written from its beginning, also once another job has filled it', async () => {
+  const shutDown = (index: number): void => bench.control.job(index).requestStop(STOP_SHUTDOWN);
+  for (const filled of [false, true]) {
+    await begin(request('in-place'), 'job', 4 * MIB, shutDown);
+    truncateSync(join(bench.directory, 'a'));
+    if (filled) await bench.write(request('in-place', 4));
+    const result = await bench.write(request('in-place'), again('job'));
+    expect(result.resumedFrom).toBeUndefined();
+    expectWhole();
+  }
 });

@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { Append } from './appends.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
 import { lockAlone } from './lock.ts';
@@ -101,14 +101,15 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (!stat.isFile) throw notRegular(path);
     lockAlone(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
+    else assertStands(dirFd, name, path, stat.identity);
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
-    const { sizeBytes: existingBytes, identity: fileIdentity } = stat;
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
-    const append = appendTo(fd, path, existingBytes, mode.alignment.offset, request, options);
+    const append = appendTo(fd, path, stat.sizeBytes, mode.alignment.offset, request, options);
+    const existingBytes = append?.fileBytes ?? stat.sizeBytes;
     return {
       fd,
       path,
@@ -120,7 +121,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       isResumed: false,
       isPublished,
       append,
-      identity: fileIdentity,
+      identity: stat.identity,
       ...mode,
       ...flush,
       unpublishedName: made,
@@ -132,6 +133,14 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     native.close(dirFd);
     throw error;
   }
+}
+
+/** Whoever had the lock may have removed what it made, or renamed another over it. @throws IoError EBUSY */
+function assertStands(dirFd: number, name: string, path: string, identity: string): void {
+  const standing = statAt(dirFd, name);
+  if (typeof standing !== 'number' && standing.identity === identity) return;
+  const hint = 'Another write has just put another file in its place: try again.';
+  throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
 /** Opens `name`, with O_DIRECT where that is offered. @throws IoError */
@@ -322,13 +331,15 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
 }
 
 /**
- * Takes back what a failed write did to a file that is not its own: an append is cut off again. What was overwritten
- * stays so. Nothing may be in flight.
+ * Takes back what a failed write did to a file that is not its own: what began at its end is cut off again. What was
+ * overwritten stays so. Nothing may be in flight.
  */
-export function takeBack({ fd, append, existingBytes, unpublishedName }: Target): void {
-  if (append === null || unpublishedName !== null) return;
+export function takeBack({ fd, append, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
+  if (!keepsRest || unpublishedName !== null) return;
   // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (append.offset >= existingBytes && native.ftruncate(fd, append.offset) === 0) append.forget();
+  if (!(append?.isOpenEnd ?? baseOffset === existingBytes)) return;
+  removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
+  if (native.ftruncate(fd, baseOffset) === 0) append?.forget();
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */

@@ -524,7 +524,8 @@ class WriteLane implements Lane, FlushWaiter {
     const { checkpoints } = this.#thread;
     // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
     const worthIt = (this.#intake === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
-    if (this.#order.swept === undefined && worthIt) this.#trail!.begin(checkpoints);
+    const isFoundAgain = this.#order.request.mode !== 'append' || target.append !== null;
+    if (this.#order.swept === undefined && worthIt && isFoundAgain) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
