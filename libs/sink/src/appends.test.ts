@@ -87,3 +87,17 @@ test('an append that is cancelled in a later attempt is cut off, unless others h
     else expect(readFileSync(file()).subarray(LONG.size).toString()).toBe('AAAAA');
   }
 });
+
+test('padding that a killed overwrite has left behind the end of the file is cut off by its next attempt', async () => {
+  await bench.write({ path: 'a', size: 1000 });
+  const request = { ...LONG, mode: 'overwrite', offset: 700 } as const;
+  const block = bench.control.job(63);
+  block.reset();
+  const write = bench.write(request, { block, jobKey: 'long', attemptToken: 'first' });
+  while (block.read().bytesDurable === 0) await setImmediate();
+  block.requestStop(STOP_SHUTDOWN);
+  await expect(write).rejects.toMatchObject({ code: 'ECANCELED' });
+  truncateSync(file(), Math.ceil((700 + LONG.size) / 512) * 512); // as its last row leaves the file, before the cut
+  await bench.write(request, again);
+  expect(statSync(file()).size).toBe(700 + LONG.size);
+});

@@ -4,6 +4,9 @@
  *
  * An attempt records its range under the file's lock, then extends the file over all of it, then writes. So a range
  * that the file does not reach was never extended: its attempt died in between, and it is dropped.
+ *
+ * A write that lengthens the file to an end inside a block is recorded too, wherever it begins: one that died between its
+ * padded last row and the cut would leave zeros that nobody asked for.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -24,7 +27,7 @@ interface Range {
   done: boolean;
 }
 
-/** One append to an open and locked file. */
+/** One write that lengthens an open and locked file. */
 export class Append {
   /** Where its first byte goes. */
   readonly offset: number;
@@ -39,25 +42,33 @@ export class Append {
   /**
    * Decides where `length` bytes go and records it; the caller then extends the file.
    * @param fileBytes how long the file is now
+   * @param fixedOffset where the bytes go whatever the file's end is; absent for an append
    * @param grain the offset alignment of direct writes: an attempt that died may have left the file longer by less
    * @throws IoError where an earlier attempt may have appended already and this file system cannot tell
    */
   constructor(
     fd: number,
     path: string,
-    o: { jobKey: string; again: boolean; fileBytes: number; length: number; grain: number },
+    o: { jobKey: string; again: boolean; fileBytes: number; length: number; grain: number; fixedOffset?: number },
   ) {
     this.#fd = fd;
     this.#path = path;
     this.#jobKey = o.jobKey;
-    const ranges = readRanges(fd, path, o.again).filter(({ offset, length }) => offset + length <= o.fileBytes);
+    const appends = o.fixedOffset === undefined;
+    const ranges = readRanges(fd, path, o.again && appends).filter(
+      ({ offset, length }) => offset + length <= o.fileBytes,
+    );
     const own = o.again ? ranges.find(({ jobKey, length }) => jobKey === o.jobKey && length === o.length) : undefined;
     this.fileBytes = endOf(ranges, o.fileBytes, o.grain);
-    this.offset = own?.offset ?? this.fileBytes;
-    this.isOpenEnd = own === undefined || (!own.done && own.offset + own.length === this.fileBytes);
+    this.offset = o.fixedOffset ?? own?.offset ?? this.fileBytes;
+    this.isOpenEnd = appends && (own === undefined || (!own.done && own.offset + own.length === this.fileBytes));
     if (own !== undefined) return;
     const range: Range = { jobKey: o.jobKey, offset: this.offset, length: o.length, done: false };
-    storeRanges(fd, [...ranges.filter(({ jobKey }) => jobKey !== o.jobKey), range]);
+    const stored = storeRanges(fd, [...ranges.filter(({ jobKey }) => jobKey !== o.jobKey), range]);
+    // Without attributes an append still works: it cannot be tried again then, see readRanges.
+    if (stored < 0 && stored !== -EOPNOTSUPP && appends) {
+      throw new IoError({ syscall: 'fsetxattr', errno: stored, path });
+    }
   }
 
   /** All of it is written and the file has its size. */
@@ -104,12 +115,11 @@ function readRanges(fd: number, path: string, mustTell: boolean): Range[] {
   return [];
 }
 
-function storeRanges(fd: number, ranges: readonly Range[]): void {
+function storeRanges(fd: number, ranges: readonly Range[]): number {
   const lines = ranges
     .slice(-RANGES_MAX)
     .map(({ jobKey, offset, length, done }) => `${jobKey} ${offset} ${length} ${done ? 1 : 0}\n`);
-  // Without attributes an append still works: it cannot be tried again then, see readRanges.
-  native.fsetxattr(fd, ATTRIBUTE, Buffer.from(lines.join('')));
+  return native.fsetxattr(fd, ATTRIBUTE, Buffer.from(lines.join('')));
 }
 
 function parse(text: string): Range[] {

@@ -54,7 +54,7 @@ export interface Target {
   isResumed: boolean;
   /** True where it has its final name and all of its bytes already: an earlier attempt's. */
   isPublished: boolean;
-  /** Of an append whose size is known: how a later attempt finds its place again. */
+  /** Of a write that lengthens the file to a known size: how a later attempt finds its place and its end again. */
   append: Append | null;
   /** Device and inode of the open file. */
   identity: string;
@@ -178,8 +178,13 @@ function appendTo(
   { identity, size }: TargetOptions,
 ): Append | null {
   // What has no size yet cannot be tried again either: it is a stream.
-  if (request.mode !== 'append' || size === null) return null;
-  return new Append(fd, path, { ...identity, fileBytes, length: size, grain });
+  if (!changesInPlace(request) || size === null) return null;
+  const lengthened = { ...identity, fileBytes, length: size, grain };
+  if (request.mode === 'append') return new Append(fd, path, lengthened);
+  const fixedOffset = request.offset ?? 0;
+  const end = fixedOffset + size;
+  const mayBePadded = end % grain !== 0 && (end > fileBytes || identity.again);
+  return mayBePadded ? new Append(fd, path, { ...lengthened, fixedOffset }) : null;
 }
 
 /** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */

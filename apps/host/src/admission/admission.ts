@@ -162,11 +162,13 @@ function grant(claims: readonly Claim[], bulk: boolean): Ticket {
   let released = false;
   const held = claims.map(({ place, bytes }): [FileSystem, Reservation] => {
     // A single write allocates all of it before it writes; of a bulk each file in its turn, as its bytes are written.
+    let begun = false; // a pause hides the phase
     const taken = (): number => {
       if (block === null) return 0;
       const { phase, bytesWritten } = block.read();
       if (bulk) return claims.length === 1 ? bytesWritten : 0;
-      return phase !== 'paused' && PHASES.indexOf(phase) >= WRITING ? bytes : 0;
+      begun ||= bytesWritten > 0 || (phase !== 'paused' && PHASES.indexOf(phase) >= WRITING);
+      return begun ? bytes : 0;
     };
     return [place.fileSystem, place.fileSystem.ledger.reserve(bytes, taken)];
   });
