@@ -256,7 +256,9 @@ class KillSoak {
       const length = native.fgetxattr(fd, 'user.penstock.checkpoint', value);
       closeSync(fd);
       if (length <= 0) return 0;
-      return (JSON.parse(Buffer.from(value.buffer, 0, length).toString()) as { durableBytes: number }).durableBytes;
+      const text = Buffer.from(value.buffer, 0, length).toString();
+      const { durableBytes, finished } = JSON.parse(text) as { durableBytes: number; finished?: string };
+      return finished === undefined ? durableBytes : 0; // else it is the file of an earlier job
     });
     return Math.max(0, ...bytes);
   }
