@@ -15,8 +15,9 @@ import { stopWrite } from './stopping.ts';
 
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
-/** Who gave an order wants to see what comes of it before the next sample; the thread has obeyed by then, mostly. */
-const SAMPLE_STEERED_MS = 50;
+/** Who gave an order wants to see what comes of it before the next sample: the thread has obeyed at the first of these,
+ * mostly, or at a later one where its disk is slow. */
+const SAMPLES_STEERED_MS = [50, 150, 300];
 
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
@@ -168,7 +169,7 @@ export class Host {
       block.pause(paused);
       if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
       running.look();
-      setTimeout(() => this.#sampleOne(sampled), SAMPLE_STEERED_MS);
+      for (const ms of SAMPLES_STEERED_MS) setTimeout(() => this.#sampleOne(sampled), ms);
     });
     this.#sampled.add(sampled);
     try {
