@@ -1,11 +1,8 @@
-/** Asks a write to stop, and ends its thread where it does not. */
+/** What an abort of a job means for its write. */
 import { WriteAbortedError } from '@penstock/contract';
 import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
-import type { RunningWrite } from '@penstock/pool';
+import { type Stoppable, stopRunning } from '@penstock/pool';
 import { LockLostError } from '@penstock/queue';
-
-/** What is told of a write, and what is done where it does not hear. */
-type Stoppable = Pick<RunningWrite, 'look' | 'kill'> & { block: Pick<RunningWrite['block'], 'requestStop'> };
 
 /** What the reason of an abort means for the thread. */
 function stopWord(reason: unknown): number {
@@ -19,10 +16,6 @@ function stopWord(reason: unknown): number {
  */
 export function stopWrite(running: Stoppable, reason: unknown, graceMs: number): () => void {
   const stop = stopWord(reason);
-  running.block.requestStop(stop);
-  running.look();
   // A shutdown and a lost lock have nobody waiting for this one write; the process or the lock's new owner decide.
-  if (stop !== STOP_CANCEL) return () => {};
-  const grace = setTimeout(() => running.kill(), graceMs);
-  return () => clearTimeout(grace);
+  return stopRunning(running, stop, stop === STOP_CANCEL ? graceMs : null);
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type JobResult, isBulkResult, WriteAbortedError, type WriteRequest } from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
-import { ProgressMeter, type RunningWrite, type WriterPool } from '@penstock/pool';
+import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/pool';
 import { AbortError, throwIfAborted } from './abort.ts';
 import type { CallOptions, FileResult } from './options.ts';
 import { Turns } from './turns.ts';
@@ -76,11 +76,9 @@ export class Engine {
     { signal, onProgress }: CallOptions,
   ): Promise<FileResult> {
     const { block, done } = running;
-    let grace: NodeJS.Timeout | undefined;
+    let forgetStop = (): void => {};
     const stop = (): void => {
-      block.requestStop(STOP_CANCEL);
-      running.look();
-      grace = setTimeout(() => running.kill(), STOP_GRACE_MS);
+      forgetStop = stopRunning(running, STOP_CANCEL, STOP_GRACE_MS);
       producer?.fail(new WriteAbortedError('cancel')); // wakes a write that waits for bytes
     };
     if (signal?.aborted === true) stop();
@@ -94,7 +92,7 @@ export class Engine {
       if (signal?.aborted === true && error instanceof WriteAbortedError) throw new AbortError(signal);
       throw error;
     } finally {
-      clearTimeout(grace);
+      forgetStop();
       watch?.end();
       signal?.removeEventListener('abort', stop); // from here on the block is another write's
       this.#turns.release();

@@ -86,9 +86,4 @@ export class Arrivals implements RowStock {
     // Each goes back to where it was, or nearer to the front: none is overwritten before it is looked at.
     for (let index = 0; index < rows; index += 1) this.#giveBack(this.#undigested[index]!);
   }
-
-  /** Takes no more. False while a producer still writes into the rows: then it is to be called again. */
-  close(): boolean {
-    return this.#ring.close();
-  }
 }

@@ -63,20 +63,30 @@ export class Intake {
     return new Arrivals(this.#ring, rowCount, digest);
   }
 
-  /** Gives rows back of which none was taken, once no producer copies into them. */
-  returnUnused(extent: RowExtent, rowMemory: RowMemory): void {
-    if (this.#ring.close()) {
-      rowMemory.release(extent);
-      return;
-    }
-    setTimeout(() => {
-      this.returnUnused(extent, rowMemory);
-      this.#loop.wake(); // another write may have waited for these rows
-    }, QUIET_LOOK_MS);
+  /** Gives the rows back, none of which is in flight. */
+  returnRows(extent: RowExtent, rowMemory: RowMemory): void {
+    returnWhenQuiet(this.#ring, extent, rowMemory, this.#loop);
   }
 
   close(): void {
     this.#ring.close();
     clearInterval(this.#stopLook);
   }
+}
+
+/** Gives rows back as soon as no producer copies into them: at once, or some milliseconds later. */
+export function returnWhenQuiet(
+  ring: Pick<RingConsumer, 'close'>,
+  extent: RowExtent,
+  rowMemory: RowMemory,
+  loop: Pick<AioLoop, 'wake'>,
+): void {
+  if (ring.close()) {
+    rowMemory.release(extent);
+    return;
+  }
+  setTimeout(() => {
+    returnWhenQuiet(ring, extent, rowMemory, loop);
+    loop.wake(); // another write may have waited for these rows
+  }, QUIET_LOOK_MS);
 }

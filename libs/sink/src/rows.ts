@@ -4,7 +4,6 @@
  * byte; rows go out in file order and come back in any.
  */
 import { constants } from 'node:os';
-import { setTimeout } from 'node:timers';
 import { IoError, RequestError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { FileDigest } from '@penstock/digest';
@@ -31,9 +30,6 @@ export const STALLS_MAX = 8;
  * at once beside writes of 32 MiB in flight: twice the files, for a fifth of the large writes' throughput.
  */
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
-
-/** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
-const QUIET_LOOK_MS = 5;
 
 /** Where the bytes come from: computed, or read from a file, whose holes may be passed over, or arriving in the rows. */
 export type RowSource =
@@ -99,7 +95,7 @@ export class RowPipeline {
   #stopped = false;
 
   /**
-   * @param extent row memory for `plan`, the pipeline's until release()
+   * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more
    * @param pace asked before each row
    */
   constructor(
@@ -177,19 +173,7 @@ export class RowPipeline {
     return this.#stock.allFree;
   }
 
-  /** Gives the row memory back, or sees to it that this happens once no producer uses it. Nothing may be in flight. */
-  release(): void {
-    if (this.#arrivals === null || this.#arrivals.close()) {
-      this.#thread.rowMemory.release(this.#extent);
-      return;
-    }
-    setTimeout(() => {
-      this.release();
-      this.#thread.loop.wake(); // another write may have waited for these rows
-    }, QUIET_LOOK_MS);
-  }
-
-  /** Goes on after release() with other row memory for the same plan. */
+  /** Goes on with other row memory for the same plan. */
   takeAgain(extent: RowExtent): void {
     this.#extent = extent;
     this.#rowPrepared.fill(0); // it carries whatever its last owner wrote

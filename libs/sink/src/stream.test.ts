@@ -9,11 +9,7 @@ import { faultyPort } from '@penstock/aio';
 import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
-import type { Arrivals } from './arrivals.ts';
-import type { Pace } from './pace.ts';
-import { WHOLE_FILE } from './edges.ts';
-import { RowPipeline } from './rows.ts';
-import type { Target } from './target.ts';
+import { returnWhenQuiet } from './intake.ts';
 import { type Bench, type BenchOptions, type WriteOptions, openBench } from './thread.fixture.ts';
 
 const SEED = 20_110_608;
@@ -366,17 +362,13 @@ test('rows into which a producer still copies are given back only when it has do
   const taken = arena.freeBytes;
   let copying = true;
   let asked = 0;
-  const arrivals = {
+  const ring = {
     close: () => {
       asked += 1;
       return !copying;
     },
-  } as unknown as Arrivals;
-  const plan = { ioBytes: MIB, rowStride: MIB, bufferRows: 2 };
-  const place = { span: WHOLE_FILE, size: null, growth: null, writtenBytes: 0 };
-  const from = { source: null, origin: null, arrivals };
-  const pace = {} as Pace;
-  new RowPipeline(bench.thread, {} as Target, from, place, plan, extent, null, pace).release();
+  };
+  returnWhenQuiet(ring, extent, rowMemory, bench.thread.loop);
   await until(() => asked > 2);
   expect(arena.freeBytes).toBe(taken);
   copying = false;

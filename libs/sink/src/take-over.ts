@@ -62,7 +62,8 @@ export function findFinished(root: Root, path: string, jobKey: string): Checkpoi
   const { directory, name } = splitPath(path);
   const dirFd = openDirectory(root, directory);
   if (dirFd < 0) return null;
-  const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
+  // As it is opened next: one that its own permissions close to us is replaced like any other.
+  const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   native.close(dirFd);
   if (fd < 0) return null;
   const stat = statAt(fd, '');

@@ -5,7 +5,7 @@
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
-import { Append } from './appends.ts';
+import { Lengthening } from './lengthening.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
@@ -55,7 +55,7 @@ export interface Target {
   /** True where it has its final name and all of its bytes already: an earlier attempt's. */
   isPublished: boolean;
   /** Of a write that lengthens the file to a known size: how a later attempt finds its place and its end again. */
-  append: Append | null;
+  lengthening: Lengthening | null;
   /** Device and inode of the open file. */
   identity: string;
   /** The name that goes if the write fails: the temporary one, or one that this write made in place. */
@@ -108,19 +108,19 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
-    const append = appendTo(fd, path, stat.sizeBytes, mode.alignment.offset, request, options);
-    const existingBytes = append?.fileBytes ?? stat.sizeBytes;
+    const lengthening = lengthen(fd, path, stat.sizeBytes, mode.alignment.offset, request, options);
+    const existingBytes = lengthening?.fileBytes ?? stat.sizeBytes;
     return {
       fd,
       path,
       dirFd,
       existingBytes,
       keepsRest: changesInPlace(request),
-      baseOffset: append?.offset ?? (request.mode === 'append' ? existingBytes : (request.offset ?? 0)),
+      baseOffset: lengthening?.offset ?? (request.mode === 'append' ? existingBytes : (request.offset ?? 0)),
       checkpoint: identity.again ? readCheckpoint(fd, stat) : null,
       isResumed: false,
       isPublished,
-      append,
+      lengthening,
       identity: stat.identity,
       ...mode,
       ...flush,
@@ -169,22 +169,22 @@ function openFile(
   return { fd, direct };
 }
 
-function appendTo(
+function lengthen(
   fd: number,
   path: string,
   fileBytes: number,
   grain: number,
   request: WriteRequest,
   { identity, size }: TargetOptions,
-): Append | null {
+): Lengthening | null {
   // What has no size yet cannot be tried again either: it is a stream.
   if (!changesInPlace(request) || size === null) return null;
-  const lengthened = { ...identity, fileBytes, length: size, grain };
-  if (request.mode === 'append') return new Append(fd, path, lengthened);
+  const range = { ...identity, fileBytes, length: size, grain };
+  if (request.mode === 'append') return new Lengthening(fd, path, range);
   const fixedOffset = request.offset ?? 0;
   const end = fixedOffset + size;
   const mayBePadded = end % grain !== 0 && (end > fileBytes || identity.again);
-  return mayBePadded ? new Append(fd, path, { ...lengthened, fixedOffset }) : null;
+  return mayBePadded ? new Lengthening(fd, path, { ...range, fixedOffset }) : null;
 }
 
 /** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */
@@ -339,12 +339,12 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
  * Takes back what a failed write did to a file that is not its own: what began at its end is cut off again. What was
  * overwritten stays so. Nothing may be in flight.
  */
-export function takeBack({ fd, append, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
+export function takeBack({ fd, lengthening, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
   if (!keepsRest || unpublishedName !== null) return;
   // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (!(append?.isOpenEnd ?? baseOffset === existingBytes)) return;
+  if (!(lengthening?.isOpenEnd ?? baseOffset === existingBytes)) return;
   removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
-  if (native.ftruncate(fd, baseOffset) === 0) append?.forget();
+  if (native.ftruncate(fd, baseOffset) === 0) lengthening?.forget();
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */

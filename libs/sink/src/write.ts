@@ -130,7 +130,6 @@ class WriteLane implements Lane, FlushWaiter {
   #reflinkDue = false;
   #noReflinkReason: string | undefined;
   #rows: RowPipeline | null = null;
-  #rowsReturned = false;
   /** Counted among the thread's small writes. */
   #countedSmall = false;
   /** null while only the end of the bytes will tell. */
@@ -289,7 +288,6 @@ class WriteLane implements Lane, FlushWaiter {
     if (!this.#sharesRows) {
       this.#thread.rowMemory.leave(this);
       this.#returnRows();
-      this.#rowExtent = null;
       this.#uncountSmall();
     }
     this.#enter(PAUSED);
@@ -524,7 +522,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { checkpoints } = this.#thread;
     // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
     const worthIt = (this.#intake === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
-    const isFoundAgain = this.#order.request.mode !== 'append' || target.append !== null;
+    const isFoundAgain = this.#order.request.mode !== 'append' || target.lengthening !== null;
     if (this.#order.swept === undefined && worthIt && isFoundAgain) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
@@ -535,7 +533,6 @@ class WriteLane implements Lane, FlushWaiter {
   #goOnWith(rows: RowPipeline, extent: RowExtent): void {
     rows.takeAgain(extent);
     this.#rowExtent = extent;
-    this.#rowsReturned = false;
     if (this.#isSmall) this.#countSmall();
     this.#enter(WRITING);
   }
@@ -646,7 +643,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#reflink === null && !target.isPublished) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
-    target.append?.finish();
+    target.lengthening?.finish();
     this.#attributesSet = !target.isPublished && applyAttributes(target, this.#order.request, this.#origin);
     const covered = target.flushedTogether && this.#isSmall;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
@@ -668,7 +665,7 @@ class WriteLane implements Lane, FlushWaiter {
     const sum = this.#digest!.sum;
     if (sum === null) {
       // The digest wakes the loop. A hole may take it hours: others can have the rows.
-      if (!this.#rowsReturned && verify !== 'readback' && !this.#digest!.readsRows) {
+      if (this.#rowExtent !== null && verify !== 'readback' && !this.#digest!.readsRows) {
         this.#returnRows();
         this.#thread.loop.wake();
       }
@@ -763,16 +760,11 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #returnRows(): void {
-    if (this.#rowsReturned) return;
-    if (this.#rows !== null) {
-      this.#rowsReturned = true;
-      this.#rows.release();
-    } else if (this.#rowExtent !== null) {
-      this.#rowsReturned = true;
-      // A producer may have begun to fill them, and none was taken.
-      if (this.#intake === null) this.#thread.rowMemory.release(this.#rowExtent);
-      else this.#intake.returnUnused(this.#rowExtent, this.#thread.rowMemory);
-    }
+    const extent = this.#rowExtent;
+    this.#rowExtent = null;
+    if (extent === null) return;
+    if (this.#intake === null) this.#thread.rowMemory.release(extent);
+    else this.#intake.returnRows(extent, this.#thread.rowMemory);
   }
 
   #countSmall(): void {

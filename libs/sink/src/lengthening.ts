@@ -28,7 +28,7 @@ interface Range {
 }
 
 /** One write that lengthens an open and locked file. */
-export class Append {
+export class Lengthening {
   /** Where its first byte goes. */
   readonly offset: number;
   /** How long the file is without the padding of an attempt that died before it cut it off. */
