@@ -3,10 +3,10 @@
  * descriptors) and one block a thread (its AIO context and how much is in flight). Word by word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
-import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { PAGE_BYTES } from './arena.ts';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
+import { monotonicMs } from './clock.ts';
 import { RateCell } from './rate.ts';
 
 /** Why a job should stop; 0 is run on. */
@@ -323,8 +323,4 @@ export class ThreadBlock {
   }
 }
 
-// performance.now() begins anew in every thread, and asks the same clock without allocating as process.hrtime() would.
-const [startedSeconds, startedNanoseconds] = process.hrtime();
-const threadStartedMs = startedSeconds * 1000 + startedNanoseconds / 1_000_000 - performance.now();
-
-const tenthsNow = (): number => Math.floor((threadStartedMs + performance.now()) / 100);
+const tenthsNow = (): number => Math.floor(monotonicMs() / 100);

@@ -7,8 +7,8 @@
  * hours: only differences count. What a row takes is no whole number of units; the rest is carried on to the next.
  */
 import { strict as assert } from 'node:assert';
-import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
+import { monotonicMs } from './clock.ts';
 
 const UNIT_US = 16;
 const UNITS_PER_MS: number = 1000 / UNIT_US;
@@ -26,16 +26,7 @@ const SLACK_UNITS: number = 20 * UNITS_PER_MS;
 
 /** Now, in units, as a word that wraps. */
 export function rateTime(): number {
-  return Math.floor((performance.now() + clockOffsetMs) * UNITS_PER_MS) | 0;
-}
-
-// performance.now() begins anew in every thread; the monotonic clock below it is the same. Asked for once: hrtime()
-// makes an array each time.
-const clockOffsetMs: number = monotonicMs() - performance.now();
-
-function monotonicMs(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1000 + nanoseconds / 1_000_000;
+  return Math.floor(monotonicMs() * UNITS_PER_MS) | 0;
 }
 
 /** One limit. Every thread makes its own over the same words. */

@@ -70,9 +70,10 @@ export class Stage {
     o: { leave?: boolean; uid?: number } = {},
   ): Promise<{ child: ChildProcess; socketPath: string; started: boolean }> {
     const fixture = fileURLToPath(new URL('open.fixture.mjs', import.meta.url));
-    const child = spawn(process.execPath, [fixture, JSON.stringify(options), o.leave === true ? 'leave' : 'stay'], {
+    const user = o.uid === undefined ? [] : [String(o.uid)];
+    const stay = o.leave === true ? 'leave' : 'stay';
+    const child = spawn(process.execPath, [fixture, JSON.stringify(options), stay, ...user], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      ...(o.uid === undefined ? {} : { uid: o.uid, gid: o.uid }),
     });
     this.#processes.push(child);
     const [line] = await Promise.race([once(child.stdout, 'data'), failOnExit(child)]);

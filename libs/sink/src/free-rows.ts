@@ -1,7 +1,8 @@
 /** The rows of one write that no slot carries. One that the digest still reads is not free: it must keep its bytes. */
 import type { FileDigest } from '@penstock/digest';
+import type { RowStock } from './row-stock.ts';
 
-export class FreeRows {
+export class FreeRows implements RowStock {
   readonly #rowCount: number;
   readonly #digest: FileDigest | null;
   /** The last one first. */
