@@ -1,13 +1,17 @@
+// The quick tests. Those that need minutes are named `*.long.test.ts` and run by jest.long.config.mjs.
 import { fileURLToPath } from 'node:url';
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
+const resultsFile = process.env.JEST_RESULTS_FILE;
+
 export default {
   testMatch: ['<rootDir>/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.long\\.test\\.ts$'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': at('./jest.transform.cjs') },
   cacheDirectory: at('../.jest-cache'),
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   testTimeout: 20_000,
+  reporters: ['default', ...(resultsFile ? [[at('./jest.results.mjs'), { file: resultsFile }]] : [])],
 };

@@ -1,8 +1,6 @@
-// Sums what Jest wrote for each project, fresh or out of nx's cache.
+// Sums what the tests' results files hold, fresh or out of nx's cache.
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-
-const resultFile = (root, project) => join(root, project, '.jest-results.json');
 
 /** The folders of the workspaces, as package.json names them: "libs/*" or "test". */
 function projectsOf(root) {
@@ -16,14 +14,32 @@ function projectsOf(root) {
     .filter((project) => existsSync(join(root, project, 'package.json')));
 }
 
-function countTestFiles(folder) {
-  let count = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+const isLong = (name) => name.endsWith('.long.test.ts');
+export const LONG_RESULTS = '.jest-results.long.json';
+
+/** The two runs that have a report: which test files they consist of, and where each project's results are. */
+const RUNS = {
+  quick: { has: (name) => !isLong(name), resultsFile: (project) => join(project, '.jest-results.json') },
+  long: { has: isLong, resultsFile: () => LONG_RESULTS },
+};
+
+function* testFiles(root, folder, has) {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     if (entry.name === 'node_modules' || entry.name === 'dist') continue;
-    if (entry.isDirectory()) count += countTestFiles(join(folder, entry.name));
-    else if (entry.name.endsWith('.test.ts')) count += 1;
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) yield* testFiles(root, path, has);
+    else if (entry.name.endsWith('.test.ts') && has(entry.name)) yield path;
   }
-  return count;
+}
+
+/** What a results file holds of a project, or null where there is none that can be read. */
+function readResults(file, project) {
+  try {
+    const { testResults } = JSON.parse(readFileSync(file, 'utf8'));
+    return testResults.filter(({ name }) => name.includes(`/${project}/`));
+  } catch {
+    return null;
+  }
 }
 
 /** Why set-up found no browser or no strace, of which a skipped test may speak. */
@@ -36,50 +52,53 @@ function missingTools(root) {
 }
 
 /** Removes the results of earlier runs. */
-export function forgetResults(root) {
-  for (const project of projectsOf(root)) rmSync(resultFile(root, project), { force: true });
+export function forgetResults(root, run) {
+  for (const project of projectsOf(root)) rmSync(join(root, RUNS[run].resultsFile(project)), { force: true });
 }
 
 /**
- * The failed and skipped tests by name, what has no result, and as last line `N passed, N failed, N skipped`.
- * A test file that cannot be loaded counts as one failed test. `good` is false if a test failed, or a test file was not run.
+ * The failed and skipped tests by name, and as last line `N passed, N failed, N skipped`. Each of these counts as one
+ * failed test: a test file without a result, whatever ended its run; one that cannot be loaded; one that failed beside its tests.
  *
  * @param {string} root
- * @param {{ all: boolean }} ran whether every project was to run
+ * @param {{ runs: ('quick' | 'long')[], all: boolean, alsoFailed?: string[] }} ran whether every project was to run, and
+ *   what else failed
  * @returns {{ lines: string[], good: boolean }}
  */
-export function report(root, { all }) {
+export function report(root, { runs, all, alsoFailed = [] }) {
   const failed = [];
   const skipped = [];
-  const unrun = [];
   let passedCount = 0;
-  for (const project of projectsOf(root)) {
-    const fileCount = countTestFiles(join(root, project));
-    if (!existsSync(resultFile(root, project))) {
-      if (all && fileCount > 0) unrun.push(`no result: ${project} (${fileCount} test files)`);
-      continue;
-    }
-    const { testResults } = JSON.parse(readFileSync(resultFile(root, project), 'utf8'));
-    if (testResults.length < fileCount)
-      unrun.push(`no result: ${fileCount - testResults.length} test files of ${project}`);
-    for (const { name, status, assertionResults } of testResults) {
-      const tests = assertionResults.map((test) => ({ status: test.status, line: `${project}: ${test.fullName}` }));
-      const failures = tests.filter((test) => test.status === 'failed');
-      passedCount += tests.filter((test) => test.status === 'passed').length;
-      skipped.push(...tests.filter((test) => test.status !== 'passed' && test.status !== 'failed'));
-      failed.push(...failures);
-      if (status === 'failed' && failures.length === 0)
-        failed.push({ line: `${project}: ${name.slice(name.lastIndexOf('/') + 1)} could not be run` });
+  for (const run of runs) {
+    for (const project of projectsOf(root)) {
+      const file = join(root, RUNS[run].resultsFile(project));
+      const results = readResults(file, project);
+      if (results === null && !all && !existsSync(file)) continue;
+      for (const path of testFiles(root, project, RUNS[run].has))
+        if (!results?.some(({ name }) => name.endsWith(`/${path}`))) failed.push(`${path} has no result`);
+      for (const { name, status, assertionResults } of results ?? []) {
+        const named = (...statuses) =>
+          assertionResults
+            .filter((test) => statuses.includes(test.status))
+            .map(({ fullName }) => `${project}: ${fullName}`);
+        const passed = named('passed');
+        const failures = named('failed');
+        passedCount += passed.length;
+        failed.push(...failures);
+        skipped.push(...named('pending', 'todo', 'skipped', 'disabled', 'focused'));
+        if (status === 'failed' && failures.length === 0)
+          failed.push(`${project}: ${name.slice(name.lastIndexOf('/') + 1)} could not be run`);
+      }
     }
   }
+  failed.push(...alsoFailed);
   return {
     lines: [
-      ...unrun,
       ...(skipped.length > 0 ? missingTools(root) : []),
-      ...skipped.map(({ line }) => `skipped: ${line}`),
-      ...failed.map(({ line }) => `failed: ${line}`),
+      ...skipped.map((line) => `skipped: ${line}`),
+      ...failed.map((line) => `failed: ${line}`),
       `${passedCount} passed, ${failed.length} failed, ${skipped.length} skipped`,
     ],
-    good: failed.length === 0 && unrun.length === 0,
+    good: failed.length === 0,
   };
 }

@@ -1,21 +1,36 @@
-// `npm test`: types, lint, format and every project's tests through nx, then the count of the tests, also when some fail.
-// Further arguments go to nx: `npm test -- --skip-nx-cache` runs again what has not changed, and
+// `npm test`: types, lint, format and every project's quick tests through nx, then the count of the tests, also when some
+// fail. Further arguments go to nx: `npm test -- --skip-nx-cache` runs again what has not changed, and
 // `npm test -- -p @penstock/aio` runs the tests of that room alone.
+// `npm run test:long`: the long tests through Jest, to which further arguments go, with the same count at the end.
+// `node config/test.mjs --total <what else failed>...`: the count of both together, of what has just been run.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { forgetResults, report } from './report.mjs';
-
-/** Longer than a good run ever takes: a test file that never ends must not keep the count of the others. */
-const LIMIT_MS = 20 * 60 * 1000;
+import { LONG_RESULTS, forgetResults, report } from './report.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const MINUTE_MS = 60_000;
+/** After SIGTERM: what does not end by then is killed. */
+const GRACE_MS = 10_000;
 
-// A result of an earlier run must not pass for this one's; nx restores those of unchanged projects from its cache.
-forgetResults(root);
-const args = process.argv.slice(2);
-const nx = [join(root, 'node_modules/.bin/nx'), 'run-many', '-t', 'build', 'lint', 'test', ...args];
+/** Longer than a good run ever takes: a test file that never ends must not keep the count of the others. */
+const LIMIT_MS = { quick: 18 * MINUTE_MS, long: 20 * MINUTE_MS };
+
+const COMMANDS = {
+  quick: ['node_modules/.bin/nx', 'run-many', '-t', 'build', 'lint', 'test'],
+  long: [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    'node_modules/jest/bin/jest.js',
+    '-c',
+    'config/jest.long.config.mjs',
+    '--rootDir',
+    '.',
+    '--passWithNoTests',
+  ],
+};
+
 const env = {
   ...process.env,
   // Else nx tells every program to colour what it prints, which tests read.
@@ -24,12 +39,36 @@ const env = {
   NX_ISOLATE_PLUGINS: 'false',
   NX_SKIP_NATIVE_FILE_CACHE: 'true',
 };
-const begun = Date.now();
-const [code] = await once(
-  spawn(process.execPath, nx, { cwd: root, env, stdio: 'inherit', timeout: LIMIT_MS }),
-  'close',
-);
-const { lines, good } = report(root, { all: !args.some((arg) => /^(-p|--projects?)\b/.test(arg)) });
-if (Date.now() - begun >= LIMIT_MS) lines.unshift(`ended after ${LIMIT_MS / 60_000} minutes`);
-process.stdout.write(`\n${lines.join('\n')}\n`);
-process.exitCode = code === 0 && good ? 0 : 1;
+
+/** Runs the tests; true if all ended well within the limit. */
+async function runTests(run, args) {
+  const runEnv = run === 'long' ? { ...env, JEST_RESULTS_FILE: join(root, LONG_RESULTS) } : env;
+  const child = spawn(process.execPath, [...COMMANDS[run], ...args], { cwd: root, env: runEnv, stdio: 'inherit' });
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    process.stdout.write(`ended after ${LIMIT_MS[run] / MINUTE_MS} minutes\n`);
+    child.kill('SIGTERM');
+    setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref();
+  }, LIMIT_MS[run]);
+  const [code] = await once(child, 'close');
+  clearTimeout(limit);
+  return code === 0 && !late;
+}
+
+const [option, ...rest] = process.argv.slice(2);
+let good = true;
+let result;
+if (option === '--total') {
+  result = report(root, { runs: ['quick', 'long'], all: true, alsoFailed: rest });
+} else {
+  const run = option === '--long' ? 'long' : 'quick';
+  const args = run === 'long' ? rest : process.argv.slice(2);
+  // A result of an earlier run must not pass for this one's; nx restores those of unchanged projects from its cache.
+  forgetResults(root, run);
+  good = await runTests(run, args);
+  const all = run === 'quick' ? !args.some((arg) => /^(-p|--projects?)\b/.test(arg)) : args.length === 0;
+  result = report(root, { runs: [run], all });
+}
+process.stdout.write(`\n${result.lines.join('\n')}\n`);
+process.exitCode = good && result.good ? 0 : 1;

@@ -17,11 +17,11 @@ beforeEach(() => {
 
 afterEach(() => checkout.close());
 
-const result = (...tests: [status: string, fullName: string][]): string =>
+const result = (name: string, ...tests: [status: string, fullName: string][]): string =>
   JSON.stringify({
     testResults: [
       {
-        name: '/x/a.test.ts',
+        name: `/x/libs/${name}/src/${name}.test.ts`,
         status: 'passed',
         assertionResults: tests.map(([status, fullName]) => ({ status, fullName })),
       },
@@ -41,8 +41,8 @@ async function report(
 }
 
 test('the last line sums all projects, and skipped tests are named', async () => {
-  const two = result(['passed', 'b'], ['pending', 'draws a page'], ['todo', 'later']);
-  const { code, lines } = await report({ one: result(['passed', 'a']), two });
+  const two = result('two', ['passed', 'b'], ['pending', 'draws a page'], ['todo', 'later']);
+  const { code, lines } = await report({ one: result('one', ['passed', 'a']), two });
   expect(lines).toEqual([
     'skipped: libs/two: draws a page',
     'skipped: libs/two: later',
@@ -53,36 +53,95 @@ test('the last line sums all projects, and skipped tests are named', async () =>
 
 test('why a tool is missing stands before the tests that were skipped', async () => {
   checkout.write('.cache/native.json', { missing: { chromium: 'chromium was not found' } });
-  const { lines } = await report({ one: result(['pending', 'a']), two: result(['passed', 'b']) });
+  const { lines } = await report({ one: result('one', ['pending', 'a']), two: result('two', ['passed', 'b']) });
   expect(lines).toEqual(['chromium was not found', 'skipped: libs/one: a', '1 passed, 0 failed, 1 skipped']);
 });
 
 test('a failed test fails the run, and is named', async () => {
-  const { code, lines } = await report({ one: result(['failed', 'a']), two: result(['passed', 'b']) }, { CODE: '1' });
+  const { code, lines } = await report(
+    { one: result('one', ['failed', 'a']), two: result('two', ['passed', 'b']) },
+    { CODE: '1' },
+  );
   expect(lines).toEqual(['failed: libs/one: a', '1 passed, 1 failed, 0 skipped']);
   expect(code).toBe(1);
 });
 
 test('a test file that could not be loaded counts as failed', async () => {
-  const broken = JSON.stringify({ testResults: [{ name: '/x/one.test.ts', status: 'failed', assertionResults: [] }] });
-  const { code, lines } = await report({ one: broken, two: result(['passed', 'b']) });
+  const broken = JSON.stringify({
+    testResults: [{ name: '/x/libs/one/src/one.test.ts', status: 'failed', assertionResults: [] }],
+  });
+  const { code, lines } = await report({ one: broken, two: result('two', ['passed', 'b']) });
   expect(lines).toEqual(['failed: libs/one: one.test.ts could not be run', '1 passed, 1 failed, 0 skipped']);
   expect(code).toBe(1);
 });
 
 test('a project with tests and no result fails the run, even if an earlier run left one', async () => {
-  checkout.write('libs/two/.jest-results.json', result(['passed', 'of yesterday']));
-  const { code, lines } = await report({ one: result(['passed', 'a']) });
-  expect(lines).toEqual(['no result: libs/two (1 test files)', '1 passed, 0 failed, 0 skipped']);
+  checkout.write('libs/two/.jest-results.json', result('two', ['passed', 'of yesterday']));
+  const { code, lines } = await report({ one: result('one', ['passed', 'a']) });
+  expect(lines).toEqual(['failed: libs/two/src/two.test.ts has no result', '1 passed, 1 failed, 0 skipped']);
   expect(code).toBe(1);
 });
 
+test.each([
+  ['cut off', result('two', ['passed', 'b']).slice(0, -20)],
+  ['empty', ''],
+  ['of another kind', '{"testResults":null}'],
+  ['of other files', result('one', ['passed', 'a'])],
+])('results that are %s count as failed, though what made them ended well', async (_, two) => {
+  const { code, lines } = await report({ one: result('one', ['passed', 'a']), two });
+  expect(lines).toEqual(['failed: libs/two/src/two.test.ts has no result', '1 passed, 1 failed, 0 skipped']);
+  expect(code).toBe(1);
+});
+
+test('a file that failed beside its tests counts as failed', async () => {
+  const two = result('two', ['passed', 'b']).replace('"status":"passed"', '"status":"failed"');
+  const { lines } = await report({ one: result('one', ['passed', 'a']), two });
+  expect(lines).toEqual(['failed: libs/two: two.test.ts could not be run', '2 passed, 1 failed, 0 skipped']);
+});
+
+test('long tests have a run of their own, and are missed by no other', async () => {
+  checkout.write('libs/two/src/kills.long.test.ts', '');
+  const quick = { one: result('one', ['passed', 'a']), two: result('two', ['passed', 'b']) };
+  expect((await report(quick)).lines).toEqual(['2 passed, 0 failed, 0 skipped']);
+  checkout.write('node_modules/jest/bin/jest.js', '');
+  const long = await checkout.run('test.mjs', ['--long']);
+  expect(long.stdout.trim().split('\n')).toEqual([
+    'failed: libs/two/src/kills.long.test.ts has no result',
+    '0 passed, 1 failed, 0 skipped',
+  ]);
+  const written = JSON.stringify({
+    testResults: [
+      {
+        name: '/x/libs/two/src/kills.long.test.ts',
+        status: 'passed',
+        assertionResults: [{ status: 'passed', fullName: 'c' }],
+      },
+    ],
+  });
+  checkout.write(
+    'node_modules/jest/bin/jest.js',
+    `require('node:fs').writeFileSync(process.env.JEST_RESULTS_FILE, ${JSON.stringify(written)})`,
+  );
+  expect(await checkout.run('test.mjs', ['--long'])).toMatchObject({
+    code: 0,
+    stdout: '\n1 passed, 0 failed, 0 skipped\n',
+  });
+  const total = await checkout.run('test.mjs', ['--total', 'the soak (exit code 1)']);
+  expect(total).toMatchObject({
+    code: 1,
+    stdout: '\nfailed: the soak (exit code 1)\n3 passed, 1 failed, 0 skipped\n',
+  });
+});
+
 test('a project that was not asked for needs no result', async () => {
-  const { code, lines } = await report({ one: result(['passed', 'a']) }, {}, ['-p', 'one']);
+  const { code, lines } = await report({ one: result('one', ['passed', 'a']) }, {}, ['-p', 'one']);
   expect({ code, lines }).toEqual({ code: 0, lines: ['1 passed, 0 failed, 0 skipped'] });
 });
 
 test('a failed build fails the run though every test passed', async () => {
-  const { code } = await report({ one: result(['passed', 'a']), two: result(['passed', 'b']) }, { CODE: '1' });
+  const { code } = await report(
+    { one: result('one', ['passed', 'a']), two: result('two', ['passed', 'b']) },
+    { CODE: '1' },
+  );
   expect(code).toBe(1);
 });

@@ -127,9 +127,11 @@ program
   .command('all', { isDefault: true })
   .summary('every scenario, each as often as it runs by default')
   .option('--seed <n>', 'repeats the choices of an earlier run (default: another each time)', wholeNumber)
-  .action(async ({ seed }: { seed?: number }) => {
-    const given = String(seed ?? Math.floor(Math.random() * SEED_END));
-    for (const scenario of scenarios) await scenario.parseAsync(['--seed', given], { from: 'user' });
+  .option('--trials <n>', 'how often each of them (default: as above)', wholeNumber)
+  .action(async ({ seed, trials }: { seed?: number; trials?: number }) => {
+    const given = ['--seed', String(seed ?? Math.floor(Math.random() * SEED_END))];
+    if (trials !== undefined) given.push('--trials', String(trials));
+    for (const scenario of scenarios) await scenario.parseAsync(given, { from: 'user' });
   });
 for (const each of program.commands) each.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
