@@ -137,7 +137,7 @@ test('a manifest of more than a request may carry is written whole, bulks file b
   const { job } = await flows.add({
     name: 'write',
     queueName: 'penstock',
-    data: { path: 'large.json', source: { kind: 'manifest' } },
+    data: { path: 'large.json', source: { kind: 'manifest', shards: [1, 2, 3, 4].map((index) => `bulk-${index}`) } },
     children: [1, 2, 3, 4].map(bulk),
   });
   await flows.close();
@@ -156,8 +156,8 @@ test('a manifest of more than a request may carry is written whole, bulks file b
 test('a manifest without shards is refused by name, and not tried again', async () => {
   await system.host();
   const job = await system.finished(
-    await system.add({ path: 'x.json', source: { kind: 'manifest' } }, { attempts: 3 }),
+    await system.add({ path: 'x.json', source: { kind: 'manifest', shards: 2 } }, { attempts: 3 }),
   );
-  expect(job.failedReason).toContain('this job has no children');
+  expect(job.failedReason).toBe('None of 2 shards is there: this job has no children, which a flow has.');
   expect(job.attemptsMade).toBe(1);
 });

@@ -18,15 +18,12 @@ type Entry = { path: string; root?: string; host?: string } & (
 
 /**
  * The request as a thread can carry it out: a manifest becomes the bytes that it comes to, now that the shards are done.
- * @throws (rejects with) RequestError where nothing is to be listed, or not in as many bytes as were asked for
+ * @throws (rejects with) ShardError where not all shards are there that it asks for, RequestError where it does not come to
+ * as many bytes as were asked for
  */
 export async function withManifest(request: JobRequest, job: Pick<WriteJobInfo, 'shards'>): Promise<JobRequest> {
   if ('files' in request || request.source.kind !== 'manifest') return request;
-  const shards = await job.shards();
-  if (shards.length === 0) {
-    const accepted = 'another kind: this job has no children whose results could be listed; a flow has';
-    throw new RequestError({ field: 'source.kind', value: 'manifest', accepted });
-  }
+  const shards = await job.shards(request.source);
   const bytes = Buffer.from(manifestOf(shards));
   if (request.size !== undefined && request.size !== bytes.byteLength) {
     const accepted = `${bytes.byteLength} bytes, which it comes to, or leave it out`;

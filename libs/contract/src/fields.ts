@@ -21,6 +21,10 @@ const SOURCE_KINDS = ['pattern', 'inline', 'file', 'extents', 'url', 'shm', 'man
 export const HOLES = ['fill', 'keep'] as const;
 export const REFLINKS = ['never', 'auto', 'always'] as const;
 export const MTIMES = ['now', 'keep'] as const;
+export const SHARD_FAILURES = ['fail', 'list'] as const;
+/** Shards of one flow, each a job: more files than that go as bulks. */
+export const SHARDS_MAX = 100_000;
+export const ID_CHARACTERS_MAX = 1024;
 /** Bytes that one request may carry itself, its items together: every one of them lies in Redis, and travels as text. */
 export const INLINE_BYTES_MAX = 1_048_576;
 export const URL_CHARACTERS_MAX = 4096;
@@ -78,6 +82,8 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'source.redirects': `a whole number from 0 to ${REDIRECTS_MAX}`,
   'source.timeoutMs': `milliseconds without a byte, a whole number from ${URL_TIMEOUT_MS_MIN} to ${URL_TIMEOUT_MS_MAX}`,
   'source.name': 'the path of a segment below the host\'s shared-memory root, like "captures/frame-7"',
+  'source.shards': `the ids of the shards' jobs in the order of the manifest, or how many shards there are, from 1 to ${SHARDS_MAX}`,
+  'source.onShardFailure': oneOf(SHARD_FAILURES),
   'source.offset': `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}`,
   offset: `0 to ${SIZE_BYTES_MAX} bytes, ${SIZE_EXAMPLE}, with mode "overwrite" alone`,
   mode: oneOf(MODES),
@@ -123,7 +129,7 @@ export const FIELDS: Readonly<Record<string, readonly string[]>> = {
   file: ['kind', 'path', 'root', 'holes', 'reflink', 'mtime'],
   url: ['kind', 'url', 'redirects', 'timeoutMs'],
   shm: ['kind', 'name', 'offset'],
-  manifest: ['kind'],
+  manifest: ['kind', 'shards', 'onShardFailure'],
   stream: ['kind'],
   extents: ['kind', 'extents'],
   extent: ['offset', 'size', 'source'],

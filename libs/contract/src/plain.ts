@@ -1,6 +1,14 @@
 // A request as JSON would carry it: copied once, so that what is judged is what is then used.
 import { RequestError, issueMessage } from './errors.ts';
-import { INLINE_BYTES_MAX, ITEMS_MAX, acceptedAt, fieldName, lengthMessage, totalMessage } from './fields.ts';
+import {
+  INLINE_BYTES_MAX,
+  ITEMS_MAX,
+  SHARDS_MAX,
+  acceptedAt,
+  fieldName,
+  lengthMessage,
+  totalMessage,
+} from './fields.ts';
 
 const NESTED_FIELDS = ['matrix', 'source', 'limit', 'target'] as const;
 
@@ -18,6 +26,11 @@ export function plainRequest(input: unknown, at: readonly string[], budget: Budg
   const { source } = copy;
   if (isRecord(source) && Object.hasOwn(source, 'extents')) {
     source['extents'] = plainList(source['extents'], [...at, 'source', 'extents'], plainExtent, budget);
+  }
+  if (isRecord(source) && Object.hasOwn(source, 'shards')) {
+    // Texts alone, quickly judged: they are no part of the budget, and have one of their own.
+    const own = { left: SHARDS_MAX, inlineCharacters: 0 };
+    source['shards'] = plainList(source['shards'], [...at, 'source', 'shards'], (id) => id, own);
   }
   if (isRecord(source) && typeof source['data'] === 'string') {
     budget.inlineCharacters -= source['data'].length;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   acceptedAt,
   HOLES,
+  ID_CHARACTERS_MAX,
   INLINE_BYTES_MAX,
   ITEMS_MAX,
   MTIMES,
@@ -13,6 +14,8 @@ import {
   REDIRECTS_MAX,
   REFLINKS,
   SEED_MAX,
+  SHARD_FAILURES,
+  SHARDS_MAX,
   URL_CHARACTERS_MAX,
   URL_TIMEOUT_MS_DEFAULT,
   URL_TIMEOUT_MS_MAX,
@@ -75,6 +78,13 @@ export interface ShmSource {
 /** The results of the job's children, as JSON: what a flow writes when all of its shards are done. */
 export interface ManifestSource {
   kind: 'manifest';
+  /**
+   * Which shards there have to be: the ids of their jobs, in the order of the manifest, or how many. The queue itself
+   * forgets a child that was removed, or that was dropped when it failed.
+   */
+  shards: string[] | number;
+  /** 'fail': no manifest where a shard has failed. 'list': it is written, with the error in place of that shard's bytes. */
+  onShardFailure: 'fail' | 'list';
 }
 
 /** Bytes that a program hands over while the write runs: of the library alone, for a stream cannot be queued. */
@@ -145,7 +155,12 @@ export type WriteSourceInput =
       /** Default 0. */
       offset?: number | string | undefined;
     }
-  | ManifestSource
+  | {
+      kind: 'manifest';
+      shards: readonly string[] | number;
+      /** Default 'fail'. */
+      onShardFailure?: ManifestSource['onShardFailure'] | undefined;
+    }
   | StreamSource
   | { kind: 'extents'; extents: { offset: number | string; size: number | string; source: PatternSourceInput }[] };
 
@@ -220,7 +235,17 @@ const shmSourceSchema = z.strictObject({
   offset: sizeSchema(0, SIZE_BYTES_MAX, 'Where in the segment the bytes begin').default(0),
 });
 
-const manifestSourceSchema = z.strictObject({ kind: z.literal('manifest') });
+const manifestSourceSchema = z.strictObject({
+  kind: z.literal('manifest'),
+  shards: z
+    .union([z.int().min(1).max(SHARDS_MAX), z.array(z.string().min(1).max(ID_CHARACTERS_MAX)).min(1).max(SHARDS_MAX)])
+    .refine((shards) => typeof shards === 'number' || new Set(shards).size === shards.length, 'an id comes twice')
+    .meta({ description: `Which shards there have to be: ${acceptedAt(['source', 'shards'])}` }),
+  onShardFailure: z
+    .enum(SHARD_FAILURES)
+    .default('fail')
+    .meta({ description: '"list": the manifest is written although shards failed, with their errors in it' }),
+});
 const streamSourceSchema = z.strictObject({ kind: z.literal('stream') });
 
 /** Bytes that so much base64 stands for. */

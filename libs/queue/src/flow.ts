@@ -11,13 +11,14 @@ import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from './names.ts'
 
 /** Many writes, and one more when all of them are done. */
 export interface WriteFlow {
-  /** Writes or bulks, each a job of its own. At least one. */
+  /** Writes or bulks, each a job of its own. 1 to 100,000. */
   shards: readonly JobRequestInput[];
   /** Where the manifest goes: a JSON list of what the shards came to, in their order. */
   manifest: Omit<WriteRequestInput, 'source' | 'size'>;
   /**
-   * What a shard does to the manifest when it fails for good. `'fail'` (the default): the manifest's job fails too, and
-   * no manifest is written. `'list'`: it is written without the bytes of that shard, with its error instead.
+   * What a shard does to the manifest when it fails for good, or a bulk when files of it do. `'fail'` (the default): the
+   * manifest's job fails too, and no manifest is written. `'list'`: it is written without those bytes, with the errors
+   * instead.
    */
   onShardFailure?: 'fail' | 'list';
 }
@@ -51,12 +52,9 @@ export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { j
     opts: Object.assign(nodeOptions, opts),
   });
   const requests = shards.map(parseShard);
-  const asked = parseJob({ ...manifest, source: { kind: 'manifest' } });
-  const ids: FlowIds = {
-    manifest: idForHost(id, asked.target?.host),
-    // Numbered, so that the manifest can list them in this order.
-    shards: requests.map(({ target }, index) => idForHost(`${id}-${index + 1}`, target?.host)),
-  };
+  const shardIds = requests.map(({ target }, index) => idForHost(`${id}-${index + 1}`, target?.host));
+  const asked = parseJob({ ...manifest, source: { kind: 'manifest', shards: shardIds, onShardFailure } });
+  const ids: FlowIds = { manifest: idForHost(id, asked.target?.host), shards: shardIds };
   const children = requests.map((request, index) => node(request, { jobId: ids.shards[index]!, ...ofShard }));
   const parent = node(asked, { jobId: ids.manifest });
   return { job: { ...parent, children }, ids };

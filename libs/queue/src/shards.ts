@@ -1,7 +1,7 @@
 // The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow.
-import { type JobRequest, type JobResult, parseJob } from '@penstock/contract';
-import type { Job } from 'bullmq';
+import { type JobRequest, type JobResult, type ManifestSource, parseJob } from '@penstock/contract';
 import type { Redis } from 'ioredis';
+import { faultOfFlow, inOrder } from './whole-flow.ts';
 
 /** How one shard ended. */
 export type ShardOutcome = {
@@ -10,22 +10,78 @@ export type ShardOutcome = {
   request: JobRequest | null;
 } & ({ result: JobResult } | { failedReason: string });
 
-/** The ends of the shards of `job`; empty where it is no flow's. `redis` is for reading what they asked for. */
-export async function shardsOf(job: Job, redis: Redis): Promise<ShardOutcome[]> {
-  const [results, failures] = await Promise.all([job.getChildrenValues<JobResult>(), job.getIgnoredChildrenFailures()]);
-  const keys = [...Object.keys(results), ...Object.keys(failures)];
-  const requests = await requestsAt(keys, redis);
-  const shards = keys.map((key, index): ShardOutcome => {
-    const id = idOf(key);
+/** What the queue still knows of a job's children. Those that were removed, or dropped when they failed, are nowhere. */
+export interface Children {
+  /** Ids and what their jobs returned. */
+  results: Map<string, unknown>;
+  /** Ids and why they failed. */
+  failures: Map<string, string>;
+  /** Ids of those that have not ended. */
+  unfinished: string[];
+}
+
+/**
+ * The ends of the shards that `declared` asks for, of the job whose hash is at `key`.
+ * @throws (rejects with) ShardError where one of them is missing, has failed though none may, or was not asked for
+ */
+export async function shardsOf(key: string, declared: ManifestSource, redis: Redis): Promise<ShardOutcome[]> {
+  const { keys, children } = await childrenOf(key, redis);
+  const fault = faultOfFlow(declared, children);
+  if (fault !== null) throw fault;
+  const ids = inOrder(declared, children);
+  const requests = await requestsAt(
+    ids.map((id) => keys.get(id)!),
+    redis,
+  );
+  return ids.map((id, index): ShardOutcome => {
     const request = requests[index]!;
-    const result = results[key];
-    return result === undefined ? { id, request, failedReason: failures[key]! } : { id, request, result };
+    const failedReason = children.failures.get(id);
+    return failedReason === undefined
+      ? { id, request, result: children.results.get(id) as JobResult }
+      : { id, request, failedReason };
   });
-  return inOrder(shards);
+}
+
+/**
+ * BullMQ keeps four lists beside a parent, and all of them matter: a parent may be begun while some of its children have
+ * not ended (continueParentOnFailure), and begun again, by hand, though one has failed it (failParentOnFailure).
+ */
+async function childrenOf(key: string, redis: Redis): Promise<{ keys: Map<string, string>; children: Children }> {
+  const replies = await redis
+    .multi()
+    .hgetall(`${key}:processed`)
+    .hgetall(`${key}:failed`)
+    .zrange(`${key}:unsuccessful`, '0', '-1')
+    .smembers(`${key}:dependencies`)
+    .exec();
+  const [processed, ignored, unsuccessful, pending] = (replies ?? []).map(([error, reply]) => {
+    if (error !== null) throw error;
+    return reply;
+  }) as [Record<string, string>, Record<string, string>, string[], string[]];
+  const keys = new Map<string, string>();
+  const named = (childKey: string): string => {
+    const id = idOf(childKey);
+    // Of two queues: only with its whole key is each of them one.
+    const name = keys.has(id) ? childKey : id;
+    keys.set(name, childKey);
+    return name;
+  };
+  const results = new Map(Object.entries(processed).map(([child, json]) => [named(child), parsed(json)]));
+  const failures = new Map(Object.entries(ignored).map(([child, reason]) => [named(child), reason]));
+  for (const child of unsuccessful) failures.set(named(child), 'its own error says why');
+  return { keys, children: { results, failures, unfinished: pending.map(named) } };
 }
 
 /** A job's key ends with its id, which in a flow has no colon; behind "@" it may name a host. */
 const idOf = (key: string): string => key.slice(key.lastIndexOf(':') + 1);
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined; // no result of a write
+  }
+}
 
 async function requestsAt(keys: readonly string[], redis: Redis): Promise<(JobRequest | null)[]> {
   const pipeline = redis.pipeline();
@@ -44,24 +100,4 @@ function requestIn(data: string): JobRequest | null {
   } catch {
     return null;
   }
-}
-
-/**
- * Redis keeps a flow's children in no order. Ids that differ only in a number at their end tell it, as those of
- * addFlow() do; others go by the file they wrote, so that each attempt finds the same order.
- */
-function inOrder(shards: readonly ShardOutcome[]): ShardOutcome[] {
-  const numbered = shards.map((shard) => ({ shard, parts: /^(.*?)(\d+)(?:@.*)?$/s.exec(shard.id) }));
-  const prefix = numbered[0]?.parts?.[1];
-  if (numbered.every(({ parts }) => parts !== null && parts[1] === prefix)) {
-    return numbered.toSorted((one, other) => Number(one.parts![2]) - Number(other.parts![2])).map(({ shard }) => shard);
-  }
-  const named = shards.map((shard) => ({ shard, name: fileOf(shard) }));
-  return named.toSorted((one, other) => (one.name < other.name ? -1 : 1)).map(({ shard }) => shard);
-}
-
-function fileOf({ id, request }: ShardOutcome): string {
-  if (request === null) return `\uFFFF${id}`;
-  const first = 'files' in request ? request.files[0]! : request;
-  return `${first.root ?? request.root}\0${first.path}`;
 }

@@ -5,6 +5,7 @@ import {
   isBulkResult,
   type JobRequest,
   type JobResult,
+  type ManifestSource,
   parseJob,
   RequestError,
   toWire,
@@ -55,8 +56,8 @@ export interface WriteJobInfo {
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
   waitedMs: number;
-  /** What the shards came to that the job waited for, in their order; none where it is no flow's. */
-  readonly shards: () => Promise<ShardOutcome[]>;
+  /** What the shards came to that a manifest asks for, in their order. Rejects with ShardError unless all are there. */
+  readonly shards: (declared: ManifestSource) => Promise<ShardOutcome[]>;
 }
 
 export interface WriteWorkerOptions {
@@ -350,7 +351,7 @@ export class WriteWorker {
           return run.lockLeftMs;
         },
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
-        shards: () => this.#shardsOf(job),
+        shards: (declared) => this.#shardsOf(job, declared),
       };
       const result = await this.#options.perform(request, info, (newest) => {
         if (run.holdsLock) progress.report(newest);
@@ -366,9 +367,9 @@ export class WriteWorker {
     }
   }
 
-  async #shardsOf(job: WriteJob): Promise<ShardOutcome[]> {
+  async #shardsOf(job: WriteJob, declared: ManifestSource): Promise<ShardOutcome[]> {
     const backend = (await this.#started).getBackend();
-    return shardsOf(job, (await backend.client) as unknown as Redis);
+    return shardsOf(this.#keyOf(job), declared, (await backend.client) as unknown as Redis);
   }
 
   /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */
