@@ -2,7 +2,7 @@
 import type { System } from '../system.ts';
 import type { Side } from './pairs.ts';
 import type { ProcessUsage } from './processes.ts';
-import type { MeasuredName, PairedName } from './targets.ts';
+import type { MeasuredName, PairedName, RatioTarget } from './targets.ts';
 
 export interface BenchOptions {
   /** Once and small, to see that it runs. */
@@ -20,6 +20,8 @@ export interface PairedCase extends CaseBase {
   name: PairedName;
   peer: string;
   unit: 'MiB/s' | 'jobs/s' | 'files/s';
+  /** Instead of the one in targets.ts. */
+  target?: RatioTarget;
   /** Makes both sides ready on a fresh system. */
   open(system: System, options: BenchOptions): Promise<{ subject: Side; peer: Side; close: () => Promise<void> }>;
 }

@@ -55,11 +55,11 @@ export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
       const result = await bench.measure(system, plan);
       return { kind: 'measured', name, what, target: ceilingTargets[bench.name], result };
     }
-    const { peer, unit } = bench;
+    const { peer, unit, target = ratioTargets[bench.name] } = bench;
     const sides = await bench.open(system, plan);
     try {
       const result = await runPairs(sides.subject, sides.peer, { ...plan, settle: settleDisk });
-      return { kind: 'paired', name, what, peer, unit, target: ratioTargets[bench.name], result };
+      return { kind: 'paired', name, what, peer, unit, target, result };
     } finally {
       await sides.close();
     }

@@ -5,6 +5,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { System } from '../system.ts';
+import { againstBuild, loadBuild } from './against.ts';
 import { besideBench } from './beside.ts';
 import type { BenchCase } from './case.ts';
 import { cases } from './cases/index.ts';
@@ -18,10 +19,15 @@ import { ceilingTargets, ratioTargets } from './targets.ts';
 const EXIT_MISSED = 1;
 const EXIT_USAGE = 2;
 
-const USAGE = `npm run bench -- [name…] [--pairs <n>] [--out <directory>] [--smoke] [--list]
+/** Of a run against another build: noise takes more than a hundredth. */
+const RATIO_MIN = 0.97;
+
+const USAGE = `npm run bench -- [name…] [--pairs <n>] [--against <dir>] [--out <directory>] [--smoke] [--list]
 
 Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
   --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
+  --against <dir>    each case against itself in another, built checkout; of all cases those that have a rate
+  --at-least <ratio> what fails such a run, of the other's rate (default: ${RATIO_MIN})
   --out <directory>  where <date>.json, .md and .svg go (default: test/bench/results)
   --smoke            once and small, to see that it runs: judges nothing, writes nothing unless --out is given
   --list             says what there is, and what keeps it from running here
@@ -33,6 +39,9 @@ interface Options {
   smoke: boolean;
   list: boolean;
   help: boolean;
+  /** Another checkout; null where each case has its own peer. */
+  against: string | null;
+  ratioMin: number;
   /** Null: nothing is written. */
   out: string | null;
 }
@@ -44,6 +53,8 @@ function readOptions(): Options {
     options: {
       pairs: { type: 'string', default: String(PAIRS_MIN) },
       out: { type: 'string' },
+      against: { type: 'string' },
+      'at-least': { type: 'string', default: String(RATIO_MIN) },
       smoke: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -51,17 +62,30 @@ function readOptions(): Options {
   });
   const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
   if (unknown.length > 0) throw new Error(`No such bench: ${unknown.join(', ')}. --list says what there is.`);
-  const chosen = cases.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const isChosen = ({ name, kind }: BenchCase): boolean =>
+    positionals.length > 0 ? positionals.includes(name) : values.against === undefined || kind === 'paired';
+  const chosen = cases.filter(isChosen);
   const { smoke, list, help } = values;
   if (!/^[1-9]\d*$/.test(values.pairs)) throw new Error(`--pairs takes a whole number from 1, not "${values.pairs}".`);
   const pairs = smoke ? 1 : Number(values.pairs);
   // npm runs scripts in the package's directory, and tells where it was called.
-  const given = values.out === undefined ? null : resolve(process.env['INIT_CWD'] ?? '.', values.out);
-  return { chosen, pairs, smoke, list, help, out: given ?? (smoke ? null : besideBench('results')) };
+  const given = (path: string | undefined): string | null =>
+    path === undefined ? null : resolve(process.env['INIT_CWD'] ?? '.', path);
+  const ratioMin = Number(values['at-least']);
+  if (!(ratioMin > 0)) throw new Error(`--at-least takes a ratio like 0.97, not "${values['at-least']}".`);
+  const out = given(values.out) ?? (smoke ? null : besideBench('results'));
+  return { chosen, pairs, smoke, list, help, out, against: given(values.against), ratioMin };
 }
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** The cases as they are to run. @throws (rejects) where the other build is none, or has no such case */
+async function planned({ chosen, against, ratioMin }: Options): Promise<BenchCase[]> {
+  if (against === null) return chosen;
+  const other = await loadBuild(against);
+  return chosen.map((bench) => againstBuild(bench, other, ratioMin));
 }
 
 const besideText = (bench: BenchCase): string => (bench.kind === 'paired' ? `against ${bench.peer}` : 'without a peer');
@@ -111,6 +135,12 @@ function sayOutcome(outcome: Outcome): void {
   );
 }
 
+/** What was asked for makes no sense. */
+function refuse({ message }: Error): void {
+  process.stderr.write(`${message}\n\n${USAGE}`);
+  process.exitCode = EXIT_USAGE;
+}
+
 async function machine(): Promise<Machine> {
   const system = await System.open();
   try {
@@ -120,9 +150,12 @@ async function machine(): Promise<Machine> {
   }
 }
 
-async function main({ chosen, pairs, smoke, list, help, out }: Options): Promise<void> {
+async function main(options: Options): Promise<void> {
+  const { pairs, smoke, list, help, out } = options;
   if (help) return say(USAGE);
-  if (list) return sayCases(chosen);
+  if (list) return sayCases(options.chosen);
+  const chosen = await planned(options).catch((error: Error) => refuse(error));
+  if (chosen === undefined) return;
   const ranOn = await machine();
   say(machineText(ranOn));
   const outcomes: Outcome[] = [];
@@ -148,7 +181,6 @@ let options: Options | null = null;
 try {
   options = readOptions();
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-  process.exitCode = EXIT_USAGE;
+  refuse(error as Error);
 }
 if (options !== null) await main(options);
