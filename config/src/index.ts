@@ -15,6 +15,7 @@ export {
   storeSettings,
   type StoreSettings,
 } from './settings.ts';
+export { commandOutput, type Log, logOf } from './log.ts';
 export { parseRate } from './rates.ts';
 export { makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';

@@ -2,8 +2,9 @@
 /** `penstock`: runs one command, tells in one line what went wrong, and ends with its exit code. */
 import { createRequire } from 'node:module';
 import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './failures.ts';
-import { printJson, say, surviveBrokenPipes } from './output.ts';
+import { printJson, say, surviveBrokenPipes, tell as tellLine } from './output.ts';
 import { runProgram } from './program.ts';
+import { ScreenText } from './screen-text.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -25,7 +26,7 @@ async function tell(error: unknown, args: readonly string[]): Promise<void> {
   if (!spoken) {
     const [message, ...more] = await describeFailure(error);
     say(message ?? '');
-    for (const text of more) process.stderr.write(`  ${text}\n`);
+    for (const text of more) tellLine(ScreenText.lines(`  ${text}`, '  '));
   }
   if (args.includes('--json')) {
     printJson({
@@ -38,7 +39,7 @@ async function tell(error: unknown, args: readonly string[]): Promise<void> {
       },
     });
   }
-  if (wantsStacks(process.env) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (wantsStacks(process.env) && error instanceof Error) tellLine(ScreenText.lines(error.stack ?? ''));
 }
 
 surviveBrokenPipes();

@@ -1,9 +1,13 @@
 /**
- * What the command line says and where: results to standard output, everything else to standard error.
+ * What the command line says and where: results to standard output, everything else to standard error. The one file that
+ * writes to either: whatever is in a text, a terminal is given nothing to obey (screen-text.ts).
  *
  * A reader that leaves (`penstock doctor | head -1`) must not end a command half-way: once a stream is broken, what is
  * written to it is dropped and the command goes on to its orderly end.
  */
+import { printableJson } from '@penstock/contract/print';
+import { ScreenText, screenText } from './screen-text.ts';
+
 const gone = new AbortController();
 
 /** Aborted once nobody reads standard output any more. */
@@ -20,17 +24,73 @@ export function surviveBrokenPipes(): void {
   });
 }
 
-/** Prints a result: `text` and a newline to standard output. */
-export function print(text: string): void {
-  if (!gone.signal.aborted) process.stdout.write(`${text}\n`);
+/** Prints a result: `text` and a newline to standard output. A plain text is one line. */
+export function print(text: string | ScreenText): void {
+  if (!gone.signal.aborted) process.stdout.write(`${screenText(text).text}\n`);
 }
 
 /** Prints `value` as JSON: one line, so that a line is a whole answer. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value));
+  if (!gone.signal.aborted) process.stdout.write(`${printableJson(value)}\n`);
 }
 
-/** Tells something beside the result, on standard error. */
+/** Tells something beside the result, on standard error. What has more lines is told in as many, indented. */
 export function say(text: string): void {
-  process.stderr.write(`penstock: ${text}\n`);
+  tell(ScreenText.lines(`penstock: ${text}`, '  '));
+}
+
+/** A line on standard error as it is: of a process that this one started, or beside a progress. */
+export function tell(text: string | ScreenText): void {
+  process.stderr.write(`${screenText(text).text}\n`);
+}
+
+/** For commander: its messages repeat what stood on the command line, and its help has many lines. */
+export const commandOutput = {
+  writeOut: (text: string): void => {
+    process.stdout.write(ScreenText.lines(text).text);
+  },
+  writeErr: (text: string): void => {
+    process.stderr.write(ScreenText.lines(text).text);
+  },
+  outputError: (text: string, write: (text: string) => void): void => write(text.replace(/^error: /, 'penstock: ')),
+};
+
+/** What is known of where results are shown. */
+export interface Screen {
+  isTTY: boolean;
+  /** 80 where a terminal does not tell its width, or says 0. */
+  columns: number;
+  hasColors: boolean;
+}
+
+const screenOf = (stream: NodeJS.WriteStream): Screen => ({
+  isTTY: stream.isTTY,
+  columns: stream.columns || 80,
+  hasColors: stream.isTTY && stream.hasColors(),
+});
+
+export const resultScreen = (): Screen => screenOf(process.stdout);
+/** Where everything else goes: progress, notes, errors. */
+export const tellingScreen = (): Screen => screenOf(process.stderr);
+
+/** A line of the telling screen that is drawn anew. */
+export interface LiveLine {
+  draw(text: ScreenText): void;
+  /** Prints a line that stays, above it. */
+  persist(text: ScreenText): void;
+  clear(): void;
+}
+
+export async function liveLine(): Promise<LiveLine> {
+  const { createLogUpdate } = await import('log-update');
+  // The cursor stays: hiding it would have to be undone on every way a process can end.
+  const drawOn = createLogUpdate(process.stderr, { showCursor: true });
+  return {
+    draw: ({ text }) => drawOn(text),
+    persist: ({ text }) => drawOn.persist(text),
+    clear: () => {
+      drawOn.clear();
+      drawOn.done();
+    },
+  };
 }

@@ -1,5 +1,6 @@
 /** The command line as a whole. Only the command that is asked for is loaded: the others are a name and a line. */
 import { Command } from 'commander';
+import { commandOutput } from './output.ts';
 
 interface Entry {
   name: string;
@@ -113,7 +114,7 @@ async function programFor(args: readonly string[], version: string): Promise<Com
     .helpCommand('help [command]', 'tell more of a command')
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(penstock --help tells more)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'penstock: ')) })
+    .configureOutput(commandOutput)
     // What follows a command is its own: `penstock host` hands all of it on.
     .enablePositionalOptions()
     .exitOverride();

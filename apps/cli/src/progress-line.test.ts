@@ -41,22 +41,27 @@ test('outside of writing the phase stands where the time left would', () => {
 test('a line never exceeds the terminal: the title gives way, then the bar', () => {
   const title = 'captures/2026/november/a-rather-long-directory-name/run-42.dat';
   for (let columns = 20; columns <= 200; columns += 1) {
-    expect(Array.from(terminalLine(title, half, columns, String)).length).toBeLessThanOrEqual(columns);
+    expect(Array.from(terminalLine(title, half, columns, false).text).length).toBeLessThanOrEqual(columns);
   }
-  expect(terminalLine(title, half, 120, String)).toContain('█');
-  expect(terminalLine(title, half, 60, String)).not.toContain('█');
-  expect(terminalLine('a.bin', half, 120, String)).toMatch(/^a\.bin {2}█/);
+  expect(terminalLine(title, half, 120, false).text).toContain('█');
+  expect(terminalLine(title, half, 60, false).text).not.toContain('█');
+  expect(terminalLine('a.bin', half, 120, false).text).toMatch(/^a\.bin {2}█/);
 });
 
-test('a title cannot carry control characters to the terminal', () => {
-  expect(terminalLine('a\u001B[2Jb', half, 120, String)).not.toContain('\u001B');
+test('a title, and what a host says it waits for, cannot carry control characters to the terminal', () => {
+  const waiting = { ...half, phase: 'waiting', note: 'x\u001B]0;y\u0007\u009B2J\n' };
+  expect(terminalLine('a', waiting, 120, false).text).toMatch(/x\\u\{1b\}\]0;y\\u\{7\}\\u\{9b\}2J\\n$/);
+  expect(terminalLine('a\u001B[2Jb', half, 120, false).text).not.toContain('\u001B');
 });
 
 test('without a terminal a line comes every few seconds, and a state when it lasts', () => {
   jest.useFakeTimers();
   const lines: string[] = [];
   let nowMs = 0;
-  const line = plainProgress({ write: (text) => lines.push(text) }, () => nowMs);
+  const line = plainProgress(
+    ({ text }) => lines.push(text),
+    () => nowMs,
+  );
   line.state('a.bin', 'passed through');
   line.update('a.bin', half);
   line.state('a.bin', 'waiting in the queue');
@@ -72,8 +77,8 @@ test('without a terminal a line comes every few seconds, and a state when it las
   jest.runAllTimers();
   jest.useRealTimers();
   expect(lines).toEqual([
-    'a.bin  waiting in the queue\n',
-    'a.bin  58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left\n',
-    'attempt 1 failed\n',
+    'a.bin  waiting in the queue',
+    'a.bin  58%  594.00 MiB of 1.00 GiB  1902 MiB/s  0:01 left',
+    'attempt 1 failed',
   ]);
 });

@@ -1,7 +1,8 @@
 /** The progress of one write as a line: what it says, and how it is kept up to date on a terminal or in a log. */
-import { styleText } from 'node:util';
 import { type WriteProgress, escapeControls, formatBytes } from '@penstock/contract';
 import { formatClock, formatRate, shortenMiddle } from './figures.ts';
+import { liveLine, tell, tellingScreen } from './output.ts';
+import { ScreenText } from './screen-text.ts';
 
 /** What the line shows of a write, or of a reading back. */
 export type Shown = Pick<WriteProgress, 'bytesWritten' | 'totalBytes' | 'bytesPerSecond' | 'etaMs'> & {
@@ -63,20 +64,23 @@ export function figuresOf(shown: Shown): string {
 }
 
 /** One line of at most `columns` characters: the title gives way first, then the bar; the figures stay. */
-export function terminalLine(title: string, shown: Shown, columns: number, paint: (bar: string) => string): string {
-  const figures = figuresOf(shown);
+export function terminalLine(title: string, shown: Shown, columns: number, hasColors: boolean): ScreenText {
+  const figures = escapeControls(figuresOf(shown)); // what it waits for is told by a host
   const room = columns - figures.length - 4; // two gaps of two
   const name = escapeControls(title);
   const titleWidth = Math.min(name.length, Math.max(TITLE_WIDTH_MIN, room - BAR_WIDTH_MAX));
   const barWidth = Math.min(BAR_WIDTH_MAX, room - titleWidth);
   const shownTitle = shortenMiddle(name, titleWidth);
-  if (barWidth < BAR_WIDTH_MIN) return shortenMiddle(`${shownTitle}  ${figures.trimStart()}`, columns);
-  return `${shownTitle}  ${paint(bar(shown.progress / 100, barWidth))}  ${figures}`;
+  if (barWidth < BAR_WIDTH_MIN) {
+    return ScreenText.line(shortenMiddle(`${shownTitle}  ${figures.trimStart()}`, columns));
+  }
+  const drawn = ScreenText.painted('cyan', bar(shown.progress / 100, barWidth), hasColors);
+  return ScreenText.joined([shownTitle, drawn, figures], '  ');
 }
 
-/** The line for `stream`: drawn anew on a terminal; elsewhere a plain line now and then. */
-export async function createProgressLine(stream: NodeJS.WriteStream): Promise<ProgressLine> {
-  return stream.isTTY ? terminalProgress(stream) : plainProgress(stream);
+/** Drawn anew on a terminal; elsewhere a plain line now and then. */
+export async function createProgressLine(): Promise<ProgressLine> {
+  return tellingScreen().isTTY ? terminalProgress() : plainProgress(tell);
 }
 
 /** A progress line that says nothing but its notes. */
@@ -84,33 +88,30 @@ export function silentProgress(note: (text: string) => void): ProgressLine {
   return { update: () => {}, state: () => {}, note, clear: () => {} };
 }
 
-async function terminalProgress(stream: NodeJS.WriteStream): Promise<ProgressLine> {
-  const { createLogUpdate } = await import('log-update');
-  // The cursor stays: hiding it would have to be undone on every way a process can end.
-  const draw = createLogUpdate(stream, { showCursor: true });
-  const paint = stream.hasColors() ? (text: string): string => styleText('cyan', text) : String;
+async function terminalProgress(): Promise<ProgressLine> {
+  const live = await liveLine();
+  const { hasColors } = tellingScreen();
   return {
-    update: (title, shown) => draw(terminalLine(title, shown, widthOf(stream), paint)),
-    state: (title, text) => draw(shortenMiddle(`${escapeControls(title)}  ${text}`, widthOf(stream))),
-    note: (text) => draw.persist(text),
-    clear: () => {
-      draw.clear();
-      draw.done();
+    update: (title, shown) => live.draw(terminalLine(title, shown, tellingScreen().columns, hasColors)),
+    state: (title, text) => {
+      live.draw(ScreenText.line(shortenMiddle(escapeControls(`${title}  ${text}`), tellingScreen().columns)));
     },
+    note: (text) => live.persist(ScreenText.lines(text, '  ')),
+    clear: () => live.clear(),
   };
 }
 
 /** Exported for its test: `now` is in milliseconds. */
 export function plainProgress(
-  stream: { write(text: string): unknown },
+  write: (text: ScreenText) => void,
   now: () => number = () => performance.now(),
 ): ProgressLine {
   let lastAt = now();
   let lastState = '';
   let lasting: NodeJS.Timeout | undefined;
-  const line = (text: string): void => {
+  const line = (text: ScreenText): void => {
     lastAt = now();
-    stream.write(`${text}\n`);
+    write(text);
   };
   const leaveState = (): void => {
     clearTimeout(lasting);
@@ -119,20 +120,17 @@ export function plainProgress(
   return {
     update: (title, shown) => {
       leaveState();
-      if (now() - lastAt >= PLAIN_EVERY_MS) line(`${escapeControls(title)}  ${figuresOf(shown).trimStart()}`);
+      if (now() - lastAt >= PLAIN_EVERY_MS) line(ScreenText.line(`${title}  ${figuresOf(shown).trimStart()}`));
     },
     state: (title, text) => {
-      const state = `${escapeControls(title)}  ${text}`;
+      const state = `${title}  ${text}`;
       if (state === lastState) return;
       leaveState();
       lastState = state;
       // Told once it lasts: most states are passed through in no time.
-      lasting = setTimeout(line, PLAIN_STATE_AFTER_MS, state);
+      lasting = setTimeout(line, PLAIN_STATE_AFTER_MS, ScreenText.line(state));
     },
-    note: line,
+    note: (text) => line(ScreenText.lines(text, '  ')),
     clear: leaveState,
   };
 }
-
-/** Some terminals do not tell their width, or say 0. */
-const widthOf = (stream: NodeJS.WriteStream): number => stream.columns || 80;

@@ -1,5 +1,5 @@
 /** A result as a person reads it. */
-import { type BulkResult, type WriteResult, escapeControls, formatBytes } from '@penstock/contract';
+import { type BulkResult, type WriteResult, formatBytes } from '@penstock/contract';
 import { formatMicroseconds, formatRate, formatSeconds } from './figures.ts';
 
 /** One line, and one more for each way that could not be gone. `where` is what the file is called. */
@@ -14,7 +14,7 @@ export function describeResult(result: WriteResult, where: string): string[] {
     parts.push(`${formatBytes(result.holeBytes)} of it holes`);
   if (result.resumedFrom !== undefined) parts.push(`${formatBytes(result.resumedFrom)} of it by an earlier attempt`);
   if (count > 0) parts.push(`writes p50 ${formatMicroseconds(p50)}, p99 ${formatMicroseconds(p99)}`);
-  const lines = [`${escapeControls(where)}: ${parts.join(', ')}`];
+  const lines = [`${where}: ${parts.join(', ')}`];
   if (result.checksum !== undefined) lines.push(`${result.checksum.algorithm} ${result.checksum.value}`);
   if (result.verified !== undefined)
     lines.push(`read back in ${formatSeconds(result.durationsMs.verifying)}: what is on the disk is what was written`);
@@ -40,7 +40,7 @@ export function describeBulk(result: BulkResult): string[] {
   if (result.fallbackReason !== undefined) lines.push(`not aio-direct: ${result.fallbackReason}`);
   const failures = result.items.filter((item) => 'error' in item);
   for (const { path, error } of failures.slice(0, FAILURES_SHOWN_MAX)) {
-    lines.push(`failed: ${escapeControls(path)}: ${escapeControls(error.message)}`);
+    lines.push(`failed: ${path}: ${error.message}`);
   }
   if (failures.length > FAILURES_SHOWN_MAX) {
     lines.push(`and ${failures.length - FAILURES_SHOWN_MAX} more failed: --json lists them all`);

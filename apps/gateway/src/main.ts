@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The gateway's process: serves the dashboard until told to stop. Started by `penstock up` or by a supervisor. */
-import { addStoreOptions, defaults, openStore, storeSettings } from '@penstock/config';
+import { addStoreOptions, commandOutput, defaults, logOf, openStore, storeSettings } from '@penstock/config';
 import { toWire } from '@penstock/contract';
 import { Command, InvalidArgumentError } from 'commander';
 import { Gateway } from './gateway.ts';
@@ -17,11 +17,11 @@ const command = addStoreOptions(new Command('penstock-gateway'))
   .description('serve the dashboard of the queue, on this machine only, until told to stop')
   .option('--port <port>', 'where to listen; 0 takes a free port', port, defaults.GATEWAY_PORT)
   .option('--address <address>', 'the loopback address to listen at', defaults.GATEWAY_ADDRESS)
+  .configureOutput(commandOutput)
   .showHelpAfterError();
 
-function complain(error: unknown): void {
-  process.stderr.write(`penstock gateway: ${toWire(error).message}\n`);
-}
+const log = logOf('penstock gateway');
+const complain = (error: unknown): void => log(toWire(error).message);
 
 async function main(): Promise<void> {
   command.parse();
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     const { address, port: wanted } = options;
     const gateway = await Gateway.start({ connection: store.connection, address, port: wanted, onError: complain });
     if (process.connected) process.send?.({ ready: true, url: gateway.url });
-    else process.stderr.write(`penstock gateway: ${gateway.url}\n`);
+    else log(gateway.url);
     await stopped;
     await gateway.close();
   } finally {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** `penstock host`: the process that writes. Started by the command line, by a supervisor, or by another command. */
 import { Command } from 'commander';
-import { addHostOptions, hostSettings, openStore, readLibaio } from '@penstock/config';
+import { addHostOptions, commandOutput, hostSettings, logOf, openStore, readLibaio } from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
@@ -11,9 +11,12 @@ const RELEASED = 'the command that started it ends';
 /** What the commands of penstock exit with when they were called wrongly. */
 const EXIT_USAGE = 2;
 
+const log = logOf('penstock host');
+
 const command = addHostOptions(new Command('penstock host'))
   .description('write the files that the queue asks for, until told to stop')
   .option('--quiet', 'say nothing but errors', false)
+  .configureOutput(commandOutput)
   .showHelpAfterError('(penstock host --help lists the options)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
@@ -22,11 +25,9 @@ async function main(): Promise<void> {
   const options = command.opts();
   const asked = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
   const say = (text: string): void => {
-    if (options['quiet'] !== true) process.stderr.write(`penstock host: ${text}\n`);
+    if (options['quiet'] !== true) log(text);
   };
-  const complain = (error: unknown): void => {
-    process.stderr.write(`penstock host: ${toWire(error).message}\n`);
-  };
+  const complain = (error: unknown): void => log(toWire(error).message);
 
   const stopped = new Promise<string>((resolve) => {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
@@ -38,7 +39,7 @@ async function main(): Promise<void> {
 
   const { notes, warnings, ...tuning } = tuneHost(asked);
   const settings = { ...asked, ...tuning };
-  for (const warning of warnings) process.stderr.write(`penstock host: ${warning}\n`);
+  for (const warning of warnings) log(warning);
   const store = await openStore(settings.redis, process.env);
   try {
     const libaio = readLibaio();
@@ -66,7 +67,7 @@ try {
   await main();
 } catch (error) {
   const wire = toWire(error);
-  process.stderr.write(`penstock host: ${wire.message}\n`);
+  log(wire.message);
   if (process.connected) {
     process.send?.({ failed: wire }, () => process.disconnect());
   }

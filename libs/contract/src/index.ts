@@ -38,7 +38,7 @@ export {
 } from './fields.ts';
 export { hintFor } from './hints.ts';
 export { pathFault } from './paths.ts';
-export { escapeControls, printValue } from './print.ts';
+export { escapeControls, printableJson, printValue } from './print.ts';
 export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
 export { parseRequest, requestJsonSchema } from './request.ts';
 export {

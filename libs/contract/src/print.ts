@@ -19,6 +19,19 @@ export function escapeControls(text: string): string {
   });
 }
 
+/**
+ * JSON on one line that a terminal can be given: beyond what JSON escapes by itself, DEL, C1 controls (a terminal may take
+ * U+009B for the beginning of an order) and all that escapeControls() replaces. Any reader of JSON reads the same value.
+ */
+export function printableJson(value: unknown): string {
+  // Outside of its texts JSON has nothing of the kind.
+  return JSON.stringify(value).replace(UNPRINTABLE, (character) =>
+    Array.from({ length: character.length }, (_, unit) => {
+      return String.raw`\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`;
+    }).join(''),
+  );
+}
+
 /** Cuts text to at most `limit` UTF-16 units, marking the cut by an ellipsis, and never through a surrogate pair. */
 export function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;

@@ -126,6 +126,19 @@ test('an error that may pass is retried after its backoff, and the job then succ
   ]);
 });
 
+test('a reason of several lines is one line of the job’s log, and nothing that a terminal obeys', async () => {
+  const queue = stage.queue();
+  await stage.worker(async () => {
+    throw Object.assign(new Error('gone\n2026-01-01 attempt 2 on other completed\u001B[2J'), { retryable: false });
+  });
+  const id = await queue.add(write);
+  await collect(queue.watch(id));
+  const { logs } = await stage.plainQueue().getJobLogs(id);
+  expect(logs).toEqual([
+    expect.stringMatching(/attempt 1 on test-host failed: gone\\n2026-01-01 .* completed\\u\{1b\}\[2J$/),
+  ]);
+});
+
 test('an error that would come again is not retried', async () => {
   const queue = stage.queue();
   await stage.worker(async () => {

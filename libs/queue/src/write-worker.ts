@@ -468,7 +468,7 @@ export class WriteWorker {
   async #log(job: WriteJob, lines: readonly string[]): Promise<void> {
     const begin = `${new Date().toISOString()} attempt ${job.attemptsMade + 1} on ${this.#options.host}`;
     try {
-      await Promise.all(lines.map((line) => job.log(`${begin} ${line}`)));
+      await Promise.all(lines.map((line) => job.log(`${begin} ${escapeControls(line)}`))); // a line stays one
     } catch (error) {
       this.#report(error);
     }
@@ -529,9 +529,7 @@ const hasFailures = (result: JobResult): boolean => isBulkResult(result) && resu
 function failuresOf(result: JobResult): string[] {
   if (!isBulkResult(result)) return [];
   const failures = result.items.filter((item) => 'error' in item);
-  const lines = failures
-    .slice(0, failuresLogged)
-    .map(({ path, error }) => `failed '${escapeControls(path)}': ${error.message}`);
+  const lines = failures.slice(0, failuresLogged).map(({ path, error }) => `failed '${path}': ${error.message}`);
   if (failures.length > failuresLogged) lines.push(`failed ${failures.length - failuresLogged} more files`);
   return lines;
 }

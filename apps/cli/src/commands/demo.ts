@@ -11,6 +11,7 @@ import { follow } from '../follow.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { print, say } from '../output.ts';
 import { type ProgressLine, createProgressLine } from '../progress-line.ts';
+import { ScreenText } from '../screen-text.ts';
 import { showReading } from './verify.ts';
 
 interface DemoOptions {
@@ -67,7 +68,8 @@ async function demo(options: DemoOptions): Promise<void> {
     place.remove();
     interrupts.release();
   }
-  print(`\nTook ${formatSeconds(performance.now() - startedAt)}; nothing of it is left behind.`);
+  print('');
+  print(`Took ${formatSeconds(performance.now() - startedAt)}; nothing of it is left behind.`);
 }
 
 async function perform(
@@ -76,7 +78,7 @@ async function perform(
   size: number,
   { signal, hurry }: { signal: AbortSignal; hurry: AbortSignal },
 ): Promise<void> {
-  const line = await createProgressLine(process.stderr);
+  const line = await createProgressLine();
   const note = (text: string): void => line.note(text);
   const store = await openStore({ kind: 'embedded', directory }, process.env, (error) => note(error.message));
   let queue: WriteQueue | null = null;
@@ -116,7 +118,8 @@ async function perform(
       // oxlint-enable no-await-in-loop
     }
     const { drawTable } = await import('../table-text.ts');
-    print(`\n${drawTable(COLUMNS, rows, false)}`);
+    print('');
+    print(drawTable(COLUMNS, rows, false));
     const [forum] = results;
     if (forum !== undefined) await explain(directory, forum);
   } finally {
@@ -221,7 +224,9 @@ async function explain(directory: string, forum: WriteResult): Promise<void> {
   const { repeatForumProgram } = await import('../demo/forum.ts');
   const { tellForumStory } = await import('../demo/story.ts');
   try {
-    print(`\n${tellForumStory(repeatForumProgram(directory, readLibaio()), forum)}`);
+    const story = tellForumStory(repeatForumProgram(directory, readLibaio()), forum);
+    print('');
+    print(ScreenText.lines(story));
   } catch (error) {
     say(`the forum's mistakes cannot be repeated here: ${toWire(error).message}`);
   }

@@ -1,9 +1,9 @@
 /** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
-import { styleText } from 'node:util';
 import { Command } from 'commander';
 import { addHostOptions, hostSettings, readLibaio } from '@penstock/config';
 import { AlreadyTold, EXIT_FAILED } from '../failures.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, resultScreen } from '../output.ts';
+import { ScreenText } from '../screen-text.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
 
 type DoctorOptions = Parameters<typeof hostSettings>[0] & { json?: boolean };
@@ -51,14 +51,13 @@ const FOUND_WIDTH_MIN = 40;
 async function printFindings(findings: readonly Finding[]): Promise<void> {
   const { drawTable } = await import('../table-text.ts');
   const whatWidth = Math.max(...findings.map(({ what }) => what.length));
-  const columns = process.stdout.isTTY ? process.stdout.columns : 120;
+  const { isTTY, columns: terminalColumns, hasColors } = resultScreen();
+  const columns = isTTY ? terminalColumns : 120;
   const foundWidth = Math.max(FOUND_WIDTH_MIN, columns - whatWidth - 16); // the borders and the verdicts
-  const paint = (verdict: Verdict): string =>
-    process.stdout.isTTY && process.stdout.hasColors() ? styleText(COLORS[verdict], verdict) : verdict;
   const rows = findings.map(({ verdict, what, found, remedy }) => [
-    paint(verdict),
+    ScreenText.painted(COLORS[verdict], verdict, hasColors),
     what,
-    remedy === undefined ? found : `${found}\n-> ${remedy}`,
+    remedy === undefined ? found : [found, `-> ${remedy}`],
   ]);
   print(drawTable([{ heading: '' }, { heading: 'what' }, { heading: 'found', width: foundWidth }], rows, false));
   const count = (verdict: Verdict): number => findings.filter((finding) => finding.verdict === verdict).length;

@@ -5,7 +5,7 @@ import { AppProcess } from '../app-process.ts';
 import { Interrupted } from '../failures.ts';
 import { hostArguments, storeArguments, storeEnvironment } from '../host-arguments.ts';
 import { aborted, takeInterrupts } from '../interrupts.ts';
-import { print, say } from '../output.ts';
+import { print, say, tell } from '../output.ts';
 import { wholeNumber } from '../request-options.ts';
 
 type UpOptions = Parameters<typeof hostSettings>[0] & { port: number };
@@ -38,7 +38,7 @@ async function up(options: UpOptions): Promise<void> {
   const apps: AppProcess[] = [];
   const store = await openStore(settings.redis, process.env, (error) => say(error.message));
   try {
-    const shared = { env, signal, hurry, onLine: (line: string) => process.stderr.write(`${line}\n`) };
+    const shared = { env, signal, hurry, onLine: (line: string) => tell(line) };
     const gateway = ['--port', String(options.port), ...storeArguments(settings)];
     const starting = [
       AppProcess.start({ ...shared, label: 'host', args: hostArguments(settings, options.root) }),

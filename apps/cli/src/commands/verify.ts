@@ -4,7 +4,7 @@ import { PATTERN_NAMES, type PatternName, SIZE_BYTES_MAX, parseSize } from '@pen
 import { AlreadyTold, EXIT_FAILED, UsageError } from '../failures.ts';
 import { formatExactBytes, formatRate } from '../figures.ts';
 import { takeInterrupts } from '../interrupts.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, tellingScreen } from '../output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
 import type { ReadBack, ReadBackOptions } from '../read-back.ts';
 import { wholeNumber } from '../request-options.ts';
@@ -46,10 +46,7 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
     throw new UsageError('say what the file should hold: --pattern with --seed, or --against another file');
   }
   const interrupts = takeInterrupts();
-  const line =
-    options.json === true && !process.stderr.isTTY
-      ? silentProgress(() => {})
-      : await createProgressLine(process.stderr);
+  const line = options.json === true && !tellingScreen().isTTY ? silentProgress(() => {}) : await createProgressLine();
   try {
     const { describeDifference } = await import('../read-back.ts');
     const { file, against } = await read(path, options, line, interrupts.signal);

@@ -6,7 +6,7 @@ import { Interrupted } from '../failures.ts';
 import { follow } from '../follow.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { answering, type JobAnswer } from '../job-report.ts';
-import { print, readerGone, say } from '../output.ts';
+import { print, readerGone, say, tellingScreen } from '../output.ts';
 import { createProgressLine, silentProgress } from '../progress-line.ts';
 import { describeBulk, describeResult } from '../result-text.ts';
 import { openStoreOf, type StoreOptions } from '../store-options.ts';
@@ -41,8 +41,7 @@ async function watch(
   answer.id = id;
   const interrupts = takeInterrupts();
   const { WriteQueue } = await import('@penstock/queue');
-  const line =
-    options.json === true && !process.stderr.isTTY ? silentProgress(say) : await createProgressLine(process.stderr);
+  const line = options.json === true && !tellingScreen().isTTY ? silentProgress(say) : await createProgressLine();
   const { store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
   const queue = new WriteQueue({
     connection: store.connection,

@@ -12,7 +12,7 @@ import { parseRootChoice, type RootChoice, rootsOf } from '../host-roots.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { answering, type JobAnswer } from '../job-report.ts';
 import { follow } from '../follow.ts';
-import { print, say } from '../output.ts';
+import { print, say, tellingScreen } from '../output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
 import {
   addRequestOptions,
@@ -235,5 +235,5 @@ async function openQueue(
 
 /** A progress line where somebody may look at it; with --json only a terminal gets one. */
 async function lineOf(json: boolean): Promise<ProgressLine> {
-  return json && !process.stderr.isTTY ? silentProgress(say) : createProgressLine(process.stderr);
+  return json && !tellingScreen().isTTY ? silentProgress(say) : createProgressLine();
 }

@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 /** A root may hold millions of files; a check must end. */
 const ENTRIES_MAX = 50_000;
 /** The names that the sink gives to what is not published yet. */
-const PARTIAL = /^\.penstock-.+\.part$/;
+const PARTIAL = /^\.penstock-.+\.part$/s;
 
 export interface StrayFiles {
   paths: string[];

@@ -1,0 +1,27 @@
+/**
+ * What a process that runs by itself says: lines on standard error, for a terminal, a journal or whoever started it. The
+ * one place that writes there, and a line stays one, whatever names, paths and reasons of others are in it.
+ */
+import { escapeControls } from '@penstock/contract';
+
+/** Says `text`, behind the name of the program. */
+export type Log = (text: string) => void;
+
+/** `program`: "penstock host". */
+export const logOf =
+  (program: string): Log =>
+  (text) => {
+    process.stderr.write(`${program}: ${escapeControls(text)}\n`);
+  };
+
+/** For commander: its messages repeat what stood on the command line, and its help has many lines. */
+export const commandOutput = {
+  writeOut: (text: string): void => {
+    process.stdout.write(escapeLines(text));
+  },
+  writeErr: (text: string): void => {
+    process.stderr.write(escapeLines(text));
+  },
+};
+
+const escapeLines = (text: string): string => text.split('\n').map(escapeControls).join('\n');
