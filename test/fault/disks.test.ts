@@ -9,6 +9,7 @@ import {
   rmSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -164,6 +165,30 @@ asRoot(
     expect(readdirSync(mount).filter((name) => name.includes('.part') || name === 'a.dat')).toEqual([]);
   },
   120_000,
+);
+
+asRoot(
+  'on a disk without extents, which takes fresh bytes for a hole, and on one mounted read-only, copies that keep holes are right',
+  async () => {
+    const mount = mountDisk(['mkfs.ext4', '-q', '-O', '^extents,^64bit'], 67_108_864, 512);
+    const device = run('findmnt', '--noheadings', '--output', 'SOURCE', mount).trim();
+    await system.host(['--root', `disk=${mount}`]);
+    const expected = Buffer.concat([Buffer.alloc(3_000_000), readSource(createPatternSource('stamp', 5), 0, 500_000)]);
+    const fd = openSync(join(mount, 'in'), 'w');
+    const copy = async (path: string): Promise<void> => {
+      const source = { kind: 'file', root: 'disk', path: 'in', holes: 'keep' };
+      const end = await system.finished(await system.add({ path, source }));
+      expect(end.failedReason).toBeUndefined();
+      expect(Buffer.compare(readFileSync(system.path(path)), expected)).toBe(0);
+      expect(end.returnvalue.holeBytes).toBeGreaterThan(2_900_000);
+    };
+    writeSync(fd, expected, 3_000_000, 500_000, 3_000_000);
+    await copy('fresh');
+    closeSync(fd);
+    run('mount', '-o', 'remount,ro', device, mount);
+    await copy('read-only');
+  },
+  60_000,
 );
 
 /**

@@ -20,6 +20,8 @@ export const SYNC_CHECKPOINT = 4;
 export const READ_BACK = 5;
 /** Of what an earlier attempt wrote, for a sum of the whole. */
 export const READ_PREFIX = 6;
+/** Of the source, before its holes are believed. */
+export const SYNC_ORIGIN = 7;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {

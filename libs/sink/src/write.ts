@@ -46,6 +46,7 @@ import { Growth } from './growth.ts';
 import { Intake } from './intake.ts';
 import { openBytes } from './opening.ts';
 import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origin.ts';
+import { OriginFlush } from './origin-flush.ts';
 import { Pace } from './pace.ts';
 import type { AttemptIdentity } from './parts.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
@@ -65,6 +66,7 @@ import {
   READ_ROW,
   SYNC_CHECKPOINT,
   SYNC_FILE,
+  SYNC_ORIGIN,
   WRITE_ROW,
   type WriterThread,
 } from './thread.ts';
@@ -123,6 +125,8 @@ class WriteLane implements Lane, FlushWaiter {
   #target: Target | null = null;
   #origin: Origin | null = null;
   #source: DirectSource | null = null;
+  /** Of a copy that keeps holes. */
+  #originFlush: OriginFlush | null = null;
   /** Where bytes arrive; null for a write whose bytes are computed or read. */
   readonly #intake: Intake | null;
   /** The copy as a reflink, unless none was asked for or the file system refused. */
@@ -198,6 +202,8 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING) this.#open();
     if (this.#reflinkDue) this.#shareNext();
+    if (this.#phase === WAITING && this.#originFlush?.isDone === false)
+      return this.#took(this.#originFlush.prepare(slot));
     if (this.#phase === WAITING && !this.#takeRows()) return false;
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
@@ -242,6 +248,7 @@ class WriteLane implements Lane, FlushWaiter {
       else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
+      else if (purpose === SYNC_ORIGIN) this.#afterOriginFlush(slot, result, refused);
       else this.#endFlush!.afterDirectory(slot, result, refused); // tells this write too
     } catch (error) {
       this.fail(error);
@@ -371,6 +378,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#origin = origin;
     this.#size = size;
     if (origin !== null) this.#control.recordFd(FD_ORIGIN, origin.fd);
+    if (this.#keepsHoles) this.#originFlush = new OriginFlush(this.#thread, origin!);
   }
 
   /** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
@@ -434,8 +442,14 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #waitForRows(): void {
-    this.#thread.rowMemory.join(this, this.#rowBytes);
+    // Nobody waits in line behind a write that waits for its source.
+    if (this.#originFlush?.isDone !== false) this.#thread.rowMemory.join(this, this.#rowBytes);
     this.#enter(WAITING);
+  }
+
+  #afterOriginFlush(slot: number, result: number, refused: boolean): void {
+    this.#originFlush!.after(slot, result, refused);
+    if (!this.#failed) this.#waitForRows();
   }
 
   #chooseMatrix(preferred: MatrixShape | undefined): MatrixShape {
