@@ -9,9 +9,8 @@ import {
   recordCheckpoint,
   removeCheckpoint,
   requestKey,
-  timeKey,
 } from './checkpoint.ts';
-import { statFd } from './stat.ts';
+import { statFd, timeKey } from './stat.ts';
 import type { Target } from './target.ts';
 import { SYNC_CHECKPOINT, type WriterThread } from './thread.ts';
 

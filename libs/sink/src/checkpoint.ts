@@ -10,7 +10,7 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/aio';
-import type { FileStat } from './stat.ts';
+import { type FileStat, timeKey } from './stat.ts';
 
 const ATTRIBUTE = 'user.penstock.checkpoint';
 const TEXT_BYTES_MAX = 1024;
@@ -27,9 +27,6 @@ export interface Checkpoint {
   /** When the file was last modified as all of it was there: a file that was changed since is not finished. */
   finished?: string;
 }
-
-/** A time as a checkpoint tells it. */
-export const timeKey = ({ seconds, nanoseconds }: FileStat['modified']): string => `${seconds}.${nanoseconds}`;
 
 /**
  * The same for two requests that write the same bytes to the same place in the same way; of one whose bytes are not

@@ -4,7 +4,7 @@ import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { Mapping } from '@penstock/matrix';
 import { type Root, openBeneath } from './roots.ts';
-import { type Alignment, type FileStat, guessAlignment, statFd } from './stat.ts';
+import { type Alignment, type FileStat, guessAlignment, statFd, timeKey } from './stat.ts';
 
 const { EINVAL, EISDIR, ESTALE } = constants.errno;
 
@@ -62,14 +62,26 @@ export function openOrigin(root: Root, path: string): Origin {
   }
 }
 
-/** Changes whenever the content, the size or the identity of the file does. */
-export function versionOf({ identity, sizeBytes, modified }: FileStat): string {
-  return `${identity}:${sizeBytes}:${modified.seconds}.${modified.nanoseconds}`;
+/**
+ * Changes whenever the content, the size or the identity of the file does. The time of its last change (ctime) is in it,
+ * for the time of modification can be set back by whoever rewrites the file (rsync, tar and cp do); so it also changes
+ * with the file's attributes and names.
+ */
+export function versionOf(stat: FileStat): string {
+  return `${contentOf(stat)}${timeKey(stat.changed)}`;
 }
 
-/** Fails if the source was changed, cut or grown since it was opened: half of each version is neither. @throws IoError */
+const contentOf = ({ identity, sizeBytes, modified }: FileStat): string =>
+  `${identity}:${sizeBytes}:${timeKey(modified)}:`;
+
+/**
+ * Fails if the source was changed, cut or grown since it was opened: half of each version is neither. One that lost its
+ * last name meanwhile, for it was removed or replaced by another file, is as whole as before. @throws IoError
+ */
 export function assertUnchanged(origin: Origin): void {
-  if (versionOf(statFd(origin.fd, origin.path)) === origin.version) return;
+  const stat = statFd(origin.fd, origin.path);
+  if (versionOf(stat) === origin.version) return;
+  if (stat.linkCount === 0 && origin.version.startsWith(contentOf(stat))) return;
   throw changed(origin);
 }
 
@@ -80,7 +92,7 @@ export function changed(origin: Origin, offset?: number): IoError {
     errno: -ESTALE,
     path: origin.path,
     ...(offset === undefined ? {} : { offset }),
-    hint: 'The source changed while it was copied: copy it when nothing writes to it.',
+    hint: 'The source, or its names or attributes, changed while it was copied: try when nothing writes to it.',
   });
 }
 

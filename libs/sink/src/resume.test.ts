@@ -1,7 +1,17 @@
 // A write that an earlier attempt began: what is taken over from it, and what is not.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type WriteRequestInput, WriteAbortedError } from '@penstock/contract';
@@ -108,9 +118,10 @@ test('a finished file that somebody changed since is written again', async () =>
   expect(readFileSync(pathOf('a')).equals(right)).toBe(true);
 });
 
-test('a copy goes on where its source is the same, and begins anew where it has changed', async () => {
+test('a copy goes on where its source is the same, and begins anew where it has changed, though its time is put back', async () => {
   const source = randomBytes(SIZE);
   writeFileSync(pathOf('source'), source);
+  utimesSync(pathOf('source'), 1_600_000_000, 1_600_000_000);
   const { size: _size, ...request } = slow({ source: { kind: 'file', path: 'source' } });
   await begin(request, 4 * MIB);
   const same = await bench.write(request, again);
@@ -120,6 +131,7 @@ test('a copy goes on where its source is the same, and begins anew where it has 
   await begin(request, 4 * MIB);
   const changed = randomBytes(SIZE);
   writeFileSync(pathOf('source'), changed);
+  utimesSync(pathOf('source'), 1_600_000_000, 1_600_000_000);
   const anew = await bench.write(request, again);
   expect(anew.resumedFrom).toBeUndefined();
   expect(readFileSync(pathOf('a')).equals(changed)).toBe(true);

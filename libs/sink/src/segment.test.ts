@@ -8,9 +8,11 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -161,19 +163,45 @@ test.each([
   expect(bench.names()).toEqual([]);
 });
 
-test('a segment that grows or is written by a call meanwhile fails the write', async () => {
+/** Writes the segment while `change` is made to it. */
+function writeDuring(change: () => void): Promise<unknown> {
+  let changed = false;
+  recording.onSubmit = () => {
+    if (!changed) change();
+    changed = true;
+  };
+  return bench.write(fromSegment());
+}
+
+test('a segment that grows or is written by a call meanwhile fails the write, though its time is put back', async () => {
+  const path = join(shm, 'segment');
   for (const change of [
-    () => appendFileSync(join(shm, 'segment'), 'more'),
-    () => writeFileSync(join(shm, 'segment'), 'over', { flag: 'r+' }),
+    () => appendFileSync(path, 'more'),
+    () => writeFileSync(path, 'over', { flag: 'r+' }),
+    () => {
+      writeFileSync(path, 'over', { flag: 'r+' });
+      utimesSync(path, 1_600_000_000, 1_600_000_000);
+    },
   ]) {
     fillSegment('segment', 1_000_000);
-    let changed = false;
-    recording.onSubmit = () => {
-      if (!changed) change();
-      changed = true;
-    };
-    await expect(bench.write(fromSegment())).rejects.toMatchObject({ code: 'ESTALE' });
+    utimesSync(path, 1_600_000_000, 1_600_000_000);
+    await expect(writeDuring(change)).rejects.toMatchObject({ code: 'ESTALE' });
     expect(bench.names()).toEqual([]);
+  }
+});
+
+test('a segment that is unlinked or replaced by another of its name meanwhile is written whole', async () => {
+  const path = join(shm, 'segment');
+  for (const change of [
+    () => rmSync(path),
+    () => {
+      writeFileSync(join(shm, 'next'), 'another');
+      renameSync(join(shm, 'next'), path);
+    },
+  ]) {
+    const segment = fillSegment('segment', 1_000_000);
+    await expect(writeDuring(change)).resolves.toMatchObject({ bytes: 1_000_000 });
+    expect(written().equals(segment)).toBe(true);
   }
 });
 

@@ -5,11 +5,13 @@ import { native } from '@penstock/aio';
 
 // <linux/stat.h>, struct statx: byte offsets.
 const STX_MASK = 0;
+const STX_NLINK = 16;
 const STX_MODE = 28;
 const STX_INO = 32;
 const STX_SIZE = 40;
 const STX_BLOCKS = 48;
-const STX_MTIME = 112; // tv_sec i64, tv_nsec u32
+const STX_CTIME = 96; // tv_sec i64, tv_nsec u32
+const STX_MTIME = 112;
 const STX_DEV_MAJOR = 136;
 const STX_DEV_MINOR = 140;
 const STX_DIO_MEM_ALIGN = 0x98;
@@ -36,6 +38,15 @@ export interface Device {
   minor: number;
 }
 
+/** Whole seconds, and nanoseconds within the second. */
+export interface Time {
+  seconds: number;
+  nanoseconds: number;
+}
+
+/** A time as versions and checkpoints tell it. */
+export const timeKey = ({ seconds, nanoseconds }: Time): string => `${seconds}.${nanoseconds}`;
+
 export interface FileStat {
   isFile: boolean;
   isDirectory: boolean;
@@ -47,8 +58,12 @@ export interface FileStat {
   identity: string;
   /** Its permission bits. */
   permissions: number;
-  /** When its content last changed: whole seconds, and nanoseconds within the second. */
-  modified: { seconds: number; nanoseconds: number };
+  /** When its content last changed, unless somebody has set that time. */
+  modified: Time;
+  /** When its content, its attributes or its names last changed: the kernel's own word, which nobody can set. */
+  changed: Time;
+  /** How many names it has. */
+  linkCount: number;
   device: Device;
   /** statx DIOALIGN (Linux 6.1); null where the file system does not say. `offset` 0 means: no direct I/O here. */
   directAlignment: Alignment | null;
@@ -76,16 +91,20 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     allocatedBytes: words.getUint32(STX_BLOCKS, true) * 512 + words.getUint32(STX_BLOCKS + 4, true) * TWO_TO_32 * 512,
     identity: `${device.major}:${device.minor}:${words.getUint32(STX_INO + 4, true)}.${words.getUint32(STX_INO, true)}`,
     permissions: mode & 0o777,
-    modified: {
-      seconds: words.getInt32(STX_MTIME + 4, true) * TWO_TO_32 + words.getUint32(STX_MTIME, true),
-      nanoseconds: words.getUint32(STX_MTIME + 8, true),
-    },
+    modified: timeAt(STX_MTIME),
+    changed: timeAt(STX_CTIME),
+    linkCount: words.getUint32(STX_NLINK, true),
     device,
     directAlignment: says
       ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }
       : null,
   };
 }
+
+const timeAt = (offset: number): Time => ({
+  seconds: words.getInt32(offset + 4, true) * TWO_TO_32 + words.getUint32(offset, true),
+  nanoseconds: words.getUint32(offset + 8, true),
+});
 
 /** Stats an open descriptor. @throws IoError */
 export function statFd(fd: number, path: string): FileStat {

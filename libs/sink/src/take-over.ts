@@ -69,5 +69,6 @@ export function findFinished(root: Root, path: string, jobKey: string): Checkpoi
   const stat = statAt(fd, '');
   const checkpoint = typeof stat === 'number' ? null : readCheckpoint(fd, stat);
   native.close(fd);
-  return checkpoint?.finished !== undefined && checkpoint.jobKey === jobKey ? checkpoint : null;
+  if (checkpoint?.finished === undefined || checkpoint.jobKey !== jobKey) return null;
+  return typeof stat !== 'number' && stat.sizeBytes === checkpoint.durableBytes ? checkpoint : null;
 }

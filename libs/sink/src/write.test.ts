@@ -11,6 +11,7 @@ import {
   symlinkSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -417,5 +418,20 @@ describe('honest', () => {
     expect(bench.names()).toEqual([]);
     expect(await during(() => unlinkSync(path))).toBe('copied');
     expect(bytesOf('x').length).toBe(60_000_000);
+  });
+
+  test('a source rewritten in place while it is copied fails the copy, though its size and time are as before', async () => {
+    const path = join(bench.archive, 'in.dat');
+    writeFileSync(path, Buffer.alloc(60_000_000, 5));
+    utimesSync(path, 1_600_000_000, 1_600_000_000);
+    const block = bench.control.job(62);
+    block.reset();
+    const source = { kind: 'file', root: 'archive', path: 'in.dat' } as const;
+    const failure = failureOf(bench.write({ path: 'x', source, matrix: { rows: 4, rowBytes: 65_536 } }, { block }));
+    while (block.read().bytesWritten === 0) await setImmediate();
+    writeFileSync(path, Buffer.alloc(60_000_000, 6), { flag: 'r+' });
+    utimesSync(path, 1_600_000_000, 1_600_000_000);
+    expect(await failure).toMatchObject({ code: 'ESTALE', syscall: 'pread' });
+    expect(bench.names()).toEqual([]);
   });
 });
