@@ -127,7 +127,7 @@ export function addRequestOptions(command: Command): Command {
     )
     .option(
       '--file-mode <bits>',
-      'permissions, like 640, or "keep" for those of a copy\'s source (default: by the umask)',
+      'permissions, like 640, or "keep" for those of a copy\'s source (default: those of the file replaced, else by the umask)',
     )
     .option('--max-rate <rate>', 'bytes a second at most, like 100MiB; `penstock limit` changes it while it runs')
     .addOption(

@@ -15,6 +15,7 @@ export function describeResult(result: WriteResult, where: string): string[] {
   if (result.resumedFrom !== undefined) parts.push(`${formatBytes(result.resumedFrom)} of it by an earlier attempt`);
   if (count > 0) parts.push(`writes p50 ${formatMicroseconds(p50)}, p99 ${formatMicroseconds(p99)}`);
   const lines = [`${where}: ${parts.join(', ')}`];
+  if (result.notKept !== undefined) lines.push(describeNotKept(result.notKept));
   if (result.checksum !== undefined) lines.push(`${result.checksum.algorithm} ${result.checksum.value}`);
   if (result.verified !== undefined)
     lines.push(`read back in ${formatSeconds(result.durationsMs.verifying)}: what is on the disk is what was written`);
@@ -25,7 +26,11 @@ export function describeResult(result: WriteResult, where: string): string[] {
   return lines;
 }
 
+const describeNotKept = (notKept: readonly string[]): string =>
+  `not kept of the file that stood there: ${notKept.join(', ')}`;
+
 const FAILURES_SHOWN_MAX = 10;
+const NOT_KEPT_SHOWN_MAX = 10;
 
 /** One line for all files, and one for each of the first that failed. */
 export function describeBulk(result: BulkResult): string[] {
@@ -38,6 +43,15 @@ export function describeBulk(result: BulkResult): string[] {
   if (modes !== '') parts.push(`${modes} (${result.engine})`);
   const lines = [`${written} of ${result.files} files written: ${parts.join(', ')}`];
   if (result.fallbackReason !== undefined) lines.push(`not aio-direct: ${result.fallbackReason}`);
+  const changed = result.items.flatMap((item) =>
+    'notKept' in item && item.notKept !== undefined ? [{ path: item.path, notKept: item.notKept }] : [],
+  );
+  for (const { path, notKept } of changed.slice(0, NOT_KEPT_SHOWN_MAX)) {
+    lines.push(`${path}: ${describeNotKept(notKept)}`);
+  }
+  if (changed.length > NOT_KEPT_SHOWN_MAX) {
+    lines.push(`and of ${changed.length - NOT_KEPT_SHOWN_MAX} more files: --json lists them all`);
+  }
   const failures = result.items.filter((item) => 'error' in item);
   for (const { path, error } of failures.slice(0, FAILURES_SHOWN_MAX)) {
     lines.push(`failed: ${path}: ${error.message}`);

@@ -30,6 +30,7 @@ export const RENAME_NOREPLACE = 1;
 export const MADV_DONTNEED = 4;
 export const MADV_HUGEPAGE = 14;
 export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_NO_SYMLINKS = 0x04;
 export const RESOLVE_BENEATH = 0x08;
 
 /** Numbers of the system calls that libc wraps late or not at all. */
@@ -188,6 +189,11 @@ const fchmodC = libc.func('int fchmod(int, uint32_t)');
 /** fchmod(2): 0 or -errno. */
 export const fchmod = (fd: number, mode: number): number => fail(fchmodC(fd, mode));
 
+const fchownC = libc.func('int fchown(int, uint32_t, uint32_t)');
+/** fchown(2): 0 or -errno. -1 leaves that one as it is. */
+export const fchown = (fd: number, userId: number, groupId: number): number =>
+  fail(fchownC(fd, userId >>> 0, groupId >>> 0));
+
 const UTIME_OMIT = 1_073_741_822n;
 const futimensC = libc.func('int futimens(int, void *)');
 const times = new BigInt64Array(new ArrayBuffer(32)); // struct timespec[2]: accessed, modified
@@ -231,6 +237,16 @@ export const fgetxattr = (fd: number, name: string, value: Uint8Array): number =
 const fremovexattrC = libc.func('int fremovexattr(int, str)');
 /** fremovexattr(2): 0 or -errno; -ENODATA where there is none of that name. */
 export const fremovexattr = (fd: number, name: string): number => fail(fremovexattrC(fd, name));
+
+const getxattrC = libc.func('int64_t getxattr(str, str, void *, size_t)');
+/** getxattr(2), which follows links: bytes stored into `value`, or -errno. */
+export const getxattr = (path: string, name: string, value: Uint8Array): number =>
+  fail(Number(getxattrC(path, name, value, value.byteLength)));
+
+const listxattrC = libc.func('int64_t listxattr(str, void *, size_t)');
+/** listxattr(2), which follows links: bytes of names stored into `names`, each ended by a NUL, or -errno. */
+export const listxattr = (path: string, names: Uint8Array): number =>
+  fail(Number(listxattrC(path, names, names.byteLength)));
 
 const fstatfsC = libc.func('int fstatfs(int, void *)');
 /** fstatfs(2) into `buffer` (120 bytes): 0 or -errno. */

@@ -69,7 +69,9 @@ const given = {
   fileMode: z
     .string()
     .regex(FILE_MODE_TEXT)
-    .meta({ description: `Permission bits: ${acceptedAt(['fileMode'])}. Default: as the host's umask has it` }),
+    .meta({
+      description: `Permission bits: ${acceptedAt(['fileMode'])}. Default: those of the file replaced, else the umask's`,
+    }),
 };
 
 /** What is said of a job as a whole. */

@@ -45,6 +45,8 @@ export interface WriteResult {
   noDirectReadbackReason?: string;
   /** Bytes that an earlier attempt had written and this one did not write again. */
   resumedFrom?: number;
+  /** What the file that stood there had and this one has not: like "owner 1000 (EPERM)"; of the first twenty of them. */
+  notKept?: string[];
   mode: WriteMode;
   engine: Engine;
   /** Why it is not 'aio-direct', where it is not. */
@@ -115,6 +117,7 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   verified: z.literal('readback').exactOptional(),
   noDirectReadbackReason: z.string().exactOptional(),
   resumedFrom: countSchema.exactOptional(),
+  notKept: z.array(z.string()).exactOptional(),
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),
   fallbackReason: z.string().exactOptional(),
@@ -150,7 +153,7 @@ export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: '
 
 /** What became of one file of a bulk. */
 export type BulkItemResult =
-  | { path: string; bytes: number; checksum?: WriteResult['checksum'] }
+  | { path: string; bytes: number; checksum?: WriteResult['checksum']; notKept?: string[] }
   | { path: string; error: WireError };
 
 /** What a completed bulk returns. Each of its files was written as a single write is, or not at all. */
@@ -195,7 +198,12 @@ export const isBulkResult = (result: JobResult): result is BulkResult => 'items'
 export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
   items: z.array(
     z.union([
-      z.object({ path: z.string(), bytes: countSchema, checksum: checksumSchema.exactOptional() }),
+      z.object({
+        path: z.string(),
+        bytes: countSchema,
+        checksum: checksumSchema.exactOptional(),
+        notKept: z.array(z.string()).exactOptional(),
+      }),
       z.object({ path: z.string(), error: wireErrorSchema }),
     ]),
   ),

@@ -48,7 +48,7 @@ export interface WriteRequest {
    * 'in-place' they stand in the file by then, as they do for `expect`.
    */
   verify?: 'none' | 'readback';
-  /** Permission bits in octal digits, whatever the umask, or 'keep' for those of a copy's source. Absent: as the host's umask has it. */
+  /** Permission bits in octal digits, whatever the umask, or 'keep' for those of a copy's source. Absent: those of the file replaced, else the umask's. */
   fileMode?: string;
   /** Absent, or 0: no limit of the job's own. */
   limit?: { bytesPerSecond: number };

@@ -8,7 +8,7 @@ import {
   type WriteRequestInput,
   type WriteResult,
 } from '@penstock/contract';
-import { existingFile, inRoot, type PathLike, permissionsOf, ROOT } from './paths.ts';
+import { existingFile, inRoot, type PathLike, ROOT } from './paths.ts';
 
 /** How a call is watched and stopped. */
 export interface CallOptions {
@@ -42,7 +42,7 @@ export interface FileOptions extends CallOptions {
   verify?: WriteRequest['verify'] | undefined;
   /**
    * Permission bits, as a number like `0o640` or in octal digits, whatever the umask; of a copy also `'keep'`, those of its
-   * source. Default: those of the file that stands there, else 0o666 less the umask.
+   * source. Default: the permissions and the ACL of the file that stands there, else 0o666 less the umask.
    */
   fileMode?: number | string | undefined;
   /** Bytes a second at most. Default: none. */
@@ -78,10 +78,7 @@ export async function requestFor(
   size: number | string | undefined,
   options: FileOptions,
 ): Promise<WriteRequest> {
-  const { mode = 'replace', offset, publish = 'atomic', durability, checksum, expect, verify, limit, matrix } = options;
-  // The file that takes the place of another is a new one: nobody may read it who could not read that.
-  const replaces = mode === 'replace' && publish === 'atomic';
-  const fileMode = options.fileMode ?? (replaces ? await permissionsOf(absolute) : undefined);
+  const { mode, offset, publish, durability, checksum, expect, verify, fileMode, limit, matrix } = options;
   return parseRequest({
     path: inRoot(absolute),
     root: ROOT.name,
@@ -89,7 +86,7 @@ export async function requestFor(
     size,
     mode,
     offset,
-    publish: options.publish,
+    publish,
     durability,
     checksum,
     expect,

@@ -61,14 +61,12 @@ export async function targetFile(path: PathLike, makeDirectories: boolean): Prom
   throw new IoError({ syscall: 'realpath', errno: -constants.errno.ELOOP, path: resolve(text) });
 }
 
-/** The permission bits of the file at `path`; undefined where none is. */
-export async function permissionsOf(path: string): Promise<number | undefined> {
-  try {
-    // oxlint-disable-next-line no-bitwise -- they are bits
-    return (await stat(path)).mode & 0o777;
-  } catch {
-    return undefined; // none there, or one that the engine will say more of
-  }
+/** False for what cannot be looked at: the engine will say more of it. */
+export async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function realDirectory(directory: string, makeDirectories: boolean): Promise<string> {

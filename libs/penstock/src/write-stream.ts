@@ -6,7 +6,8 @@ import type { RingProducer } from '@penstock/matrix';
 import type { Engine } from './engine.ts';
 import { readFlags } from './flags.ts';
 import { type FileOptions, type FileResult, requestFor } from './options.ts';
-import { type PathLike, permissionsOf, targetFile } from './paths.ts';
+import { type PathLike, isThere, targetFile } from './paths.ts';
+import { umask } from './umask.ts';
 
 /** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
 export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'> {
@@ -178,7 +179,7 @@ export class FileWriteStream extends Writable {
     }
     const file = await targetFile(this.#target, makeDirectories);
     // As with fs, of a file that is made: one that stands there keeps its own, and need not even be ours to change.
-    const stands = (await permissionsOf(file)) !== undefined;
+    const stands = await isThere(file);
     const { mode: bits } = this.#options;
     return requestFor(file, { kind: 'stream' }, size, {
       ...this.#options,
@@ -277,5 +278,5 @@ function permissionBits(mode: number | string): number {
     throw new RequestError({ field: 'mode', value: mode, accepted: 'permission bits like 0o640' });
   }
   // oxlint-disable-next-line no-bitwise -- they are bits
-  return bits & 0o777 & ~process.umask();
+  return bits & 0o777 & ~umask();
 }

@@ -177,8 +177,9 @@ class BulkRun {
   }
 
   #succeed(index: number, result: WriteResult): void {
-    const { path, bytes, checksum, mode, fallbackReason } = result;
-    this.#items[index] = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
+    const { path, bytes, checksum, notKept, mode, fallbackReason } = result;
+    const item = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
+    this.#items[index] = notKept === undefined ? item : { ...item, notKept };
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;

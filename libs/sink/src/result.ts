@@ -68,6 +68,7 @@ export function resultOf(facts: WriteFacts): WriteResult {
     ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
     ...(target.keepsRest ? { offset: target.baseOffset, fileBytes: fileBytesOf(target, sizeBytes) } : {}),
     ...(facts.resumedFrom > 0 ? { resumedFrom: facts.resumedFrom } : {}),
+    ...(target.notKept.length > 0 ? { notKept: target.notKept } : {}),
     ...checkResult(facts),
     ...copyResult(facts),
     alignment: target.alignment,

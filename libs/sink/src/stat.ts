@@ -6,6 +6,8 @@ import { native } from '@penstock/aio';
 // <linux/stat.h>, struct statx: byte offsets.
 const STX_MASK = 0;
 const STX_NLINK = 16;
+const STX_UID = 20;
+const STX_GID = 24;
 const STX_MODE = 28;
 const STX_INO = 32;
 const STX_SIZE = 40;
@@ -56,7 +58,7 @@ export interface FileStat {
   allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
-  /** Its permission bits. */
+  /** Its permission bits: with an ACL those of the group are the ACL's mask, and not what its group may. */
   permissions: number;
   /** When its content last changed, unless somebody has set that time. */
   modified: Time;
@@ -64,6 +66,10 @@ export interface FileStat {
   changed: Time;
   /** How many names it has. */
   linkCount: number;
+  /** The set-user-ID and set-group-ID bits. */
+  setId: number;
+  userId: number;
+  groupId: number;
   device: Device;
   /** statx DIOALIGN (Linux 6.1); null where the file system does not say. `offset` 0 means: no direct I/O here. */
   directAlignment: Alignment | null;
@@ -94,6 +100,9 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     modified: timeAt(STX_MTIME),
     changed: timeAt(STX_CTIME),
     linkCount: words.getUint32(STX_NLINK, true),
+    setId: mode & 0o6000,
+    userId: words.getUint32(STX_UID, true),
+    groupId: words.getUint32(STX_GID, true),
     device,
     directAlignment: says
       ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }

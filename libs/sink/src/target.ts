@@ -5,12 +5,12 @@
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { Lengthening } from './lengthening.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
 import { lockAlone } from './lock.ts';
-import type { Origin } from './origin.ts';
 import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { type Root, openParent } from './roots.ts';
 import {
@@ -58,6 +58,14 @@ export interface Target {
   lengthening: Lengthening | null;
   /** Device and inode of the open file. */
   identity: string;
+  /** The open file as it was when it was opened. */
+  standing: FileStat;
+  /** True where a file has the final name that this one will replace. */
+  replaces: boolean;
+  /** True once a file in place has been closed to whom it will be closed (closeInPlace). */
+  isClosed: boolean;
+  /** What a file that stood there had and this one has not. */
+  readonly notKept: string[];
   /** The name that goes if the write fails: the temporary one, or one that this write made in place. */
   unpublishedName: string | null;
   finalName: string;
@@ -93,15 +101,18 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const atomic = request.publish === 'atomic';
     const name = atomic && !isPublished ? partName(identity.jobKey, identity.attemptToken) : finalName;
     // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
-    const fresh = atomic ? !takenOver && !isPublished : !existing;
+    const fresh = atomic ? !takenOver && !isPublished : existing === null && request.mode !== 'overwrite';
     if (takenOver) made = name;
-    const opened = openFile(dirFd, name, path, fresh, request);
+    const replaces = atomic && existing?.isFile === true;
+    const permissions = modeOfFresh(request, replaces);
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request);
     fd = opened.fd;
     const stat = statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
     lockAlone(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
     else assertStands(dirFd, name, path, stat.identity);
+    if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
@@ -122,6 +133,10 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       isPublished,
       lengthening,
       identity: stat.identity,
+      standing: stat,
+      replaces,
+      isClosed: false,
+      notKept: [],
       ...mode,
       ...flush,
       unpublishedName: made,
@@ -143,14 +158,15 @@ function assertStands(dirFd: number, name: string, path: string, identity: strin
   throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
-/** Opens `name`, with O_DIRECT where that is offered. @throws IoError */
+/** Opens `name`, with O_DIRECT where that is offered; makes it with these `permissions`, less the umask. @throws IoError */
 function openFile(
   dirFd: number,
   name: string,
   path: string,
-  fresh: boolean,
+  permissions: number | null,
   request: WriteRequest,
 ): { fd: number; direct: boolean } {
+  const fresh = permissions !== null;
   // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
   const flags =
     native.O_RDWR |
@@ -158,12 +174,12 @@ function openFile(
     native.O_NONBLOCK |
     (request.durability === 'dsync' ? native.O_DSYNC : 0) |
     (fresh ? native.O_CREAT | native.O_EXCL : 0);
-  let fd = native.openat(dirFd, name, flags | native.O_DIRECT, 0o666);
+  let fd = native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0);
   const direct = fd !== -EINVAL;
   if (!direct) {
     // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
     if (fresh) native.unlinkat(dirFd, name);
-    fd = native.openat(dirFd, name, flags, 0o666);
+    fd = native.openat(dirFd, name, flags, permissions ?? 0);
   }
   if (fd < 0) throw openFailure(fd, path, request);
   return { fd, direct };
@@ -190,27 +206,6 @@ function lengthen(
 /** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */
 export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Target, align: number): Span {
   return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
-}
-
-/**
- * Gives the file the permissions and the time that the request asks for; true if there were any. Only the file's own
- * fsync makes them durable.
- * @throws IoError
- */
-export function applyAttributes(target: Target, request: WriteRequest, origin: Origin | null): boolean {
-  const { fd, path } = target;
-  const { fileMode, source } = request;
-  const bits = fileMode === 'keep' ? origin?.permissions : fileMode === undefined ? undefined : parseInt(fileMode, 8);
-  if (bits !== undefined) {
-    const result = native.fchmod(fd, bits);
-    if (result < 0) throw new IoError({ syscall: 'fchmod', errno: result, path });
-  }
-  const keepsTime = source.kind === 'file' && source.mtime === 'keep' && origin !== null;
-  if (keepsTime) {
-    const result = native.setModified(fd, origin.modified.seconds, origin.modified.nanoseconds);
-    if (result < 0) throw new IoError({ syscall: 'futimens', errno: result, path });
-  }
-  return bits !== undefined || keepsTime;
 }
 
 /** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. */
@@ -265,17 +260,16 @@ function openFailure(errno: number, path: string, request: WriteRequest): IoErro
 const notRegular = (path: string): IoError =>
   new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
 
-/** What can be known to fail before a byte is written; returns whether the final name exists. */
+/** What can be known to fail before a byte is written; returns what has the final name, or null. */
 function refuseEarly(
   dirFd: number,
   name: string,
   path: string,
   request: WriteRequest,
   { identity, originIdentity }: TargetOptions,
-): boolean {
+): FileStat | null {
   const existing = statAt(dirFd, name);
-  // Absent, or openat will say what is wrong; what is to be overwritten must not be made.
-  if (typeof existing === 'number') return request.mode === 'overwrite';
+  if (typeof existing === 'number') return null; // absent, or openat will say what is wrong
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
   if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
   if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
@@ -286,7 +280,7 @@ function refuseEarly(
     const accepted = 'another file: it is the file to be written, and writing it in place would destroy the source';
     throw new RequestError({ field: 'source.path', value: request.path, accepted });
   }
-  return true;
+  return existing;
 }
 
 /** True if the file `name` was published by an earlier attempt of the same job that died before it could say so. */

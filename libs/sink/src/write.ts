@@ -36,6 +36,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
+import { applyAttributes, closeInPlace } from './attributes.ts';
 import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
@@ -59,7 +60,7 @@ import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepParts } from './sweep.ts';
 import { findFinished, takeOverPart } from './take-over.ts';
 import type { Root } from './roots.ts';
-import { type Target, applyAttributes, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
+import { type Target, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
 import {
   READ_BACK,
   READ_PREFIX,
@@ -658,7 +659,8 @@ class WriteLane implements Lane, FlushWaiter {
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#reflink === null && !target.isPublished) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
     target.lengthening?.finish();
-    this.#attributesSet = !target.isPublished && applyAttributes(target, this.#order.request, this.#origin);
+    this.#attributesSet =
+      !target.isPublished && applyAttributes(target, this.#order.request, this.#origin, this.#isSmall);
     const covered = target.flushedTogether && this.#isSmall;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
     const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
@@ -737,6 +739,7 @@ class WriteLane implements Lane, FlushWaiter {
   #claim(): void {
     this.#assertHeld();
     this.#trail!.removeStale();
+    closeInPlace(this.#target!, this.#order.request, this.#origin);
   }
 
   #assertHeld(): void {
