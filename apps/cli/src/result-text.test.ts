@@ -74,3 +74,10 @@ test('a checksum and a readback have lines of their own', () => {
     'no direct readback: this file system does not offer O_DIRECT: …',
   ]);
 });
+
+test('what a file that was replaced did not hand on is said', () => {
+  const changed: WriteResult = { ...result, notKept: ['owner 1000 (EPERM)', 'user.origin (ENOSPC)'] };
+  expect(describeResult(changed, 'a').slice(1)).toEqual([
+    'not kept of the file that stood there: owner 1000 (EPERM), user.origin (ENOSPC)',
+  ]);
+});
