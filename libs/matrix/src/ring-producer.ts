@@ -71,6 +71,8 @@ export class RingProducer {
   /** The row being filled and the bytes in it, those before its head included. */
   #row = 0;
   #rowFilled = 0;
+  /** It begins beyond the first byte of its source, where rows are whole blocks: nothing stands before its bytes. */
+  #beginsFurther = false;
 
   /** @param onClosed told once if the write ends before end() or fail(): why is told by the write itself */
   constructor(inlet: RingInlet, onClosed?: () => void) {
@@ -101,6 +103,8 @@ export class RingProducer {
   /** Says where in its source it begins, before it pushes anything: at the offset of `startAt`, or at 0 where that cannot be. */
   begin({ offset, totalBytes, identity }: RingBeginning): void {
     const words = this.#words;
+    this.#beginsFurther = offset > 0;
+    if (this.#beginsFurther) this.#rowFilled = 0;
     Atomics.store(words, BEGUN_AT_LOW, offset | 0);
     Atomics.store(words, BEGUN_AT_HIGH, Math.floor(offset / TWO_TO_32));
     Atomics.store(words, TOTAL_LOW, (totalBytes ?? 0) | 0);
@@ -188,7 +192,7 @@ export class RingProducer {
     this.#address = native.addressOf(new Uint8Array(buffer, start)) + rowsStart;
     this.#rowStride = Atomics.load(words, PLACE_ROW_STRIDE);
     this.#rowBytes = Atomics.load(words, PLACE_ROW_BYTES);
-    this.#rowFilled = Atomics.load(words, PLACE_HEAD);
+    this.#rowFilled = this.#beginsFurther ? 0 : Atomics.load(words, PLACE_HEAD);
     this.#rowCount = Atomics.load(words, PLACE_ROW_COUNT);
   }
 

@@ -38,7 +38,10 @@ export interface RingPlace {
   /** Bytes of one full row. */
   rowBytes: number;
   rowCount: number;
-  /** Bytes of the very first row that are not the producer's: what it brings begins behind them. */
+  /**
+   * Bytes of the very first row that are not the producer's: its first byte begins behind them. One that begins further
+   * on in its source, at `startAt`, fills the row from its start.
+   */
   head: number;
   /** Absent: the producer is to begin with the first byte of its source. */
   startAt?: RingStart;

@@ -149,3 +149,34 @@ test('an append whose size only the server tells leaves nothing behind, and begi
   expect(await done).toMatchObject({ bytes: SIZE, offset: 4096, fileBytes: 4096 + SIZE });
   expect(written().equals(Buffer.concat([before, stamp(1)]))).toBe(true);
 });
+
+test.each([
+  ['overwritten', { mode: 'overwrite', offset: 777 } as const, 20 * MIB],
+  ['overwritten beyond its end', { mode: 'overwrite', offset: 4099 } as const, 5 * MIB + 1],
+  ['appended to', { mode: 'append' } as const, 70_001],
+])('a file that is %s inside a block goes on from its checkpoint too', async (_what, how, length) => {
+  const before = Buffer.alloc(length, 'stood|');
+  const fields = { ...how, size: SIZE };
+  const offset = 'offset' in how ? how.offset : length;
+  const right = Buffer.concat([before.subarray(0, offset), stamp(1), before.subarray(offset + SIZE)]);
+  for (const goesOn of [true, false]) {
+    writeFileSync(join(bench.directory, 'a'), before);
+    // oxlint-disable no-await-in-loop -- one attempt after the other
+    await beginAndStop(fields);
+    const { producer, done } = attempt('second', fields);
+    expect(await producer.writable()).toBe(true);
+    const asked = producer.startAt;
+    expect(asked.offset).toBeGreaterThanOrEqual(4 * MIB);
+    // Rows are whole blocks of the file, not of the source.
+    expect((offset + asked.offset) % 512).toBe(0);
+    const from = goesOn ? asked.offset : 0;
+    producer.begin({ offset: from, totalBytes: SIZE, identity: asked.identity });
+    await producer.pushAll(stamp(1).subarray(from));
+    producer.end();
+    const result = await done;
+    // oxlint-enable no-await-in-loop
+    expect(result).toMatchObject({ bytes: SIZE, offset });
+    expect(result.resumedFrom ?? 0).toBe(from);
+    expect(written().equals(right)).toBe(true);
+  }
+});

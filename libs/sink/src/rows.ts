@@ -48,7 +48,7 @@ export interface RowPlace {
   size: number | null;
   /** Makes room ahead of the rows; null where all of it is there already. */
   growth: Growth | null;
-  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0. */
+  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0, or the whole size. */
   writtenBytes: number;
 }
 
@@ -198,7 +198,8 @@ export class RowPipeline {
     slots.position[slot] = position;
     this.#rowPosition[row] = position;
     if (position < this.#prefixEnd) {
-      this.#begin(slot, READ_PREFIX, length);
+      // It may end inside a block, with the write itself: whole blocks are read, and what is behind it ignored.
+      this.#begin(slot, READ_PREFIX, roundUp(length, this.#target.alignment.offset));
       if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
     } else if (this.#origin === null) {
       if (this.#source !== null) this.#fill(this.#source, row, length, position);
@@ -418,13 +419,13 @@ export class RowPipeline {
   /** A row of what an earlier attempt wrote: it is only summed up. */
   #afterPrefix(slot: number, result: number): boolean {
     const { slots } = this.#thread;
-    const length = slots.length[slot]!;
+    const wanted = Math.min(slots.length[slot]!, this.#prefixEnd - slots.position[slot]!);
     this.reads += 1;
-    if (slots.done[slot]! + result < length) {
+    if (slots.done[slot]! + result < wanted) {
       this.#goOn(slot, result, this.#target.alignment, 'pread');
       return true;
     }
-    this.#addToDigest(slot, length);
+    this.#addToDigest(slot, wanted);
     this.#noteWritten(slot);
     this.#releaseRow(slot);
     return false;

@@ -419,7 +419,7 @@ class WriteLane implements Lane, FlushWaiter {
   get #resumableBytes(): number {
     const { checksum = 'none', verify = 'none' } = this.#order.request;
     // A sum is of all bytes, and those of the earlier attempt would have to be read into rows that are the producer's.
-    const unread = checksum === 'none' && verify === 'none' && this.#span.headBytes === 0;
+    const unread = checksum === 'none' && verify === 'none';
     return this.#isFetched && unread ? (this.#size ?? Number.POSITIVE_INFINITY) : 0;
   }
 

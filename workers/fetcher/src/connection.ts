@@ -14,11 +14,17 @@ const CONNECT_TIMEOUT_MS = 3_600_000;
 
 /** Between a socket and its reader. */
 export class Gate {
+  /** What ended the connection, if it was no orderly end: undici takes a reset for the end of an answer without a length. */
+  brokenBy: Error | null = null;
   #socket: Socket | null = null;
   #closed = false;
 
   attach(socket: Socket): void {
     this.#socket = socket;
+    // Before undici listens: it may tell of the answer's end as it hears of the error.
+    socket.once('error', (error) => {
+      this.brokenBy = error;
+    });
     const read = socket.read.bind(socket);
     // What is not read stays in the socket's buffer and then in the kernel's; its end is not told before it is read either.
     socket.read = (size?: number): unknown => (this.#closed ? null : read(size));

@@ -130,6 +130,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    if (this.#gate.brokenBy !== null) {
+      this.#fail(transportError(this.#gate.brokenBy, this.#url.href, this.#arrived));
+      return;
+    }
     this.#ended = true;
     if (this.#waiting.length === 0) this.#finish();
   }

@@ -371,6 +371,65 @@ test('a server that dies amid its answer fails the fetch as retryable, and the n
   expect(sha256((await fetch('/')).bytes)).toBe(sha256(bytes));
 });
 
+/** Answers a connection with `text`, and ends it at once, or by a reset when `reset` is called. */
+async function answerRaw(
+  text: string,
+  ask: (url: string, reset: () => void) => Promise<void>,
+  ends = true,
+): Promise<void> {
+  let reset = (): void => {};
+  const raw = createTcpServer((socket) => {
+    socket.on('error', () => {}); // the other side may have gone
+    reset = () => socket.resetAndDestroy();
+    socket.once('data', () => socket.write(text, () => ends && socket.end()));
+  });
+  raw.listen(0, '127.0.0.1');
+  await once(raw, 'listening');
+  try {
+    await ask(`http://127.0.0.1:${(raw.address() as AddressInfo).port}/`, () => reset());
+  } finally {
+    raw.close();
+    await once(raw, 'close');
+  }
+}
+
+test('an answer that ends before its end is an error wherever its end can be known', async () => {
+  const head = 'HTTP/1.1 200 OK\r\nConnection: close\r\n';
+  const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n`;
+  const failed = { code: 'ECONNRESET', retryable: true, syscall: 'GET' };
+  for (const text of [
+    `${chunked}5\r\nbytes\r\n5\r\nby`, // within a chunk
+    `${chunked}5\r\nbytes\r\n`, // between two
+    `${chunked}5\r\nbytes\r\n0\r\n`, // within the last, which is empty
+    `${head}Content-Length: 9\r\n\r\nbytes`,
+  ]) {
+    await answerRaw(text, async (url) => expect(await failureOf(fetch(url))).toMatchObject(failed));
+  }
+  // Its end is that of the connection, and a reset is none.
+  const ask = async (url: string, reset: () => void): Promise<void> => {
+    class Resetting extends Basin {
+      override push(bytes: Uint8Array): number {
+        reset();
+        return super.push(bytes);
+      }
+    }
+    expect(await failureOf(fetch(url, { into: new Resetting() }))).toMatchObject(failed);
+  };
+  await answerRaw(`${head}\r\nbytes`, ask, false);
+});
+
+test('an answer that says no length is whole where the connection ends, unless the request says its size', async () => {
+  for (const version of ['HTTP/1.0', 'HTTP/1.1']) {
+    await answerRaw(`${version} 200 OK\r\n\r\nbytes`, async (url) => {
+      expect((await fetch(url)).bytes.toString()).toBe('bytes');
+      expect((await fetch(url, { size: 5 })).bytes.toString()).toBe('bytes');
+      const failure = await failureOf(fetch(url, { size: 9 }));
+      expect(failure).toMatchObject({ code: 'EHTTP', retryable: true });
+      expect(failure['message']).toMatch(/ended 4 bytes before the size that was asked for/);
+    });
+  }
+});
+
 test('nobody who listens, and a name that is none, are told as such', async () => {
   const closed = createServer();
   const url = await listen(closed);
