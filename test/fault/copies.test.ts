@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AioEngine, AioLoop, libaioPort, syscallPort } from '@penstock/aio';
 import { type FileSource, type WriteRequestInput, type WriteResult, parseRequest } from '@penstock/contract';
 import { Arena, Control, type JobBlock, STOP_CANCEL, createArenaMemory } from '@penstock/matrix';
-import { Roots, type Root, WriterThread, closeRoots, openRoots, runWrite } from '@penstock/sink';
+import { NO_JOB, Roots, type Root, WriterThread, closeRoots, openRoots, runWrite } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 
@@ -78,7 +78,7 @@ class Disk {
     this.#jobs += 1;
     this.block.reset();
     const source = { kind: 'file', root: 'archive', path: 'in', reflink } as const;
-    const order = { jobKey: `job${this.#jobs}`, attemptToken: 'a', again: false };
+    const order = { jobKey: `job${this.#jobs}`, attemptToken: 'a', again: false, job: NO_JOB };
     const request = parseRequest({ path: 'out', source, ...fields });
     return runWrite(this.#thread, { ...order, request }, this.block);
   }

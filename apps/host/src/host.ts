@@ -58,7 +58,11 @@ export class Host {
   private constructor(options: HostOptions) {
     this.#name = options.name;
     makeRoots(options);
-    this.pool = new WriterPool({ ...options, onThreadDeath: options.onError });
+    this.pool = new WriterPool({
+      ...options,
+      onThreadDeath: options.onError,
+      askQueue: (question) => this.#workers[0]!.answerOnAppends(question),
+    });
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
@@ -184,9 +188,9 @@ export class Host {
     }
   }
 
-  #start(request: JobRequest, jobName: string, { starts, comesAgain }: WriteJobInfo): RunningWrite {
-    if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts);
-    const running = this.pool.runStream(request, jobName, starts, comesAgain);
+  #start(request: JobRequest, jobName: string, { starts, reference, comesAgain }: WriteJobInfo): RunningWrite {
+    if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts, reference);
+    const running = this.pool.runStream(request, jobName, starts, comesAgain, reference);
     this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
     return running;
   }

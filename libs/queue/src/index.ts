@@ -1,5 +1,6 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
 export type { Capacity, WhenFull } from './capacity-scripts.ts';
+export type { AppendAnswer, AppendQuestion } from './append-places.ts';
 export { CapacityError, type WaitForRoom } from './capacity.ts';
 export {
   checkRedis,

@@ -18,8 +18,8 @@ export async function sweepAfter(
   steer: Steer,
   to: { redis: Redis; prefix: string | undefined },
 ): Promise<void> {
-  const { processedBy: host, id = '', attemptsStarted, timestamp, data } = job;
-  if (attemptsStarted - (steer.early ? 1 : 0) < 1 || host === undefined || !HOST_NAME.test(host)) return;
+  const { processedBy: host, id = '', timestamp, data } = job;
+  if (host === undefined || !HOST_NAME.test(host)) return; // nobody has had it yet
   const connection = to.redis as unknown as ConnectionOptions;
   const queue = new Queue(queueOfHost(host), {
     connection,

@@ -2,7 +2,13 @@
 import type { WireError } from '@penstock/contract';
 
 /** What a job can wait for without an attempt being counted. */
-export type WaitCause = 'space' | 'the lock of the file' | 'descriptors' | 'AIO contexts' | 'the file system to answer';
+export type WaitCause =
+  | 'space'
+  | 'the lock of the file'
+  | 'descriptors'
+  | 'AIO contexts'
+  | 'the file system to answer'
+  | 'other appends to end';
 
 export type Verdict =
   /** Another attempt would end the same way: the job has failed. */
@@ -27,6 +33,8 @@ const WAITS: readonly Wait[] = [
   { codes: ['ENOSPC', 'EDQUOT'], cause: 'space' },
   // Held by another attempt at the same file in place: a frozen host's too, which may keep it for as long as it likes.
   { codes: ['EBUSY'], syscalls: ['flock', 'fcntl', 'openat', 'openat2'], cause: 'the lock of the file' },
+  // The file's record of unfinished appends is full.
+  { codes: ['EBUSY'], syscalls: ['fsetxattr'], cause: 'other appends to end' },
   { codes: ['EMFILE', 'ENFILE'], cause: 'descriptors' },
   { codes: ['EAGAIN'], syscalls: ['io_setup'], cause: 'AIO contexts' },
   { codes: ['ETIMEDOUT'], syscalls: ['statfs'], cause: 'the file system to answer' },

@@ -16,6 +16,7 @@ import {
 import type { Socket } from 'node:net';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { type AppendAnswer, AppendPlaces, type AppendQuestion } from './append-places.ts';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
 import { CapacityTally } from './capacity.ts';
@@ -30,6 +31,7 @@ import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
+import { startsOf, wasBegun } from './starts.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
@@ -41,6 +43,8 @@ export interface WriteJobInfo {
   attempt: number;
   /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
   starts: number;
+  /** The job as answerOnAppends() knows it, without a blank. */
+  reference: string;
   /** True where another attempt is made if this one fails, but for a failure that none can mend. */
   comesAgain: boolean;
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
@@ -121,6 +125,7 @@ export class WriteWorker {
   /** The connection that ends of jobs are recorded over. */
   #client: Client | undefined;
   #beat: HostBeat | undefined;
+  #places: AppendPlaces | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
   #worker: Worker<unknown, JobResult> | undefined;
@@ -169,6 +174,12 @@ export class WriteWorker {
     return this.#stopping;
   }
 
+  /** What becomes of jobs that a file names as having appended to it, and where the bytes of one stand. */
+  async answerOnAppends(question: AppendQuestion): Promise<AppendAnswer> {
+    await this.#started;
+    return this.#places!.answer(question);
+  }
+
   #limitTo(jobs: number): void {
     this.#limit = Math.min(jobs, this.#options.concurrency);
     if (this.#worker !== undefined) this.#worker.concurrency = this.#limit;
@@ -197,6 +208,7 @@ export class WriteWorker {
       await connected(worker, connection);
       this.#feed = await this.#openFeed(worker);
       this.#client = await worker.getBackend().client; // an ioredis client
+      this.#places = await AppendPlaces.open(this.#client, this.#options.prefix ?? DEFAULT_PREFIX);
       this.#worker = worker;
       this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;
@@ -298,7 +310,7 @@ export class WriteWorker {
         await earlier.settled;
       }
       if (job.attemptsStarted > 1 || this.#orders.size > 0) await this.#takeOrders(job, run);
-      if (job.attemptsStarted > 1) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
+      if (wasBegun(job)) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
       let outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
@@ -334,7 +346,7 @@ export class WriteWorker {
     try {
       // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
       if (!run.holdsLock && run.lost !== null) throw run.lost;
-      const starts = job.attemptsStarted - (run.countedEarly ? 1 : 0);
+      const starts = startsOf(job, run.countedEarly);
       // A cancelled one that was begun before is begun again, for what that has left to be removed.
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
@@ -343,6 +355,11 @@ export class WriteWorker {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts,
+        reference: this.#places!.referenceTo({
+          queueName: this.#queueName,
+          id: run.filesOf,
+          addedAtMs: job.timestamp,
+        }),
         comesAgain: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),

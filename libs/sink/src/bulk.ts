@@ -50,6 +50,8 @@ export interface BulkOrder {
   attemptToken: string;
   /** True when an earlier attempt of the job was begun. */
   again: boolean;
+  /** As of an AttemptIdentity. */
+  job: string;
 }
 
 /**
@@ -164,10 +166,10 @@ class BulkRun {
   }
 
   async #write(index: number, block: JobBlock): Promise<void> {
-    const { jobName, attemptToken, again } = this.#order;
+    const { jobName, attemptToken, again, job } = this.#order;
     const request = this.#requests[index]!;
     const control = new ItemControl(this.#control, block, this.#progress, request.size ?? 0);
-    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, swept: true };
+    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, job, swept: true };
     try {
       this.#succeed(index, await runWrite(this.#thread, order, control));
     } catch (error) {

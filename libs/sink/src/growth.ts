@@ -80,6 +80,7 @@ export class Growth {
   #reserve(length: number): number {
     const { fd, existingBytes } = this.#target;
     const offset = this.#base + this.#end;
+    this.#target.lengthening?.grow(offset + length);
     const result = native.fallocate(fd, offset, length);
     if (result !== -EOPNOTSUPP && result !== -ENOSYS) return result;
     return native.ftruncate(fd, Math.max(existingBytes, offset + length));

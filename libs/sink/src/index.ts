@@ -1,6 +1,8 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
 export { closeRoots, openRoots, type Root, type RootConfig, Roots } from './roots.ts';
 export { type AttemptIdentity, jobKeyOf, partPrefix, partSuffix } from './parts.ts';
+export { NO_JOB } from './append-record.ts';
+export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody, type Fate } from './append-inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 export { WriterThread } from './thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk.ts';

@@ -25,6 +25,8 @@ export interface AttemptIdentity {
   attemptToken: string;
   /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
   again: boolean;
+  /** The job, as the queue that is asked about it names it, without a blank; NO_JOB for a write that nobody tries again. */
+  job: string;
 }
 
 /** The directory of a request's path ('' is the root) and the name in it. */

@@ -62,10 +62,10 @@ test('in place, what another job has written since is not taken for the own byte
     () => bench.write({ path: 'a', mode: 'overwrite', offset: MIB + 7, size: 100 }),
     () => begin(request('in-place', 4), 'other', MIB, (index) => bench.control.job(index).requestStop(STOP_CANCEL)),
   ];
-  for (const other of others) {
-    await begin(request('in-place'), 'job', 4 * MIB, shutDown);
+  for (const [index, other] of others.entries()) {
+    await begin(request('in-place'), `job${index}`, 4 * MIB, shutDown);
     await other();
-    const result = await bench.write(request('in-place'), again('job'));
+    const result = await bench.write(request('in-place'), again(`job${index}`));
     expect(result.resumedFrom).toBeUndefined();
     expectWhole();
   }
@@ -102,10 +102,11 @@ test('an append that was cut off again is written from its beginning', async () 
 test('a file in place that was cut behind its writer is written from its beginning, also once another job has filled it', async () => {
   const shutDown = (index: number): void => bench.control.job(index).requestStop(STOP_SHUTDOWN);
   for (const filled of [false, true]) {
-    await begin(request('in-place'), 'job', 4 * MIB, shutDown);
+    const job = `filled ${filled}`;
+    await begin(request('in-place'), job, 4 * MIB, shutDown);
     truncateSync(join(bench.directory, 'a'));
     if (filled) await bench.write(request('in-place', 4));
-    const result = await bench.write(request('in-place'), again('job'));
+    const result = await bench.write(request('in-place'), again(job));
     expect(result.resumedFrom).toBeUndefined();
     expectWhole();
   }

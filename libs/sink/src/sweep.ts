@@ -1,7 +1,11 @@
-/** Removes what earlier attempts of a job left beside its target: only a killed process leaves anything. */
+/** Removes what earlier attempts of a job left at its target or beside it: only a killed process leaves anything. */
 import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
-import { type Root, openDirectory } from './roots.ts';
+import { removeCheckpoint } from './checkpoint.ts';
+import { cutOffEarlier } from './lengthening.ts';
+import { tryLock } from './lock.ts';
+import { type Root, openBeneath, openDirectory } from './roots.ts';
+import { statAt } from './stat.ts';
 import { partPrefix, splitPath } from './parts.ts';
 
 /** Removes the partial files of `jobKey` beside `path` below `root`. Returns how many. */
@@ -23,4 +27,16 @@ export function sweepDirectory(root: Root, directory: string, left: (name: strin
     native.close(dirFd);
   }
   return removed;
+}
+
+/** Cuts off what earlier attempts of `jobKey` have left at the end of the file `path`, which is not theirs alone. */
+export function sweepLengthening(root: Root, path: string, jobKey: string): void {
+  const fd = openBeneath(root.fd, path, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK);
+  if (fd < 0) return;
+  const stat = statAt(fd, '');
+  // Who has the lock is at work in it, and leaves no end of the file as it is now.
+  if (typeof stat !== 'number' && stat.isFile && tryLock(fd)) {
+    cutOffEarlier(fd, `${root.path}/${path}`, jobKey, stat.sizeBytes, () => removeCheckpoint(fd));
+  }
+  native.close(fd);
 }

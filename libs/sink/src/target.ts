@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import type { Answers } from './append-inquiry.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { Lengthening } from './lengthening.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
@@ -54,7 +55,7 @@ export interface Target {
   isResumed: boolean;
   /** True where it has its final name and all of its bytes already: an earlier attempt's. */
   isPublished: boolean;
-  /** Of a write that lengthens the file to a known size: how a later attempt finds its place and its end again. */
+  /** Of a write that keeps the rest of the file: how a later attempt finds its place and its end again. */
   lengthening: Lengthening | null;
   /** Device and inode of the open file. */
   identity: string;
@@ -82,10 +83,13 @@ export interface TargetOptions {
   originIdentity: string | undefined;
   /** Bytes that are to be written; null where only their end will tell. */
   size: number | null;
+  /** What the queue has answered so far of other appends. */
+  answers: Answers;
 }
 
 /**
- * Opens the target of `request` below `root`; what stands there is not changed.
+ * Opens the target of `request` below `root`; of what stands there nothing is changed but the end that a dead write left.
+ * @throws AnswerWanted where the queue has to be asked first
  * @throws IoError naming the call that failed; EBUSY where another write is at work in place
  * @throws RequestError where writing in place would destroy the source
  */
@@ -127,8 +131,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       dirFd,
       existingBytes,
       keepsRest: changesInPlace(request),
-      baseOffset: lengthening?.offset ?? (request.mode === 'append' ? existingBytes : (request.offset ?? 0)),
-      checkpoint: identity.again ? readCheckpoint(fd, stat) : null,
+      baseOffset: lengthening?.offset ?? 0,
+      // In place the file tells, whatever the queue says.
+      checkpoint: identity.again || !fresh ? readCheckpoint(fd, stat) : null,
       isResumed: false,
       isPublished,
       lengthening,
@@ -191,16 +196,12 @@ function lengthen(
   fileBytes: number,
   grain: number,
   request: WriteRequest,
-  { identity, size }: TargetOptions,
+  { identity, size, answers }: TargetOptions,
 ): Lengthening | null {
-  // What has no size yet cannot be tried again either: it is a stream.
-  if (!changesInPlace(request) || size === null) return null;
-  const range = { ...identity, fileBytes, length: size, grain };
-  if (request.mode === 'append') return new Lengthening(fd, path, range);
-  const fixedOffset = request.offset ?? 0;
-  const end = fixedOffset + size;
-  const mayBePadded = end % grain !== 0 && (end > fileBytes || identity.again);
-  return mayBePadded ? new Lengthening(fd, path, { ...range, fixedOffset }) : null;
+  if (!changesInPlace(request)) return null;
+  const { jobKey, job, again } = identity;
+  const order = { jobKey, job, again, fileBytes, length: size, grain, answers };
+  return new Lengthening(fd, path, request.mode === 'append' ? order : { ...order, fixedOffset: request.offset ?? 0 });
 }
 
 /** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */
@@ -283,9 +284,8 @@ function refuseEarly(
   return existing;
 }
 
-/** True if the file `name` was published by an earlier attempt of the same job that died before it could say so. */
+/** True if the file `name` was made by an earlier attempt of the same job, however often that has come to its end since. */
 function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolean {
-  if (!identity.again) return false;
   const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return false;
   const value = new Uint8Array(new ArrayBuffer(64));
@@ -333,12 +333,10 @@ function renameNoReplace(dirFd: number, from: string, to: string): number {
  * Takes back what a failed write did to a file that is not its own: what began at its end is cut off again. What was
  * overwritten stays so. Nothing may be in flight.
  */
-export function takeBack({ fd, lengthening, baseOffset, existingBytes, keepsRest, unpublishedName }: Target): void {
-  if (!keepsRest || unpublishedName !== null) return;
-  // Only if nothing follows: an attempt that came again may have found others' bytes behind its own.
-  if (!(lengthening?.isOpenEnd ?? baseOffset === existingBytes)) return;
-  removeCheckpoint(fd); // it speaks of bytes that are cut off next: the next attempt must not go on from them
-  if (native.ftruncate(fd, baseOffset) === 0) lengthening?.forget();
+export function takeBack({ fd, lengthening, unpublishedName }: Target): void {
+  if (unpublishedName !== null) return;
+  // A checkpoint speaks of bytes that are cut off next: the next attempt must not go on from them.
+  lengthening?.takeBack(() => removeCheckpoint(fd));
 }
 
 /** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */

@@ -13,6 +13,7 @@ import {
   parseRequest,
 } from '@penstock/contract';
 import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
+import type { AskQueue } from './append-inquiry.ts';
 import { BULK_LANES, runBulk } from './bulk.ts';
 import type { CheckpointCadence } from './checkpoint.ts';
 import { Roots, closeRoots, openRoots } from './roots.ts';
@@ -48,6 +49,8 @@ export interface WriteOptions {
   jobKey?: string;
   attemptToken?: string;
   again?: boolean;
+  /** The job as its queue names it; one of its own unless given. */
+  job?: string;
   /** Where the bytes of a stream arrive. */
   ring?: RingOutlet;
 }
@@ -59,6 +62,7 @@ export interface BenchOptions {
   directory?: string;
   checkpoints?: CheckpointCadence;
   shmDirectory?: string;
+  askQueue?: AskQueue;
 }
 
 const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
@@ -90,6 +94,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     shmDirectory: options.shmDirectory,
     index: 0,
     checkpoints: options.checkpoints,
+    askQueue: options.askQueue,
   });
   const control = new Control(1, 64);
   let jobs = 0;
@@ -101,17 +106,24 @@ export function openBench(options: BenchOptions = {}): Bench {
     engine,
     fatal,
     control,
-    write(request, { block, jobKey, attemptToken = 'a', again = false, ring } = {}) {
+    write(request, { block, jobKey, attemptToken = 'a', again = false, job, ring } = {}) {
       const index = jobs % 64;
       jobs += 1;
-      const attempt = { jobKey: jobKey ?? `job${jobs}`, attemptToken, again };
+      const key = jobKey ?? `job${jobs}`;
+      const attempt = { jobKey: key, attemptToken, again, job: job ?? `test//${key}/1` };
       const order = { request: parseRequest(request), ...attempt, ...(ring === undefined ? {} : { ring }) };
       return runWrite(thread, order, block ?? control.job(index));
     },
-    bulk(request, { block, jobKey, attemptToken = 'a', again = false } = {}) {
+    bulk(request, { block, jobKey, attemptToken = 'a', again = false, job = 'test//bulk/1' } = {}) {
       const index = jobs % 64;
       jobs += 1;
-      const order = { bulk: parseJob(request) as BulkRequest, jobName: jobKey ?? `job${jobs}`, attemptToken, again };
+      const order = {
+        bulk: parseJob(request) as BulkRequest,
+        jobName: jobKey ?? `job${jobs}`,
+        attemptToken,
+        again,
+        job,
+      };
       return runBulk(thread, order, block ?? control.job(index), new Control(0, BULK_LANES));
     },
     names: () => readdirSync(directory).toSorted(),

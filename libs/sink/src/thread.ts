@@ -3,6 +3,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
 import { type Arena, RateTable } from '@penstock/matrix';
+import { type AskQueue, askNobody } from './append-inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
@@ -53,6 +54,8 @@ export class WriterThread {
   /** Why kernel AIO is not used, where it is not. */
   readonly syncReason: string | undefined;
   readonly checkpoints: CheckpointCadence;
+  /** Asks the queue what becomes of jobs that a file names. */
+  readonly askQueue: AskQueue;
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
@@ -74,6 +77,8 @@ export class WriterThread {
     /** Absent: no limits. */
     rates?: RateTable;
     checkpoints?: CheckpointCadence | undefined;
+    /** Absent: there is no queue. */
+    askQueue?: AskQueue | undefined;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
@@ -86,6 +91,7 @@ export class WriterThread {
     this.index = parts.index;
     this.syncReason = parts.syncReason;
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
+    this.askQueue = parts.askQueue ?? askNobody;
     const { depth } = parts.engine;
     this.slots = {
       row: new Int32Array(depth),

@@ -17,6 +17,7 @@ import {
   toWire,
   type WriteRequest,
   type WriteResult,
+  changesInPlace,
   formatBytes,
 } from '@penstock/contract';
 import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
@@ -36,6 +37,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
+import { AppendInquiry } from './append-inquiry.ts';
 import { applyAttributes, closeInPlace } from './attributes.ts';
 import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
@@ -45,6 +47,7 @@ import { assertExpected } from './expected-sum.ts';
 import type { FlushWaiter } from './flush-groups.ts';
 import { Growth } from './growth.ts';
 import { Intake } from './intake.ts';
+import { forgetAppends } from './lengthening.ts';
 import { openBytes } from './opening.ts';
 import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origin.ts';
 import { OriginFlush } from './origin-flush.ts';
@@ -57,7 +60,7 @@ import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from './reserve.ts';
 import { RowPipeline, type RowSource } from './rows.ts';
 import { mapSegment, rowsStandAligned } from './segment.ts';
-import { sweepParts } from './sweep.ts';
+import { sweepLengthening, sweepParts } from './sweep.ts';
 import { findFinished, takeOverPart } from './take-over.ts';
 import type { Root } from './roots.ts';
 import { type Target, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
@@ -142,6 +145,8 @@ class WriteLane implements Lane, FlushWaiter {
   /** Of a write whose size nobody knows. */
   #growth: Growth | null = null;
   #span: Span = WHOLE_FILE;
+  /** What the queue is asked of other appends; while it is, the write waits with nothing open but its source. */
+  readonly #inquiry: AppendInquiry;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   #trail: CheckpointTrail | null = null;
@@ -180,6 +185,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
     const { ring, request } = order;
+    this.#inquiry = new AppendInquiry(
+      thread.askQueue,
+      () => thread.loop.wake(),
+      (error) => this.fail(error),
+    );
     this.#intake =
       ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.#breakOff(error));
   }
@@ -201,7 +211,7 @@ class WriteLane implements Lane, FlushWaiter {
     if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
     if (this.#waitsPaused()) return false;
-    if (this.#phase === OPENING) this.#open();
+    if (this.#phase === OPENING && !this.#inquiry.isOpen) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && this.#originFlush?.isDone === false)
       return this.#took(this.#originFlush.prepare(slot));
@@ -215,7 +225,7 @@ class WriteLane implements Lane, FlushWaiter {
       this.#endWriting();
     }
     if (this.#phase === SYNCING && !this.#flushed)
-      return this.#took(this.#endFlush!.prepareFile(slot, this.#attributesSet));
+      return this.#took(this.#endFlush!.prepareFile(slot, this.#attributesSet || this.#isLengthened));
     if (this.#phase === SYNCING) this.#judgeSum();
     if (this.#phase === VERIFYING) {
       if (this.#took(this.#readback!.prepare(slot))) return true;
@@ -279,8 +289,9 @@ class WriteLane implements Lane, FlushWaiter {
   #sweepEarlier(): void {
     const { request, again, swept, jobKey } = this.#order;
     const root = this.#thread.roots.find(request.root);
-    if (this.#target === null && again && swept !== true && root?.writable === true)
-      sweepParts(root, request.path, jobKey);
+    if (this.#target !== null || !again || root?.writable !== true) return;
+    if (swept !== true) sweepParts(root, request.path, jobKey);
+    if (changesInPlace(request)) sweepLengthening(root, request.path, jobKey);
   }
 
   /** True while the write is paused, or drains to be: up to its last row, and then without row memory. */
@@ -316,11 +327,15 @@ class WriteLane implements Lane, FlushWaiter {
   // ------------------------------------------------------------------------------------------- opening, waiting
 
   #open(): void {
+    if (this.#inquiry.isAnswered) this.#openTarget(null);
+    else this.#begin();
+  }
+
+  #begin(): void {
     const { request } = this.#order;
-    const { roots, engine } = this.#thread;
+    const { roots } = this.#thread;
     // Published first: totals are 0 until the source is known.
     this.#publishProgress();
-    const { source } = request;
     const root = roots.get(request.root, 'root', true);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
     if (this.#order.again && this.#order.swept !== true) {
@@ -330,13 +345,28 @@ class WriteLane implements Lane, FlushWaiter {
     else this.#size = request.size ?? null;
     const finished = this.#findFinished(root);
     if (finished !== null) this.#size = finished.durableBytes;
-    this.#target = openTarget(root, request, {
-      identity: this.#order,
-      takenOver: this.#takenOver,
-      isPublished: finished !== null,
-      originIdentity: this.#origin?.identity,
-      size: this.#size,
-    });
+    this.#openTarget(finished);
+  }
+
+  /** @param finished what an earlier attempt has published */
+  #openTarget(finished: Checkpoint | null): void {
+    const { request } = this.#order;
+    const { roots, engine } = this.#thread;
+    const { source } = request;
+    const root = roots.get(request.root, 'root', true);
+    try {
+      this.#target = openTarget(root, request, {
+        identity: this.#order,
+        takenOver: this.#takenOver,
+        isPublished: finished !== null,
+        originIdentity: this.#origin?.identity,
+        size: this.#size,
+        answers: this.#inquiry.answers,
+      });
+    } catch (error) {
+      this.#inquiry.take(error);
+      return;
+    }
     this.#control.recordFd(FD_TARGET, this.#target.fd);
     this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#endFlush = new EndFlush(this.#thread, this.#target);
@@ -431,6 +461,7 @@ class WriteLane implements Lane, FlushWaiter {
     const target = this.#target!;
     this.#size = totalBytes ?? this.#size;
     this.#isTellable = identity !== null;
+    this.#settleLengthening(target);
     this.#trail!.settle(identity ?? '', offset);
     target.isResumed = offset > 0;
     if (this.#order.request.durability !== 'none') this.#bytesDurable = offset;
@@ -440,6 +471,13 @@ class WriteLane implements Lane, FlushWaiter {
   /** For rows that are read and written: powers of two, the larger suits both. */
   get #offsetAlignment(): number {
     return Math.max(this.#target!.alignment.offset, this.#origin?.alignment.offset ?? 1);
+  }
+
+  /** Its size is known now, or that only the end of its bytes will tell. */
+  #settleLengthening(target: Target): void {
+    if (target.lengthening === null) return;
+    target.lengthening.settle(this.#size);
+    target.existingBytes = target.lengthening.fileBytes;
   }
 
   #waitForRows(): void {
@@ -537,7 +575,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { checkpoints } = this.#thread;
     // Not of a bulk's files, nor of what is soon written again, nor of bytes that nobody can bring again from there on.
     const worthIt = (this.#intake === null || this.#isTellable) && size !== null && size > checkpoints.bytes;
-    const isFoundAgain = this.#order.request.mode !== 'append' || target.lengthening !== null;
+    const isFoundAgain = this.#order.request.mode !== 'append' || target.lengthening?.isRecorded === true;
     if (this.#order.swept === undefined && worthIt && isFoundAgain) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
@@ -658,7 +696,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#reflink === null && !target.isPublished) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
-    target.lengthening?.finish();
+    target.lengthening?.finish(this.#size!);
     this.#attributesSet =
       !target.isPublished && applyAttributes(target, this.#order.request, this.#origin, this.#isSmall);
     const covered = target.flushedTogether && this.#isSmall;
@@ -735,9 +773,16 @@ class WriteLane implements Lane, FlushWaiter {
     this.#endFlush!.join(this);
   }
 
+  /** Its record says that it is done, and must not say less after a power loss than the queue does. */
+  get #isLengthened(): boolean {
+    return this.#target!.lengthening?.isRecorded === true;
+  }
+
   /** The last moment to step back: from here on what stands in place is this write's. */
   #claim(): void {
     this.#assertHeld();
+    const { fd, keepsRest } = this.#target!;
+    if (!keepsRest && this.#order.request.publish === 'in-place') forgetAppends(fd);
     this.#trail!.removeStale();
     closeInPlace(this.#target!, this.#order.request, this.#origin);
   }

@@ -24,8 +24,11 @@ import {
   createRing,
 } from '@penstock/matrix';
 import {
+  type AskQueue,
+  askNobody,
   BULK_LANES,
   CHECKPOINTS_DEFAULT,
+  NO_JOB,
   type Root,
   type RootConfig,
   closeRoots,
@@ -60,6 +63,8 @@ export interface PoolOptions {
   libaio?: string;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
+  /** Answers what a write has to ask about the jobs that its file names; absent: nobody knows them. */
+  askQueue?: AskQueue;
   /** Told when a thread died and was cleaned up after. */
   onThreadDeath?: (error: Error) => void;
   /**
@@ -117,6 +122,7 @@ export class WriterPool {
   readonly #exits = new Map<number, Promise<void>>();
   readonly #kernel = native.syscallAio();
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
+  readonly #askQueue: AskQueue;
   readonly #idleMs: number | undefined;
   #idle: NodeJS.Timeout | undefined;
   #idleSinceMs = 0;
@@ -131,6 +137,7 @@ export class WriterPool {
     this.jobSlots = threads * jobs;
     this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
+    this.#askQueue = options.askQueue ?? askNobody;
     this.#idleMs = options.idleMs;
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
@@ -194,9 +201,10 @@ export class WriterPool {
   /**
    * Starts one attempt. `jobName` names the job for ever; an id alone does not: BullMQ counts from 1 in every Redis.
    * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
+   * @param job how `askQueue` knows the job; absent for a write that nobody tries again
    */
-  run(request: JobRequest, jobName: string, starts: number): RunningWrite {
-    const { block, attempt } = this.#takeSlot(starts);
+  run(request: JobRequest, jobName: string, starts: number, job: string = NO_JOB): RunningWrite {
+    const { block, attempt } = this.#takeSlot(starts, job);
     if ('files' in request) {
       // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
       const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
@@ -212,8 +220,14 @@ export class WriterPool {
    * fails first, `done` tells why, and the producer hears that nothing is taken any more.
    * @param comesAgain true where another attempt follows if the producer fails: what it brought may then be gone on with
    */
-  runStream(request: WriteRequest, jobName: string, starts: number, comesAgain: boolean = false): RunningStream {
-    const { block, attempt } = this.#takeSlot(starts);
+  runStream(
+    request: WriteRequest,
+    jobName: string,
+    starts: number,
+    comesAgain: boolean = false,
+    job: string = NO_JOB,
+  ): RunningStream {
+    const { block, attempt } = this.#takeSlot(starts, job);
     const { inlet, outlet: ring } = createRing(this.#arenas);
     this.#rings.add(inlet.control);
     const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, comesAgain });
@@ -221,13 +235,16 @@ export class WriterPool {
   }
 
   /** A job slot and a name on disk for one attempt. */
-  #takeSlot(starts: number): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'jobSlot'> } {
+  #takeSlot(
+    starts: number,
+    job: string,
+  ): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'job' | 'jobSlot'> } {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = this.#control.job(jobSlot);
     block.reset();
     const attemptToken = `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`;
-    return { block, attempt: { attemptToken, again: starts > 1, jobSlot } };
+    return { block, attempt: { attemptToken, again: starts > 1, job, jobSlot } };
   }
 
   #begin(block: JobBlock, task: WriterTask): RunningWrite {
@@ -283,7 +300,7 @@ export class WriterPool {
 
   #openMissingSessions(): void {
     while (this.#sessions.size < this.#threadCount) {
-      const session = new Session();
+      const session = new Session(this.#askQueue);
       this.#sessions.set(session, this.#serve(session));
     }
   }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobResult, parseRequest } from '@penstock/contract';
+import { askNobody, NO_JOB } from '@penstock/sink';
 import type { WriterTask } from '@penstock/writer';
 import { Session } from './session.ts';
 
@@ -7,7 +8,7 @@ import { Session } from './session.ts';
 let session: Session;
 let received: unknown[];
 beforeEach(() => {
-  session = new Session();
+  session = new Session(askNobody);
   received = [];
 });
 afterEach(() => {
@@ -19,6 +20,7 @@ const task = (jobSlot: number): WriterTask => ({
   jobKey: 'key',
   attemptToken: 'token',
   again: false,
+  job: NO_JOB,
   jobSlot,
 });
 const result = { bytes: 1 } as JobResult;

@@ -3,8 +3,9 @@
  * the event loop in one message.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type JobResult, fromWire } from '@penstock/contract';
-import type { FromWriter, ToWriter, WriterTask } from '@penstock/writer';
+import { type JobResult, fromWire, toWire } from '@penstock/contract';
+import type { AskQueue } from '@penstock/sink';
+import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '@penstock/writer';
 
 interface Waiting {
   task: WriterTask;
@@ -26,8 +27,11 @@ export class Session {
   /** Resolves with the thread's first message: it serves this session. */
   readonly ready: Promise<void>;
   isReady = false;
+  readonly #askQueue: AskQueue;
 
-  constructor() {
+  /** @param askQueue answers what writes have to ask about other jobs */
+  constructor(askQueue: AskQueue) {
+    this.#askQueue = askQueue;
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.far = port2;
@@ -37,7 +41,10 @@ export class Session {
         resolve();
       });
     });
-    port1.on('message', (answers: FromWriter) => this.#settle(answers));
+    port1.on('message', (message: FromWriter) => {
+      if (Array.isArray(message)) this.#settle(message);
+      else void this.#answer(message);
+    });
   }
 
   /** Aborted when the thread shall be terminated. */
@@ -76,7 +83,17 @@ export class Session {
     this.#near.postMessage(tasks satisfies ToWriter);
   }
 
-  #settle(answers: FromWriter): void {
+  async #answer({ number, question }: WriterQuestion): Promise<void> {
+    let answer: QueueAnswer;
+    try {
+      answer = { number, answer: await this.#askQueue(question) };
+    } catch (error) {
+      answer = { number, error: toWire(error) };
+    }
+    this.#near.postMessage(answer satisfies ToWriter); // of no effect where the thread has ended meanwhile
+  }
+
+  #settle(answers: WriterAnswer[]): void {
     for (const answer of answers) {
       const { jobSlot } = answer;
       const waiting = this.#waiting.get(jobSlot);

@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
-import type { BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
+import type { AppendAnswer, AppendQuestion, BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -37,6 +37,8 @@ export interface WriteTask {
   attemptToken: string;
   /** True when an earlier attempt was begun. */
   again: boolean;
+  /** The job, as the queue that answers questions about it names it. */
+  job: string;
   /** True where another attempt follows if the bytes break off. */
   comesAgain?: boolean;
   /** The job block this attempt reports to; no other attempt has it while this one runs. */
@@ -59,6 +61,15 @@ export type WriterTask = WriteTask | BulkTask;
 /** How the attempt on `jobSlot` ended. Errors lose their name, code and fields between threads: they travel as data. */
 export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: JobResult } | { ok: false; error: WireError });
 
+/** What a write has to ask the queue; `number` tells the thread's questions apart. */
+export interface WriterQuestion {
+  number: number;
+  question: AppendQuestion;
+}
+
+/** The queue's answer, or why there is none. */
+export type QueueAnswer = { number: number } & ({ answer: AppendAnswer } | { error: WireError });
+
 /**
  * What Piscina hands to a thread: the port that it serves until it is told to end. Tasks come through it as they are
  * taken from the queue and answers go back as writes end, each time all of one turn of the event loop in one message:
@@ -72,9 +83,9 @@ export interface WriterSession {
  * Main thread to writer thread; 'end' ends the session, when every answer has been received. 'look' wakes a thread
  * whose writes all wait: words in shared memory have changed.
  */
-export type ToWriter = WriterTask[] | 'end' | 'look';
+export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'look';
 /** Writer thread to main thread; the first of a session holds no answer, and says that the thread is up. */
-export type FromWriter = WriterAnswer[];
+export type FromWriter = WriterAnswer[] | WriterQuestion;
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
 export const writerEntry: URL = new URL('../dist/worker.js', import.meta.url);

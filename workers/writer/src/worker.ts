@@ -9,10 +9,18 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { threadId, workerData } from 'node:worker_threads';
 import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
-import { IoError, toWire } from '@penstock/contract';
+import { IoError, fromWire, toWire } from '@penstock/contract';
 import { Arena, Control, RateTable } from '@penstock/matrix';
-import { Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
-import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from './protocol.ts';
+import { type AppendAnswer, type AskQueue, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import type {
+  FromWriter,
+  QueueAnswer,
+  ToWriter,
+  WriterAnswer,
+  WriterSession,
+  WriterSetup,
+  WriterTask,
+} from './protocol.ts';
 
 const { EAGAIN, ENOSYS, EPERM } = constants.errno;
 
@@ -57,7 +65,8 @@ async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith);
   const { shmDirectory, checkpoints } = setup;
-  return new WriterThread({ engine, loop, arena, roots, rates, shmDirectory, index, syncReason, checkpoints });
+  const parts = { engine, loop, arena, roots, rates, shmDirectory, index, syncReason, checkpoints };
+  return new WriterThread({ ...parts, askQueue });
 }
 
 async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {
@@ -130,9 +139,29 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
   }
 }
 
+/** Questions that the main thread has not answered yet. */
+const questions = new Map<number, { resolve: (answer: AppendAnswer) => void; reject: (error: Error) => void }>();
+let questionCount = 0;
+let ask: (message: FromWriter) => void = () => {};
+
+const askQueue: AskQueue = (question) =>
+  new Promise((resolve, reject) => {
+    const number = (questionCount += 1);
+    questions.set(number, { resolve, reject });
+    ask({ number, question });
+  });
+
+function take(message: QueueAnswer): void {
+  const asker = questions.get(message.number);
+  questions.delete(message.number);
+  if ('answer' in message) asker?.resolve(message.answer);
+  else asker?.reject(fromWire(message.error));
+}
+
 /** Takes tasks from the session's port and answers each, until the port says that no more will come. */
 export default async function serve({ port }: WriterSession): Promise<void> {
-  let answers: FromWriter = [];
+  let answers: WriterAnswer[] = [];
+  ask = (message) => port.postMessage(message);
   const send = (): void => {
     const ended = answers;
     answers = [];
@@ -148,6 +177,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
     port.on('message', (message: ToWriter) => {
       if (message === 'end') resolve();
       else if (message === 'look') look();
+      else if (!Array.isArray(message)) take(message);
       else for (const task of message) void perform(task);
     });
     send(); // with no answer in it: the thread is up

@@ -6,6 +6,7 @@ import { AioEngine, AioLoop, libaioPort, positionalPort, syscallPort } from '@pe
 import { type WriteResult, formatBytes, parseRequest } from '@penstock/contract';
 import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
 import {
+  NO_JOB,
   type RootConfig,
   Roots,
   WriterThread,
@@ -96,7 +97,8 @@ async function probe(
         syncReason,
       });
       const request = parseRequest({ path: name, size: PROBE_BYTES, mode: 'create' });
-      const order = { request, jobKey: 'doctor', attemptToken: randomBytes(4).toString('hex'), again: false };
+      const attempt = { attemptToken: randomBytes(4).toString('hex'), again: false, job: NO_JOB };
+      const order = { request, jobKey: 'doctor', ...attempt };
       runWrite(thread, order, new Control(1, 1).job(0)).then(resolve, reject);
     });
     return { result, told: statxTells(join(directory, name)) };
