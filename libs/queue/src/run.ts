@@ -20,6 +20,8 @@ export class LockLostError extends Error {
 /** One attempt at a job, from the moment it was handed out. What few of them need is made when it is asked for. */
 export class Run {
   readonly jobId: string;
+  /** The job shows that it was begun before, whatever its counts say. */
+  readonly hasPast: boolean;
   hasSettled = false;
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
@@ -29,8 +31,9 @@ export class Run {
   #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
-  constructor(jobId: string) {
+  constructor(jobId: string, hasPast: boolean) {
     this.jobId = jobId;
+    this.hasPast = hasPast;
   }
 
   /** Resolves when the attempt's work has ended: no byte is written for it after that. */

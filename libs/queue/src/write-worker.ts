@@ -31,7 +31,7 @@ import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
-import { startsOf, wasBegun } from './starts.ts';
+import { hasPast, startsOf } from './starts.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
@@ -291,7 +291,7 @@ export class WriteWorker {
     // One that was being fetched when the drain began.
     if (this.#draining) return this.#putBack(job, token);
 
-    const run = new Run(id);
+    const run = new Run(id, hasPast(job));
     const earlier = this.#runs.get(id);
     this.#runs.set(id, run);
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? Date.now()));
@@ -310,7 +310,7 @@ export class WriteWorker {
         await earlier.settled;
       }
       if (job.attemptsStarted > 1 || this.#orders.size > 0) await this.#takeOrders(job, run);
-      if (wasBegun(job)) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
+      if (job.attemptsStarted > 1 || run.hasPast) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
       let outcome = await this.#perform(job, run, progress);
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
@@ -346,7 +346,7 @@ export class WriteWorker {
     try {
       // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
       if (!run.holdsLock && run.lost !== null) throw run.lost;
-      const starts = startsOf(job, run.countedEarly);
+      const starts = startsOf(job, run.countedEarly, run.hasPast);
       // A cancelled one that was begun before is begun again, for what that has left to be removed.
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
