@@ -12,6 +12,7 @@ import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
 import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
+import { parseGroup } from './groups.ts';
 import { collectRootLimit, parseRate } from './rates.ts';
 
 /** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
@@ -33,8 +34,10 @@ export interface HostSettings {
   memoryBytes: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
   roots: RootConfig[];
-  /** Where segments of shared memory are looked for; it need not exist. */
+  /** Where segments of shared memory are looked for. */
   shmDirectory: string;
+  /** The group whose members may put them there, besides the host's user; undefined: nobody. */
+  shmGroupId: number | undefined;
   /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
   urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
@@ -65,6 +68,7 @@ interface HostOptions extends StoreOptions {
   engine: HostSettings['engine'];
   root: RootConfig[];
   shm: string;
+  shmGroup?: number;
   urlAllow: string[];
   lockDuration: number;
   waitForSpace: number;
@@ -127,6 +131,11 @@ export function addWriterOptions(command: Command): Command {
       'where segments of shared memory are looked for',
       (text) => resolve(text),
       defaults.SHM_DIRECTORY,
+    )
+    .option(
+      '--shm-group <group>',
+      "a group whose members may put segments there, by name or number (default: the host's user alone)",
+      parseGroup,
     )
     .addOption(
       new Option(
@@ -196,14 +205,14 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
     : [defaultRoot(store.dataDirectory), ...named];
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
   const { waitForSpace: waitMsMax } = options;
-  const { shm: shmDirectory, urlAllow, checkpoint: checkpointBytes } = options;
+  const { shm: shmDirectory, shmGroup: shmGroupId, urlAllow, checkpoint: checkpointBytes } = options;
   const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
   for (const limited of Object.keys(rootLimits))
     if (!roots.some((root) => root.name === limited))
       throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
   const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
   const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits };
-  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, urlAllow };
+  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, shmGroupId, urlAllow };
 }
 
 /** The root that requests name by default, where none of that name is defined. */

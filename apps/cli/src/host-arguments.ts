@@ -30,6 +30,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     memory: settings.memoryBytes,
     engine: settings.engine,
     shm: settings.shmDirectory,
+    'shm-group': settings.shmGroupId,
     'lock-duration': settings.lockDurationMs,
     'wait-for-space': formatDuration(settings.waitMsMax),
     limit: settings.limitBytesPerSecond,

@@ -28,6 +28,7 @@ const settings = {
   memoryBytes: 268_435_456,
   engine: 'auto',
   shmDirectory: '/dev/shm/penstock',
+  shmGroupId: 44,
   urlAllow: ['10.1.0.0/16', 'artifacts.internal'],
   lockDurationMs: 30_000,
   waitMsMax: 3_600_000,
@@ -40,7 +41,7 @@ const settings = {
 test('a host gets its settings word for word', () => {
   const roots = [{ name: 'node', path: '/usr/bin', writable: false }];
   expect(hostArguments(settings, roots).join('|')).toBe(
-    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--shm|/dev/shm/penstock|--lock-duration|30000|--wait-for-space|1h|--limit|0|--stop-grace|10000|--checkpoint|67108864|--url-allow|10.1.0.0/16|--url-allow|artifacts.internal|--root-limit|captures=1048576|--root|node=/usr/bin:ro',
+    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--shm|/dev/shm/penstock|--shm-group|44|--lock-duration|30000|--wait-for-space|1h|--limit|0|--stop-grace|10000|--checkpoint|67108864|--url-allow|10.1.0.0/16|--url-allow|artifacts.internal|--root-limit|captures=1048576|--root|node=/usr/bin:ro',
   );
 });
 

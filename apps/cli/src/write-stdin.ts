@@ -21,6 +21,7 @@ const ELSEWHERE = [
   'threads',
   'jobs',
   'shm',
+  'shmGroup',
   'urlAllow',
   'lockDuration',
   'checkpoint',

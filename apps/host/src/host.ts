@@ -2,12 +2,20 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
-import { IoError, type JobRequest, type JobResult, WriteAbortedError, type WriteProgress } from '@penstock/contract';
+import {
+  IoError,
+  type JobRequest,
+  type JobResult,
+  WriteAbortedError,
+  type WriteProgress,
+  toWire,
+} from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
@@ -44,6 +52,8 @@ interface SampledWrite {
 
 export class Host {
   readonly pool: WriterPool;
+  /** Why jobs from shared memory will fail; null where they need not. */
+  readonly noSegmentsReason: string | null;
   readonly #fetcher: Fetcher;
   readonly #name: string;
   readonly #admission: Admission;
@@ -58,6 +68,7 @@ export class Host {
   private constructor(options: HostOptions) {
     this.#name = options.name;
     makeRoots(options);
+    this.noSegmentsReason = refusalOfSegments(options);
     this.pool = new WriterPool({
       ...options,
       onThreadDeath: options.onError,
@@ -234,6 +245,16 @@ export class Host {
 }
 
 const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
+
+/** Other jobs do not need it: a host that cannot have it says so and serves them. */
+function refusalOfSegments({ shmDirectory, shmGroupId }: HostOptions): string | null {
+  try {
+    makeSegmentDirectory({ directory: shmDirectory, groupId: shmGroupId });
+    return null;
+  } catch (error) {
+    return toWire(error).message;
+  }
+}
 
 /** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */
 function makeRoots(options: HostOptions): void {

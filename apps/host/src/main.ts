@@ -53,6 +53,7 @@ async function main(): Promise<void> {
     say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);
     for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
     for (const note of notes) say(note);
+    if (host.noSegmentsReason !== null) say(`no segments of shared memory: ${host.noSegmentsReason}`);
     say('ready');
     process.send?.({ ready: true });
     say(`stopping: ${await stopped}`);

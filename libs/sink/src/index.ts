@@ -7,6 +7,7 @@ export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 export { WriterThread } from './thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk.ts';
 export { type WriteOrder, runWrite } from './write.ts';
+export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './segment-directory.ts';
 export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { type Mount, mountOf, parseMounts } from './mounts.ts';
 export { commitsTogether } from './journal.ts';

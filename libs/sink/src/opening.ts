@@ -16,7 +16,7 @@ export type OpenedBytes = { size: number } & (
  * @throws IoError, RequestError
  */
 export function openBytes(
-  { roots, shmDirectory }: Pick<WriterThread, 'roots' | 'shmDirectory'>,
+  { roots, segments }: Pick<WriterThread, 'roots' | 'segments'>,
   { source, size }: WriteRequest,
 ): OpenedBytes {
   switch (source.kind) {
@@ -25,7 +25,7 @@ export function openBytes(
       return fromOrigin(origin, origin.sizeBytes, size, 'the source');
     }
     case 'shm': {
-      const origin = openSegment(shmDirectory, source);
+      const origin = openSegment(segments, source);
       const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
       return fromOrigin(origin, origin.sizeBytes - source.offset, size, `the segment '${origin.path}'${from}`);
     }

@@ -83,10 +83,22 @@ export class Roots {
 
 /**
  * Opens `path` below `rootFd`; nothing on the way, the last component included, can lead out. A descriptor or
- * -errno: -EXDEV where a symbolic link or `..` would have left the root.
+ * -errno: -EXDEV where a symbolic link or `..` would have left the root, -ELOOP where there is a link and none is followed.
  */
-export function openBeneath(rootFd: number, path: string, flags: number): number {
-  const fd = native.openat2(rootFd, path, flags, 0, native.RESOLVE_BENEATH | native.RESOLVE_NO_MAGICLINKS);
+export function openBeneath(
+  rootFd: number,
+  path: string,
+  flags: number,
+  links: 'followed' | 'refused' = 'followed',
+): number {
+  const resolve = native.RESOLVE_BENEATH | native.RESOLVE_NO_MAGICLINKS;
+  const fd = native.openat2(
+    rootFd,
+    path,
+    flags,
+    0,
+    links === 'refused' ? resolve | native.RESOLVE_NO_SYMLINKS : resolve,
+  );
   // Before Linux 5.6 it is missing, and some containers' seccomp filters answer EPERM for calls they do not know.
   return fd === -ENOSYS || fd === -EPERM ? walkBeneath(rootFd, path, flags) : fd;
 }

@@ -12,32 +12,27 @@ import { native } from '@penstock/aio';
 import type { Mapping } from '@penstock/matrix';
 import { type Origin, versionOf } from './origin.ts';
 import { openBeneath } from './roots.ts';
+import { type SegmentPlace, assertOwnSegment, openSegmentDirectory } from './segment-directory.ts';
 import { type Alignment, statFd } from './stat.ts';
 
-const { EINVAL, EISDIR, ENOENT, ENOTDIR } = constants.errno;
+const { EISDIR, ELOOP, ENOENT, ENOTDIR } = constants.errno;
 
 /**
- * Opens the segment that `source` names below `directory`.
+ * Opens the segment that `source` names in `place`.
  * @throws RequestError where this host has no shared-memory root, or the segment ends before the offset
- * @throws IoError naming the call that failed
+ * @throws IoError naming the call that failed; EPERM where somebody else may have put it there
  */
-export function openSegment(directory: string | undefined, { name, offset }: ShmSource): Origin {
-  const rootFd = openDirectory(directory, name);
-  const shown = `${directory}/${name}`;
-  const fd = openBeneath(rootFd, name, native.O_RDONLY | native.O_NONBLOCK); // a FIFO must not hang the thread
-  native.close(rootFd);
-  if (fd < 0) throw new IoError({ syscall: 'openat2', errno: fd, path: shown });
+export function openSegment(place: SegmentPlace | undefined, { name, offset }: ShmSource): Origin {
+  if (place === undefined) throw noSuch(name, 'another kind of source: this writer looks for segments nowhere');
+  const directoryFd = openDirectory(place, name);
+  const shown = `${place.directory}/${name}`;
+  const fd = openBeneath(directoryFd, name, native.O_RDONLY | native.O_NONBLOCK, 'refused'); // a FIFO must not hang the thread
+  native.close(directoryFd);
+  if (fd < 0) throw openFailure(fd, shown);
   try {
     const stat = statFd(fd, shown);
     if (stat.isDirectory) throw new IoError({ syscall: 'openat2', errno: -EISDIR, path: shown });
-    if (!stat.isFile) {
-      throw new IoError({
-        syscall: 'openat2',
-        errno: -EINVAL,
-        path: shown,
-        hint: 'The segment is not a regular file.',
-      });
-    }
+    assertOwnSegment(stat, shown, place);
     const { sizeBytes, allocatedBytes, permissions, modified, identity } = stat;
     if (offset > sizeBytes) {
       const accepted = `at most the ${sizeBytes} bytes of the segment '${shown}'`;
@@ -53,21 +48,29 @@ export function openSegment(directory: string | undefined, { name, offset }: Shm
   }
 }
 
-/** With each job anew: whoever fills segments may make the directory after this host was started. */
-function openDirectory(directory: string | undefined, name: string): number {
-  const refuse = (accepted: string): never => {
-    throw new RequestError({ field: 'source.name', value: name, accepted });
-  };
-  if (directory === undefined) return refuse('another kind of source: this writer looks for segments nowhere');
-  const fd = native.openat(native.AT_FDCWD, directory, native.O_PATH | native.O_DIRECTORY, 0);
+function openFailure(errno: number, path: string): IoError {
+  if (errno === -ELOOP) {
+    const hint = 'It is a symbolic link, or is reached by one: segments are files where they stand.';
+    return new IoError({ syscall: 'openat2', errno, path, hint });
+  }
+  return new IoError({ syscall: 'openat2', errno, path });
+}
+
+/** With each job anew: it may be removed, and made again by somebody else, while this host runs. */
+function openDirectory(place: SegmentPlace, name: string): number {
+  const fd = openSegmentDirectory(place);
   if (fd === -ENOENT || fd === -ENOTDIR) {
-    return refuse(
-      `a segment below the host's shared-memory root: it is looked for in ${directory}, which is no directory`,
+    throw noSuch(
+      name,
+      `a segment in the host's directory of them: it is looked for in ${place.directory}, which is not there`,
     );
   }
-  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: directory });
+  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: place.directory });
   return fd;
 }
+
+const noSuch = (name: string, accepted: string): RequestError =>
+  new RequestError({ field: 'source.name', value: name, accepted });
 
 /** True if rows of `segment` can go to a file of this `alignment` from where they stand: a mapping begins at a page. */
 export function rowsStandAligned(segment: Origin, alignment: Alignment): boolean {

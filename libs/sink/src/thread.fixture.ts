@@ -62,6 +62,7 @@ export interface BenchOptions {
   directory?: string;
   checkpoints?: CheckpointCadence;
   shmDirectory?: string;
+  shmGroupId?: number;
   askQueue?: AskQueue;
 }
 
@@ -91,7 +92,8 @@ export function openBench(options: BenchOptions = {}): Bench {
     loop,
     arena,
     roots: new Roots(roots),
-    shmDirectory: options.shmDirectory,
+    segments:
+      options.shmDirectory === undefined ? undefined : { directory: options.shmDirectory, groupId: options.shmGroupId },
     index: 0,
     checkpoints: options.checkpoints,
     askQueue: options.askQueue,

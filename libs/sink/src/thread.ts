@@ -8,6 +8,7 @@ import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowMemory } from './row-memory.ts';
+import type { SegmentPlace } from './segment-directory.ts';
 
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
@@ -46,7 +47,7 @@ export class WriterThread {
   readonly arena: Arena;
   readonly roots: Roots;
   /** Where segments of shared memory are looked for; undefined where the writer has no such place. */
-  readonly shmDirectory: string | undefined;
+  readonly segments: SegmentPlace | undefined;
   /** The byte-rate limits of the host and its roots, shared with the host's other threads. */
   readonly rates: RateTable;
   /** The index of this thread on its host. */
@@ -71,7 +72,7 @@ export class WriterThread {
     loop: AioLoop;
     arena: Arena;
     roots: Roots;
-    shmDirectory?: string | undefined;
+    segments?: SegmentPlace | undefined;
     index: number;
     syncReason?: string | undefined;
     /** Absent: no limits. */
@@ -86,7 +87,7 @@ export class WriterThread {
     this.rowMemory = new RowMemory(parts.arena);
     this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
     this.roots = parts.roots;
-    this.shmDirectory = parts.shmDirectory;
+    this.segments = parts.segments;
     this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
     this.syncReason = parts.syncReason;

@@ -57,6 +57,8 @@ export interface PoolOptions {
   roots: RootConfig[];
   /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
   shmDirectory?: string;
+  /** The group whose members may put them there, besides this process's user; absent: nobody. */
+  shmGroupId?: number | undefined;
   engine: EngineChoice;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes?: number;
@@ -159,7 +161,9 @@ export class WriterPool {
       ...(options.checkpointBytes === undefined
         ? {}
         : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: options.checkpointBytes } }),
-      ...(options.shmDirectory === undefined ? {} : { shmDirectory: options.shmDirectory }),
+      ...(options.shmDirectory === undefined
+        ? {}
+        : { segments: { directory: options.shmDirectory, groupId: options.shmGroupId } }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
     };
     this.#piscina = new Piscina({

@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
-import type { AppendAnswer, AppendQuestion, BulkOrder, CheckpointCadence, Root } from '@penstock/sink';
+import type { AppendAnswer, AppendQuestion, BulkOrder, CheckpointCadence, Root, SegmentPlace } from '@penstock/sink';
 
 /** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
 export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
@@ -22,7 +22,7 @@ export interface WriterSetup {
   /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
   roots: Root[];
   /** Where segments of shared memory are looked for; absent: nowhere. */
-  shmDirectory?: string;
+  segments?: SegmentPlace;
   engine: EngineChoice;
   /** How often a running write records how far it is; absent: as the sink has it. */
   checkpoints?: CheckpointCadence;

@@ -64,8 +64,8 @@ async function writerThread(): Promise<WriterThread> {
 async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith);
-  const { shmDirectory, checkpoints } = setup;
-  const parts = { engine, loop, arena, roots, rates, shmDirectory, index, syncReason, checkpoints };
+  const { segments, checkpoints } = setup;
+  const parts = { engine, loop, arena, roots, rates, segments, index, syncReason, checkpoints };
   return new WriterThread({ ...parts, askQueue });
 }
 

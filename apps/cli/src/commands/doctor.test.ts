@@ -27,6 +27,7 @@ test('everything a host depends on is looked at, each with a verdict', async () 
     'root data: calibration',
     'root archive',
     'root archive: partial files',
+    'shared memory',
     'redis program',
     'redis',
     'redis persistence',

@@ -26,10 +26,11 @@ export function doctorCommand(): Command {
 async function doctor(options: DoctorOptions): Promise<void> {
   const settings = hostSettings(options, process.env);
   const libaioFile = readLibaio();
-  const [{ checkMachine }, { checkRoot }, { checkCalibration }, { checkRedis }] = await Promise.all([
+  const [{ checkMachine }, { checkRoot }, { checkCalibration }, { checkSegments }, { checkRedis }] = await Promise.all([
     import('../doctor/machine.ts'),
     import('../doctor/roots.ts'),
     import('../doctor/calibration.ts'),
+    import('../doctor/segments.ts'),
     import('../doctor/redis.ts'),
   ]);
   const findings = checkMachine(libaioFile);
@@ -38,6 +39,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     findings.push(...(await checkRoot(root, libaioFile)));
     if (root.writable) findings.push(checkCalibration(root, settings.dataDirectory));
   }
+  findings.push(checkSegments({ directory: settings.shmDirectory, groupId: settings.shmGroupId }));
   findings.push(...(await checkRedis(settings, process.env)));
   const failed = findings.some(({ verdict }) => verdict === 'fail');
   if (options.json === true) printJson({ ok: !failed, findings });

@@ -45,6 +45,7 @@ const HOST_OPTIONS = [
   'memory',
   'engine',
   'shm',
+  'shmGroup',
   'urlAllow',
   'lockDuration',
   'checkpoint',

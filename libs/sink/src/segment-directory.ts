@@ -1,0 +1,125 @@
+/**
+ * The directory where segments of shared memory are looked for, in a place where every user may make one: /dev/shm.
+ * Whoever put it there decides whose bytes are read, and with the rights of the host; so it is made by the host, and
+ * looked at again at each use, and so is each segment.
+ */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { type FileStat, statFd } from './stat.ts';
+
+const { EEXIST, EINVAL, ELOOP, ENOTDIR, EPERM } = constants.errno;
+
+const ROOT_USER = 0;
+const OF_OWNER = 0o700;
+/** New files belong to the group of the directory, whatever that of their writer is. */
+const OF_GROUP = 0o2770;
+const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
+const WRITABLE_BY_OTHERS = 0o002;
+
+/** Where segments are, and who may put them there. */
+export interface SegmentPlace {
+  directory: string;
+  /** The members of this group may, besides the host's own user; undefined: nobody else. */
+  groupId: number | undefined;
+}
+
+/**
+ * Makes the directory, if there is none, for the host's user alone or for its group. One of his own that is there is
+ * given to the group; nothing else is changed.
+ * @throws IoError where it cannot be had, or what is there cannot be trusted
+ */
+export function makeSegmentDirectory(place: SegmentPlace): void {
+  const { directory, groupId } = place;
+  const made = native.mkdirat(native.AT_FDCWD, directory, OF_OWNER);
+  if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: directory });
+  const pathFd = openAsItStands(directory);
+  try {
+    const stat = statFd(pathFd, directory);
+    if (stat.isDirectory && stat.userId === process.geteuid!() && groupId !== undefined)
+      giveToGroup(directory, stat, groupId);
+    assertTrusted(statFd(pathFd, directory), place);
+  } finally {
+    native.close(pathFd);
+  }
+}
+
+function giveToGroup(directory: string, seen: FileStat, groupId: number): void {
+  if (seen.groupId === groupId && (seen.setId | seen.permissions) === OF_GROUP) return;
+  const fd = native.openat(native.AT_FDCWD, directory, native.O_RDONLY | native.O_DIRECTORY | native.O_NOFOLLOW, 0);
+  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: directory });
+  try {
+    const given = native.fchown(fd, -1, groupId);
+    if (given < 0) {
+      const hint = `It cannot be given to group ${groupId}, of which this user has to be a member.`;
+      throw new IoError({ syscall: 'fchown', errno: given, path: directory, hint });
+    }
+    const opened = native.fchmod(fd, OF_GROUP);
+    if (opened < 0) throw new IoError({ syscall: 'fchmod', errno: opened, path: directory });
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** Opens the directory for looking into; -errno where there is none. @throws IoError where it cannot be trusted */
+export function openSegmentDirectory(place: SegmentPlace): number {
+  const fd = native.openat(native.AT_FDCWD, place.directory, native.O_PATH | native.O_NOFOLLOW, 0);
+  if (fd < 0) return fd;
+  try {
+    assertTrusted(statFd(fd, place.directory), place);
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+function openAsItStands(directory: string): number {
+  const fd = native.openat(native.AT_FDCWD, directory, native.O_PATH | native.O_NOFOLLOW, 0);
+  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: directory });
+  return fd;
+}
+
+/** @throws IoError where somebody else may have put there what stands there */
+function assertTrusted(stat: FileStat, { directory, groupId }: SegmentPlace): void {
+  const other = 'or name another directory with --shm, such as';
+  const remedy = `Find out who made it, remove it and start the host again; ${other} ${directory}-${process.geteuid!()}.`;
+  const refuse = (errno: number, what: string, hint = remedy): never => {
+    throw new IoError({ syscall: 'statx', errno, path: directory, hint: `${what}. ${hint}` });
+  };
+  if (stat.isSymbolicLink) refuse(-ELOOP, 'It is a symbolic link, which could lead anywhere');
+  if (!stat.isDirectory) refuse(-ENOTDIR, 'It is no directory');
+  if (stat.userId !== process.geteuid!() && stat.userId !== ROOT_USER) {
+    refuse(-EPERM, `It belongs to user ${stat.userId}, who decides what is read there`);
+  }
+  if (groupId === undefined && (stat.permissions & WRITABLE_BY_GROUP_OR_OTHERS) !== 0) {
+    const hint = `Close it (chmod 700 ${directory}), or let in a group with --shm-group.`;
+    refuse(-EPERM, 'Others may put files there, or links', hint);
+  }
+  if (groupId !== undefined && stat.groupId !== groupId) {
+    const hint = `Give it to that group (chgrp ${groupId} ${directory}; chmod 2770 ${directory}).`;
+    refuse(-EPERM, `It belongs to group ${stat.groupId}, and --shm-group says ${groupId}`, hint);
+  }
+  if ((stat.permissions & WRITABLE_BY_OTHERS) !== 0) {
+    refuse(-EPERM, 'Anybody may put files there, or links', `Close it (chmod 2770 ${directory}).`);
+  }
+}
+
+/** @throws IoError where the open file at `path` is not one that somebody put there who may */
+export function assertOwnSegment(stat: FileStat, path: string, { groupId }: SegmentPlace): void {
+  const refuse = (errno: number, hint: string): never => {
+    throw new IoError({ syscall: 'openat2', errno, path, hint });
+  };
+  if (!stat.isFile) refuse(-EINVAL, 'The segment is not a regular file.');
+  // A link to a file of somebody who never put it here; or to one that he cannot change any more by its own name.
+  if (stat.linkCount > 1)
+    refuse(-EPERM, `The segment has ${stat.linkCount} names: a copy of it would be taken, not a link.`);
+  const isOwn = stat.userId === process.geteuid!() || stat.userId === ROOT_USER;
+  if (isOwn || (groupId !== undefined && stat.groupId === groupId)) return;
+  const whose = `The segment belongs to user ${stat.userId} and group ${stat.groupId}`;
+  const accepted = groupId === undefined ? 'the user of the host' : `group ${groupId} (chgrp ${groupId})`;
+  refuse(
+    -EPERM,
+    `${whose}, and has to belong to ${accepted}${groupId === undefined ? ', or --shm-group to name a group' : ''}.`,
+  );
+}
