@@ -127,15 +127,28 @@ export class System {
     return end;
   }
 
-  /** Resolves with the first progress of `job` that `test` accepts. */
+  /** Resolves with the first progress of `job` that `test` accepts. @throws when the job ends without any */
   progressOf(job: Job, test: (progress: Record<string, number>) => boolean): Promise<Record<string, number>> {
-    return new Promise((resolve) => {
-      const listen = ({ jobId, data }: { jobId: string; data: unknown }): void => {
-        if (jobId !== job.id || !test(data as Record<string, number>)) return;
-        this.events.off('progress', listen);
+    return new Promise((resolve, reject) => {
+      const over = (): void => {
+        this.events.off('progress', listen).off('completed', ended).off('failed', ended);
+      };
+      const look = (data: unknown): void => {
+        if (typeof data !== 'object' || !test(data as Record<string, number>)) return;
+        over();
         resolve(data as Record<string, number>);
       };
-      this.events.on('progress', listen);
+      const listen = ({ jobId, data }: { jobId: string; data: unknown }): void => {
+        if (jobId === job.id) look(data);
+      };
+      const ended = ({ jobId }: { jobId: string }): void => {
+        if (jobId !== job.id) return;
+        over();
+        reject(new Error(`job ${jobId} ended before it was seen as it was to be`));
+      };
+      this.events.on('progress', listen).on('completed', ended).on('failed', ended);
+      // What was reported before this began to listen.
+      void this.queue.getJob(job.id!).then((now) => look(now?.progress), reject);
     });
   }
 

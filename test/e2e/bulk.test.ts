@@ -60,11 +60,12 @@ test('a file that exists fails with its own error, and all others are written', 
   expectFiles(wanted.filter((_, seed) => seed !== 17));
 }, 60_000);
 
-// Slow enough to be met: one block in flight a file.
+/** Slow enough to be met. */
 const slow = (count: number) => ({
-  matrix: { rows: 1, rowBytes: 4096 },
+  matrix: { rows: 1, rowBytes: 65_536 },
+  limit: { bytesPerSecond: 10_485_760 },
   mode: 'create',
-  files: filesOf(count, 2_097_152),
+  files: filesOf(count, 262_144),
 });
 
 test('SIGKILL of the host amid a bulk: the next one ends it right, and no partial file stays', async () => {
@@ -88,7 +89,7 @@ test('SIGTERM amid a bulk: it goes back to the queue at no cost and without part
   const bulk = slow(100);
   const job = await system.add(bulk);
   const progress = await system.progressOf(job, underWay);
-  expect(progress).toMatchObject({ totalBytes: 100 * 2_097_152, phase: 'writing' });
+  expect(progress).toMatchObject({ totalBytes: 100 * 262_144, phase: 'writing' });
   expect(await first.end('SIGTERM')).toBe(0);
   expect(parts()).toEqual([]);
   expect(await job.getState()).toBe('waiting');

@@ -8,6 +8,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Job } from 'bullmq';
 import { createPatternSource, readSource } from '@penstock/sources';
@@ -74,12 +75,12 @@ const startHost = (): Promise<HostProcess> =>
     },
   );
 
+const certificateProgram = fileURLToPath(new URL('../../config/jest.certificate.mjs', import.meta.url));
+
 /** A key and a certificate that it signed itself. */
 function makeCertificate(name: string): { keyFile: string; certFile: string } {
   const [keyFile, certFile] = [join(shm, `${name}.key`), join(shm, `${name}.pem`)];
-  const options = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost';
-  const files = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', keyFile, '-out', certFile];
-  execFileSync('openssl', [...options.split(' '), ...files], { stdio: 'ignore' });
+  execFileSync(process.execPath, [certificateProgram, keyFile, certFile]);
   return { keyFile, certFile };
 }
 

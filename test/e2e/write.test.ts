@@ -46,19 +46,19 @@ test('a service that knows only BullMQ enqueues a write and gets the file', asyn
 });
 
 test('a write that lasts is reported while it runs, and wholly at its end', async () => {
-  // One block in flight: slow enough to be sampled.
-  const job = await system.add({ path: 'progress.dat', size: '64MiB', matrix: { rows: 1, rowBytes: 4096 } });
+  // Slow enough to be sampled.
+  const job = await system.add({ path: 'progress.dat', size: '8MiB', limit: { bytesPerSecond: '8MiB' } });
   const running = await system.progressOf(job, (progress) => progress['bytesWritten']! > 0);
   expect(running).toMatchObject({
-    totalBytes: 67_108_864,
+    totalBytes: 8_388_608,
     bytesPerSecond: expect.any(Number),
     host: expect.any(String),
   });
   const end = await system.finished(job);
   expect(end.progress).toMatchObject({
     progress: 100,
-    bytesWritten: 67_108_864,
-    bytesDurable: 67_108_864,
+    bytesWritten: 8_388_608,
+    bytesDurable: 8_388_608,
     phase: 'done',
   });
 });
@@ -130,11 +130,11 @@ test('a path through a symbolic link out of the root is refused', async () => {
 });
 
 test('a directory that may not be written says so', async () => {
-  // sysfs refuses new files to root as well, so this holds for whoever runs the tests.
+  // sysfs refuses new files to root as well, so this holds for whoever runs the tests; in some containers it is read-only.
   const end = await system.finished(
     await system.add({ path: 'x', root: 'sysfs', size: 1 }, { attempts: 5, backoff: 10 }),
   );
-  expect(end.failedReason).toMatch(/(EACCES|EPERM).*openat.*\/sys\/kernel\/x/);
+  expect(end.failedReason).toMatch(/(EACCES|EPERM|EROFS).*openat.*\/sys\/kernel\/x/);
   expect(end.attemptsMade).toBe(1);
 });
 
@@ -152,9 +152,9 @@ test('mode create refuses the file of an earlier job that had the same id', asyn
 test('where the row memory is spent a write waits its turn, visibly, and is then written whole', async () => {
   await system.hostsGone();
   await system.host(['--threads', '1', '--memory', '2MiB', '--name', 'small']);
-  // One row of all the memory there is, so nothing beside it, and large enough to be met by a sample.
+  // One row of all the memory there is, so nothing beside it, and slow enough to be met by a sample.
   const all = { matrix: { rows: 1, rowBytes: 2_097_152 }, source: { kind: 'pattern', pattern: 'stamp', seed: 1 } };
-  const first = await system.add({ path: 'first.dat', size: '2GiB', ...all });
+  const first = await system.add({ path: 'first.dat', size: '8MiB', limit: { bytesPerSecond: '4MiB' }, ...all });
   await system.progressOf(first, (progress) => progress['bytesWritten']! > 0);
   const second = await system.add({ path: 'second.dat', size: 5_000_000, ...all });
   const seen = await system.progressOf(second, () => true);

@@ -120,7 +120,7 @@ asRoot(
   async () => {
     const mount = mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512);
     writeFileSync(join(mount, 'ballast'), Buffer.alloc(40_000_000, 1));
-    await system.host(['--root', `disk=${mount}`, '--wait-for-space', '0']);
+    await system.host(['--threads', '1', '--root', `disk=${mount}`, '--wait-for-space', '0']);
     const request = { path: 'a.dat', root: 'disk', size: 30_000_000 };
     const refused = await system.finished(await system.add(request));
     expect(refused.failedReason).toMatch(/ENOSPC.*statfs.*a\.dat.*28\.61 MiB needed, .*free on disk/);
@@ -152,7 +152,7 @@ asRoot(
     const mount = mkdtempSync(join(system.home, 'mnt-'));
     run('mount', device, mount);
     undo.push(() => run('umount', '--lazy', mount));
-    await system.host(['--root', `disk=${mount}`, '--wait-for-space', '0']);
+    await system.host(['--threads', '1', '--root', `disk=${mount}`, '--wait-for-space', '0']);
     const end = await system.finished(
       await system.add({
         path: 'a.dat',

@@ -32,7 +32,7 @@ asRoot(
   async () => {
     mountSmall();
     writeFileSync(join(mount, 'ballast'), Buffer.alloc(40_000_000, 1));
-    await system.host(['--root', `disk=${mount}`]);
+    await system.host(['--threads', '1', '--root', `disk=${mount}`]);
     const job = await system.add({ path: 'a.dat', root: 'disk', size: 30_000_000 }, { attempts: 1 });
     const waiting = await system.progressOf(job, (progress) => note(progress).includes('space'));
     expect(waiting).toMatchObject({
@@ -63,7 +63,7 @@ asRoot(
       run('mkdir', join(mount, name));
       return ['--root', `${name}=${join(mount, name)}`];
     });
-    await system.host(roots.flat());
+    await system.host(['--threads', '1', ...roots.flat()]);
     const request = (root: string) => ({ path: 'a.dat', root, size: 35_000_000 });
     const jobs = await Promise.all([system.add(request('one')), system.add(request('two'))]);
     const noted = jobs.map((job) => system.progressOf(job, (progress) => note(progress).includes('space')));
@@ -89,7 +89,7 @@ asRoot(
     writeFileSync(path, 'before');
     const fd = openSync(path, 'r+');
     expect(native.lockFile(fd)).toBe(0);
-    await system.host();
+    await system.host(['--threads', '1']);
     const job = await system.add({ path: 'locked.dat', size: 100_000, publish: 'in-place' }, { attempts: 1 });
     await system.progressOf(job, (progress) => note(progress).startsWith('waiting for the lock of the file'));
     expect(statSync(path).size).toBe(6);
@@ -106,7 +106,7 @@ asRoot(
     writeFileSync(join(mount, 'immutable'), 'x');
     run('chattr', '+i', join(mount, 'immutable'));
     undo.push(() => run('chattr', '-i', join(mount, 'immutable')));
-    await system.host(['--root', `disk=${mount}`]);
+    await system.host(['--threads', '1', '--root', `disk=${mount}`]);
     const options = { attempts: 5, backoff: { type: 'fixed', delay: 10 } };
     const forbidden = { path: 'immutable', root: 'disk', size: 4096, publish: 'in-place' };
     const denied = await system.finished(await system.add(forbidden, options));

@@ -59,7 +59,7 @@ test('priority: the lower number is begun first, though it came later', async ()
 });
 
 test('delay: a delayed write is not begun before its time', async () => {
-  await system.host();
+  await system.host(['--threads', '1']);
   await run('Delay');
   const job = await jobOf('delayed.dat');
   expect(job.processedOn! - job.timestamp).toBeGreaterThanOrEqual(1500);
@@ -67,7 +67,7 @@ test('delay: a delayed write is not begun before its time', async () => {
 });
 
 test('schedules: the same write is done again and again, and stands once', async () => {
-  await system.host();
+  await system.host(['--threads', '1']);
   let completed = 0;
   const thrice = new Promise<void>((resolve) => {
     system.events.on('completed', () => {
@@ -86,7 +86,7 @@ test('schedules: the same write is done again and again, and stands once', async
 test('deduplication: of two writes of one file that both wait, one is done', async () => {
   expect(await run('One write a file')).toBe('true\n');
   expect(await system.queue.getJobCounts('waiting', 'prioritized')).toMatchObject({ waiting: 1, prioritized: 0 });
-  await system.host();
+  await system.host(['--threads', '1']);
   await jobOf('state.bin');
   expect(readFileSync(system.path('state.bin')).length).toBe(1_048_576);
 });
@@ -109,7 +109,7 @@ test('flows: the manifest lists every shard in order, once all are written', asy
 }, 60_000);
 
 test('flows: a shard that fails fails the manifest, or is listed in it', async () => {
-  await system.host();
+  await system.host(['--threads', '1']);
   const printed = await run('When a shard fails');
   expect(printed).toMatch(/^Job \S+-2, which this one waited for, failed for good\.\n[^]*completed\n$/);
   expect(existsSync(system.path('half/strict.json'))).toBe(false);
@@ -121,7 +121,7 @@ test('flows: a shard that fails fails the manifest, or is listed in it', async (
 }, 60_000);
 
 test('a manifest of more than a request may carry is written whole, bulks file by file', async () => {
-  await system.host();
+  await system.host(['--threads', '1']);
   const bulk = (index: number) => ({
     name: 'write',
     queueName: 'penstock',
@@ -154,7 +154,7 @@ test('a manifest of more than a request may carry is written whole, bulks file b
 }, 120_000);
 
 test('a manifest without shards is refused by name, and not tried again', async () => {
-  await system.host();
+  await system.host(['--threads', '1']);
   const job = await system.finished(
     await system.add({ path: 'x.json', source: { kind: 'manifest', shards: 2 } }, { attempts: 3 }),
   );

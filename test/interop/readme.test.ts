@@ -25,7 +25,7 @@ test("the README's ten lines of a service that knows only BullMQ enqueue a write
   // Only the address is another: the embedded Redis listens on a socket.
   const script = join(system.home, 'service.mjs');
   writeFileSync(script, code!.replace(connection, JSON.stringify({ path: system.redis.socketPath })));
-  await system.host();
+  await system.host(['--threads', '1']);
   const { stdout } = await promisify(execFile)(process.execPath, [script], {
     env: { ...process.env, FORCE_COLOR: '0' },
   });

@@ -564,19 +564,8 @@ test('https is verified, always: an authority nobody knows is refused, one that 
   mkdirSync(scratch, { recursive: true });
   const home = mkdtempSync(join(scratch, 'tls-'));
   const [keyFile, certFile] = [join(home, 'key.pem'), join(home, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'.split(' '),
-      '-addext',
-      'subjectAltName=IP:127.0.0.1',
-      '-keyout',
-      keyFile,
-      '-out',
-      certFile,
-    ],
-    { stdio: 'ignore' },
-  );
+  const program = fileURLToPath(new URL('../../../config/jest.certificate.mjs', import.meta.url));
+  execFileSync(process.execPath, [program, keyFile, certFile]);
   const cert = readFileSync(certFile, 'utf8');
   const bytes = bytesOf(3_000_001);
   const tls = createTlsServer({ key: readFileSync(keyFile), cert }, (request, response) => {

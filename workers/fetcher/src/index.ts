@@ -3,5 +3,4 @@ export { AddressPolicy, AddressRefused } from './addresses.ts';
 export type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 export { FetchError } from './errors.ts';
 export { type Fetch, Fetcher, type FetcherOptions } from './fetcher.ts';
-export { fetchInto } from './fetch.ts';
 export type { FetchMeans, FetchOrder } from './order.ts';
