@@ -1,4 +1,5 @@
 // The quick tests. Those that need minutes are named `*.long.test.ts` and run by jest.long.config.mjs.
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -13,5 +14,7 @@ export default {
   cacheDirectory: at('../.jest-cache'),
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   testTimeout: 20_000,
+  // Most tests wait for processes, locks and disks: with one worker, which Jest takes on two processors, half of the time goes by idle.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   reporters: ['default', ...(resultsFile ? [[at('./jest.results.mjs'), { file: resultsFile }]] : [])],
 };

@@ -513,20 +513,25 @@ export interface RootPlace {
   shmDirectory: string;
   /** Which the host is allowed to fetch from. */
   server: ContentServer;
+  /** All edge sizes, unless some are given. */
+  sizes?: readonly number[];
 }
 
 /** Makes what each row wants to find, in a folder of its own. */
-function prepareCells({ root, directory, server }: RootPlace, folder: string, rows: readonly RequestRow[]): Cell[] {
+function prepareCells(place: RootPlace, folder: string, rows: readonly RequestRow[]): Cell[] {
+  const { root, directory, server, sizes = EDGE_SIZES } = place;
   return rows.flatMap((row, index) =>
-    EDGE_SIZES.filter((size) => size >= (row.sizeMin ?? 0) && size <= (row.sizeMax ?? size)).map((size): Cell => {
-      const name = `${folder}/${index}/${size}`;
-      const own = { root, sourcePath: `sources/${size}`, server };
-      const path = join(directory, name);
-      mkdirSync(dirname(path), { recursive: true });
-      const before = row.standing?.(size) ?? null;
-      if (before !== null) writeFileSync(path, before);
-      return { row, size, request: { path: name, root, ...row.request(size, own) }, path, own };
-    }),
+    sizes
+      .filter((size) => size >= (row.sizeMin ?? 0) && size <= (row.sizeMax ?? size))
+      .map((size): Cell => {
+        const name = `${folder}/${index}/${size}`;
+        const own = { root, sourcePath: `sources/${size}`, server };
+        const path = join(directory, name);
+        mkdirSync(dirname(path), { recursive: true });
+        const before = row.standing?.(size) ?? null;
+        if (before !== null) writeFileSync(path, before);
+        return { row, size, request: { path: name, root, ...row.request(size, own) }, path, own };
+      }),
   );
 }
 

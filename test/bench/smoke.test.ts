@@ -1,47 +1,15 @@
-// No bench rots: each case runs once, small, with its peer if it has one; and what is written of a run can be written.
+// No bench rots: one case of each kind runs here, and the others in smoke.long.test.ts; what is written of a run can be written.
 import { expect, test } from '@jest/globals';
 import { System } from '../system.ts';
 import { besideBench } from './beside.ts';
 import { cases } from './cases/index.ts';
 import { renderChart } from './chart.ts';
 import { describeMachine } from './machine.ts';
-import { type Outcome, runCase } from './outcome.ts';
-import type { ProcessUsage } from './processes.ts';
 import { runProgram } from './program.ts';
+import { QUICK_CASES, SMOKE, outcomes, testCases } from './smoke.fixture.ts';
 import { renderTable } from './table.ts';
 
-const SMOKE = { pairs: 1, warmups: 0, smoke: true };
-const outcomes: Outcome[] = [];
-
-function expectUsage(processes: ProcessUsage[]): void {
-  expect(processes).not.toHaveLength(0);
-  for (const { cpuSeconds, peakRssBytes } of processes) {
-    expect(cpuSeconds).toBeGreaterThanOrEqual(0);
-    expect(peakRssBytes).toBeGreaterThan(0);
-  }
-}
-
-for (const bench of cases) {
-  const missing = bench.missing(SMOKE);
-  (missing === null ? test : test.skip)(
-    `${bench.name} runs, and all its sides do work${missing === null ? '' : ` (${missing})`}`,
-    async () => {
-      const outcome = await runCase(bench, SMOKE);
-      outcomes.push(outcome);
-      if (outcome.kind === 'unmeasured') throw new Error(outcome.reason);
-      if (outcome.kind === 'measured') {
-        expect(outcome.result.value).toEqual(expect.any(Number));
-        expectUsage(outcome.result.processes);
-        return;
-      }
-      for (const { rate, processes } of [...outcome.result.subject, ...outcome.result.peer]) {
-        expect(rate).toBeGreaterThan(0);
-        expectUsage(processes);
-      }
-    },
-    60_000,
-  );
-}
+testCases(cases.filter(({ name }) => QUICK_CASES.has(name)));
 
 test('table, chart and machine can be told of what ran here', async () => {
   const system = await System.open();

@@ -21,7 +21,7 @@ export class Bench {
   }
 
   async open(options: WriterOptions = {}): Promise<Writer> {
-    this.#writer = await openWriter({ threads: 2, depth: 32, jobs: 4, memoryBytes: 67_108_864, ...options });
+    this.#writer = await openWriter({ threads: 1, depth: 32, jobs: 4, memoryBytes: 67_108_864, ...options });
     return this.#writer;
   }
 

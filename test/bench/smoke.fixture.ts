@@ -1,0 +1,54 @@
+/** For tests: a case of the bench, run once and small, with its peer if it has one. */
+import { expect, test } from '@jest/globals';
+import type { BenchCase } from './case.ts';
+import { type Outcome, runCase } from './outcome.ts';
+import type { ProcessUsage } from './processes.ts';
+
+export const SMOKE = { pairs: 1, warmups: 0, smoke: true };
+
+/** One case of each file of cases: with a peer that is fio, Node, cp or a worker, and with none. */
+export const QUICK_CASES: ReadonlySet<string> = new Set<BenchCase['name']>([
+  'large-1m',
+  'node-stream',
+  'copy-cp',
+  'jobs-4',
+  'small-4k',
+  'steering',
+  'idle-host',
+]);
+
+/** What became of the cases that ran. */
+export const outcomes: Outcome[] = [];
+
+function expectUsage(processes: ProcessUsage[]): void {
+  expect(processes).not.toHaveLength(0);
+  for (const { cpuSeconds, peakRssBytes } of processes) {
+    expect(cpuSeconds).toBeGreaterThanOrEqual(0);
+    expect(peakRssBytes).toBeGreaterThan(0);
+  }
+}
+
+/** Declares a test of each of these cases. */
+export function testCases(cases: readonly BenchCase[]): void {
+  for (const bench of cases) {
+    const missing = bench.missing(SMOKE);
+    (missing === null ? test : test.skip)(
+      `${bench.name} runs, and all its sides do work${missing === null ? '' : ` (${missing})`}`,
+      async () => {
+        const outcome = await runCase(bench, SMOKE);
+        outcomes.push(outcome);
+        if (outcome.kind === 'unmeasured') throw new Error(outcome.reason);
+        if (outcome.kind === 'measured') {
+          expect(outcome.result.value).toEqual(expect.any(Number));
+          expectUsage(outcome.result.processes);
+          return;
+        }
+        for (const { rate, processes } of [...outcome.result.subject, ...outcome.result.peer]) {
+          expect(rate).toBeGreaterThan(0);
+          expectUsage(processes);
+        }
+      },
+      60_000,
+    );
+  }
+}

@@ -1,0 +1,56 @@
+/** For tests: the soak with a fixed seed, a few trials of each scenario. */
+import { afterEach, expect, test } from '@jest/globals';
+import { Findings } from '../soak/findings.ts';
+import { soakFreeze } from '../soak/freeze.ts';
+import { soakKill } from '../soak/kill.ts';
+import { soakRedis } from '../soak/redis.ts';
+import { soakSteering } from '../soak/steering.ts';
+
+const SEED = 20_260_104;
+
+/** How often each scenario is tried. */
+export interface SoakTrials {
+  kill: number;
+  redis: number;
+  freeze: number;
+  steering: number;
+}
+
+/** Declares a test of each scenario. */
+export function testSoak(trials: SoakTrials, sizeBytes: number): void {
+  const said: string[] = [];
+  const findings = new Findings((line) => said.push(line));
+
+  afterEach(() => {
+    // What was tried, and with which result, belongs to a failure's report.
+    if (findings.violations.length > 0) process.stdout.write(`${said.join('\n')}\n`);
+    said.length = 0;
+    findings.violations.length = 0;
+  });
+
+  test(`a host killed at random moments of a write: every job ends exactly right (seed ${SEED})`, async () => {
+    const settings = { seed: SEED, trials: trials.kill, sizeBytes, resumes: null };
+    await soakKill({ ...settings, ways: ['atomic', 'in-place'], sources: ['pattern', 'file'] }, findings);
+    expect(findings.violations).toEqual([]);
+    expect(said.at(-1)).toMatch(new RegExp(`^${trials.kill} kills? during writes`));
+  }, 600_000);
+
+  test(`Redis killed at random moments: no acknowledged job is lost, and no file is wrong (seed ${SEED})`, async () => {
+    await soakRedis({ seed: SEED, trials: trials.redis, sizeBytes }, findings);
+    expect(findings.violations).toEqual([]);
+    expect(said.at(-1)).toMatch(new RegExp(`^${trials.redis} kills? of Redis; \\d+ jobs acknowledged`));
+  }, 600_000);
+
+  test(`a host stopped beyond its lock writes nothing after it has woken (seed ${SEED})`, async () => {
+    await soakFreeze({ seed: SEED, trials: trials.freeze, sizeBytes }, findings);
+    expect(findings.violations).toEqual([]);
+    expect(said.at(-1)).toMatch(new RegExp(`^${trials.freeze} hosts? stopped`));
+  }, 600_000);
+
+  test(`orders to running writes are carried out while the disk is saturated (seed ${SEED})`, async () => {
+    // How soon is the soak's own to judge: here the machine may be busy with other tests.
+    await soakSteering({ seed: SEED, trials: trials.steering, sizeBytes, p99MsMax: 30_000 }, findings);
+    expect(findings.violations).toEqual([]);
+    expect(said.join('\n')).toMatch(/all orders: \d+ orders/);
+  }, 600_000);
+}
