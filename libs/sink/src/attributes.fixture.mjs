@@ -1,4 +1,5 @@
 // Carries out the request of its last argument as another user, in a root that its parent has made.
+import { dirname } from 'node:path';
 import { openBench } from '../dist/thread.fixture.js';
 
 const [, , user, groups, directory, request] = process.argv;
@@ -9,5 +10,6 @@ process.setgroups(ids);
 process.setgid(ids[0]);
 process.setuid(Number(user));
 const result = await bench.write(JSON.parse(request));
-process.stdout.write(JSON.stringify(result.notKept ?? []));
-process.exit(0); // what it made as root is its parent's to remove
+// What it made as root is its parent's to remove.
+process.stdout.write(JSON.stringify({ notKept: result.notKept ?? [], home: dirname(bench.archive) }));
+process.exit(0);

@@ -9,6 +9,7 @@ import {
   lstatSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -61,6 +62,7 @@ const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString
 const parts = (): string[] => bench.names().filter((name) => name.endsWith('.part'));
 
 function put(name: string, mode: number, content = 'old'): void {
+  rmSync(at(name), { force: true }); // its mode may let nobody write it
   writeFileSync(at(name), content);
   chmodSync(at(name), mode);
 }
@@ -276,7 +278,9 @@ function replaceAsUser(groups: number[], request: WriteRequestInput = { path: 'a
   const args = [fixture, '4242', groups.join(','), bench.directory, JSON.stringify(request)];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect([status, stderr]).toEqual([0, '']);
-  return JSON.parse(stdout) as string[];
+  const { notKept, home } = JSON.parse(stdout) as { notKept: string[]; home: string };
+  rmSync(home, { recursive: true });
+  return notKept;
 }
 
 describe('an ordinary user who replaces the file of another', () => {
