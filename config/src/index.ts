@@ -1,5 +1,15 @@
 /** Settings: what they are, where they come from, and what holds by default. */
 export * as defaults from './defaults.ts';
+export {
+  type DashboardDoor,
+  dashboardLink,
+  LINK_MINUTES,
+  LINK_PATH,
+  newDashboardKey,
+  publishDoor,
+  readDoors,
+  tokenEnd,
+} from './dashboard-link.ts';
 export { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 export {
   addDataOption,

@@ -15,6 +15,7 @@ import { type WireError, fromWire } from '@penstock/contract';
 interface ReadyMessage {
   ready: true;
   url?: string;
+  link?: string;
 }
 interface FailedMessage {
   failed: WireError;
@@ -41,6 +42,8 @@ export class AppProcess {
   readonly label: string;
   /** Where the gateway listens. */
   url: string | undefined;
+  /** Lets one browser in there. */
+  link: string | undefined;
   /** How it ended ("exit code 1", "killed by SIGKILL"); null while it runs. */
   outcome: string | null = null;
   /** Resolves with `outcome`. */
@@ -96,6 +99,7 @@ export class AppProcess {
           return;
         }
         this.url = message.url;
+        this.link = message.link;
         this.#isReady = true;
         resolve();
         for (const line of early) options.onLine(line);

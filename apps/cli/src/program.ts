@@ -63,6 +63,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./commands/up.ts')).upCommand(),
   },
   {
+    name: 'link',
+    summary: 'print a link into the dashboard that runs here',
+    load: async () => (await import('./commands/link.ts')).linkCommand(),
+  },
+  {
     name: 'verify',
     summary: 'read a file back and compare it',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),

@@ -1,13 +1,15 @@
 /** The dashboard in a real browser, over a real Redis, a real host and a write that really runs. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Store, nativeFile, openStore } from '@penstock/config';
 import { WriteQueue } from '@penstock/queue';
-import { type Browser, type Page, chromium } from 'playwright-core';
+import { type Browser, type BrowserContext, type Page, chromium } from 'playwright-core';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 // On the checkout's disk: the temporary directory is often memory, where a write is over at once.
@@ -16,6 +18,13 @@ const scratch = at('../../../.cache/scratch/');
 interface Program {
   bin: string;
   env?: Record<string, string>;
+}
+
+/** What a process of ours says first. */
+interface Said {
+  ready?: true;
+  url?: string;
+  link?: string;
 }
 
 /** The browser that set-up found. */
@@ -38,13 +47,10 @@ const FLAGS = [
 const START_MS_MAX = 30_000;
 
 /** Starts a process of ours and resolves with it and with what it said first. */
-async function start(
-  entry: string,
-  args: string[],
-): Promise<{ child: ChildProcess; said: { ready?: true; url?: string } }> {
+async function start(entry: string, args: string[]): Promise<{ child: ChildProcess; said: Said }> {
   const child = fork(at(entry), args, { silent: true });
   const said = await Promise.race([
-    once(child, 'message').then(([message]) => message as { ready?: true; url?: string }),
+    once(child, 'message').then(([message]) => message as Said),
     once(child, 'exit').then(([code]) => Promise.reject(new Error(`${entry} ended with ${code} before it was ready`))),
   ]);
   return { child, said };
@@ -72,7 +78,12 @@ const program = browserProgram();
   let host: ChildProcess;
   let gateway: ChildProcess;
   let url: string;
+  let link: string;
+  /** What the page asked for, and what its policy kept it from. */
+  const asked: string[] = [];
+  const kept: string[] = [];
   let browser: Browser | undefined;
+  let context: BrowserContext;
   let page: Page;
 
   beforeAll(async () => {
@@ -92,8 +103,17 @@ const program = browserProgram();
     host = hostStarted.child;
     gateway = gatewayStarted.child;
     url = gatewayStarted.said.url ?? '';
+    link = gatewayStarted.said.link ?? '';
     browser = opened;
-    page = await opened.newPage({ viewport: { width: 1280, height: 900 } });
+    context = await opened.newContext({ viewport: { width: 1280, height: 900 } });
+    page = await context.newPage();
+    page.on('request', (request) => asked.push(request.url()));
+    await page.exposeFunction('keptFrom', (what: string) => kept.push(what));
+    await page.addInitScript({
+      content: `addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
+        keptFrom(violatedDirective + ' ' + blockedURI);
+      });`,
+    });
   }, START_MS_MAX);
 
   afterAll(async () => {
@@ -107,6 +127,80 @@ const program = browserProgram();
     // The write was put back: what its next attempt can go on with may lie there, and nothing else.
     expect(left.filter((name) => !String(name).endsWith('.part'))).toEqual(['captures']);
   }, START_MS_MAX);
+
+  test('without a link the page says how to get one; with it the dashboard opens, in this browser alone', async () => {
+    const other = await browser!.newContext();
+    const elsewhere = await other.newPage();
+    expect((await elsewhere.goto(url))?.status()).toBe(401);
+    expect(await elsewhere.locator('body').innerText()).toContain('penstock link');
+    await page.goto(link);
+    await page.waitForURL(`${url}**`);
+    await page.getByText('Penstock').first().waitFor();
+    expect((await page.reload())?.status()).toBe(200);
+    expect((await elsewhere.goto(link))?.status()).toBe(401);
+    await other.close();
+  });
+
+  test('the page asks its own gateway alone, and is painted without waiting for anybody else', async () => {
+    asked.length = 0;
+    await page.goto(`${url}/queue/penstock?status=latest`);
+    await page.getByText('Penstock').first().waitFor();
+    const { origin } = new URL(url);
+    expect(asked.filter((address) => new URL(address).origin !== origin)).toEqual([]);
+    const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
+    expect(painted).toBeLessThan(10_000); // it took 30 s where what the web font was asked with vanished
+  });
+
+  test('the form for a job works under the page’s policy, which keeps it from nothing that it needs', async () => {
+    await page.goto(`${url}/queue/penstock`);
+    await page.locator('button[aria-haspopup="menu"]').click();
+    await page.getByRole('menuitem', { name: 'Add job' }).click();
+    const form = page.getByRole('dialog');
+    await form.waitFor();
+    expect(await form.innerText()).toMatch(/rowBytes|path/); // its editor is there, with the schema
+    await page.keyboard.press('Escape');
+    expect(kept).toEqual([]);
+  });
+
+  test('a page of another port of this machine can neither frame it nor ask it anything', async () => {
+    const { origin } = new URL(url);
+    const stranger = createServer((_request, response) => {
+      response
+        .setHeader('content-type', 'text/html')
+        .end(`<iframe src="${url}"></iframe><img src="${url}/static/favicon.ico">`);
+    });
+    const strange = await context.newPage();
+    await once(stranger.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const statuses: number[] = [];
+      strange.on('response', (response) => {
+        if (response.url().startsWith(origin)) statuses.push(response.status());
+      });
+      const { port } = stranger.address() as AddressInfo;
+      await strange.goto(`http://127.0.0.1:${port}/`, { waitUntil: 'load' });
+      const outcome = await strange.evaluate(async (address) => {
+        const tries = [
+          fetch(`${address}/api/queues`, { credentials: 'include' }),
+          fetch(`${address}/api/queues`, { credentials: 'include', mode: 'no-cors' }).then(({ type }) => type),
+          fetch(`${address}/api/queues/penstock/add`, {
+            method: 'POST',
+            credentials: 'include',
+            mode: 'no-cors',
+            body: '{}',
+          }).then(({ type }) => type),
+        ];
+        return (await Promise.allSettled(tries)).map((end) => (end.status === 'fulfilled' ? end.value : 'refused'));
+      }, url);
+      expect(outcome.filter((end) => end !== 'refused' && end !== 'opaque')).toEqual([]);
+      expect(statuses.length).toBeGreaterThan(0);
+      expect(statuses.filter((status) => status !== 403)).toEqual([]);
+      expect(strange.frames().map((frame) => frame.url())).not.toContain(url);
+    } finally {
+      await strange.close();
+      stranger.closeAllConnections();
+      stranger.close();
+    }
+  });
 
   test('a running write shows its progress ring, its bytes and its MiB/s, and they move', async () => {
     await page.goto(`${url}/queue/penstock?status=active`);

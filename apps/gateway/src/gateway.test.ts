@@ -5,18 +5,21 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Store, openStore } from '@penstock/config';
 import { WriteQueue, WriteWorker } from '@penstock/queue';
 import { Gateway } from './gateway.ts';
+import { letIn } from './let-in.fixture.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'penstock-gateway-'));
 let store: Store;
 let queue: WriteQueue;
 let gateway: Gateway;
 let origin: string;
+let cookie: string;
 
 beforeAll(async () => {
   store = await openStore({ kind: 'embedded', directory }, process.env);
   queue = new WriteQueue({ connection: store.connection });
   gateway = await Gateway.start({ connection: store.connection, address: '127.0.0.1', port: 0, onError: () => {} });
   ({ origin } = new URL(gateway.url));
+  cookie = await letIn(gateway.link());
 });
 
 afterAll(async () => {
@@ -28,7 +31,8 @@ afterAll(async () => {
 
 /** What the dashboard's own page asks. */
 async function shownJobs(status: string): Promise<{ name: string; progress: unknown; data: unknown }[]> {
-  const response = await fetch(`${gateway.url}/api/queues?activeQueue=penstock&status=${status}&page=1&jobsPerPage=10`);
+  const url = `${gateway.url}/api/queues?activeQueue=penstock&status=${status}&page=1&jobsPerPage=10`;
+  const response = await fetch(url, { headers: { cookie } });
   const { queues } = (await response.json()) as {
     queues: { jobs: { name: string; progress: unknown; data: unknown }[] }[];
   };
@@ -38,18 +42,18 @@ async function shownJobs(status: string): Promise<{ name: string; progress: unkn
 const post = (body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(`${gateway.url}/api/queues/penstock/add`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', cookie, ...headers },
     body: JSON.stringify(body),
   });
 
 test('the health check tells of the queue and who serves it', async () => {
-  const response = await fetch(`${origin}/healthz`);
+  const response = await fetch(`${origin}/healthz`, { headers: { cookie } });
   expect(response.status).toBe(200);
   expect(await response.json()).toMatchObject({ status: 'ok', queue: 'penstock', workers: 0, counts: { active: 0 } });
 });
 
 test('the front door leads to the dashboard', async () => {
-  const response = await fetch(`${origin}/`);
+  const response = await fetch(`${origin}/`, { headers: { cookie } });
   expect(response.url).toBe(gateway.url);
   expect(await response.text()).toContain('Penstock');
 });
@@ -81,7 +85,7 @@ test('a request that no host could carry out is refused with its reason', async 
 });
 
 test('the form knows what a request is made of', async () => {
-  const response = await fetch(`${gateway.url}/api/queues/penstock/job-data-schema`);
+  const response = await fetch(`${gateway.url}/api/queues/penstock/job-data-schema`, { headers: { cookie } });
   expect(await response.text()).toContain('rowBytes');
 });
 
@@ -128,6 +132,7 @@ test('the queue of a host that has been there is shown beside that of any host',
   try {
     const response = await fetch(
       `${other.url}/api/queues?activeQueue=penstock-disk-3&status=waiting&page=1&jobsPerPage=10`,
+      { headers: { cookie: await letIn(other.link()) } },
     );
     const { queues } = (await response.json()) as { queues: { name: string; jobs: { id: string }[] }[] };
     expect(queues.map(({ name }) => name)).toEqual(['penstock', 'penstock-disk-3']);

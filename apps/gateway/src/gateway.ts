@@ -1,5 +1,6 @@
 /** The gateway: an HTTP server on loopback with the dashboard and a health check. */
 import type { AddressInfo } from 'node:net';
+import { dashboardLink, type DashboardDoor, newDashboardKey } from '@penstock/config';
 import { type Connection, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -8,6 +9,9 @@ import { dashboard } from './dashboard.ts';
 import { healthOf } from './health.ts';
 import { HostQueues } from './host-queues.ts';
 import { isLoopback, refuseForeign } from './local-only.ts';
+import { keepToItself } from './page.ts';
+import { guard, hasSession } from './session-guard.ts';
+import { Sessions } from './session.ts';
 
 export interface GatewayOptions {
   connection: Connection;
@@ -26,17 +30,31 @@ const QUEUES_ROUTE = `${DASHBOARD_PATH}/api/queues`;
 export class Gateway {
   /** Where the dashboard is, for people. */
   readonly url: string;
+  /** What its links are made with. */
+  readonly door: DashboardDoor;
   readonly #server: FastifyInstance;
   readonly #queue: Queue;
   readonly #hostQueues: HostQueues;
   readonly #redis: Redis;
 
-  private constructor(server: FastifyInstance, queue: Queue, hostQueues: HostQueues, redis: Redis, url: string) {
+  private constructor(
+    server: FastifyInstance,
+    queue: Queue,
+    hostQueues: HostQueues,
+    redis: Redis,
+    door: DashboardDoor,
+  ) {
+    this.door = door;
     this.#server = server;
     this.#queue = queue;
     this.#hostQueues = hostQueues;
     this.#redis = redis;
-    this.url = url;
+    this.url = `${door.origin}${DASHBOARD_PATH}`;
+  }
+
+  /** A link that lets one browser in, within ten minutes. */
+  link(): string {
+    return dashboardLink(this.door);
   }
 
   /** Listens. @throws where the address is not this machine's own, or is taken, or Redis cannot be used */
@@ -44,7 +62,7 @@ export class Gateway {
     const { address, port } = options;
     if (!isLoopback(address)) {
       throw Object.assign(
-        new Error(`${address} is not a loopback address, and the dashboard asks nobody for a password`),
+        new Error(`${address} is not a loopback address, and what the dashboard shows would travel in the clear`),
         {
           code: 'EACCES',
           hint: 'use 127.0.0.1 or ::1, and a tunnel or a proxy that knows its users for anybody else',
@@ -61,11 +79,19 @@ export class Gateway {
     const hostQueues = new HostQueues(redis, queue, tell);
     const server = Fastify({ forceCloseConnections: true });
     try {
+      const key = newDashboardKey();
+      const sessions = new Sessions(key);
+      keepToItself(server);
       server.addHook('onRequest', refuseForeign);
+      guard(server, sessions, DASHBOARD_PATH);
       server.get('/', (_request, reply) => reply.redirect(DASHBOARD_PATH));
-      server.get('/healthz', async (_request, reply) => {
+      server.get('/healthz', async (request, reply) => {
         const health = await healthOf(queue);
-        return reply.code(health.status === 'ok' ? 200 : 503).send(health);
+        const { status } = health;
+        // A probe needs no more; how much waits here, and why Redis does not answer, is not for everybody.
+        return reply
+          .code(status === 'ok' ? 200 : 503)
+          .send((await hasSession(request, sessions)) ? health : { status });
       });
       const board = dashboard(queue, DASHBOARD_PATH);
       await hostQueues.show(board);
@@ -76,7 +102,7 @@ export class Gateway {
       await listen(server, address, port);
       const { port: taken } = server.server.address() as AddressInfo;
       const host = address.includes(':') ? `[${address}]` : address;
-      return new Gateway(server, queue, hostQueues, redis, `http://${host}:${taken}${DASHBOARD_PATH}`);
+      return new Gateway(server, queue, hostQueues, redis, { origin: `http://${host}:${taken}`, key });
     } catch (error) {
       await server.close();
       await hostQueues.close();

@@ -1,6 +1,6 @@
 /**
- * Keeps the gateway to this machine. It has no users and no passwords yet, so whoever can send it a request can queue a
- * write; a page on the web must not be able to, through the browser of somebody who works here.
+ * Keeps the gateway to this machine and to its own pages: no other page, of the web or of another port of this machine,
+ * asks it anything through the browser of somebody who was let in.
  */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -19,12 +19,23 @@ export function hostOf(authority: string): string | null {
 }
 
 /**
- * Refuses what did not come from this machine's own pages: a Host that is no loopback name is a foreign name made to
- * point here (DNS rebinding), a foreign Origin is another site's page.
+ * Refuses what did not come from the dashboard's own pages: a Host that is no loopback name is a foreign name made to
+ * point here (DNS rebinding), an Origin with another name or port is somebody else's page. To cookies all ports of a host
+ * are one site, and only Sec-Fetch-Site tells who asks by GET.
  */
 export async function refuseForeign(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const { host, origin } = request.headers;
-  const named = [host ?? '', ...(origin === undefined ? [] : [origin])];
-  if (named.every((authority) => isLoopback(hostOf(authority) ?? ''))) return;
-  await reply.code(403).send({ error: 'this dashboard answers only pages and programs of its own machine' });
+  const { host = '', origin } = request.headers;
+  const asker = request.headers['sec-fetch-site'];
+  const isOwn =
+    isLoopback(hostOf(host) ?? '') && (origin === undefined || placeOf(origin) === placeOf(`http://${host}`));
+  const isAsked = asker === undefined || asker === 'same-origin' || asker === 'none' || opensPage(request);
+  if (isOwn && isAsked) return;
+  await reply.code(403).send({ error: 'this dashboard answers its own pages and programs of its own machine' });
 }
+
+/** Name and port; of no other page's the same. */
+const placeOf = (origin: string): string | null => (URL.canParse(origin) ? new URL(origin).host : null);
+
+/** Led here from anywhere, but into a page of its own, which whoever led here neither reads nor frames. */
+const opensPage = ({ method, headers }: FastifyRequest): boolean =>
+  method === 'GET' && headers['sec-fetch-dest'] === 'document';

@@ -1,6 +1,15 @@
 #!/usr/bin/env node
 /** The gateway's process: serves the dashboard until told to stop. Started by `penstock up` or by a supervisor. */
-import { addStoreOptions, commandOutput, defaults, logOf, openStore, storeSettings } from '@penstock/config';
+import {
+  addStoreOptions,
+  commandOutput,
+  defaults,
+  LINK_MINUTES,
+  logOf,
+  openStore,
+  publishDoor,
+  storeSettings,
+} from '@penstock/config';
 import { toWire } from '@penstock/contract';
 import { Command, InvalidArgumentError } from 'commander';
 import { Gateway } from './gateway.ts';
@@ -14,7 +23,10 @@ function port(text: string): number {
 }
 
 const command = addStoreOptions(new Command('penstock-gateway'))
-  .description('serve the dashboard of the queue, on this machine only, until told to stop')
+  .description(
+    'serve the dashboard of the queue, on this machine only, until told to stop; it prints a link that lets one ' +
+      'browser in, and `penstock link` prints more',
+  )
   .option('--port <port>', 'where to listen; 0 takes a free port', port, defaults.GATEWAY_PORT)
   .option('--address <address>', 'the loopback address to listen at', defaults.GATEWAY_ADDRESS)
   .configureOutput(commandOutput)
@@ -32,14 +44,20 @@ async function main(): Promise<void> {
     // Whoever started this process with a channel may have gone before anybody listened to it.
     if (process.send !== undefined && !process.connected) resolve();
   });
-  const store = await openStore(storeSettings(options, process.env).redis, process.env, complain);
+  const { redis, dataDirectory } = storeSettings(options, process.env);
+  const store = await openStore(redis, process.env, complain);
   try {
     const { address, port: wanted } = options;
     const gateway = await Gateway.start({ connection: store.connection, address, port: wanted, onError: complain });
-    if (process.connected) process.send?.({ ready: true, url: gateway.url });
-    else log(gateway.url);
-    await stopped;
-    await gateway.close();
+    try {
+      const withdraw = publishDoor(dataDirectory, gateway.door);
+      if (process.connected) process.send?.({ ready: true, url: gateway.url, link: gateway.link() });
+      else log(`${gateway.url}, open once within ${LINK_MINUTES} minutes: ${gateway.link()}`);
+      await stopped;
+      withdraw();
+    } finally {
+      await gateway.close();
+    }
   } finally {
     await store.close();
   }

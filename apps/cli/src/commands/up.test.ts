@@ -1,4 +1,5 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { Cli, type Running } from '../cli.fixture.ts';
 
@@ -24,7 +25,20 @@ test('Redis, host and dashboard come up, do their work, and go down in order', a
   const up = cli.start('up', '--port', '0', '--threads', '1');
   const [, url = '', port = ''] = await up.says(/dashboard: (http:\/\/127\.0\.0\.1:(\d+)\/queues)/);
   const health = await fetch(new URL('/healthz', url));
-  expect(await health.json()).toMatchObject({ status: 'ok', workers: 1 });
+  expect(await health.json()).toEqual({ status: 'ok' });
+  // The link that it printed, and one that another terminal asks for; each opens the dashboard once.
+  const [, link = ''] = await up.says(/open once within 10 minutes: (\S+)/);
+  const another = await cli.run('link');
+  expect(another).toMatchObject({ code: 0, stderr: 'penstock: good once, for 10 minutes\n' });
+  const file = join(cli.directory, 'dashboard', `127.0.0.1_${port}.json`);
+  expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
+  expect((await fetch(url)).status).toBe(401);
+  for (const given of [link, another.stdout.trim()]) {
+    const opened = await fetch(given); // oxlint-disable-line no-await-in-loop
+    const [cookie = ''] = opened.headers.getSetCookie();
+    expect([opened.status, (await fetch(given)).status]).toEqual([200, 401]); // oxlint-disable-line no-await-in-loop
+    expect((await fetch(url, { headers: { cookie: cookie.split(';')[0]! } })).status).toBe(200); // oxlint-disable-line no-await-in-loop
+  }
   const [written, second] = await Promise.all([
     cli.run('write', 'a.bin', '--size', '4KiB'),
     cli.run('up', '--port', port, '--threads', '1'),
@@ -34,6 +48,8 @@ test('Redis, host and dashboard come up, do their work, and go down in order', a
   expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(`127.0.0.1:${port}`) });
   up.child.kill('SIGTERM');
   expect(await up.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping') });
+  expect(existsSync(file)).toBe(false);
+  expect(await cli.run('link')).toMatchObject({ code: 1, stderr: expect.stringContaining('no dashboard runs') });
 });
 
 test('when one of them dies, all of it ends, with an error that says which', async () => {

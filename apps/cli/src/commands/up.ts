@@ -1,6 +1,6 @@
 /** `penstock up`: the embedded Redis, a host and the dashboard in one go, for one machine. */
 import { Command } from 'commander';
-import { addHostOptions, defaults, hostSettings, openStore } from '@penstock/config';
+import { addHostOptions, defaults, hostSettings, LINK_MINUTES, openStore } from '@penstock/config';
 import { AppProcess } from '../app-process.ts';
 import { Interrupted } from '../failures.ts';
 import { hostArguments, storeArguments, storeEnvironment } from '../host-arguments.ts';
@@ -15,7 +15,7 @@ Examples:
   $ penstock up
   $ penstock up --port 8080 --root captures=/srv/captures --threads 2
 
-The dashboard listens on this machine only. In another terminal: penstock write run-42.dat --size 1GiB`;
+The dashboard listens on this machine only, and lets in who opens its link; penstock link prints another. In another terminal: penstock write run-42.dat --size 1GiB`;
 
 export function upCommand(): Command {
   const command = new Command('up')
@@ -49,6 +49,7 @@ async function up(options: UpOptions): Promise<void> {
     await Promise.all(starting); // the first that failed
     const [, dashboard] = apps;
     print(`dashboard: ${dashboard?.url}`);
+    print(`open once within ${LINK_MINUTES} minutes: ${dashboard?.link}`);
     // What a plain BullMQ producer needs; a socket is for this user alone.
     if ('socketPath' in store.connection) print(`redis: unix://${store.connection.socketPath}`);
     say('Ctrl-C stops all of it');
