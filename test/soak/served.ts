@@ -22,14 +22,15 @@ export class ContentServer {
     return served;
   }
 
-  /** Where `size` bytes of the content of `seed` are to be had. */
-  url(seed: number, size: number): string {
+  /** Where `size` bytes of the content of `seed` are to be had; unless `told`, the answer says no length. */
+  url(seed: number, size: number, told: boolean = true): string {
     const { port } = this.#server.address() as AddressInfo;
-    return `http://127.0.0.1:${port}/${seed}/${size}`;
+    return `http://127.0.0.1:${port}/${seed}/${size}${told ? '' : '/chunked'}`;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [seed, size] = (/^\/(\d+)\/(\d+)$/.exec(request.url ?? '') ?? []).slice(1).map(Number);
+    const [, ...named] = /^\/(\d+)\/(\d+)(\/chunked)?$/.exec(request.url ?? '') ?? [];
+    const [seed, size] = named.slice(0, 2).map(Number);
     if (seed === undefined || size === undefined) {
       response.writeHead(404).end();
       return;
@@ -47,7 +48,8 @@ export class ContentServer {
     }
     if (start > 0) this.ranged += 1;
     const range = partial ? { 'content-range': `bytes ${start}-${end - 1}/${size}` } : {};
-    response.writeHead(partial ? 206 : 200, { ...headers, ...range, 'content-length': end - start });
+    const length = named[2] === undefined ? { 'content-length': end - start } : {};
+    response.writeHead(partial ? 206 : 200, { ...headers, ...range, ...length });
     if (request.method === 'HEAD') response.end();
     // A host that is killed while it reads is what the soak is about.
     else await pipeline(Readable.from(contentPieces(seed, start, end)), response).catch(() => {});

@@ -103,9 +103,13 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
   try {
     const existing = refuseEarly(dirFd, finalName, path, request, options);
     const atomic = request.publish === 'atomic';
-    const name = atomic && !isPublished ? partName(identity.jobKey, identity.attemptToken) : finalName;
     // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
     const fresh = atomic ? !takenOver && !isPublished : existing === null && request.mode !== 'overwrite';
+    // What is created in place has its final name only once it says whose it is: else this job's next attempt, should
+    // this one die in between, would find a file that is nobody's.
+    const marked = fresh && !atomic && request.mode === 'create';
+    const part = marked || (atomic && !isPublished);
+    const name = part ? partName(identity.jobKey, identity.attemptToken) : finalName;
     if (takenOver) made = name;
     const replaces = atomic && existing?.isFile === true;
     const permissions = modeOfFresh(request, replaces);
@@ -120,6 +124,11 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
+    if (marked) {
+      const result = renameNoReplace(dirFd, name, finalName);
+      if (result < 0) throw openFailure(result, path, request);
+      made = finalName;
+    }
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
