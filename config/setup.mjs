@@ -68,8 +68,9 @@ async function build(lock) {
 }
 
 async function prepare(lock) {
-  await installPackages(lock);
-  await findTools(cache, tools, say, (...command) => run(lock, ...command));
+  // Each waits for downloads most of the time. Neither is left running when the other fails.
+  const steps = [installPackages(lock), findTools(cache, tools, say, (...command) => run(lock, ...command))];
+  for (const { reason } of await Promise.allSettled(steps)) if (reason) throw reason;
   if (wanted.has('--build')) await build(lock);
 }
 

@@ -147,7 +147,7 @@ test('a server that does not answer is reported in bounded time, and it is left 
 
 test('a server of ours that never answers is not left behind', async () => {
   const directory = stage.directory();
-  const bin = script(`echo "$$" > ${directory}/pid; exec sleep 60`);
+  const bin = script(`echo "$$" > "${directory}/pid"; exec sleep 60`);
   const opening = EmbeddedRedis.open({ directory, server: { bin }, answerMsMax: 300 });
   await expect(opening).rejects.toMatchObject({ code: 'EREDISBUSY', message: expect.stringMatching(/was stopped/) });
 
@@ -172,7 +172,7 @@ test('what listens at the socket and is no Redis is reported, not replaced', asy
 test('a server that cannot be started again is told of and tried until it can', async () => {
   const directory = stage.directory();
   const errors: Error[] = [];
-  const bin = script(`[ -e ${directory}/broken ] && { echo out of order; exit 1; }; exec ${stage.server.bin} "$@"`);
+  const bin = script(`[ -e "${directory}/broken" ] && { echo out of order; exit 1; }; exec "${stage.server.bin}" "$@"`);
   let told: (() => void) | undefined;
   const firstError = new Promise<void>((resolve) => {
     told = resolve;
