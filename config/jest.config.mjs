@@ -13,7 +13,8 @@ export default {
   transform: { '\\.ts$': at('./jest.transform.cjs') },
   cacheDirectory: at('../.jest-cache'),
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
-  testTimeout: 20_000,
+  // For a test that hangs: on a machine with a load of 15 each takes ten times as long as on an idle one.
+  testTimeout: 120_000,
   // Most tests wait for processes, locks and disks: with one worker, which Jest takes on two processors, half of the time goes by idle.
   maxWorkers: Math.max(2, availableParallelism() - 1),
   reporters: ['default', ...(resultsFile ? [[at('./jest.results.mjs'), { file: resultsFile }]] : [])],

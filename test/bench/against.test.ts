@@ -21,7 +21,7 @@ test('a case runs against itself in another build, each on a system of its own, 
     expect(processes.length).toBeGreaterThan(0);
   }
   expect(verdictOn(outcome)).toBe('missed');
-}, 60_000);
+});
 
 test('what has no rate, and what is no build, are refused with what to do', async () => {
   const other = await loadBuild(checkout);

@@ -48,7 +48,6 @@ export function testCases(cases: readonly BenchCase[]): void {
           expectUsage(processes);
         }
       },
-      60_000,
     );
   }
 }

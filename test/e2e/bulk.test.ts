@@ -43,7 +43,7 @@ test('1,000 files by one job of a service that knows only BullMQ: every byte, an
   expect(result.items).toEqual(wanted.map(({ path }) => ({ path, bytes: FILE_BYTES })));
   expectFiles(wanted);
   expect(files().length).toBe(1000);
-}, 60_000);
+});
 
 test('a file that exists fails with its own error, and all others are written', async () => {
   await system.host(LOCK);
@@ -58,7 +58,7 @@ test('a file that exists fails with its own error, and all others are written', 
   expect(end.attemptsMade).toBe(1);
   expect(readFileSync(system.path('tiny/2/17.dat'), 'utf8')).toBe('mine');
   expectFiles(wanted.filter((_, seed) => seed !== 17));
-}, 60_000);
+});
 
 /** Slow enough to be met. */
 const slow = (count: number) => ({

@@ -43,7 +43,7 @@ test('what a stream, bytes and a copy write is the same file, by hash, at every 
     const hashes = ['plain', 'bytes', 'copy', 'stream', 'pattern', 'readable'].map((name) => sha256File(at(name)));
     expect(new Set(await Promise.all(hashes)).size).toBe(1);
   }
-}, 90_000);
+});
 
 test('a program in the checkout imports it by its name, and `using` closes it', async () => {
   const program = at('program.mjs');

@@ -44,7 +44,7 @@ test('a 0600 file of a user stays his and closed: while it is replaced, after ki
   expect(returnvalue).toMatchObject({ bytes: 20_971_520 });
   expect(returnvalue).not.toHaveProperty('notKept');
   expect([statSync(system.path('a')).size, ownerOf('a')]).toEqual([20_971_520, before]);
-}, 60_000);
+});
 
 test('the host makes its directory of segments; one that others can write is refused, with what to do about it', async () => {
   const directory = join(memory, 'segments');
@@ -63,4 +63,4 @@ test('the host makes its directory of segments; one that others can write is ref
   expect(careless.said()).toMatch(/no segments of shared memory: EPERM.*Others may put files there.*--shm-group/);
   const { failedReason } = await system.finished(await system.add(segment));
   expect(failedReason).toMatch(/EPERM.*Others may put files there/);
-}, 60_000);
+});

@@ -90,7 +90,7 @@ test('a write that is cancelled stops, says by whom and why, and leaves no file'
   });
   expect(system.names().filter((name) => name.includes('a.dat') || name.endsWith('.part'))).toEqual([]);
   expect(await queue.job(id)).toMatchObject({ failedReason: reason });
-}, 60_000);
+});
 
 test('a bulk that is cancelled stops amid its items', async () => {
   await system.host(HOST);
@@ -102,7 +102,7 @@ test('a bulk that is cancelled stops amid its items', async () => {
   await queue.cancel(id, said);
   expect(await job.ended).toMatchObject({ type: 'failed', error: { code: 'ECANCELED', ...said } });
   expect(parts()).toEqual([]);
-}, 60_000);
+});
 
 test('waiting and delayed jobs are cancelled with no host at all, and a host that comes later writes nothing of them', async () => {
   const waiting = await queue.add(slow('waiting.dat', MIB));
@@ -115,7 +115,7 @@ test('waiting and delayed jobs are cancelled with no host at all, and a host tha
   const after = await queue.add(slow('after.dat', MIB));
   expect(await new Followed(after).ended).toMatchObject({ type: 'completed' });
   expect(system.names().filter((name) => name.endsWith('.dat'))).toEqual(['after.dat']);
-}, 60_000);
+});
 
 test('a paused write stands still and gives its row memory to others; resumed, it completes the exact file', async () => {
   await system.host([...HOST, '--memory', '8MiB']);
@@ -142,7 +142,7 @@ test('a paused write stands still and gives its row memory to others; resumed, i
   expect(durationsMs.paused).toBeGreaterThan(1500);
   expect(statSync(system.path('paused.dat')).size).toBe(sizeBytes);
   expect(await sha256File(system.path('paused.dat'))).toBe(expectedHash(sizeBytes));
-}, 60_000);
+});
 
 test('a limit is kept to, told, and changed while the write runs', async () => {
   await system.host(['--name', 'limited', ...HOST]);
@@ -161,7 +161,7 @@ test('a limit is kept to, told, and changed while the write runs', async () => {
   expect(durationsMs.writing).toBeGreaterThan(2500);
   expect(durationsMs.writing).toBeLessThan(20_000);
   expect(await sha256File(system.path('limited.dat'))).toBe(expectedHash(sizeBytes));
-}, 60_000);
+});
 
 test('limits of hosts and roots hold on a host that starts later', async () => {
   await queue.limitHost('late', { bytesPerSecond: 4 * MIB });
@@ -175,7 +175,7 @@ test('limits of hosts and roots hold on a host that starts later', async () => {
   const ends = await Promise.all(jobs.map((id) => new Followed(id).ended));
   expect(ends.map(({ type }) => type)).toEqual(['completed', 'completed']);
   expect(performance.now() - begunAt).toBeGreaterThan(2500); // 6 MiB at 2 MiB/s, both together
-}, 60_000);
+});
 
 test('a paused job stays paused on the next host when its own is killed, and completes there', async () => {
   const first = await system.host(['--name', 'first', ...HOST]);
@@ -194,7 +194,7 @@ test('a paused job stays paused on the next host when its own is killed, and com
   expect(await job.ended).toMatchObject({ type: 'completed', result: { bytes: sizeBytes, host: 'second' } });
   expect(await sha256File(system.path('moved.dat'))).toBe(expectedHash(sizeBytes));
   expect(parts()).toEqual([]);
-}, 60_000);
+});
 
 test('a job that is cancelled while it is in no host’s hands leaves nothing where its host was killed', async () => {
   const first = await system.host(['--name', 'first', ...HOST]);
@@ -208,4 +208,4 @@ test('a job that is cancelled while it is in no host’s hands leaves nothing wh
   await system.host(['--name', 'second', ...HOST]);
   expect(await job.ended).toMatchObject({ type: 'failed', error: { code: 'ECANCELED', ...said } });
   expect(parts()).toEqual([]);
-}, 60_000);
+});

@@ -105,7 +105,7 @@ test('Redis killed while a write runs: it comes back with what was acknowledged,
 test('Redis that cannot be reached stops the host at once with its address and what to do', async () => {
   await expect(system.host(['--redis', 'redis://:secret@127.0.0.1:1'])).rejects.toThrow(/127\.0\.0\.1:1/);
   await expect(system.host(['--redis', 'redis://:secret@127.0.0.1:1'])).rejects.not.toThrow(/secret/);
-}, 60_000);
+});
 
 const strace = foundProgram('strace');
 /** Of all threads, the host in the foreground, and stopping at no call but those that are traced: it is much faster. */
@@ -138,52 +138,44 @@ withStrace(
   120_000,
 );
 
-withStrace(
-  'a machine without kernel AIO writes all the same, and the result says how',
-  async () => {
-    const inject = [
-      strace!.bin,
-      ...STRACE,
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=io_setup',
-      '-e',
-      'inject=io_setup:error=ENOSYS',
-    ];
-    await system.host(['--threads', '1'], inject, strace!.env);
-    const end = await system.finished(await system.add({ path: 'a.dat', size: 100_000 }), WAIT_MS);
-    expect(end.returnvalue).toMatchObject({
-      bytes: 100_000,
-      mode: 'sync-direct',
-      engine: 'positional',
-      fallbackReason: expect.stringContaining('AIO'),
-    });
-    expect(readFileSync(system.path('a.dat')).equals(Buffer.alloc(100_000))).toBe(true);
-  },
-  60_000,
-);
+withStrace('a machine without kernel AIO writes all the same, and the result says how', async () => {
+  const inject = [
+    strace!.bin,
+    ...STRACE,
+    '-o',
+    '/dev/null',
+    '-e',
+    'trace=io_setup',
+    '-e',
+    'inject=io_setup:error=ENOSYS',
+  ];
+  await system.host(['--threads', '1'], inject, strace!.env);
+  const end = await system.finished(await system.add({ path: 'a.dat', size: 100_000 }), WAIT_MS);
+  expect(end.returnvalue).toMatchObject({
+    bytes: 100_000,
+    mode: 'sync-direct',
+    engine: 'positional',
+    fallbackReason: expect.stringContaining('AIO'),
+  });
+  expect(readFileSync(system.path('a.dat')).equals(Buffer.alloc(100_000))).toBe(true);
+});
 
-withStrace(
-  'a disk that fails its flush fails the write, and nothing of it is published',
-  async () => {
-    const inject = [
-      strace!.bin,
-      ...STRACE,
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=fdatasync',
-      '-e',
-      'inject=fdatasync:error=EIO',
-    ];
-    await system.host(['--threads', '1', '--engine', 'positional'], inject, strace!.env);
-    const end = await system.finished(await system.add({ path: 'a.dat', size: 1_000_000 }), WAIT_MS);
-    expect(end.failedReason).toMatch(/EIO.*fdatasync.*a\.dat/);
-    expect(system.names()).toEqual([]);
-  },
-  60_000,
-);
+withStrace('a disk that fails its flush fails the write, and nothing of it is published', async () => {
+  const inject = [
+    strace!.bin,
+    ...STRACE,
+    '-o',
+    '/dev/null',
+    '-e',
+    'trace=fdatasync',
+    '-e',
+    'inject=fdatasync:error=EIO',
+  ];
+  await system.host(['--threads', '1', '--engine', 'positional'], inject, strace!.env);
+  const end = await system.finished(await system.add({ path: 'a.dat', size: 1_000_000 }), WAIT_MS);
+  expect(end.failedReason).toMatch(/EIO.*fdatasync.*a\.dat/);
+  expect(system.names()).toEqual([]);
+});
 
 withStrace(
   'the writing is done by io_submit and io_getevents in batches, on a descriptor opened with O_DIRECT',
@@ -203,7 +195,6 @@ withStrace(
     expect(lines.some((line) => line.includes('io_getevents'))).toBe(true);
     expect(lines.some((line) => line.includes('pwrite64('))).toBe(false);
   },
-  60_000,
 );
 
 const FLUSHED_ALONE = ['pwrite64', 'ftruncate', 'fdatasync', 'renameat', 'fsync'];
@@ -223,29 +214,25 @@ for (const { what, size, order } of [
   { what: 'a large file', size: 1_000_000, order: FLUSHED_ALONE },
   { what: 'a small file on a journal, which the flush of its name covers', size: 1000, order: FLUSHED_TOGETHER },
 ]) {
-  withStrace(
-    `completed is said after all it rests on is flushed in its turn: new directories, ${what}`,
-    async () => {
-      const log = `${system.home}/strace.log`;
-      // Positional I/O makes every flush a call of its own, which strace can see; the order is the same for all ports.
-      const calls = 'trace=mkdirat,fsync,pwrite64,ftruncate,fdatasync,renameat';
-      const trace = [strace!.bin, ...STRACE, '-y', '-o', log, '-e', calls];
-      const host = await system.host(['--threads', '1', '--engine', 'positional'], trace, strace!.env);
-      await system.finished(await system.add({ path: 'new/deep/a.dat', size }));
-      await host.end('SIGTERM');
-      const made = readFileSync(log, 'latin1')
-        .split('\n')
-        .filter((line) => (line.includes(system.data) && line.endsWith('= 0')) || line.includes('pwrite64('))
-        .flatMap((line) => /\d+ +(\w+)\(/.exec(line)?.slice(1) ?? []);
-      const expected = onJournal() ? order : FLUSHED_ALONE;
-      expect(made.filter((call, index) => call !== made[index - 1])).toEqual([
-        'mkdirat',
-        'fsync',
-        'mkdirat',
-        'fsync',
-        ...expected,
-      ]);
-    },
-    60_000,
-  );
+  withStrace(`completed is said after all it rests on is flushed in its turn: new directories, ${what}`, async () => {
+    const log = `${system.home}/strace.log`;
+    // Positional I/O makes every flush a call of its own, which strace can see; the order is the same for all ports.
+    const calls = 'trace=mkdirat,fsync,pwrite64,ftruncate,fdatasync,renameat';
+    const trace = [strace!.bin, ...STRACE, '-y', '-o', log, '-e', calls];
+    const host = await system.host(['--threads', '1', '--engine', 'positional'], trace, strace!.env);
+    await system.finished(await system.add({ path: 'new/deep/a.dat', size }));
+    await host.end('SIGTERM');
+    const made = readFileSync(log, 'latin1')
+      .split('\n')
+      .filter((line) => (line.includes(system.data) && line.endsWith('= 0')) || line.includes('pwrite64('))
+      .flatMap((line) => /\d+ +(\w+)\(/.exec(line)?.slice(1) ?? []);
+    const expected = onJournal() ? order : FLUSHED_ALONE;
+    expect(made.filter((call, index) => call !== made[index - 1])).toEqual([
+      'mkdirat',
+      'fsync',
+      'mkdirat',
+      'fsync',
+      ...expected,
+    ]);
+  });
 }

@@ -188,7 +188,6 @@ asRoot(
     run('mount', '-o', 'remount,ro', device, mount);
     await copy('read-only');
   },
-  60_000,
 );
 
 /**

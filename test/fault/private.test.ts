@@ -74,5 +74,4 @@ const kinds = [
       expect(readFileSync(join(mount, `replaced-${size}`)).equals(Buffer.alloc(size))).toBe(true);
     }
   },
-  60_000,
 );

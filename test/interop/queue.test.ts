@@ -93,7 +93,7 @@ test('deduplication: of two writes of one file that both wait, one is done', asy
 
 test('steering: a job that is cancelled says by whom and why, also where no host runs', async () => {
   expect(await run('Steering')).toBe('ECANCELED cancelled by the nightly job: no longer needed\n');
-}, 60_000);
+});
 
 test('flows: the manifest lists every shard in order, once all are written', async () => {
   await system.host(['--name', 'disk-1', '--threads', '2']);
@@ -106,7 +106,7 @@ test('flows: the manifest lists every shard in order, once all are written', asy
     [1, 2, 3].map((number) => ({ path: `plain/${number}.dat`, root: 'data', bytes: 65_536, host: 'disk-1' })),
   );
   expect(readFileSync(system.path('plain/manifest.json'), 'utf8')).toMatch(/^\[\n {2}\{\n[^]*\n\]\n$/);
-}, 60_000);
+});
 
 test('flows: a shard that fails fails the manifest, or is listed in it', async () => {
   await system.host(['--threads', '1']);
@@ -118,7 +118,7 @@ test('flows: a shard that fails fails the manifest, or is listed in it', async (
     { path: 'half/good.dat', bytes: 4096 },
     { path: 'half/bad.dat', root: 'data', error: { message: expect.stringContaining('ENOENT') } },
   ]);
-}, 60_000);
+});
 
 test('a manifest of more than a request may carry is written whole, bulks file by file', async () => {
   await system.host(['--threads', '1']);

@@ -32,4 +32,4 @@ test("the README's ten lines of a service that knows only BullMQ enqueue a write
   expect(stdout).toContain('bytes: 1073741824');
   const start = readFileSync(system.path('captures/run-42.dat')).subarray(0, 1_048_576);
   expect(Buffer.compare(start, readSource(createPatternSource('stamp', 7), 0, 1_048_576))).toBe(0);
-}, 60_000);
+});

@@ -23,12 +23,13 @@ test('standard input becomes the file, at sizes of all kinds, with no Redis and 
   for (const size of [0, 1, 4097, 9_000_001]) {
     const bytes = bytesFor(size);
     const { code, stdout, stderr } = await feed(bytes, 'write', 'in/x', '--from', '-');
-    expect({ size, code, stderr }).toEqual({ size, code: 0, stderr: '' });
+    // Nothing but its progress, which is drawn where a write takes long.
+    expect({ size, code, complaint: /penstock|error/i.exec(stderr) }).toEqual({ size, code: 0, complaint: null });
     expect(stdout).toContain(cli.file('in/x'));
     expect(sha256(readFileSync(cli.file('in/x')))).toBe(sha256(bytes));
   }
   expect(existsSync(join(cli.directory, 'redis'))).toBe(false);
-}, 90_000);
+});
 
 test('the options of a write hold: a root of its own, a size, a mode, and --json', async () => {
   const target = join(cli.directory, 'target');
@@ -43,7 +44,7 @@ test('the options of a write hold: a root of its own, a size, a mode, and --json
   const short = await feed('other', 'write', 'y', '--from', '-', '--size', '9');
   expect(short).toMatchObject({ code: 2, stderr: expect.stringContaining('size') });
   expect(existsSync(cli.file('y'))).toBe(false);
-}, 60_000);
+});
 
 test('what cannot be read is an error, and not an empty file in the place of what stood there', async () => {
   await feed('kept', 'write', 'kept', '--from', '-');
@@ -57,7 +58,7 @@ test('what cannot be read is an error, and not an empty file in the place of wha
   closeSync(directory);
   expect(ended).toMatchObject({ status: 1, stderr: expect.stringContaining('EISDIR') });
   expect(readFileSync(cli.file('kept'), 'utf8')).toBe('kept');
-}, 60_000);
+});
 
 test('what speaks of a queue, a host or a copy is refused beside it, by name', async () => {
   const refused = await feed('', 'write', 'x', '--from', '-', '--redis', 'redis://nowhere', '--on', 'disk-3');
@@ -70,7 +71,7 @@ test('what speaks of a queue, a host or a copy is refused beside it, by name', a
   expect(outside.code).toBe(2);
   const queued = await feed('', 'enqueue', 'x', '--from', '-');
   expect(queued).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot wait in a queue') });
-}, 60_000);
+});
 
 test('Ctrl-C leaves no file, and a producer that dies is the end of the input', async () => {
   const interrupted = cli.start('write', 'half', '--from', '-');
@@ -87,4 +88,4 @@ test('Ctrl-C leaves no file, and a producer that dies is the end of the input', 
   cut.child.stdin!.end();
   expect((await cut.ended).code).toBe(0);
   expect(readFileSync(cli.file('cut'), 'utf8')).toBe('so far');
-}, 60_000);
+});

@@ -34,7 +34,6 @@ test.each(['write', 'copy', 'stream', 'stream of a new file'])(
     const part = bench.names().find((name) => name.endsWith('.part'));
     expect([part === undefined ? 'none' : modeOf(part), modeOf('a')]).toEqual(['600', '600']);
   },
-  70_000,
 );
 
 test('a file that is replaced hands on its permissions, whichever call replaces it', async () => {

@@ -50,7 +50,6 @@ test.each([
     expect(performed).toEqual([next]);
     expect(await stage.client.llen('bull:penstock:active')).toBe(0);
   },
-  30_000,
 );
 
 test('what is not there is refused, and what has ended too', async () => {
@@ -222,7 +221,7 @@ test('what a job was told holds on the next host that takes it', async () => {
   await second.given;
   await queue.resume(id);
   expect((await collect(queue.watch(id))).at(-1)?.type).toBe('completed');
-}, 30_000);
+});
 
 test('a job whose host died is cancelled at once, without another host', async () => {
   const queue = stage.queue();

@@ -12,6 +12,8 @@ export class EndFlush {
   readonly #thread: WriterThread;
   readonly #target: Target;
   #fileIssued = false;
+  /** The call that the file's flush stands for: what a failure names. */
+  #fileCall: 'fsync' | 'fdatasync' = 'fdatasync';
   /** Whose flush is waited for. */
   #group: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
@@ -28,6 +30,7 @@ export class EndFlush {
     this.#fileIssued = true;
     const { engine, slots } = this.#thread;
     slots.purpose[slot] = SYNC_FILE;
+    this.#fileCall = whole ? 'fsync' : 'fdatasync';
     if (whole) engine.prepFsync(slot, this.#target.fd);
     else engine.prepFdatasync(slot, this.#target.fd);
     return true;
@@ -40,7 +43,7 @@ export class EndFlush {
     // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
     const outcome = refused && result === -EINVAL ? native.fsync(fd) : result;
     // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
-    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
   }
 
   /** The file has just got its name. At once: the group flushes the directory that was renamed in last. */

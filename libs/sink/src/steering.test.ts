@@ -169,8 +169,9 @@ test('a write that waits for its turn under a limit is cancelled at once', async
 test('a write that is flushed is not published any more once it is cancelled', async () => {
   writeFileSync(join(bench.directory, 'a'), 'old');
   const { engine } = bench.thread;
-  const prepare = engine.prepFdatasync.bind(engine);
-  engine.prepFdatasync = (slot, fd) => {
+  const prepare = engine.prepFsync.bind(engine);
+  // With its attributes, since it takes the place of a file.
+  engine.prepFsync = (slot, fd) => {
     block.requestStop(STOP_CANCEL); // at the latest moment at which it is still told in time
     prepare(slot, fd);
   };

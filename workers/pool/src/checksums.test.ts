@@ -1,6 +1,7 @@
 // Checksums and readbacks through the writer threads: sums at the edges, and no digest thread that outlives its writer.
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -24,9 +25,10 @@ const sha256 = (path: string): string =>
     .update(readFileSync(join(directory, path)))
     .digest('hex');
 
-beforeEach(() => {
+beforeEach(async () => {
   mkdirSync(scratch, { recursive: true });
   directory = mkdtempSync(join(scratch, 'sums-'));
+  await stat(directory); // Node's own threads are made at the first use of them, and stay
   threadsBefore = threads();
 });
 afterEach(async () => {

@@ -24,7 +24,7 @@ test('a path, a cancel’s reason and a failed job are told without what a termi
     // A reason of two lines has two lines, of which the second is no message of ours.
     expect(said.stderr).not.toMatch(/^penstock: all is well/m);
   }
-}, 60_000);
+});
 
 test('doctor names partial files without what a terminal would obey', async () => {
   mkdirSync(cli.file(''), { recursive: true });
@@ -34,7 +34,7 @@ test('doctor names partial files without what a terminal would obey', async () =
   const { stdout, stderr } = await cli.run('doctor');
   expect(stdout).toContain(String.raw`.penstock-x\u{1b}[2J`);
   expect(stdout + stderr).not.toMatch(OBEYED);
-}, 60_000);
+});
 
 test('what stood on the command line is repeated without what a terminal would obey', async () => {
   for (const args of [
@@ -48,4 +48,4 @@ test('what stood on the command line is repeated without what a terminal would o
     expect(stderr).toContain(String.raw`x\u{1b}[2J`);
     expect(stdout + stderr).not.toMatch(OBEYED);
   }
-}, 60_000);
+});

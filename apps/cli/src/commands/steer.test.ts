@@ -47,7 +47,7 @@ test('a running write is paused, limited, resumed and cancelled by id; its watch
   expect(await cli.run('cancel', 'mine')).toMatchObject({ code: 1, stderr: expect.stringContaining('has failed') });
   host.child.kill('SIGTERM');
   await host.ended;
-}, 60_000);
+});
 
 test('what does not go together, and a job that is not there, end with 2', async () => {
   for (const args of [
@@ -66,4 +66,4 @@ test('what does not go together, and a job that is not there, end with 2', async
   }
   const host = await cli.run('host', '--root-limit', 'nowhere=1MiB');
   expect(host).toMatchObject({ code: 1, stderr: expect.stringContaining('"nowhere", which is no root') });
-}, 60_000);
+});
