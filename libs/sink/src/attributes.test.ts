@@ -259,6 +259,18 @@ describe('a file that is replaced', () => {
     expect(modeOf(at('a'))).toBe('600');
   });
 
+  testAsRoot('that somebody may have put into a sticky directory gets nothing of what is written', async () => {
+    chmodSync(bench.directory, 0o1777);
+    for (const size of SIZES) {
+      put('a', 0o666);
+      chownSync(at('a'), 1234, 5678);
+      const { notKept } = await bench.write({ path: 'a', size });
+      const { uid, gid } = statSync(at('a'));
+      expect([uid, gid, modeOf(at('a'))]).toEqual([0, 0, '600']);
+      expect(notKept).toEqual([expect.stringMatching(/^owner 1234 and permissions .*sticky/)]);
+    }
+  });
+
   testAsRoot('keeps its owner and group, when root writes', async () => {
     put('a', 0o640);
     chownSync(at('a'), 1234, 5678);

@@ -25,6 +25,7 @@ const MODE_OF_NEW = 0o666;
 const MODE_OF_PRIVATE = 0o600;
 const OF_OWNER = 0o700;
 const OF_GROUP_AND_OTHERS = 0o077;
+const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
 
@@ -88,12 +89,12 @@ export function applyAttributes(
 ): boolean {
   const { fd, path } = target;
   const bits = askedBits(request, origin);
-  const replacedFd = openReplaced(target, request, isSmall);
-  if (replacedFd >= 0) {
+  const replaced = openReplaced(target, request, isSmall);
+  if (replaced !== null) {
     try {
-      keepAttributes(target, replacedFd, bits);
+      keepAttributes(target, replaced, bits);
     } finally {
-      native.close(replacedFd);
+      native.close(replaced.fd);
     }
   } else if (bits !== undefined) {
     chmod(fd, path, bits);
@@ -104,7 +105,7 @@ export function applyAttributes(
     const result = native.setModified(fd, origin.modified.seconds, origin.modified.nanoseconds);
     if (result < 0) throw new IoError({ syscall: 'futimens', errno: result, path });
   }
-  return replacedFd >= 0 || bits !== undefined || keepsTime;
+  return replaced !== null || bits !== undefined || keepsTime;
 }
 
 /** What the request says of permissions; undefined if it says nothing. */
@@ -117,24 +118,34 @@ function askedBits({ fileMode }: WriteRequest, origin: Origin | null): number | 
   return typeof acl === 'number' ? origin.permissions & OF_OWNER : bitsOfAcl(acl);
 }
 
-/** A descriptor of what the rename will replace, good for looking at alone; -1 where that is no regular file. */
-function openReplaced(target: Target, { mode, publish }: WriteRequest, isSmall: boolean): number {
-  if (publish !== 'atomic') return -1;
-  const mayAppear = mode === 'replace' && !isSmall;
-  if (!target.replaces && !mayAppear) return -1;
-  const fd = native.openat(target.dirFd, target.finalName, native.O_PATH | native.O_NOFOLLOW, 0);
-  if (fd < 0) return -1; // it has gone meanwhile: what was made in its stead stays its writer's own
-  const stat = statAt(fd, '');
-  if (typeof stat !== 'number' && stat.isFile) return fd;
-  native.close(fd);
-  return -1;
+/** What the rename will replace. */
+interface Replaced {
+  /** Good for looking at it alone. */
+  fd: number;
+  stat: FileStat;
 }
 
-/** Gives `target` what the file of `replacedFd` has, as far as that can be; `bits`: but for its permissions. */
-function keepAttributes(target: Target, replacedFd: number, bits: number | undefined): void {
+/** null where that is no regular file. */
+function openReplaced(target: Target, { mode, publish }: WriteRequest, isSmall: boolean): Replaced | null {
+  if (publish !== 'atomic') return null;
+  const mayAppear = mode === 'replace' && !isSmall;
+  if (!target.replaces && !mayAppear) return null;
+  const fd = native.openat(target.dirFd, target.finalName, native.O_PATH | native.O_NOFOLLOW, 0);
+  if (fd < 0) return null; // it has gone meanwhile: what was made in its stead stays its writer's own
+  const stat = statAt(fd, '');
+  if (typeof stat !== 'number' && stat.isFile) return { fd, stat };
+  native.close(fd);
+  return null;
+}
+
+/** Gives `target` what the replaced file has, as far as that can be; `bits`: but for its permissions. */
+function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Replaced, bits: number | undefined): void {
   const { fd, path } = target;
-  const replaced = statAt(replacedFd, '');
-  if (typeof replaced === 'number') throw new IoError({ syscall: 'statx', errno: replaced, path });
+  if (isPlanted(target, replaced)) {
+    report(target, `owner ${replaced.userId} and permissions (anybody could have put it into this sticky directory)`);
+    chmod(fd, path, bits ?? MODE_OF_PRIVATE);
+    return;
+  }
   // It may be that nobody but its owner may read it: attributes can be read by its name in /proc all the same.
   const name = `/proc/self/fd/${replacedFd}`;
   keepExtended(target, name);
@@ -146,6 +157,18 @@ function keepAttributes(target: Target, replacedFd: number, bits: number | undef
   if (bits === undefined) keepAccess(target, accessOf(target, name, replaced), replaced.userId, moved < 0);
   else chmod(fd, path, bits);
   if (standing.userId !== replaced.userId && bits !== undefined) give(target, replaced.userId);
+}
+
+/**
+ * True if anybody may have made the file to be given what is written now: as fs.protected_regular sees it (proc(5)), in a
+ * sticky directory that others may write, where it is neither the writer's nor the directory's owner's.
+ */
+function isPlanted({ dirFd, standing }: Target, { userId }: FileStat): boolean {
+  if (userId === standing.userId) return false;
+  const directory = statAt(dirFd, '');
+  if (typeof directory === 'number') return true;
+  const isShared = directory.isSticky && (directory.permissions & WRITABLE_BY_GROUP_OR_OTHERS) !== 0;
+  return isShared && userId !== directory.userId;
 }
 
 /** Lets in whom `access` does, or fewer where the file cannot be given to the owner or group that it speaks of. */

@@ -68,6 +68,8 @@ export interface FileStat {
   linkCount: number;
   /** The set-user-ID and set-group-ID bits. */
   setId: number;
+  /** Of a directory: nobody may remove or rename there what is another's. */
+  isSticky: boolean;
   userId: number;
   groupId: number;
   device: Device;
@@ -101,6 +103,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     changed: timeAt(STX_CTIME),
     linkCount: words.getUint32(STX_NLINK, true),
     setId: mode & 0o6000,
+    isSticky: (mode & 0o1000) !== 0,
     userId: words.getUint32(STX_UID, true),
     groupId: words.getUint32(STX_GID, true),
     device,
