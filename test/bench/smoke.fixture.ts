@@ -6,12 +6,10 @@ import type { ProcessUsage } from './processes.ts';
 
 export const SMOKE = { pairs: 1, warmups: 0, smoke: true };
 
-/** One case of each file of cases: with a peer that is fio, Node, cp or a worker, and with none. */
+/** One case of most files of cases: with a peer that is fio, cp or a worker, and with none. */
 export const QUICK_CASES: ReadonlySet<string> = new Set<BenchCase['name']>([
   'large-1m',
-  'node-stream',
   'copy-cp',
-  'jobs-4',
   'small-4k',
   'steering',
   'idle-host',

@@ -27,7 +27,7 @@ function ownerOf(name: string): string {
 }
 
 test('a 0600 file of a user stays his and closed: while it is replaced, after kill -9 of the host, and when it is', async () => {
-  const shm = ['--shm', join(memory, 'segments'), '--lock-duration', '1000'];
+  const shm = ['--threads', '1', '--shm', join(memory, 'segments'), '--lock-duration', '1000'];
   const host = await system.host(shm);
   writeFileSync(system.path('a'), 'old');
   chmodSync(system.path('a'), 0o600);
@@ -49,7 +49,7 @@ test('a 0600 file of a user stays his and closed: while it is replaced, after ki
 test('the host makes its directory of segments; one that others can write is refused, with what to do about it', async () => {
   const directory = join(memory, 'segments');
   const segment = { path: 'a', source: { kind: 'shm', name: 'frame' } };
-  const host = await system.host(['--shm', directory]);
+  const host = await system.host(['--threads', '1', '--shm', directory]);
   expect(modeOf(directory)).toBe('700');
   writeFileSync(join(directory, 'frame'), 'of its user');
   expect((await system.finished(await system.add(segment))).returnvalue).toMatchObject({ bytes: 11 });
@@ -59,7 +59,7 @@ test('the host makes its directory of segments; one that others can write is ref
   mkdirSync(directory);
   chmodSync(directory, 0o777);
   writeFileSync(join(directory, 'frame'), 'of anybody');
-  const careless = await system.host(['--shm', directory]);
+  const careless = await system.host(['--threads', '1', '--shm', directory]);
   expect(careless.said()).toMatch(/no segments of shared memory: EPERM.*Others may put files there.*--shm-group/);
   const { failedReason } = await system.finished(await system.add(segment));
   expect(failedReason).toMatch(/EPERM.*Others may put files there/);

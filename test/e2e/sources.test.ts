@@ -52,7 +52,7 @@ const startHost = (): Promise<HostProcess> =>
   system.host(
     [
       '--threads',
-      '2',
+      '1',
       '--jobs',
       '8',
       '--checkpoint',

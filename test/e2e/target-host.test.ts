@@ -28,10 +28,10 @@ test('writes for one host are written there, before it is started too, and a wro
     mkdirSync(path);
     return path;
   };
-  await system.host(['--name', 'disk-1', '--root', `own=${directory('disk-1')}`]);
+  await system.host(['--threads', '1', '--name', 'disk-1', '--root', `own=${directory('disk-1')}`]);
   const early = await queue.add({ path: 'early.dat', root: 'own', size: 10_000, target: { host: 'disk-2' } });
   expect(early).toMatch(/^\w+@disk-2$/);
-  await system.host(['--name', 'disk-2', '--root', `own=${directory('disk-2')}`]);
+  await system.host(['--threads', '1', '--name', 'disk-2', '--root', `own=${directory('disk-2')}`]);
   expect(await endOf(early)).toMatchObject({ type: 'completed', result: { host: 'disk-2', bytes: 10_000 } });
 
   const ids = await queue.addBulk(
