@@ -2,15 +2,17 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { Findings } from '../soak/findings.ts';
 import { soakFreeze } from '../soak/freeze.ts';
-import { soakKill } from '../soak/kill.ts';
+import { WAYS, soakKill } from '../soak/kill.ts';
 import { soakRedis } from '../soak/redis.ts';
 import { soakSteering } from '../soak/steering.ts';
+import { soakSteps } from '../soak/steps.ts';
 
 const SEED = 20_260_104;
 
 /** How often each scenario is tried. */
 export interface SoakTrials {
   kill: number;
+  steps: number;
   redis: number;
   freeze: number;
   steering: number;
@@ -30,9 +32,15 @@ export function testSoak(trials: SoakTrials, sizeBytes: number): void {
 
   test(`a host killed at random moments of a write: every job ends exactly right (seed ${SEED})`, async () => {
     const settings = { seed: SEED, trials: trials.kill, sizeBytes, resumes: null };
-    await soakKill({ ...settings, ways: ['atomic', 'in-place'], sources: ['pattern', 'file'] }, findings);
+    await soakKill({ ...settings, ways: WAYS, sources: ['pattern', 'file', 'url'], hosts: 2 }, findings);
     expect(findings.violations).toEqual([]);
     expect(said.at(-1)).toMatch(new RegExp(`^${trials.kill} kills? during writes`));
+  }, 600_000);
+
+  test(`hosts that die at steps of their writes, several over one queue (seed ${SEED})`, async () => {
+    await soakSteps({ seed: SEED, trials: trials.steps, sizeBytes: 4_194_304 }, findings);
+    expect(findings.violations).toEqual([]);
+    expect(said.at(-1)).toMatch(new RegExp(`^${trials.steps} trials: ${trials.steps * 6} writes`));
   }, 600_000);
 
   test(`Redis killed at random moments: no acknowledged job is lost, and no file is wrong (seed ${SEED})`, async () => {

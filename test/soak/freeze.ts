@@ -6,7 +6,7 @@
  * first host stands still: that host still has the old one open, and each byte it wrote later would be an old one. What
  * it submits after it has woken is also counted by the kernel (write_bytes of /proc/<pid>/io).
  */
-import { mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { contentSha256, differenceIn, writeContent } from './content.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';
 import { END_MS_MAX, LOCK_MS, type SoakSettings, hostOptions } from './settings.ts';
-import { Watch } from './watch.ts';
+import { Watch, filesOpen } from './watch.ts';
 
 const PUBLISHES = ['atomic', 'in-place'] as const;
 /** When the stopped host wakes, seen from the other's write. */
@@ -186,17 +186,6 @@ class FreezeSoak {
     const { ino, size, mtimeNs } = statSync(path, { bigint: true });
     return `inode ${ino}, ${size} bytes, changed ${mtimeNs}, ${await sha256File(path)}`;
   }
-}
-
-/** How many regular files below `directory` the process has open. */
-function filesOpen(pid: number, directory: string): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(`${directory}/`);
-    } catch {
-      return false; // closed between two looks
-    }
-  }).length;
 }
 
 /** Bytes that the process has sent towards a disk so far, counted by the kernel as they are submitted. */

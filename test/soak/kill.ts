@@ -16,7 +16,7 @@ import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';
 import { END_MS_MAX, type SoakSettings, hostKnows, hostOptions } from './settings.ts';
 import { ContentSources, type SourceKind, refusalOf } from './sources.ts';
-import { Watch } from './watch.ts';
+import { Watch, filesOpen } from './watch.ts';
 
 /** Atomic and in place a file is replaced; the others change a part of one that stands there. */
 export const WAYS = ['atomic', 'in-place', 'overwrite', 'append'] as const;
@@ -25,6 +25,8 @@ export type Way = (typeof WAYS)[number];
 export interface KillSettings extends SoakSettings {
   ways: readonly Way[];
   sources: readonly SourceKind[];
+  /** Hosts over the one queue: the one that has the write is killed. */
+  hosts: number;
   /** Whether a write that had a checkpoint must go on from it; null: where the host makes checkpoints. */
   resumes: boolean | null;
 }
@@ -94,7 +96,8 @@ class KillSoak {
   readonly #aio = new AioCount();
   readonly #lifeMs = new Map<string, number>();
   readonly #tally: Tally = { kills: 0, beside: 0, afterCheckpoint: 0, resumed: 0 };
-  #host!: HostProcess;
+  /** Those that live. */
+  readonly #living: HostProcess[] = [];
   #hosts = 0;
   #jobs = 0;
   /** The content that stands at the target; null where nothing does. */
@@ -115,7 +118,7 @@ class KillSoak {
   }
 
   async run(): Promise<void> {
-    await this.#startHost();
+    for (let count = 0; count < this.#settings.hosts; count += 1) await this.#startHost();
     const kinds: SourceKind[] = [];
     for (const kind of this.#settings.sources) {
       const refusal = await refusalOf(this.#system, this.#sources, kind);
@@ -127,7 +130,7 @@ class KillSoak {
     for (const [index, trial] of trials.entries()) {
       await this.#hit(`${index + 1}/${trials.length}`, trial);
     }
-    await this.#host.end('SIGTERM');
+    await Promise.all(this.#living.map((host) => host.end('SIGTERM')));
     const { wrong, unknown } = await this.#aio.settled();
     this.#findings.demand(wrong === null, `every AIO context is given back: ${wrong}`);
     if (unknown !== null) this.#findings.say(`not judged: ${unknown}`);
@@ -150,8 +153,8 @@ class KillSoak {
     return Array.from({ length: this.#settings.trials }, (_, index) => {
       const pair = index % pairs.length;
       const round = Math.floor(index / pairs.length);
-      // One in four right after a checkpoint, where there are any.
-      const checkpointed = this.#resumes && round % 4 === 1;
+      // One in four right after a checkpoint, where there are any: what has no size is begun anew.
+      const checkpointed = this.#resumes && round % 4 === 1 && pairs[pair]!.kind !== 'url-unsized';
       const moment = checkpointed ? null : moments[pair]![round]!;
       const matrix = checkpointed ? SLOW_MATRIX : this.#random.pick(MATRICES);
       return { ...pairs[pair]!, moment, matrix };
@@ -161,7 +164,7 @@ class KillSoak {
   async #startHost(): Promise<void> {
     this.#hosts += 1;
     const options = [...hostOptions(`host-${this.#hosts}`), ...this.#sources.hostOptions];
-    this.#host = await this.#system.host(options);
+    this.#living.push(await this.#system.host(options));
   }
 
   /** Tries until the kill met the write while it ran. */
@@ -228,7 +231,7 @@ class KillSoak {
     if (trial.moment === null) await watch.until(() => watch.durableBytesMax > 0, END_MS_MAX);
     else await delay(Math.max(0, trial.moment * lifeMs - (performance.now() - begunMs)));
     const atMs = performance.now() - begunMs;
-    await this.#host.end('SIGKILL');
+    await this.#killWriter();
     const recordedBytes = this.#recordedBytes();
     const durableBytes = Math.max(watch.durableBytesMax, recordedBytes);
     const { way, kind, matrix, moment } = trial;
@@ -246,6 +249,13 @@ class KillSoak {
     const resumed = result?.resumedFrom === undefined ? '' : `, resumed from ${result.resumedFrom}`;
     this.#findings.say(met ? `${what}: taken up, ended right${resumed}` : `${what}: beside the write`);
     return met;
+  }
+
+  /** Kills the host that has a file open; any where none has. */
+  async #killWriter(): Promise<void> {
+    const writer = this.#living.find(({ child }) => filesOpen(child.pid!, this.#system.data) > 0) ?? this.#living[0]!;
+    this.#living.splice(this.#living.indexOf(writer), 1);
+    await writer.end('SIGKILL');
   }
 
   /** What the file that the dead host left says of itself: the most that any attempt can go on from. */
@@ -319,7 +329,8 @@ class KillSoak {
     const { attemptsStarted, stalledCounter, processedOn, finishedOn } = job;
     const ran = finishedOn! - processedOn!;
     this.#findings.say(`  attempts ${attemptsStarted}, stalls ${stalledCounter}, the last ran ${ran} ms`);
-    for (const line of [...logs, ...this.#host.said().split('\n')]) this.#findings.say(`  ${line}`);
+    for (const line of [...logs, ...this.#living.flatMap((host) => host.said().split('\n'))])
+      this.#findings.say(`  ${line}`);
   }
 
   #judgeResumed(what: string, durableBytes: number, recordedBytes: number, result: WriteResult | null): boolean {

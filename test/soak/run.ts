@@ -11,6 +11,7 @@ import { WAYS, soakKill } from './kill.ts';
 import { soakRedis } from './redis.ts';
 import type { Scenario, SoakSettings } from './settings.ts';
 import { soakSteering } from './steering.ts';
+import { soakSteps } from './steps.ts';
 import { SOURCE_KINDS } from './sources.ts';
 
 const EXIT_VIOLATION = 1;
@@ -19,6 +20,7 @@ const SEED_END = 1_000_000_000;
 /** What is promised of orders to a running write. */
 const P99_MS_MAX = 1000;
 const DEFAULT_SIZE = '256MiB';
+const HOSTS = 2;
 
 const wholeNumber = (text: string): number => {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number below 10^9.');
@@ -52,22 +54,21 @@ async function carryOut<T extends SoakSettings>(name: string, scenario: Scenario
   const found = findings.violations.length;
   violations += found;
   const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
-  const again = `npm run soak -- ${name} --seed ${settings.seed} --trials ${settings.trials}`;
+  const { seed, trials, sizeBytes } = settings;
+  const again = `npm run soak -- ${name} --seed ${seed} --trials ${trials} --size ${sizeBytes}`;
   say(
     found === 0 ? `${name}: kept, in ${seconds} s` : `${name}: ${found} VIOLATIONS, in ${seconds} s; again: ${again}`,
   );
 }
 
 /** A scenario's command, with what all of them can be told. */
-function scenarioCommand(name: string, summary: string, trials: number): Command {
+function scenarioCommand(name: string, summary: string, trials: number, bytes: string = DEFAULT_SIZE): Command {
   return new Command(name)
     .summary(summary)
     .description(summary)
     .option('--trials <n>', 'how often', wholeNumber, trials)
     .option('--seed <n>', 'repeats the choices of an earlier run (default: another each time)', wholeNumber)
-    .addOption(
-      new Option('--size <bytes>', 'of each large file').argParser(size).default(parseSize(DEFAULT_SIZE), DEFAULT_SIZE),
-    );
+    .addOption(new Option('--size <bytes>', 'of each large file').argParser(size).default(parseSize(bytes), bytes));
 }
 
 interface Given {
@@ -83,18 +84,26 @@ const settingsOf = ({ trials, seed, size: sizeBytes }: Given): SoakSettings => (
 });
 
 const kill = scenarioCommand('kill', 'kill -9 of the host at random moments of a write', 100)
-  .addOption(new Option('--way <way...>', 'which ways of writing').choices(WAYS).default(['atomic', 'in-place']))
+  .addOption(new Option('--way <way...>', 'which ways of writing').choices(WAYS).default(WAYS))
+  .option('--hosts <n>', 'how many hosts take from the queue', wholeNumber, HOSTS)
   .addOption(new Option('--source <kind...>', 'which sources').choices(SOURCE_KINDS).default(SOURCE_KINDS))
   .addOption(
     new Option('--resume <when>', 'whether a write must go on from its last checkpoint; auto: where hosts make any')
       .choices(['auto', 'must', 'ignored'])
       .default('auto'),
   )
-  .action(async (options: Given & { way: typeof WAYS; source: typeof SOURCE_KINDS; resume: string }) => {
+  .action(async (options: Given & { way: typeof WAYS; source: typeof SOURCE_KINDS; resume: string; hosts: number }) => {
     const resumes = options.resume === 'auto' ? null : options.resume === 'must';
-    const { way: ways, source: sources } = options;
-    await carryOut('kill', soakKill, { ...settingsOf(options), ways, sources, resumes });
+    const { way: ways, source: sources, hosts } = options;
+    await carryOut('kill', soakKill, { ...settingsOf(options), ways, sources, hosts: Math.max(1, hosts), resumes });
   });
+
+const steps = scenarioCommand(
+  'steps',
+  'hosts that die at each step of their writes, several over one queue',
+  100,
+  '4MiB',
+).action((options: Given) => carryOut('steps', soakSteps, settingsOf(options)));
 
 const redis = scenarioCommand(
   'redis',
@@ -114,7 +123,7 @@ const steering = scenarioCommand(
   100,
 ).action((options: Given) => carryOut('steering', soakSteering, { ...settingsOf(options), p99MsMax: P99_MS_MAX }));
 
-const scenarios = [kill, redis, freeze, steering];
+const scenarios = [kill, steps, redis, freeze, steering];
 
 const program = new Command('npm run soak --')
   .description(

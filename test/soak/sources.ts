@@ -6,7 +6,8 @@ import { writeContent } from './content.ts';
 import { ContentServer } from './served.ts';
 import { hostKnows } from './settings.ts';
 
-export const SOURCE_KINDS = ['pattern', 'file', 'url'] as const;
+/** Of a url: the server tells its size, the request does as well, or nobody does. */
+export const SOURCE_KINDS = ['pattern', 'file', 'url', 'url-sized', 'url-unsized'] as const;
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
 export class ContentSources {
@@ -35,7 +36,10 @@ export class ContentSources {
   /** What a request says to have `size` bytes of the content of `seed` written. */
   async request(kind: SourceKind, seed: number, size: number): Promise<{ size?: number; source: object }> {
     if (kind === 'pattern') return { size, source: { kind, pattern: 'random', seed } };
-    if (kind === 'url') return { source: { kind, url: this.#server.url(seed, size) } };
+    if (kind === 'url-sized') return { size, source: { kind: 'url', url: this.#server.url(seed, size) } };
+    if (kind === 'url' || kind === 'url-unsized') {
+      return { source: { kind: 'url', url: this.#server.url(seed, size, kind === 'url') } };
+    }
     return { source: { kind, root: 'sources', path: await this.#file(seed, size) } };
   }
 

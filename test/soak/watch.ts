@@ -1,4 +1,5 @@
 /** What the queue's events tell of one write, listened to from before it is added. */
+import { readdirSync, readlinkSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Job } from 'bullmq';
 import type { WriteProgress } from '@penstock/contract';
@@ -78,4 +79,15 @@ export class Watch {
   #look(): void {
     for (const look of this.#looks) look();
   }
+}
+
+/** How many regular files below `directory` the process has open. */
+export function filesOpen(pid: number, directory: string): number {
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(`${directory}/`);
+    } catch {
+      return false; // closed between two looks
+    }
+  }).length;
 }

@@ -4,23 +4,13 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WireError, WriteRequestInput, WriteResult } from '@penstock/contract';
-import { randomBytes } from '../expected-bytes.ts';
 import { ContentServer } from '../soak/served.ts';
-import { CHECKPOINT_BYTES, type Case, filesOf, isAtomic, requestOf } from './cases.ts';
+import { CHECKPOINT_BYTES, type Case } from './cases.ts';
+import { Ground, type Trial, judgeEnd, judgeStanding } from './ground.ts';
 
 // Compiled code of the soak lies one level deeper, below dist.
 const room = new URL(import.meta.url.includes('/test/dist/') ? '../../' : '../', import.meta.url);
@@ -98,8 +88,7 @@ export interface Verdict {
 
 export class StepTrials {
   readonly #home: string;
-  readonly #data: string;
-  readonly #sources: string;
+  readonly #ground: Ground;
   readonly #server: ContentServer;
   readonly #pool: object;
   /** Makes the attempts that are to end. */
@@ -108,10 +97,10 @@ export class StepTrials {
 
   private constructor(home: string, server: ContentServer) {
     this.#home = home;
-    this.#data = join(home, 'data');
-    this.#sources = join(home, 'sources');
-    mkdirSync(this.#data);
-    mkdirSync(this.#sources);
+    const [data, sources] = [join(home, 'data'), join(home, 'sources')];
+    mkdirSync(data);
+    mkdirSync(sources);
+    this.#ground = new Ground(data, sources, server);
     this.#server = server;
     this.#pool = {
       threads: 1,
@@ -121,8 +110,8 @@ export class StepTrials {
       engine: 'auto',
       checkpointBytes: CHECKPOINT_BYTES,
       roots: [
-        { name: 'data', path: this.#data, writable: true },
-        { name: 'sources', path: this.#sources, writable: false },
+        { name: 'data', path: data, writable: true },
+        { name: 'sources', path: sources, writable: false },
       ],
     };
     this.#resident = new Attempts(this.#pool);
@@ -175,7 +164,7 @@ export class StepTrials {
       if (existsSync(log)) met.push(step);
       rmSync(log, { force: true });
       if (outcome !== null && 'error' in outcome) wrong.push(`attempt ${index + 1}: ${outcome.error.message}`);
-      wrong.push(...this.#judgeStanding(of, trial));
+      wrong.push(...judgeStanding(of, trial));
     }
     wrong.push(...(await this.#judge(of, trial, steps.length + 1)));
     return { met, wrong };
@@ -183,61 +172,16 @@ export class StepTrials {
 
   #prepare(of: Case): Trial {
     this.#trials += 1;
-    const name = `trial-${this.#trials}`;
-    const directory = join(this.#data, name);
-    mkdirSync(directory);
-    const files = filesOf(of);
-    const path = join(directory, 'target.dat');
-    if (files.before !== null) writeFileSync(path, files.before);
-    if (files.before !== null) chmodSync(path, files.mode);
-    const request = requestOf(of, `${name}/target.dat`, this.#sourceOf(of));
-    return { name, directory, path, files, request };
-  }
-
-  #sourceOf({ source, size, seed }: Case): WriteRequestInput['source'] {
-    if (source === 'pattern') return { kind: 'pattern', pattern: 'random', seed };
-    if (source !== 'file') return { kind: 'url', url: this.#server.url(seed, size, source !== 'url-unsized') };
-    const name = `${seed}-${size}`;
-    if (!existsSync(join(this.#sources, name))) writeFileSync(join(this.#sources, name), randomBytes(seed, size));
-    return { kind: 'file', root: 'sources', path: name };
-  }
-
-  /** With an atomic publish whoever reads at any time sees the old file or the whole new one. */
-  #judgeStanding(of: Case, { path, files }: Trial): string[] {
-    if (!isAtomic(of)) return [];
-    const found = existsSync(path) ? readFileSync(path) : null;
-    const isOld = found === null ? files.before === null : files.before?.equals(found) === true;
-    return isOld || found?.equals(files.after) === true ? [] : ['readers see neither the old file nor the new one'];
+    return this.#ground.prepare(`trial-${this.#trials}`, of);
   }
 
   /** The attempt that is to end, and what it leaves. */
-  async #judge({ size }: Case, { name, directory, path, files, request }: Trial, starts: number): Promise<string[]> {
+  async #judge({ size }: Case, trial: Trial, starts: number): Promise<string[]> {
     const wrong: string[] = [];
-    const outcome = await this.#resident.make(request, name, starts);
+    const outcome = await this.#resident.make(trial.request, trial.name, starts);
     if (outcome === null) throw new Error('the process that makes the last attempts has ended');
     if ('error' in outcome) wrong.push(`attempt ${starts}: ${outcome.error.message}`);
     else if (outcome.result.bytes !== size) wrong.push(`it tells ${outcome.result.bytes} bytes`);
-    const found = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
-    if (!found.equals(files.after)) wrong.push(differenceOf(found, files.after));
-    const mode = existsSync(path) ? statSync(path).mode & 0o777 : 0;
-    if (mode !== files.mode) wrong.push(`its mode is ${mode.toString(8)}, not ${files.mode.toString(8)}`);
-    const others = readdirSync(directory).filter((entry) => entry !== 'target.dat');
-    if (others.length > 0) wrong.push(`${others.join(', ')} lies beside it`);
-    rmSync(directory, { recursive: true });
-    return wrong;
+    return [...wrong, ...judgeEnd(trial)];
   }
-}
-
-interface Trial {
-  name: string;
-  directory: string;
-  path: string;
-  files: ReturnType<typeof filesOf>;
-  request: WriteRequestInput;
-}
-
-function differenceOf(found: Buffer, right: Buffer): string {
-  const at = right.findIndex((byte, index) => byte !== found[index]);
-  const where = at === -1 ? 'all of the right bytes and more' : `other bytes from ${at} on`;
-  return `it has ${found.length} bytes, not ${right.length}: ${where}`;
 }

@@ -1,0 +1,232 @@
+/**
+ * Hosts that die at named steps of their writes, several over one queue. In each trial some writes of all kinds are added
+ * at once, and two appends to one file; two hosts take them that are to die, each at a step of its own; for each that has
+ * died another comes that is not. At the end of the last write all that is left of them is killed. Every job must have
+ * ended right, and stay so.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Job } from 'bullmq';
+import type { WriteResult } from '@penstock/contract';
+import { randomBytes } from '../expected-bytes.ts';
+import { type Case, allCases, nameOf } from '../steps/cases.ts';
+import { Ground, type Trial, judgeEnd, judgeStanding } from '../steps/ground.ts';
+import { type Step, killAtEntry, stepName, stepsEnv } from '../steps/trials.ts';
+import { type HostProcess, System } from '../system.ts';
+import type { Findings } from './findings.ts';
+import { Seeded } from './seeded.ts';
+import { ContentServer } from './served.ts';
+import { END_MS_MAX, LOCK_MS, type SoakSettings } from './settings.ts';
+
+/** Trials at once, each with a queue and a directory of its own: most of one is waiting for a lock to run out. */
+const LANES = 2;
+const JOBS = 4;
+const ARMED_HOSTS = 2;
+/** The smallest that a host takes; the large writes are several of it. */
+const CHECKPOINT = '1MiB';
+/** A multiple of any disk's blocks as it is asked for, or not; or small. */
+const sizesOf = (sizeBytes: number): number[] => [sizeBytes, sizeBytes + 1001, 10_007];
+const SHARED_BYTES = [300, 70_001, 1_573_865] as const;
+
+/** Calls to die at, and how often at most each is made in a host's share of a trial. */
+const CALLS: Readonly<Record<string, number>> = {
+  fcntl: 4,
+  fsetxattr: 10,
+  fremovexattr: 1,
+  fallocate: 3,
+  io_submit: 40,
+  io_getevents: 40,
+  ftruncate: 4,
+  fchmod: 2,
+  renameat: 2,
+  renameat2: 2,
+  unlinkat: 1,
+  close: 6,
+  postMessage: 12,
+  sayCompleted: 3,
+};
+
+interface Tally {
+  writes: number;
+  deaths: number;
+  calls: Set<string>;
+}
+
+/** All that chance decides of a trial. */
+interface Plan {
+  label: string;
+  cases: Case[];
+  /** Seeds and sizes of what is appended to one file. */
+  appended: { seed: number; size: number }[];
+  steps: Step[];
+}
+
+export async function soakSteps(settings: SoakSettings, findings: Findings): Promise<void> {
+  const { seed, trials, sizeBytes } = settings;
+  const plans = plansOf(new Seeded(seed), trials, sizesOf(sizeBytes));
+  const tally: Tally = { writes: 0, deaths: 0, calls: new Set() };
+  const lanes = Array.from({ length: LANES }, async (_, lane) => {
+    const soak = await StepSoak.open(findings, tally);
+    try {
+      for (let index = lane; index < plans.length; index += LANES) await soak.run(plans[index]!);
+    } finally {
+      await soak.close();
+    }
+  });
+  await Promise.all(lanes);
+  const { writes, deaths, calls } = tally;
+  findings.say(`${trials} trials: ${writes} writes, ${deaths} hosts died at ${calls.size} kinds of steps`);
+}
+
+function plansOf(random: Seeded, trials: number, sizes: readonly number[]): Plan[] {
+  const all: Case[] = [];
+  return Array.from({ length: trials }, (_, index) => {
+    // In turn: each way, source and check comes equally often.
+    while (all.length < JOBS) all.push(...allCases(random));
+    const cases = all.splice(0, JOBS);
+    for (const each of cases) each.size = random.pick(sizes);
+    const appended = [0, 1].map(() => ({ seed: random.between(1, 1_000_000), size: random.pick(SHARED_BYTES) }));
+    const steps = Array.from({ length: ARMED_HOSTS }, () => {
+      const call = random.pick(Object.keys(CALLS));
+      return { call, nth: random.between(1, CALLS[call]! + 1) };
+    });
+    return { label: `${index + 1}/${trials}`, cases, appended, steps };
+  });
+}
+
+class StepSoak {
+  readonly #findings: Findings;
+  readonly #tally: Tally;
+  readonly #system: System;
+  readonly #server: ContentServer;
+  readonly #ground: Ground;
+  readonly #sources: string;
+  #hosts = 0;
+
+  private constructor(findings: Findings, tally: Tally, system: System, server: ContentServer) {
+    this.#findings = findings;
+    this.#tally = tally;
+    this.#system = system;
+    this.#server = server;
+    this.#sources = join(system.home, 'sources');
+    mkdirSync(this.#sources);
+    this.#ground = new Ground(system.data, this.#sources, server);
+  }
+
+  static async open(findings: Findings, tally: Tally): Promise<StepSoak> {
+    return new StepSoak(findings, tally, await System.open(), await ContentServer.open());
+  }
+
+  async close(): Promise<void> {
+    await this.#system.close();
+    await this.#server.close();
+  }
+
+  /** A host; one that is to die at `step` writes it to `log` before it does. */
+  #startHost(step?: Step, log = ''): Promise<HostProcess> {
+    this.#hosts += 1;
+    const options = ['--name', `host-${this.#hosts}`, '--threads', '2', '--jobs', '2', '--lock-duration', `${LOCK_MS}`];
+    options.push('--checkpoint', CHECKPOINT, '--root', `sources=${this.#sources}:ro`, '--url-allow', '127.0.0.1/32');
+    if (step === undefined) return this.#system.host(options);
+    const env = { ...stepsEnv(step, log), NODE_OPTIONS: `--import ${killAtEntry}` };
+    return this.#system.host(options, [], env);
+  }
+
+  async run({ label, cases, appended, steps }: Plan): Promise<void> {
+    const hosts: HostProcess[] = [];
+    const deaths: string[] = [];
+    const replaced: Promise<unknown>[] = [];
+    let isOver = false;
+    await Promise.all(
+      steps.map(async (step) => {
+        const log = join(this.#system.home, `died-${randomUUID()}`);
+        const host = await this.#startHost(step, log);
+        hosts.push(host);
+        host.child.once('exit', () => {
+          if (existsSync(log)) deaths.push(stepName(step));
+          if (existsSync(log)) this.#tally.calls.add(step.call);
+          rmSync(log, { force: true });
+          if (!isOver) replaced.push(this.#startHost().then((other) => hosts.push(other)));
+        });
+      }),
+    );
+    const name = `t${label.replace('/', '-')}`;
+    const trials = cases.map((of, index) => this.#ground.prepare(`${name}-${index}`, of));
+    const shared = this.#prepareShared(name, appended);
+    const requests = [...trials.map(({ request }) => request), ...shared.requests];
+    const jobs = await Promise.all(requests.map((request) => this.#system.add(request)));
+    const ends = await Promise.all(jobs.map((job) => this.#system.finished(job, END_MS_MAX)));
+    // Whoever ended the last write is killed as it may just have heard that the queue has its end.
+    isOver = true;
+    await Promise.all(replaced);
+    await Promise.all(hosts.map((host) => host.end('SIGKILL')));
+    const what = `steps ${label}, hosts dead at ${deaths.join(' and ') || 'none'}`;
+    const ran: string[] = [];
+    for (const [index, of] of cases.entries()) {
+      ran.push(nameOf(of));
+      await this.#judge(`${what}: ${nameOf(of)}`, ends[index]!, of, trials[index]!);
+    }
+    for (const [index, { size }] of appended.entries()) {
+      await this.#judgeJob(`${what}: an append beside another`, ends[cases.length + index]!, size);
+    }
+    this.#judgeShared(what, shared);
+    this.#tally.writes += jobs.length;
+    this.#tally.deaths += deaths.length;
+    const attempts = ends.map(({ attemptsStarted }) => attemptsStarted).join(' ');
+    this.#findings.say(`${what}: ${ran.map((each) => each.replace(/, seed.*/, '')).join('; ')}; attempts ${attempts}`);
+  }
+
+  async #judge(what: string, end: Job, of: Case, trial: Trial): Promise<void> {
+    await this.#judgeJob(what, end, of.size);
+    const wrong = [...judgeStanding(of, trial), ...judgeEnd(trial)];
+    this.#findings.demand(wrong.length === 0, `${what}: the file is right: ${wrong.join('; ')}`);
+  }
+
+  async #judgeJob(what: string, end: Job, size: number): Promise<void> {
+    const state = await end.getState();
+    this.#findings.demand(state === 'completed', `${what}: the job is completed, not ${state}: ${end.failedReason}`);
+    const { bytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
+    this.#findings.demand(bytes === size, `${what}: the result tells ${size} bytes, not ${bytes}`);
+  }
+
+  #prepareShared(name: string, appended: Plan['appended']): Shared {
+    const directory = this.#system.path(`${name}-shared`);
+    mkdirSync(directory);
+    const base = randomBytes(7, 5003);
+    writeFileSync(join(directory, 'log'), base);
+    const requests = appended.map(({ seed, size }) => ({
+      path: `${name}-shared/log`,
+      mode: 'append',
+      size,
+      source: { kind: 'pattern', pattern: 'random', seed },
+    }));
+    return { directory, base, contents: appended.map(({ seed, size }) => randomBytes(seed, size)), requests };
+  }
+
+  /** In whatever order they came, each stands there once, whole. */
+  #judgeShared(what: string, { directory, base, contents }: Shared): void {
+    const found = readFileSync(join(directory, 'log'));
+    const [first, second] = contents as [Buffer, Buffer];
+    const isRight = [
+      [base, first, second],
+      [base, second, first],
+    ].some((parts) => found.equals(Buffer.concat(parts)));
+    const beside = readdirSync(directory).filter((entry) => entry !== 'log');
+    const sizes = [base, ...contents].map(({ length }) => length).join(' + ');
+    const promise = `${what}: each of two appends stands in its file once: ${found.length} bytes, of ${sizes}`;
+    this.#findings.demand(isRight, promise);
+    this.#findings.demand(
+      beside.length === 0,
+      `${what}: nothing lies beside what is appended to: ${beside.join(', ')}`,
+    );
+    rmSync(directory, { recursive: true });
+  }
+}
+
+interface Shared {
+  directory: string;
+  base: Buffer;
+  contents: Buffer[];
+  requests: object[];
+}
