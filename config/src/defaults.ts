@@ -21,8 +21,11 @@ export const CHECKPOINT_BYTES = 67_108_864;
 export const STOP_GRACE_MS = 10_000;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';
-/** Where other processes of this machine put segments of shared memory to be written; Linux mounts a tmpfs there. */
-export const SHM_DIRECTORY = '/dev/shm/penstock';
+/**
+ * Where other processes of this machine put segments of shared memory to be written; Linux mounts a tmpfs there. Every
+ * user may make names in it, so each user's hosts have one of their own.
+ */
+export const SHM_DIRECTORY: string = `/dev/shm/penstock-${process.getuid!()}`;
 /** Where `penstock up` serves its dashboards: loopback only. */
 export const GATEWAY_ADDRESS = '127.0.0.1';
 export const GATEWAY_PORT = 4460;
