@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Checkout } from './checkout.fixture.ts';
+import { Checkout, ended } from './checkout.fixture.ts';
 
 let checkout: Checkout;
 
@@ -144,4 +146,36 @@ test('a failed build fails the run though every test passed', async () => {
     { CODE: '1' },
   );
   expect(code).toBe(1);
+});
+
+test.each([
+  ['all ends well', 'exit 0', 0, ['2 passed, 0 failed, 0 skipped']],
+  [
+    'the soak fails',
+    'case "$*" in *soak*) exit 1;; esac',
+    1,
+    ['failed: npm run soak -- --trials 3 (exit code 1)', '2 passed, 1 failed, 0 skipped'],
+  ],
+  [
+    'npm cannot even install',
+    'rm -f libs/*/.jest-results.json; exit 1',
+    1,
+    [
+      'failed: libs/one/src/one.test.ts has no result',
+      'failed: libs/two/src/two.test.ts has no result',
+      'failed: npm test (exit code 1)',
+      'failed: npm run test:long (exit code 1)',
+      'failed: npm run soak -- --trials 3 (exit code 1)',
+      '0 passed, 5 failed, 0 skipped',
+    ],
+  ],
+])('.ci/run ends with one line of all that it ran: %s', async (_, then, code, lines) => {
+  checkout.write('.ci/run', readFileSync(new URL('../../.ci/run', import.meta.url), 'utf8'));
+  const results = { one: result('one', ['passed', 'a']), two: result('two', ['passed', 'b']) };
+  for (const [name, text] of Object.entries(results)) checkout.write(`made/${name}`, text);
+  const make = `for name in one two; do cp made/$name libs/$name/.jest-results.json; done`;
+  checkout.program('npm', `[ "$1" = test ] && { ${make}; }; ${then}`);
+  const env = { ...process.env, PATH: `${checkout.root}/bin:${process.env['PATH']}` };
+  const end = await ended(spawn('bash', [`${checkout.root}/.ci/run`], { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  expect({ code: end.code, lines: end.stdout.trim().split('\n') }).toEqual({ code, lines });
 });
