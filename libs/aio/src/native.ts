@@ -137,6 +137,11 @@ const fallocateC = libc.func('int fallocate(int, int, int64_t, int64_t)');
 export const fallocate = (fd: number, offset: number, length: number): number =>
   fail(fallocateC(fd, 0, offset, length));
 
+const FALLOC_FL_KEEP_SIZE = 1;
+/** fallocate(2) that leaves the size of the file as it is: 0 or -errno. */
+export const fallocateKeepSize = (fd: number, offset: number, length: number): number =>
+  fail(fallocateC(fd, FALLOC_FL_KEEP_SIZE, offset, length));
+
 const ftruncateC = libc.func('int ftruncate(int, int64_t)');
 /** ftruncate(2): 0 or -errno. */
 export const ftruncate = (fd: number, length: number): number => fail(ftruncateC(fd, length));

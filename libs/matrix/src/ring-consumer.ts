@@ -8,6 +8,9 @@ import {
   BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
+  FLUSHES_ASKED,
+  FLUSHES_DONE,
+  FLUSH_AFTER,
   FREED,
   INLET_ENDED,
   INLET_FAILED,
@@ -15,11 +18,13 @@ import {
   INLET_STATE,
   INLET_TEXT,
   INLET_WAITS,
+  KEEPS,
   OUTLET_CLOSED,
   OUTLET_READY,
   OUTLET_STATE,
   OUTLET_TEXT,
   OUTLET_WAITS,
+  PARTIAL,
   PLACE_HEAD,
   PLACE_ROW_BYTES,
   PLACE_ROW_COUNT,
@@ -33,6 +38,7 @@ import {
   type RingBeginning,
   START_AT_HIGH,
   START_AT_LOW,
+  STANDS,
   START_IDENTITY_BYTES,
   TAIL,
   TOTAL_HIGH,
@@ -170,6 +176,68 @@ export class RingConsumer {
     this.takenBytes = tail;
     this.#tailTaken = true;
     return true;
+  }
+
+  /** Full rows taken so far, modulo 2^32, and full rows there have been. */
+  get takenCount(): number {
+    return this.#taken;
+  }
+
+  get filledCount(): number {
+    return Atomics.load(this.#words, FILLED);
+  }
+
+  /** The row that is being filled, once all full ones are taken. */
+  get partialRow(): number {
+    return this.#nextRow;
+  }
+
+  /**
+   * Bytes in the row that is being filled, its head included: they stay as they are while it is not taken. 0 where a
+   * full row is to be taken first, and once the producer has ended or failed.
+   */
+  get partialBytes(): number {
+    const words = this.#words;
+    if (Atomics.load(words, FILLED) !== this.#taken) return 0;
+    const bytes = Atomics.load(words, PARTIAL);
+    if (Atomics.load(words, INLET_STATE) !== INLET_FILLING) return 0;
+    // A row that was full meanwhile has left the word to the next one: what was read may be that one's.
+    return Atomics.load(words, FILLED) === this.#taken ? bytes : 0;
+  }
+
+  /** How often the producer has asked for a flush, modulo 2^32. */
+  get flushesAsked(): number {
+    return Atomics.load(this.#words, FLUSHES_ASKED);
+  }
+
+  /** What the producer wants of a row that it does not fill: milliseconds, 0 for the default, -1 for never. */
+  get flushAfterMs(): number {
+    return Atomics.load(this.#words, FLUSH_AFTER);
+  }
+
+  /** True where what is written shall stay in the file, though the bytes break off. */
+  get keepsWritten(): boolean {
+    return Atomics.load(this.#words, KEEPS) === 1;
+  }
+
+  /** Answers the first `asked` flushes: what was pushed before each of them is in the file, as durably as it is to be. */
+  answerFlushes(asked: number): void {
+    const words = this.#words;
+    if (Atomics.load(words, FLUSHES_DONE) === asked) return;
+    Atomics.store(words, FLUSHES_DONE, asked);
+    Atomics.notify(words, FLUSHES_DONE); // a process that ends cannot hear the message
+    if (!this.#closed) this.#outlet.port.postMessage(WAKE_UP satisfies RingMessage);
+  }
+
+  /** The producer has neither ended nor failed. */
+  get isFilling(): boolean {
+    return Atomics.load(this.#words, INLET_STATE) === INLET_FILLING;
+  }
+
+  /** The file is as it will stay, whatever is left to be done: nobody who blocks for that need wait any longer. */
+  tellStands(): void {
+    Atomics.store(this.#words, STANDS, 1);
+    Atomics.notify(this.#words, FLUSHES_DONE);
   }
 
   /** A row that was taken may be filled again. In any order; the producer gets them in that of the ring. */

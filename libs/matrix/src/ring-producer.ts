@@ -1,4 +1,5 @@
 /** The end of a row ring where bytes go in: any thread of the process, one at a time. */
+import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { toWire } from '@penstock/contract';
 import {
@@ -8,17 +9,22 @@ import {
   BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
+  FLUSHES_ASKED,
+  FLUSHES_DONE,
+  FLUSH_AFTER,
   FREED,
   INLET_ENDED,
   INLET_FAILED,
   INLET_STATE,
   INLET_TEXT,
   INLET_WAITS,
+  KEEPS,
   OUTLET_CLOSED,
   OUTLET_READY,
   OUTLET_STATE,
   OUTLET_TEXT,
   OUTLET_WAITS,
+  PARTIAL,
   PLACE_HEAD,
   PLACE_ROW_BYTES,
   PLACE_ROW_COUNT,
@@ -32,6 +38,7 @@ import {
   type RingStart,
   START_AT_HIGH,
   START_AT_LOW,
+  STANDS,
   START_IDENTITY_BYTES,
   TAIL,
   TOTAL_HIGH,
@@ -44,6 +51,7 @@ import {
 } from './ring.ts';
 
 const TWO_TO_32 = 4_294_967_296;
+const BLOCKED_LOOK_MS = 10;
 
 /**
  * Fills the rows of one write. Backpressure is the rows: `push` takes what fits into free ones, and `writable` says when
@@ -57,6 +65,7 @@ export class RingProducer {
   readonly #words: Int32Array;
   readonly #onClosed: (() => void) | undefined;
   #waiting: ((writable: boolean) => void)[] = [];
+  #flushes: { asked: number; resolve: (flushed: boolean) => void }[] = [];
   /** end() or fail() was called. */
   #over = false;
   /** The port is closed: by the writer thread at the end of its write, or by its death. */
@@ -128,7 +137,59 @@ export class RingProducer {
       if (this.#rowFilled === this.#rowBytes) this.#handOver();
     }
     this.bytesPushed += taken;
+    if (taken > 0) Atomics.store(this.#words, PARTIAL, this.#rowFilled);
     return taken;
+  }
+
+  /**
+   * How the write treats what was pushed: `keeps` it in the file though the bytes break off; a row that is not filled
+   * goes out `flushAfterMs` after its first bytes came (-1: never). To be called before the first push.
+   */
+  arrange({ keeps, flushAfterMs }: { keeps: boolean; flushAfterMs: number | undefined }): void {
+    Atomics.store(this.#words, KEEPS, keeps ? 1 : 0);
+    if (flushAfterMs !== undefined) Atomics.store(this.#words, FLUSH_AFTER, flushAfterMs === 0 ? 1 : flushAfterMs);
+  }
+
+  /**
+   * Resolves with true once all that was pushed is in the file, as durably as the write is to be; with false where the
+   * write ended first, and then its own end tells what became of it.
+   */
+  flush(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#flushes.push({ asked: this.#askFlush(), resolve });
+      this.#inlet.port.ref();
+      this.#wake();
+    });
+  }
+
+  #askFlush(): number {
+    const asked = (Atomics.load(this.#words, FLUSHES_ASKED) + 1) | 0;
+    Atomics.store(this.#words, FLUSHES_ASKED, asked);
+    this.#wakeOutlet();
+    return asked;
+  }
+
+  #isFlushed(asked: number): boolean {
+    return ((Atomics.load(this.#words, FLUSHES_DONE) - asked) | 0) >= 0;
+  }
+
+  /**
+   * Where nothing can be awaited: asks for a flush, if this has not ended, and returns what blocks this thread until all
+   * that was pushed is in the file and the file ends there, or until `deadline` (of performance.now()).
+   */
+  standing(): (deadline: number) => void {
+    if (this.bytesPushed === 0) return () => {};
+    const words = this.#words;
+    const asked = this.#askFlush();
+    return (deadline) => {
+      for (;;) {
+        const done = Atomics.load(words, FLUSHES_DONE);
+        const leftMs = deadline - performance.now();
+        if (((done - asked) | 0) >= 0 || Atomics.load(words, STANDS) === 1 || leftMs <= 0) return;
+        // In slices: the other word may be stored between the look at it and the wait.
+        Atomics.wait(words, FLUSHES_DONE, done, Math.min(leftMs, BLOCKED_LOOK_MS));
+      }
+    };
   }
 
   /** Resolves once push() takes at least one byte (true), or never will again (false). */
@@ -213,6 +274,7 @@ export class RingProducer {
   #handOver(): void {
     this.#row = (this.#row + 1) % this.#rowCount;
     this.#rowFilled = 0;
+    Atomics.store(this.#words, PARTIAL, 0); // before the row counts as full: see partialBytes of the other end
     Atomics.store(this.#words, FILLED, (Atomics.load(this.#words, FILLED) + 1) | 0);
     this.#wakeOutlet();
   }
@@ -231,11 +293,23 @@ export class RingProducer {
       this.#toldClosed = true;
       this.#onClosed?.();
     }
+    if (this.#flushes.length > 0) this.#tellFlushed(closed);
     if (this.#waiting.length === 0 || (!closed && !this.#hasFreeRow())) return;
     Atomics.store(this.#words, INLET_WAITS, 0);
-    this.#inlet.port.unref();
+    if (this.#flushes.length === 0) this.#inlet.port.unref();
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve(!closed);
+  }
+
+  #tellFlushed(closed: boolean): void {
+    const flushes = this.#flushes;
+    this.#flushes = [];
+    for (const flush of flushes) {
+      if (this.#isFlushed(flush.asked)) flush.resolve(true);
+      else if (closed) flush.resolve(false);
+      else this.#flushes.push(flush);
+    }
+    if (this.#flushes.length === 0 && this.#waiting.length === 0) this.#inlet.port.unref();
   }
 }

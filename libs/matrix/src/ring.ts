@@ -81,6 +81,8 @@ export const START_AT_LOW = 10;
 export const START_AT_HIGH = 11;
 export const START_IDENTITY_BYTES = 12; // of the text in the outlet's part; -1 is none
 export const FREED = 8; // rows given back so far, modulo 2^32
+export const FLUSHES_DONE = 13; // asks answered so far, modulo 2^32
+export const STANDS = 14; // 1 once the file is as long as it will be and has all its bytes, or the write is over
 export const OUTLET_WAITS = 9; // 1 stored by the writer thread, exchanged for 0 by whoever then wakes it
 
 // The producer's block.
@@ -94,6 +96,10 @@ export const TOTAL_LOW = 39; // bytes of the whole source; -1 in the high word w
 export const TOTAL_HIGH = 40;
 export const BEGUN_IDENTITY_BYTES = 41; // of the text in the inlet's part; -1 is none
 export const BEGUN = 42; // 1 once the five words before and the text are there
+export const PARTIAL = 43; // bytes in the row that is being filled, its head included; 0 once it is full
+export const FLUSHES_ASKED = 44; // so far, modulo 2^32
+export const KEEPS = 45; // 1 where what was written stays, though the bytes break off
+export const FLUSH_AFTER = 46; // milliseconds until a row goes out as far as it is filled; 0 is the default, -1 never
 export const INLET_WAITS = 36; // 1 stored by the producer, exchanged for 0 by whoever then wakes it
 
 /** The write has no rows yet. */
