@@ -38,10 +38,15 @@ export class Bench {
     return readdirSync(this.directory).toSorted();
   }
 
-  /** Closes the writer and removes the directory. Returns what was left: contexts, descriptors, threads. */
-  async clear(): Promise<string[]> {
+  /** Closes the writer, if one is open. */
+  async close(): Promise<void> {
     await this.#writer?.close();
     this.#writer = undefined;
+  }
+
+  /** Closes the writer and removes the directory. Returns what was left: contexts, descriptors, threads. */
+  async clear(): Promise<string[]> {
+    await this.close();
     const left = [...contexts(), ...descriptorsIn(this.directory)];
     rmSync(this.directory, { recursive: true, force: true });
     return left;

@@ -1,10 +1,11 @@
 /** The engine in this process: writes take their turn, run on a thread, are watched, and end as their caller expects. */
 import { randomUUID } from 'node:crypto';
-import { type JobResult, isBulkResult, WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import { type JobResult, isBulkResult, RequestError, WriteAbortedError, type WriteRequest } from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/pool';
 import { AbortError, throwIfAborted } from './abort.ts';
-import type { CallOptions, FileResult } from './options.ts';
+import { endWithProcess } from './exit.ts';
+import type { CallOptions, FileResult, FlushOptions } from './options.ts';
 import { Turns } from './turns.ts';
 
 /** How often a running write is sampled, where somebody wants to know. */
@@ -12,6 +13,9 @@ const SAMPLE_MS = 500;
 
 /** How long an aborted write may take to stop, before its thread is terminated: it hangs in its disk. */
 const STOP_GRACE_MS = 10_000;
+
+/** An hour. */
+const FLUSH_AFTER_MS_MAX = 3_600_000;
 
 /** A write that runs. */
 export interface Attempt {
@@ -22,6 +26,13 @@ export interface Attempt {
 /** A write whose bytes the program brings. */
 export interface StreamAttempt extends Attempt {
   producer: RingProducer;
+  request: WriteRequest;
+}
+
+/** What a write is told whose bytes the program brings. */
+export interface StreamOptions extends CallOptions, FlushOptions {
+  /** True where bytes stay in a file that is changed where it stands, though no more of them come. */
+  keeps?: boolean;
 }
 
 export class Engine {
@@ -50,11 +61,16 @@ export class Engine {
   }
 
   /** The same of a request whose source is a stream. */
-  async beginStream(prepare: () => Promise<WriteRequest>, options: CallOptions): Promise<StreamAttempt> {
+  async beginStream(prepare: () => Promise<WriteRequest>, options: StreamOptions): Promise<StreamAttempt> {
+    const flushAfterMs = flushTime(options.flushAfterMs);
     const { request, name } = await this.#takeTurn(prepare, options);
     const running = limited(this.#pool.runStream(request, name, 1), request);
     const producer = new RingProducer(running.inlet);
-    return { producer, ended: this.#track(this.#follow(running, producer, options)) };
+    const isSeen = request.publish === 'in-place';
+    producer.arrange({ keeps: isSeen && options.keeps === true, flushAfterMs });
+    const ended = this.#track(this.#follow(running, producer, options));
+    if (isSeen) endWithProcess(producer, ended);
+    return { producer, request, ended };
   }
 
   #takeTurn(
@@ -132,6 +148,15 @@ export class Engine {
     while (this.#open.size > 0) await Promise.allSettled(this.#open);
     await this.#pool.close();
   }
+}
+
+/** @throws RequestError */
+function flushTime(ms: number | undefined): number | undefined {
+  if (ms === undefined) return undefined;
+  if (ms === Number.POSITIVE_INFINITY) return -1;
+  if (Number.isInteger(ms) && ms >= 1 && ms <= FLUSH_AFTER_MS_MAX) return ms;
+  const accepted = `milliseconds from 1 to ${FLUSH_AFTER_MS_MAX}, or Infinity`;
+  throw new RequestError({ field: 'flushAfterMs', value: ms, accepted });
 }
 
 /** At once: the thread has a file to open before its first row asks. */

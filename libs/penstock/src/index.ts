@@ -8,7 +8,7 @@
  */
 export { AbortError } from './abort.ts';
 export type { Bytes } from './bytes.ts';
-export type { CallOptions, CopyOptions, FileOptions, FileResult, SourceInput } from './options.ts';
+export type { CallOptions, CopyOptions, FileOptions, FileResult, FlushOptions, SourceInput } from './options.ts';
 export type { PathLike } from './paths.ts';
 export type { Pieces } from './pump.ts';
 export { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';

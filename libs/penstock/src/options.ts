@@ -21,6 +21,15 @@ export interface CallOptions {
   onProgress?: ((progress: WriteProgress) => void) | undefined;
 }
 
+/** When bytes that arrive go into a file that is changed where it stands. */
+export interface FlushOptions {
+  /**
+   * Bytes that fill no row are in the file, for readers and for what comes after a crash, so many milliseconds later; then
+   * the file is as long as they are. From 1 on; Infinity: with the next full row, a flush or the end. Default 50.
+   */
+  flushAfterMs?: number | undefined;
+}
+
 /** What any write can be told: the fields of a request, by the same names and with the same defaults. */
 export interface FileOptions extends CallOptions {
   /**

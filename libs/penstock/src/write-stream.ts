@@ -1,16 +1,18 @@
 /** A stream into a file: a stand-in for what `fs.createWriteStream` returns, written by the engine. */
+import { performance } from 'node:perf_hooks';
 import { Writable, addAbortSignal } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { RequestError, type WriteRequest } from '@penstock/contract';
 import type { RingProducer } from '@penstock/matrix';
 import type { Engine } from './engine.ts';
 import { readFlags } from './flags.ts';
-import { type FileOptions, type FileResult, requestFor } from './options.ts';
+import { type FileOptions, type FileResult, type FlushOptions, requestFor } from './options.ts';
 import { type PathLike, isThere, targetFile } from './paths.ts';
 import { umask } from './umask.ts';
 
 /** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
-export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'> {
+export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'>, FlushOptions {
   /** `'w'` (the default), `'wx'`, `'a'`, `'ax'` or `'r+'`, or their numbers. */
   flags?: string | number | undefined;
   /** Where the first byte goes, with flags `'r+'`. Default 0. */
@@ -33,11 +35,20 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
   size?: number | string | undefined;
 }
 
+/** A disk that hangs must not keep a stream that was destroyed. */
+const DESTROY_GRACE_MS = 10_000;
+
+/** So long destroy() itself waits for what was written to be in the file; longer than that, only `'close'` tells. */
+const DESTROY_BLOCKS_MS = 100;
+
+const NO_BYTES = Buffer.alloc(0);
+
 /**
  * A Writable whose bytes go straight into the rows that the kernel writes from; write() says false when none is free.
  *
  * `'finish'` comes once the file is in its place and durable. Destroyed before that, it leaves no file, and what stood
- * there is untouched (but for flags `'a'` and `'r+'`, which change it where it stands).
+ * there is untouched. With flags `'a'` and `'r+'` the file is changed where it stands: it has what was written, however the
+ * stream ends.
  *
  * Of `fs.WriteStream` it has `path`, `flags`, `mode`, `start`, `bytesWritten`, `pending`, close(), and the events `'open'`
  * and `'ready'`; `'open'` passes no descriptor, as the file is the engine's.
@@ -63,6 +74,10 @@ export class FileWriteStream extends Writable {
   /** Aborted when the stream is destroyed. */
   readonly #over = new AbortController();
   #producer: RingProducer | null = null;
+  /** The file is changed where it stands, and keeps what was written. */
+  #keeps = false;
+  /** What a write's callback tells of is durable. */
+  #synchronous = false;
   /** Settles when nothing of the write is left to be done. */
   #ended: Promise<FileResult> | null = null;
   #result: FileResult | undefined;
@@ -125,9 +140,43 @@ export class FileWriteStream extends Writable {
     this.end();
   }
 
+  /**
+   * Resolves, and calls `callback`, once all that was written before is in the file, as durably as its option asks for: at
+   * once durable unless `durability` is `'none'`. Of a file that has no name yet, in its temporary one.
+   */
+  flush(callback?: (error?: Error | null) => void): Promise<void> {
+    const flushed = this.#flush();
+    if (callback !== undefined) void tell(flushed, callback);
+    return flushed;
+  }
+
+  async #flush(): Promise<void> {
+    if (!this.writableEnded && !this.destroyed) {
+      await new Promise<void>((resolve, reject) => {
+        // Called after the callbacks of all writes before it.
+        this.write(NO_BYTES, (error) => (error == null ? resolve() : reject(error)));
+      });
+      // What calls back only then has flushed it already.
+      if (this.#synchronous || (await this.#producer!.flush())) return;
+    }
+    await finished(this, { readable: false });
+  }
+
   override destroy(error?: Error): this {
-    this.#over.abort(error); // it may wait for its turn, or for rows
+    if (this.#keeps && this.#producer !== null) this.#endKept(this.#producer, error);
+    else this.#over.abort(error); // it may wait for its turn, or for rows
     return super.destroy(error);
+  }
+
+  /** What the rows have is written, as fs has written what it called back for. */
+  #endKept(producer: RingProducer, error: Error | undefined): void {
+    if (producer.closed) return;
+    producer.end();
+    // Node's pipeline() settles as soon as this returns, and whoever awaits it looks at the file.
+    producer.standing()(performance.now() + DESTROY_BLOCKS_MS);
+    const grace = setTimeout(() => this.#over.abort(error), DESTROY_GRACE_MS);
+    const forget = (): void => clearTimeout(grace);
+    this.#ended!.then(forget, forget);
   }
 
   // ------------------------------------------------------------------------------------ what the base class calls
@@ -154,10 +203,13 @@ export class FileWriteStream extends Writable {
 
   async #begin(): Promise<void> {
     if (this.#refusal !== null) throw this.#refusal;
-    const { onProgress } = this.#options;
+    const { onProgress, flushAfterMs } = this.#options;
     const signal = this.#over.signal;
-    const { producer, ended } = await this.#engine.beginStream(() => this.#request(), { signal, onProgress });
+    const options = { signal, onProgress, flushAfterMs, keeps: true };
+    const { producer, ended, request } = await this.#engine.beginStream(() => this.#request(), options);
     this.#ended = ended;
+    this.#keeps = request.publish === 'in-place';
+    this.#synchronous = request.durability === 'dsync';
     // A write can fail while nobody writes: the disk is full, its thread died.
     ended.catch((error: unknown) => super.destroy(error as Error));
     if (!(await producer.writable())) {
@@ -213,15 +265,20 @@ export class FileWriteStream extends Writable {
         return;
       }
     }
-    callback();
+    if (this.#synchronous) void tell(this.#pushRest([]), callback);
+    else callback();
   }
 
   async #pushRest(chunks: readonly Buffer[]): Promise<void> {
     for (const chunk of chunks) {
       if (chunk.byteLength === 0 || (await this.#producer!.pushAll(chunk))) continue;
       await this.#ended; // rejects with what ended it
-      throw new Error('the write ended before its last byte came');
+      throw endedEarly();
     }
+    if (!this.#synchronous || (await this.#producer!.flush())) return;
+    await this.#ended;
+    // Destroyed meanwhile, it has written what it had.
+    if (!this.destroyed) throw endedEarly();
   }
 
   /** @internal */
@@ -249,6 +306,8 @@ export class FileWriteStream extends Writable {
     else void tell(this.#ended, close); // however it ended: `error` says why
   }
 }
+
+const endedEarly = (): Error => new Error('the write ended before its last byte came');
 
 function refusalOf(engine: Engine): Error | null {
   try {

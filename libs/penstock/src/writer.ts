@@ -10,6 +10,7 @@ import {
   copySource,
   type FileOptions,
   type FileResult,
+  type FlushOptions,
   requestFor,
   type SourceInput,
 } from './options.ts';
@@ -39,7 +40,7 @@ export interface WriterOptions {
 export type FileData = Bytes | Readable | Pieces | SourceInput;
 
 /** What writeFile() can be told. */
-export interface WriteFileOptions extends FileOptions {
+export interface WriteFileOptions extends FileOptions, FlushOptions {
   /** Of strings. Default `'utf8'`. */
   encoding?: BufferEncoding | undefined;
   /** How many bytes an iteration will bring, where that is known; required for a pattern. */

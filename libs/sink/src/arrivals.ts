@@ -28,6 +28,11 @@ export class Arrivals implements RowStock {
     return this.#peeked === -1 && this.#ring.exhausted;
   }
 
+  /** True where a row is named and not yet taken: the limits hold it back. */
+  get holdsRow(): boolean {
+    return this.#peeked !== -1;
+  }
+
   /** Bytes of the row that peek() named last. */
   get peekedBytes(): number {
     return this.#ring.takenBytes;

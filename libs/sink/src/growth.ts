@@ -14,8 +14,21 @@ const { ENOSYS, EOPNOTSUPP } = constants.errno;
 
 const STEP_BYTES_MIN = 16_777_216;
 const STEP_BYTES_MAX = 1_073_741_824;
+/** Beyond the size of a file that others see: a writer that dies leaves it taken until the file is cut again. */
+const UNSEEN_STEP_BYTES_MAX = 134_217_728;
 
-export class Growth {
+/** What makes room for rows before they are written. */
+export interface RowRoom {
+  /**
+   * Before rows are written up to position `end`, a multiple of what the disk takes: makes room for them, and for a step
+   * more unless `lastEnd`, where they will end, is known by now; else it is Infinity.
+   * @param rows how far the file surely stands
+   * @throws IoError where not even `end` can be had
+   */
+  reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): void;
+}
+
+export class Growth implements RowRoom {
   readonly #target: Target;
   /** The file offset of position 0. */
   readonly #base: number;
@@ -23,17 +36,20 @@ export class Growth {
   /** Where the space ends that is there. */
   #end = 0;
 
-  /** @param base the file offset of position 0, a multiple of the offset alignment */
-  constructor(target: Target, base: number) {
-    this.#target = target;
-    this.#base = base;
-  }
+  readonly #unseen: boolean;
 
   /**
-   * Before rows are written up to position `end`, a multiple of what the disk takes: makes room for them, and for a step
-   * more unless `lastEnd`, where they will end, is known by now; else it is Infinity.
-   * @throws IoError where not even `end` can be had
+   * @param base the file offset of position 0, a multiple of the offset alignment
+   * @param from the first position that has no space yet, such a multiple too
+   * @param unseen true: the size of the file stays as it is, and somebody else sees to it
    */
+  constructor(target: Target, base: number, from: number = 0, unseen: boolean = false) {
+    this.#target = target;
+    this.#base = base;
+    this.#end = from;
+    this.#unseen = unseen;
+  }
+
   reach(end: number, lastEnd: number): void {
     if (end <= this.#end) return;
     const needed = end - this.#end;
@@ -56,13 +72,13 @@ export class Growth {
       step = Math.max(needed, this.#aligned(step / 2)); // other writes have taken the room, or a quota leaves less
     }
     this.#end += step;
-    this.#stepBytes = Math.min(this.#stepBytes * 2, STEP_BYTES_MAX);
+    this.#stepBytes = Math.min(this.#stepBytes * 2, this.#unseen ? UNSEEN_STEP_BYTES_MAX : STEP_BYTES_MAX);
   }
 
-  /** The write failed: a file that is kept ends where it did. Nothing may be in flight. */
-  takeBack(): void {
-    const { fd, keepsRest, existingBytes } = this.#target;
-    if (keepsRest && this.#base + this.#end > existingBytes) native.ftruncate(fd, existingBytes);
+  /** The file was cut at position `end`, and what was reserved behind it is gone. */
+  afterCut(end: number): void {
+    this.#end = Math.min(this.#end, this.#aligned(end));
+    this.#stepBytes = STEP_BYTES_MIN;
   }
 
   /** On a nearly full disk no more than half of what is left: others write there too. */
@@ -80,9 +96,10 @@ export class Growth {
   #reserve(length: number): number {
     const { fd, existingBytes } = this.#target;
     const offset = this.#base + this.#end;
-    this.#target.lengthening?.grow(offset + length);
-    const result = native.fallocate(fd, offset, length);
+    // Where the size runs ahead by itself, whoever sees to it records that.
+    if (!this.#unseen) this.#target.lengthening?.grow(offset + length);
+    const result = this.#unseen ? native.fallocateKeepSize(fd, offset, length) : native.fallocate(fd, offset, length);
     if (result !== -EOPNOTSUPP && result !== -ENOSYS) return result;
-    return native.ftruncate(fd, Math.max(existingBytes, offset + length));
+    return this.#unseen ? 0 : native.ftruncate(fd, Math.max(existingBytes, offset + length));
   }
 }

@@ -20,7 +20,8 @@ const STOP_LOOK_MS = 100;
 const QUIET_LOOK_MS = 5;
 
 export class Intake {
-  readonly #ring: RingConsumer;
+  /** Where the bytes come out. */
+  readonly ring: RingConsumer;
   readonly #loop: AioLoop;
   readonly #stopLook: ReturnType<typeof setInterval>;
 
@@ -31,7 +32,7 @@ export class Intake {
       fail(error);
       loop.wake(); // which forgets the lane, and offers its rows to others
     };
-    this.#ring = new RingConsumer(outlet, {
+    this.ring = new RingConsumer(outlet, {
       arrived: () => loop.wake(),
       failed,
       abandoned: () => {
@@ -50,26 +51,26 @@ export class Intake {
     o: { thread: number; head: number; startAt: { offset: number; identity: string | null } },
   ): void {
     const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = plan;
-    this.#ring.open({ start: extent.start, rowStride, rowBytes, rowCount, ...o });
+    this.ring.open({ start: extent.start, rowStride, rowBytes, rowCount, ...o });
   }
 
   /** From where on the bytes come, and how many there are; null while a producer that says so has not. */
   beginning(): RingBeginning | null {
-    return this.#ring.beginning();
+    return this.ring.beginning();
   }
 
   /** What hands out its rows as they fill. */
   arrivals(rowCount: number, digest: FileDigest | null): Arrivals {
-    return new Arrivals(this.#ring, rowCount, digest);
+    return new Arrivals(this.ring, rowCount, digest);
   }
 
   /** Gives the rows back, none of which is in flight. */
   returnRows(extent: RowExtent, rowMemory: RowMemory): void {
-    returnWhenQuiet(this.#ring, extent, rowMemory, this.#loop);
+    returnWhenQuiet(this.ring, extent, rowMemory, this.#loop);
   }
 
   close(): void {
-    this.#ring.close();
+    this.ring.close();
     clearInterval(this.#stopLook);
   }
 }

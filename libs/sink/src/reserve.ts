@@ -13,7 +13,8 @@ export const SMALL_FILE_BYTES_MAX = 524_288;
 /**
  * Makes the target ready for `size` bytes from its base on: room is there, a file that is replaced in place is emptied,
  * and space is reserved, so that no write extends the file: writes past the end are synchronous inside io_submit and
- * take the inode's lock. A file of its own is rounded up to the offset alignment and cut once all is written.
+ * take the inode's lock. A file of its own is rounded up to the offset alignment and cut once all is written. One that is
+ * grown has its space and its size follow the rows.
  * @throws IoError ENOSPC where they do not fit now, EFBIG where the file system could never hold them; what stood
  * there is untouched then
  */
@@ -22,7 +23,7 @@ export function reserve(target: Target, size: number): void {
   // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
   if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
   if (existingBytes > 0 && !keepsRest && !isResumed) truncateTo(target, 0);
-  if (size === 0) return;
+  if (size === 0 || target.isGrown) return;
   // What follows in a file that is kept may be another write's: not a byte more than is asked for.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
   let result = native.fallocate(target.fd, baseOffset, length);

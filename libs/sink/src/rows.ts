@@ -13,7 +13,7 @@ import { Arrivals } from './arrivals.ts';
 import { type Span, bytesBehind } from './edges.ts';
 import { FreeRows } from './free-rows.ts';
 import type { RowStock } from './row-stock.ts';
-import type { Growth } from './growth.ts';
+import type { RowRoom } from './growth.ts';
 import { type Origin, changed } from './origin.ts';
 import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
@@ -47,7 +47,7 @@ export interface RowPlace {
   /** null where only the end of what arrives will tell. */
   size: number | null;
   /** Makes room ahead of the rows; null where all of it is there already. */
-  growth: Growth | null;
+  growth: RowRoom | null;
   /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0, or the whole size. */
   writtenBytes: number;
 }
@@ -68,7 +68,7 @@ export class RowPipeline {
   readonly #arrivals: Arrivals | null;
   readonly #keepsHoles: boolean;
   readonly #span: Span;
-  readonly #growth: Growth | null;
+  readonly #growth: RowRoom | null;
   /** What the bytes come to, if it was said beforehand. */
   readonly #declaredSize: number | null;
   /** The position behind the last byte; Infinity while nobody knows. */
@@ -162,6 +162,11 @@ export class RowPipeline {
     let position = this.#nextPosition;
     for (const carried of this.#rowPosition) if (carried < position) position = carried;
     return Math.max(this.#writtenBefore, position - this.#span.headBytes);
+  }
+
+  /** Where the next row goes. */
+  get nextPosition(): number {
+    return this.#nextPosition;
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -307,7 +312,7 @@ export class RowPipeline {
     if (head !== null && slots.position[slot] === 0) arena.bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > length) this.#pad(start + length, start + padded);
-    this.#growth?.reach(slots.position[slot]! + padded, this.#end);
+    this.#growth?.reach(slots.position[slot]! + padded, this.#end, this);
     this.#addToDigest(slot, length);
     this.#begin(slot, WRITE_ROW, padded);
   }

@@ -147,6 +147,9 @@ const F_BLOCKS = 16;
 const F_BAVAIL = 32;
 const F_FSID = 56;
 
+/** What network file systems call a block may be a megabyte. */
+const BLOCK_BYTES_MAX = 65_536;
+
 // <linux/magic.h>
 const TMPFS_MAGIC = 0x01021994;
 const RAMFS_MAGIC = 0x858458f6;
@@ -158,6 +161,8 @@ export interface FileSystem {
   type: number;
   /** Tells it from others of its kind, mounted at other times from the same device. */
   id: bigint;
+  /** Of one of its blocks, as far as it says so: a power of two, up to 64 KiB. */
+  blockBytes: number;
   /** Bytes left for this user, and in all. */
   availableBytes: number;
   totalBytes: number;
@@ -178,6 +183,7 @@ export function fileSystemOf(fd: number, path: string): FileSystem {
   return {
     type,
     id: view.getBigUint64(F_FSID, true),
+    blockBytes: Math.min(BLOCK_BYTES_MAX, Math.max(512, blockBytes)),
     availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
     totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
     inMemory: type === TMPFS_MAGIC || type === RAMFS_MAGIC,

@@ -8,6 +8,7 @@ import { native } from '@penstock/aio';
 import type { Answers } from './append-inquiry.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { Lengthening } from './lengthening.ts';
+import { cutDeadEnd } from './seen-end.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { commitsTogether } from './journal.ts';
@@ -43,6 +44,10 @@ export interface Target {
   flushGroup: string;
   /** True if that flush makes the file's bytes durable too: no flush of its own is needed before it is published. */
   flushedTogether: boolean;
+  /** True where readers see it under its name while it is written. */
+  isSeen: boolean;
+  /** True where its size follows the rows of a write that nobody repeats, and that may be longer than anybody knows. */
+  isGrown: boolean;
   /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
   existingBytes: number;
   /** True where what stands around the bytes that are written stays: overwriting and appending. */
@@ -85,6 +90,8 @@ export interface TargetOptions {
   size: number | null;
   /** What the queue has answered so far of other appends. */
   answers: Answers;
+  /** True where the file grows with what arrives, however much that is to be. */
+  grows: boolean;
 }
 
 /**
@@ -123,6 +130,10 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
     const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
+    const isGrown = options.grows && !atomic;
+    // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
+    if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
+    const sizeBytes = fresh || atomic ? stat.sizeBytes : cutDeadEnd(fd, path, stat.sizeBytes);
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     if (marked) {
       const result = renameNoReplace(dirFd, name, finalName);
@@ -132,12 +143,14 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
-    const lengthening = lengthen(fd, path, stat.sizeBytes, mode.alignment.offset, request, options);
-    const existingBytes = lengthening?.fileBytes ?? stat.sizeBytes;
+    const lengthening = lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
+    const existingBytes = lengthening?.fileBytes ?? sizeBytes;
     return {
       fd,
       path,
       dirFd,
+      isSeen: !atomic,
+      isGrown,
       existingBytes,
       keepsRest: changesInPlace(request),
       baseOffset: lengthening?.offset ?? 0,
@@ -205,11 +218,11 @@ function lengthen(
   fileBytes: number,
   grain: number,
   request: WriteRequest,
-  { identity, size, answers }: TargetOptions,
+  { identity, size, grows, answers }: TargetOptions,
 ): Lengthening | null {
   if (!changesInPlace(request)) return null;
   const { jobKey, job, again } = identity;
-  const order = { jobKey, job, again, fileBytes, length: size, grain, answers };
+  const order = { jobKey, job, again, fileBytes, length: grows ? null : size, grain, answers };
   return new Lengthening(fd, path, request.mode === 'append' ? order : { ...order, fixedOffset: request.offset ?? 0 });
 }
 

@@ -7,6 +7,7 @@ import { type AskQueue, askNobody } from './append-inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
+import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
 import type { SegmentPlace } from './segment-directory.ts';
 
@@ -24,6 +25,8 @@ export const READ_BACK = 5;
 export const READ_PREFIX = 6;
 /** Of the source, before its holes are believed. */
 export const SYNC_ORIGIN = 7;
+/** Of a stream, before its end. */
+export const SYNC_PARTIAL = 8;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {
@@ -61,6 +64,7 @@ export class WriterThread {
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
   readonly digests: DigestThread;
+  readonly rowClock: RowClock;
   /** Small files that are being written now: large writes leave them room in the device's queue. */
   smallWrites = 0;
   /** Bulks that are carried out now: they share what may be open at once. */
@@ -86,6 +90,7 @@ export class WriterThread {
     this.arena = parts.arena;
     this.rowMemory = new RowMemory(parts.arena);
     this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
+    this.rowClock = new RowClock(parts.loop);
     this.roots = parts.roots;
     this.segments = parts.segments;
     this.rates = parts.rates ?? new RateTable(parts.roots.count);

@@ -37,7 +37,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
-import { AppendInquiry, NO_ANSWERS } from './append-inquiry.ts';
+import { AppendInquiry } from './append-inquiry.ts';
 import { applyAttributes, closeInPlace } from './attributes.ts';
 import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
@@ -45,13 +45,15 @@ import { type Span, WHOLE_FILE } from './edges.ts';
 import { EndFlush } from './end-flush.ts';
 import { assertExpected } from './expected-sum.ts';
 import type { FlushWaiter } from './flush-groups.ts';
-import { Growth } from './growth.ts';
+import { Growth, type RowRoom } from './growth.ts';
+import type { Arrivals } from './arrivals.ts';
 import { Intake } from './intake.ts';
 import { forgetAppends } from './lengthening.ts';
 import { openBytes } from './opening.ts';
 import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origin.ts';
 import { OriginFlush } from './origin-flush.ts';
 import { Pace } from './pace.ts';
+import { PartialRow } from './partial-row.ts';
 import type { AttemptIdentity } from './parts.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from './reflink.ts';
@@ -59,11 +61,13 @@ import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
 import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from './reserve.ts';
 import { RowPipeline, type RowSource } from './rows.ts';
+import { SeenGrowth } from './seen-growth.ts';
 import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepLengthening, sweepParts } from './sweep.ts';
 import { findFinished, takeOverPart } from './take-over.ts';
 import type { Root } from './roots.ts';
-import { type Target, closeTarget, openTarget, publish, spanOf, takeBack } from './target.ts';
+import { type Target, closeTarget, openTarget, publish, spanOf } from './target.ts';
+import { leaveUnfinished } from './unfinished.ts';
 import {
   READ_BACK,
   READ_PREFIX,
@@ -71,6 +75,7 @@ import {
   SYNC_CHECKPOINT,
   SYNC_FILE,
   SYNC_ORIGIN,
+  SYNC_PARTIAL,
   WRITE_ROW,
   type WriterThread,
 } from './thread.ts';
@@ -79,6 +84,8 @@ import {
 const FD_TARGET = 0;
 const FD_DIRECTORY = 1;
 const FD_ORIGIN = 2;
+/** What arrives has no file that it is read from. */
+const FD_PARTIAL = FD_ORIGIN;
 
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
@@ -142,11 +149,13 @@ class WriteLane implements Lane, FlushWaiter {
   #countedSmall = false;
   /** null while only the end of the bytes will tell. */
   #size: number | null = 0;
-  /** Of a write whose size nobody knows. */
-  #growth: Growth | null = null;
+  /** Of a write whose size nobody knows, and of what arrives in a file that others see. */
+  #growth: Growth | SeenGrowth | null = null;
+  /** Of a stream: the row that fills up. */
+  #partial: PartialRow | null = null;
   #span: Span = WHOLE_FILE;
   /** What the queue is asked of other appends; while it is, the write waits with nothing open but its source. */
-  #inquiry: AppendInquiry | null = null;
+  readonly #inquiry: AppendInquiry;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   #trail: CheckpointTrail | null = null;
@@ -185,6 +194,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
     const { ring, request } = order;
+    this.#inquiry = new AppendInquiry(
+      thread.askQueue,
+      () => thread.loop.wake(),
+      (error) => this.fail(error),
+    );
     this.#intake =
       ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.#breakOff(error));
   }
@@ -206,7 +220,7 @@ class WriteLane implements Lane, FlushWaiter {
     if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
     if (this.#waitsPaused()) return false;
-    if (this.#phase === OPENING && this.#inquiry?.isOpen !== true) this.#open();
+    if (this.#phase === OPENING && !this.#inquiry.isOpen) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && this.#originFlush?.isDone === false)
       return this.#took(this.#originFlush.prepare(slot));
@@ -214,7 +228,8 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
-      if (this.#took(this.#rows.prepare(slot))) return true;
+      if (this.#partial?.holdsRows !== true && this.#took(this.#rows.prepare(slot))) return true;
+      if (this.#inFlight === 0 && this.#partial !== null && this.#took(this.#partial.prepare(slot))) return true;
       // The end of what arrives may bring no row of its own.
       if (!this.#rows.exhausted || this.#inFlight > 0) return false;
       this.#endWriting();
@@ -253,6 +268,7 @@ class WriteLane implements Lane, FlushWaiter {
         this.#afterRow(slot, result, refused);
       else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
+      else if (purpose === SYNC_PARTIAL) this.#afterPartialFlush(slot, result, refused);
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
       else if (purpose === SYNC_ORIGIN) this.#afterOriginFlush(slot, result, refused);
       else this.#endFlush!.afterDirectory(slot, result, refused); // tells this write too
@@ -322,8 +338,8 @@ class WriteLane implements Lane, FlushWaiter {
   // ------------------------------------------------------------------------------------------- opening, waiting
 
   #open(): void {
-    if (this.#inquiry === null) this.#begin();
-    else this.#openTarget(null); // its answer has come
+    if (this.#inquiry.isAnswered) this.#openTarget(null);
+    else this.#begin();
   }
 
   #begin(): void {
@@ -356,10 +372,10 @@ class WriteLane implements Lane, FlushWaiter {
         isPublished: finished !== null,
         originIdentity: this.#origin?.identity,
         size: this.#size,
-        answers: this.#inquiry?.answers ?? NO_ANSWERS,
+        answers: this.#inquiry.answers,
+        grows: this.#intake !== null && (this.#isStream || this.#size === null),
       });
     } catch (error) {
-      this.#inquiry ??= this.#openInquiry();
       this.#inquiry.take(error);
       return;
     }
@@ -386,15 +402,6 @@ class WriteLane implements Lane, FlushWaiter {
     } else {
       this.#waitForRows();
     }
-  }
-
-  #openInquiry(): AppendInquiry {
-    const { loop, askQueue } = this.#thread;
-    return new AppendInquiry(
-      askQueue,
-      () => loop.wake(),
-      (error) => this.fail(error),
-    );
   }
 
   /** What an earlier attempt has published, if that is what this one would write, and no sum of it is wanted. */
@@ -450,6 +457,11 @@ class WriteLane implements Lane, FlushWaiter {
     return this.#intake !== null && this.#order.request.source.kind === 'url';
   }
 
+  /** True where the bytes arrive once, and nobody can bring them again. */
+  get #isStream(): boolean {
+    return this.#intake !== null && this.#order.request.source.kind === 'stream';
+  }
+
   /** Of what arrives, how much an earlier attempt may have written that is not written again. */
   get #resumableBytes(): number {
     const { checksum = 'none', verify = 'none' } = this.#order.request;
@@ -480,6 +492,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   /** Its size is known now, or that only the end of its bytes will tell. */
   #settleLengthening(target: Target): void {
+    if (this.#size !== null) target.isGrown = false; // all of it is reserved at once
     if (target.lengthening === null) return;
     target.lengthening.settle(this.#size);
     target.existingBytes = target.lengthening.fileBytes;
@@ -566,12 +579,13 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#intake !== null && this.#isFetched && !this.#hasBegun(this.#intake)) return false;
     const size = this.#size;
     const target = this.#target!;
-    if (size === null) this.#growth = new Growth(target, this.#span.start);
+    this.#growth = this.#chooseGrowth(target);
     const place = { span: this.#span, size, growth: this.#growth, writtenBytes: this.#trail!.resumedFrom };
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
     const from = this.#rowSource();
     this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, extent, this.#digest, this.#pace());
+    if (this.#isStream) this.#watchPartialRow(from.arrivals!, extent, this.#rows);
     if (this.#isSmall) this.#countSmall();
     this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
@@ -599,6 +613,26 @@ class WriteLane implements Lane, FlushWaiter {
     const { loop, rates, roots } = this.#thread;
     const root = rates.roots[roots.indexOf(this.#order.request.root)]!;
     return new Pace(loop, { job: this.#control.rate, root, host: rates.host }, this.#offsetAlignment);
+  }
+
+  #chooseGrowth(target: Target): (RowRoom & (Growth | SeenGrowth)) | null {
+    const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
+    const { start, headBytes } = this.#span;
+    if (!target.isGrown) return this.#size === null ? new Growth(target, start) : null;
+    // Through the page cache each write extends the file by what it has written, and no more.
+    return target.direct
+      ? new SeenGrowth(target, start, { headBytes, rowBytes, rowCount, isStream: this.#isStream })
+      : null;
+  }
+
+  #watchPartialRow(arrivals: Arrivals, extent: RowExtent, rows: RowPipeline): void {
+    const { ring } = this.#intake!;
+    const where = { span: this.#span, plan: this.#plan, extent, ring, arrivals };
+    const growth = this.#growth instanceof SeenGrowth ? this.#growth : null;
+    const partial = new PartialRow(this.#thread, this.#target!, this.#order.request, where, rows, growth);
+    this.#control.recordFd(FD_PARTIAL, partial.open());
+    this.#partial = partial;
+    this.#thread.rowClock.add(partial);
   }
 
   #rowSource(): RowSource {
@@ -646,7 +680,7 @@ class WriteLane implements Lane, FlushWaiter {
 
   #afterCheckpoint(slot: number, result: number, refused: boolean): void {
     this.#recordCheckpoint(this.#trail!.afterFlush(slot, this.#thread, result, refused));
-    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
+    this.#endIfAllIsWritten();
   }
 
   #recordCheckpoint(bytes: number): void {
@@ -686,8 +720,20 @@ class WriteLane implements Lane, FlushWaiter {
       this.#inFlight += 1;
       return;
     }
+    this.#partial?.noteRow();
     this.#publishProgress();
-    if (!this.#failed && rows.exhausted && this.#inFlight === 0) this.#endWriting();
+    this.#endIfAllIsWritten();
+  }
+
+  #afterPartialFlush(slot: number, result: number, refused: boolean): void {
+    this.#partial!.afterFlush(slot, result, refused);
+    if (this.#rows!.contiguousBytes > this.#bytesDurable) this.#bytesDurable = this.#rows!.contiguousBytes;
+    this.#publishProgress();
+    this.#endIfAllIsWritten();
+  }
+
+  #endIfAllIsWritten(): void {
+    if (!this.#failed && this.#rows!.exhausted && this.#inFlight === 0) this.#endWriting();
   }
 
   // ------------------------------------------------------------------------------- syncing, verifying, publishing
@@ -700,7 +746,12 @@ class WriteLane implements Lane, FlushWaiter {
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
-    if (this.#reflink === null && !target.isPublished) cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
+    if (this.#growth instanceof SeenGrowth) {
+      this.#growth.settle(target.baseOffset + this.#size!);
+      this.#intake!.ring.tellStands();
+    } else if (this.#reflink === null && !target.isPublished) {
+      cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
+    }
     target.lengthening?.finish(this.#size!);
     this.#attributesSet =
       !target.isPublished && applyAttributes(target, this.#order.request, this.#origin, this.#isSmall);
@@ -853,13 +904,16 @@ class WriteLane implements Lane, FlushWaiter {
     this.#digest?.close();
     this.#returnRows(); // a digest that was given up only reads what is left of them
     this.#intake?.close();
+    if (this.#partial !== null) this.#thread.rowClock.remove(this.#partial);
     const target = this.#target;
     // Closed words first: from here the main thread must not close descriptors that may belong to somebody else.
     for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) this.#control.recordFd(index, -1);
     this.#control.recordMapping(null);
     if (this.#failed) this.#leaveFailed();
+    this.#partial?.close();
     if (this.#origin !== null) closeOrigin(this.#origin);
     if (target !== null) closeTarget(target);
+    this.#intake?.ring.tellStands();
     if (this.#failed || target === null) {
       this.#reject(this.#failure);
     } else {
@@ -879,8 +933,13 @@ class WriteLane implements Lane, FlushWaiter {
     } else if (this.#keepForNextAttempt()) {
       target.unpublishedName = null;
     } else {
-      takeBack(target);
-      this.#growth?.takeBack();
+      const { mode } = this.#order.request;
+      const bytes = this.#rows?.contiguousBytes;
+      const end = bytes === undefined ? null : Math.max(target.baseOffset + bytes, this.#partial?.writtenEnd ?? 0);
+      const keeps = this.#intake?.ring.keepsWritten === true && target.isSeen && this.#rows !== null;
+      if (keeps) target.unpublishedName = null; // also of a file that this write has made
+      const takesBack = mode === 'append' && !keeps;
+      leaveUnfinished(target, takesBack, end, this.#growth instanceof SeenGrowth ? this.#growth : null);
     }
   }
 

@@ -1,0 +1,30 @@
+/**
+ * The end of a process amid its streams. A file that is changed where it stands has, as with fs, what was written to it:
+ * the rows in flight are waited for, the bytes of the last one go after them, and the file ends there. Writer threads still
+ * run while 'exit' is told, which is all that this needs; a signal without a handler and a crash tell nothing.
+ */
+import { performance } from 'node:perf_hooks';
+import type { RingProducer } from '@penstock/matrix';
+
+/** A disk that hangs must not keep a process that ends. */
+const EXIT_WAIT_MS = 2000;
+
+const open = new Set<RingProducer>();
+
+/** Lets the write of `producer` come to an end if the process does before `ended` settles. */
+export function endWithProcess(producer: RingProducer, ended: Promise<unknown>): void {
+  if (open.size === 0) process.on('exit', drain);
+  open.add(producer);
+  const forget = (): void => {
+    open.delete(producer);
+    if (open.size === 0) process.off('exit', drain);
+  };
+  ended.then(forget, forget);
+}
+
+function drain(): void {
+  const deadline = performance.now() + EXIT_WAIT_MS;
+  // All are asked before the first is waited for.
+  const waits = [...open].map((producer) => producer.standing());
+  for (const wait of waits) wait(deadline);
+}
