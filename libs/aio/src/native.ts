@@ -27,6 +27,7 @@ export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
 export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
 export const MADV_DONTNEED = 4;
 export const MADV_HUGEPAGE = 14;
 export const RESOLVE_NO_MAGICLINKS = 0x02;
@@ -171,6 +172,10 @@ export const fdatasync = (fd: number): number => fail(fdatasyncC(fd));
 const fsyncC = libc.func('int fsync(int)');
 /** fsync(2): 0 or -errno. Blocks the calling thread. */
 export const fsync = (fd: number): number => fail(fsyncC(fd));
+
+const syncfsC = libc.func('int syncfs(int)');
+/** syncfs(2) of the file system of `fd`: 0 or -errno. Blocks the calling thread for as long as anybody's dirty pages take. */
+export const syncfs = (fd: number): number => fail(syncfsC(fd));
 
 const POSIX_FADV_DONTNEED = 4; // the same on x64 and arm64
 const posixFadviseC = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');

@@ -108,8 +108,12 @@ function acl(named: number, group: number, mask: number): Buffer {
 /** The modes that the file had, or its part, one after the other while the request was carried out, and has now. */
 async function modesOver(request: WriteRequestInput, options?: WriteOptions): Promise<string[]> {
   const seen = new Set<string>();
+  const inodeOf = (name: string): number | undefined => statSync(at(name), { throwIfNoEntry: false })?.ino;
+  const old = inodeOf(request.path);
   onSubmit = () => {
-    const [name] = request.publish === 'in-place' || request.mode === 'append' ? [request.path] : parts();
+    // Where there is no journal the file that is replaced has the name of the part for a moment, and is what it was.
+    const own = parts().filter((name) => inodeOf(name) !== old);
+    const [name] = request.publish === 'in-place' || request.mode === 'append' ? [request.path] : own;
     if (name !== undefined && existsSync(at(name))) seen.add(modeOf(at(name)));
   };
   await bench.write({ matrix: { rows: 2, rowBytes: 65_536 }, ...request }, options);

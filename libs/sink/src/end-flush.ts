@@ -1,10 +1,14 @@
-/** The flushes at the end of a write: its file's own, and that of its name, which serves every write of its group. */
+/**
+ * The flushes at the end of a write: its file's own, that of its name, which serves every write of its group, and where
+ * the file system needs it that of the file that it has replaced (freed-blocks.ts).
+ */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { CLOSED_FILE, NO_FILE } from './freed-blocks.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import type { Target } from './target.ts';
-import { SYNC_DIRECTORY, SYNC_FILE, type WriterThread } from './thread.ts';
+import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED, type WriterThread } from './thread.ts';
 
 const { EINVAL } = constants.errno;
 
@@ -18,6 +22,11 @@ export class EndFlush {
   #group: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
   #flushingDirFd = -1;
+  /** Whom it covers has been told of the group's flush. */
+  nameIsFlushed = false;
+  /** All that the file system has in memory is to be flushed. */
+  #everythingIsDue = false;
+  #replacedIssued = false;
 
   constructor(thread: WriterThread, target: Target) {
     this.#thread = thread;
@@ -46,14 +55,74 @@ export class EndFlush {
     if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
   }
 
-  /** The file has just got its name. At once: the group flushes the directory that was renamed in last. */
+  /**
+   * The file has just got its name.
+   * @param again an earlier attempt may have died after it had replaced the file, and before that was flushed
+   */
+  notePublished(again: boolean): void {
+    const { forgetsFreed, replaced } = this.#target;
+    this.#everythingIsDue = forgetsFreed && (again || replaced.fd === CLOSED_FILE);
+  }
+
+  /** True where what was replaced is to be flushed, after the name is. */
+  get replacedIsDue(): boolean {
+    return this.#target.replaced.fd !== NO_FILE || this.#everythingIsDue;
+  }
+
+  /** Prepares the flush of the name, and after that the one of what was replaced. @throws IoError */
+  prepareName(slot: number): boolean {
+    return this.nameIsFlushed ? this.#prepareReplaced(slot) : this.#prepareDirectory(slot);
+  }
+
+  #prepareReplaced(slot: number): boolean {
+    if (this.#replacedIssued) return false;
+    this.#replacedIssued = true;
+    this.#removeReplaced();
+    const { dirFd, path } = this.#target;
+    // What cannot be held is flushed with all the rest, in a call that waits: that is rare.
+    const result = this.#everythingIsDue ? native.syncfs(dirFd) : 0;
+    if (result < 0) throw new IoError({ syscall: 'syncfs', errno: result, path });
+    const { engine, slots } = this.#thread;
+    slots.purpose[slot] = SYNC_REPLACED;
+    engine.prepFsync(slot, this.#replacedFd);
+    return true;
+  }
+
+  /** Takes the flush of what was replaced. @throws IoError */
+  afterReplaced(slot: number, result: number, refused: boolean): void {
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fsync(this.#replacedFd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fsync', errno: outcome, path: this.#target.path });
+  }
+
+  /** Where it could not be opened there is nothing left to flush but what syncfs has. */
+  get #replacedFd(): number {
+    const { dirFd, replaced } = this.#target;
+    return replaced.fd >= 0 ? replaced.fd : dirFd;
+  }
+
+  #removeReplaced(): void {
+    const { dirFd, replaced } = this.#target;
+    if (replaced.name !== null) native.unlinkat(dirFd, replaced.name);
+    replaced.name = null;
+  }
+
+  /** Lets go of what was replaced. Nothing may be in flight. */
+  close(): void {
+    this.#removeReplaced();
+    const { replaced } = this.#target;
+    if (replaced.fd >= 0) native.close(replaced.fd);
+    replaced.fd = NO_FILE;
+  }
+
+  /** Right after that: the group flushes the directory that was renamed in last. */
   join(waiter: FlushWaiter): void {
     this.#group = this.#thread.flushGroups.of(this.#target.flushGroup);
     this.#group.join(waiter, this.#target.dirFd);
   }
 
   /** Prepares the flush for all that wait in the group; false where another's is under way, or covers this one. */
-  prepareDirectory(slot: number): boolean {
+  #prepareDirectory(slot: number): boolean {
     const newestDirFd = this.#group!.begin();
     if (newestDirFd === -1) return false;
     const { engine, slots } = this.#thread;

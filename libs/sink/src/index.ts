@@ -10,5 +10,5 @@ export { type WriteOrder, runWrite } from './write.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './segment-directory.ts';
 export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { type Mount, mountOf, parseMounts } from './mounts.ts';
-export { commitsTogether } from './journal.ts';
+export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

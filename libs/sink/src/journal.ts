@@ -30,6 +30,13 @@ export function commitsTogether({ type, id }: FileSystem, device: Device): boole
 }
 
 /**
+ * True if a file that is replaced, removed or cut keeps its blocks on the disk after every other file's fsync
+ * (freed-blocks.ts): ext4 without a journal, and ext2. Where a journal cannot be seen it is true: that costs a flush.
+ */
+export const forgetsFreed = (fileSystem: FileSystem, device: Device): boolean =>
+  fileSystem.type === EXT4_MAGIC && !commitsTogether(fileSystem, device);
+
+/**
  * The journal's inode is 8 in the file system itself. One on another device stands there under that one's name, and its
  * commit does not flush the device of the data.
  */

@@ -13,6 +13,7 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { cutFile } from './freed-blocks.ts';
 import { type Answers, AnswerWanted, type Fate } from './append-inquiry.ts';
 import {
   AGAIN,
@@ -150,7 +151,7 @@ export class Lengthening {
   takeBack(beforeCut: () => void): void {
     if (this.#cutTo === null) return;
     beforeCut();
-    if (native.ftruncate(this.#fd, this.#cutTo) < 0 || this.#entry === null) return;
+    if (cutFile(this.#fd, this.#cutTo) < 0 || this.#entry === null) return;
     remove(this.#record.entries, this.#entry);
     storeRecord(this.#fd, this.#record); // not stored, it is found to reach beyond the end of the file, and dropped
   }
@@ -228,13 +229,14 @@ export class Lengthening {
   #livingEnd({ job, state, offset, before }: Entry): number {
     if (job !== NO_JOB || state !== GROWING) return before;
     // Nobody brings the bytes of a stream again: what it has written stays, up to the first block that it has not.
+    native.fdatasync(this.#fd); // or bytes that are in the page cache alone may pass for a hole
     const hole = native.lseek(this.#fd, offset, native.SEEK_HOLE);
     return Math.max(before, hole < 0 ? before : Math.min(hole, this.fileBytes));
   }
 
   #cut(end: number): void {
     if (end >= this.fileBytes) return;
-    const result = native.ftruncate(this.#fd, end);
+    const result = cutFile(this.#fd, end);
     if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: this.#path, length: end });
     this.fileBytes = end;
   }
@@ -333,7 +335,7 @@ export function cutOffEarlier(
   // Bytes behind it are those of another program, but for the padding of a last row.
   if (fileBytes > endOfEntry(own) + PADDING_BYTES_MAX || own.before > fileBytes) return;
   beforeCut();
-  if (native.ftruncate(fd, own.before) < 0) return;
+  if (cutFile(fd, own.before) < 0) return;
   remove(record.entries, own);
   storeRecord(fd, record);
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { cutFile } from './freed-blocks.ts';
 import { fileSystemOf } from './stat.ts';
 import type { Target } from './target.ts';
 
@@ -22,7 +23,7 @@ export function reserve(target: Target, size: number): void {
   const { baseOffset, keepsRest, existingBytes, isResumed } = target;
   // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
   if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
-  if (existingBytes > 0 && !keepsRest && !isResumed) truncateTo(target, 0);
+  if (existingBytes > 0 && !keepsRest && !isResumed) empty(target);
   if (size === 0 || target.isGrown) return;
   // What follows in a file that is kept may be another write's: not a byte more than is asked for.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
@@ -41,7 +42,7 @@ export function reserve(target: Target, size: number): void {
  */
 export function reserveSparse(target: Target, size: number, dataBytes: number): void {
   assertRoom(target, dataBytes);
-  if (target.existingBytes > 0 && !target.isResumed) truncateTo(target, 0);
+  if (target.existingBytes > 0 && !target.isResumed) empty(target);
   truncateTo(target, roundUp(size, target.alignment.offset));
 }
 
@@ -69,6 +70,12 @@ function assertRoom(target: Target, size: number): void {
 }
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
+
+/** Empties what stands there. @throws IoError */
+function empty(target: Target): void {
+  const result = cutFile(target.fd, 0);
+  if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: target.path, length: 0 });
+}
 
 /** Cuts the file to its exact size. Only with nothing in flight: ftruncate waits for every write. @throws IoError */
 export function truncateTo(target: Target, size: number): void {

@@ -7,6 +7,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { readBlock } from './edges.ts';
+import { cutFile } from './freed-blocks.ts';
 
 const { ENXIO } = constants.errno;
 
@@ -61,7 +62,7 @@ export function cutDeadEnd(fd: number, path: string, fileBytes: number): number 
   const isAsLeft = fileBytes > sure && fileBytes <= size && (size - fileBytes) % step === 0;
   const end = isAsLeft ? realEnd(fd, path, fileBytes, seen) : fileBytes;
   if (end < fileBytes) {
-    const result = native.ftruncate(fd, end);
+    const result = cutFile(fd, end);
     if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: end });
   }
   forgetSeenEnd(fd);

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
 import { removeCheckpoint } from './checkpoint.ts';
+import { removeFile } from './freed-blocks.ts';
 import { cutOffEarlier } from './lengthening.ts';
 import { tryLock } from './lock.ts';
 import { type Root, openBeneath, openDirectory } from './roots.ts';
@@ -21,7 +22,7 @@ export function sweepDirectory(root: Root, directory: string, left: (name: strin
   let removed = 0;
   try {
     for (const name of readdirSync(`/proc/self/fd/${dirFd}`)) {
-      if (name.endsWith('.part') && left(name) && native.unlinkat(dirFd, name) === 0) removed += 1;
+      if (name.endsWith('.part') && left(name) && removeFile(dirFd, name) === 0) removed += 1;
     }
   } finally {
     native.close(dirFd);

@@ -9,6 +9,7 @@
 import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
 import { type AttemptIdentity, partName, partPrefix, splitPath } from './parts.ts';
 import { type Root, openDirectory } from './roots.ts';
@@ -23,19 +24,19 @@ export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }:
     const names = readdirSync(`/proc/self/fd/${dirFd}`).filter(
       (name) => name.startsWith(prefix) && name.endsWith('.part'),
     );
-    return takeFurthest(dirFd, names, partName(jobKey, attemptToken));
+    return takeFurthest(dirFd, names, jobKey, partName(jobKey, attemptToken));
   } finally {
     native.close(dirFd);
   }
 }
 
-function takeFurthest(dirFd: number, names: readonly string[], ownName: string): boolean {
+function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, ownName: string): boolean {
   let furthest = '';
   let furthestBytes = 0;
   for (const name of names) {
-    const durableBytes = durableBytesOf(dirFd, name);
+    const durableBytes = durableBytesOf(dirFd, name, jobKey);
     const loser = durableBytes > furthestBytes ? furthest : name;
-    if (loser !== '') native.unlinkat(dirFd, loser);
+    if (loser !== '') removeFile(dirFd, loser);
     if (loser === name) continue;
     furthest = name;
     furthestBytes = durableBytes;
@@ -43,15 +44,18 @@ function takeFurthest(dirFd: number, names: readonly string[], ownName: string):
   return furthest !== '' && native.renameat(dirFd, furthest, dirFd, ownName) === 0;
 }
 
-/** 0 for what cannot be taken over. */
-function durableBytesOf(dirFd: number, name: string): number {
+/**
+ * 0 for what cannot be taken over: also a file that an attempt had replaced when it died, and one that has another name
+ * besides, which after a power loss on a file system without a journal may be anybody's.
+ */
+function durableBytesOf(dirFd: number, name: string, jobKey: string): number {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return 0;
   const stat = statAt(fd, '');
-  const readable = typeof stat !== 'number' && tryLock(fd);
-  const durableBytes = readable ? (readCheckpoint(fd, stat)?.durableBytes ?? 0) : 0;
+  const readable = typeof stat !== 'number' && stat.linkCount === 1 && tryLock(fd);
+  const checkpoint = readable ? readCheckpoint(fd, stat) : null;
   native.close(fd);
-  return durableBytes;
+  return checkpoint?.jobKey === jobKey ? checkpoint.durableBytes : 0;
 }
 
 /**

@@ -11,7 +11,8 @@ import { Lengthening } from './lengthening.ts';
 import { cutDeadEnd } from './seen-end.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
-import { commitsTogether } from './journal.ts';
+import { NO_FILE, type Replaced, flushRemoved, removeFile, renameOver } from './freed-blocks.ts';
+import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
 import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { type Root, openParent } from './roots.ts';
@@ -48,6 +49,10 @@ export interface Target {
   isSeen: boolean;
   /** True where its size follows the rows of a write that nobody repeats, and that may be longer than anybody knows. */
   isGrown: boolean;
+  /** True where blocks of a file that goes are to be kept until its end is flushed (freed-blocks.ts). */
+  forgetsFreed: boolean;
+  /** What publishing it has replaced, where that is so. */
+  readonly replaced: Replaced;
   /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
   existingBytes: number;
   /** True where what stands around the bytes that are written stays: overwriting and appending. */
@@ -167,10 +172,11 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       ...mode,
       ...flush,
       unpublishedName: made,
+      replaced: { fd: NO_FILE, name: null },
       finalName,
     };
   } catch (error) {
-    if (made !== null) native.unlinkat(dirFd, made);
+    if (made !== null) removeFile(dirFd, made);
     if (fd >= 0) native.close(fd);
     native.close(dirFd);
     throw error;
@@ -262,10 +268,11 @@ function chooseFlush(
   { device }: FileStat,
   fileSystem: FileSystem,
   directAndRenamed: boolean,
-): Pick<Target, 'flushGroup' | 'flushedTogether'> {
-  const flushedTogether = directAndRenamed && commitsTogether(fileSystem, device);
+): Pick<Target, 'flushGroup' | 'flushedTogether' | 'forgetsFreed'> {
+  const isTogether = commitsTogether(fileSystem, device);
+  const flushedTogether = directAndRenamed && isTogether;
   const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : statFd(dirFd, path).identity;
-  return { flushGroup, flushedTogether };
+  return { flushGroup, flushedTogether, forgetsFreed: !isTogether && forgetsFreed(fileSystem, device) };
 }
 
 /** In place, a name that appeared or went between the look and the open is a race: another try settles it. */
@@ -326,12 +333,13 @@ function setBuffered(fd: number, path: string): void {
 export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
   if (request.publish === 'atomic' && !target.isPublished) {
     const from = target.unpublishedName!;
+    const replaced = target.forgetsFreed ? target.replaced : null;
     let result =
       request.mode === 'create'
         ? renameNoReplace(target.dirFd, from, target.finalName)
-        : native.renameat(target.dirFd, from, target.dirFd, target.finalName);
+        : renameOver(target.dirFd, from, target.finalName, replaced);
     if (result === -EEXIST && ownedBy(target.dirFd, target.finalName, identity)) {
-      result = native.renameat(target.dirFd, from, target.dirFd, target.finalName);
+      result = renameOver(target.dirFd, from, target.finalName, replaced);
     }
     if (result === -ENOENT) {
       // A later attempt of this job removed it: that one is in charge now. Another try is right where it is not.
@@ -369,6 +377,13 @@ export function closeTarget(target: Target): void {
     const standing = statAt(dirFd, unpublishedName);
     if (typeof standing !== 'number' && standing.identity === target.identity) native.unlinkat(dirFd, unpublishedName);
   }
+  // Removed here, or replaced by another write while this one ended.
+  if (target.forgetsFreed && hasNoName(target.fd)) flushRemoved(dirFd, target.fd);
   native.close(target.fd);
   native.close(dirFd);
+}
+
+function hasNoName(fd: number): boolean {
+  const stat = statAt(fd, '');
+  return typeof stat !== 'number' && stat.linkCount === 0;
 }

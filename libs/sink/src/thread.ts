@@ -27,6 +27,8 @@ export const READ_PREFIX = 6;
 export const SYNC_ORIGIN = 7;
 /** Of a stream, before its end. */
 export const SYNC_PARTIAL = 8;
+/** Of the file that this one has replaced. */
+export const SYNC_REPLACED = 9;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {

@@ -1,4 +1,5 @@
 /** What becomes of a file that is not a write's own, when that write fails: of no length that nobody asked for. */
+import { native } from '@penstock/aio';
 import type { SeenGrowth } from './seen-growth.ts';
 import { type Target, takeBack } from './target.ts';
 
@@ -22,6 +23,7 @@ export function leaveUnfinished(
   }
   try {
     growth.settle(end ?? 0);
+    if (target.forgetsFreed) native.fsync(target.fd); // what was reserved ahead is another file's from now on
     target.lengthening?.finish(Math.max(0, (end ?? 0) - target.baseOffset));
   } catch {
     // The write's own failure is told; what is left is recorded with the file, and the next write in it cuts it.

@@ -76,6 +76,7 @@ import {
   SYNC_FILE,
   SYNC_ORIGIN,
   SYNC_PARTIAL,
+  SYNC_REPLACED,
   WRITE_ROW,
   type WriterThread,
 } from './thread.ts';
@@ -241,7 +242,7 @@ class WriteLane implements Lane, FlushWaiter {
       if (this.#took(this.#readback!.prepare(slot))) return true;
       if (this.#readback!.passed) this.#publishFile();
     }
-    if (this.#phase === PUBLISHING) return this.#took(this.#endFlush!.prepareDirectory(slot));
+    if (this.#phase === PUBLISHING) return this.#took(this.#endFlush!.prepareName(slot));
     return false;
   }
 
@@ -270,6 +271,7 @@ class WriteLane implements Lane, FlushWaiter {
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else if (purpose === SYNC_PARTIAL) this.#afterPartialFlush(slot, result, refused);
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
+      else if (purpose === SYNC_REPLACED) this.#afterReplaced(slot, result, refused);
       else if (purpose === SYNC_ORIGIN) this.#afterOriginFlush(slot, result, refused);
       else this.#endFlush!.afterDirectory(slot, result, refused); // tells this write too
     } catch (error) {
@@ -758,7 +760,9 @@ class WriteLane implements Lane, FlushWaiter {
     const covered = target.flushedTogether && this.#isSmall;
     // Bytes that are in the page cache alone must reach the disk to be read back from it.
     const readFromCache = this.#order.request.verify === 'readback' && !target.direct;
-    if ((this.#order.request.durability === 'none' || covered) && !readFromCache) this.#afterFlush();
+    const hasFreed = target.forgetsFreed && this.#growth !== null; // the space ahead that it did not need
+    const needsNone = this.#order.request.durability === 'none' && !hasFreed;
+    if ((needsNone || covered) && !readFromCache) this.#afterFlush();
   }
 
   /** The bytes are where they go: what is to be known of them comes before their name. */
@@ -802,7 +806,14 @@ class WriteLane implements Lane, FlushWaiter {
       this.fail(new IoError({ syscall: 'fsync', errno: result, path: this.#target!.path }));
       return;
     }
-    this.#bytesDurable = this.#size!;
+    if (this.#order.request.durability !== 'none') this.#bytesDurable = this.#size!;
+    this.#endFlush!.nameIsFlushed = true;
+    // The loop asks this lane in its next turn.
+    if (!this.#endFlush!.replacedIsDue) this.#end();
+  }
+
+  #afterReplaced(slot: number, result: number, refused: boolean): void {
+    this.#endFlush!.afterReplaced(slot, result, refused);
     this.#end();
   }
 
@@ -822,11 +833,22 @@ class WriteLane implements Lane, FlushWaiter {
     this.#trail!.finish(this.#size!);
     this.#enter(PUBLISHING);
     publish(target, this.#order.request, this.#order);
-    if (this.#order.request.durability === 'none') {
+    this.#endFlush!.notePublished(this.#order.again);
+    if (target.replaced.fd >= 0) this.#recordReplaced(target.replaced.fd);
+    if (this.#order.request.durability === 'none' && !this.#endFlush!.replacedIsDue) {
       this.#end();
       return;
     }
     this.#endFlush!.join(this);
+  }
+
+  /** The source is read no more: its word of the job's block becomes that of the file that was replaced. */
+  #recordReplaced(fd: number): void {
+    this.#control.recordFd(FD_ORIGIN, -1);
+    this.#control.recordMapping(null);
+    if (this.#origin !== null) closeOrigin(this.#origin);
+    this.#origin = null;
+    this.#control.recordFd(FD_ORIGIN, fd);
   }
 
   /** Its record says that it is done, and must not say less after a power loss than the queue does. */
@@ -912,6 +934,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#failed) this.#leaveFailed();
     this.#partial?.close();
     if (this.#origin !== null) closeOrigin(this.#origin);
+    this.#endFlush?.close();
     if (target !== null) closeTarget(target);
     this.#intake?.ring.tellStands();
     if (this.#failed || target === null) {
