@@ -1,4 +1,5 @@
 // Other disks: sectors of 4096 bytes, XFS, btrfs, tmpfs, and one that is full. As root only: they are loop-mounted.
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   mkdirSync,
@@ -16,7 +17,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
-import { System } from '../system.ts';
+import { System, cliEntry } from '../system.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const MATRICES = [undefined, { rows: 1024, rowBytes: 1024 }, { rows: 5, rowBytes: 1000 }];
@@ -183,8 +184,8 @@ asRoot(
       expect(end.returnvalue.holeBytes).toBeGreaterThan(2_900_000);
     };
     writeSync(fd, expected, 3_000_000, 500_000, 3_000_000);
-    await copy('fresh');
     closeSync(fd);
+    await copy('fresh');
     run('mount', '-o', 'remount,ro', device, mount);
     await copy('read-only');
   },
@@ -265,4 +266,21 @@ asRoot('flushes are shared on ext4 with a journal, and never without one', () =>
   for (const step of undo.splice(0).toReversed()) step();
   // The same device, very likely: what was known of it must not be believed of another file system.
   expect(sharesFlushes(mountDisk(['mkfs.ext4', '-q', '-O', '^has_journal'], 67_108_864, 512))).toBe(false);
+});
+
+asRoot('doctor warns of a disk without a journal, and says how to repair it', () => {
+  const powerLoss = (mount: string): string => {
+    const { stdout } = spawnSync(
+      process.execPath,
+      [cliEntry, 'doctor', '--json', '--data', system.home, '--root', `disk=${mount}`],
+      { encoding: 'utf8' },
+    );
+    const said = JSON.stringify(JSON.parse(stdout));
+    expect(said).toContain('root disk: writing');
+    return /"what":"root disk: power loss".*?"remedy":"(.*?)"/.exec(said)?.[1] ?? '';
+  };
+  expect(powerLoss(mountDisk(['mkfs.ext4', '-q', '-O', '^has_journal'], 67_108_864, 512))).toMatch(
+    /journal.*e2fsck -p.*read-only/,
+  );
+  expect(powerLoss(mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512))).toBe('');
 });

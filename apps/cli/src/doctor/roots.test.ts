@@ -32,12 +32,9 @@ test('a root is judged by a real write, which leaves nothing', async () => {
   const path = join(scratch, 'root');
   mkdirSync(path);
   const findings = await checkRoot({ name: 'data', path, writable: true }, undefined);
-  expect(findings.map(({ what }) => what)).toEqual([
-    'root data',
-    'root data: writing',
-    'root data: space',
-    'root data: partial files',
-  ]);
+  // On a disk without a journal there is one more: test/fault/disks.test.ts has them all.
+  const found = findings.map(({ what }) => what).filter((what) => what !== 'root data: power loss');
+  expect(found).toEqual(['root data', 'root data: writing', 'root data: space', 'root data: partial files']);
   expect(findings[1]?.found).toMatch(/^(aio|sync)-(direct|buffered) \((libaio|syscalls|positional)\)/);
   expect(readdirSync(path)).toEqual([]);
 });

@@ -11,6 +11,8 @@ import {
   Roots,
   WriterThread,
   closeRoots,
+  fileSystemOf,
+  forgetsFreed,
   mountOf,
   nearestExisting,
   openRoots,
@@ -31,7 +33,10 @@ export async function checkRoot(root: RootConfig, libaioFile: string | undefined
   try {
     const findings = [checkPlace(what, root, directory)];
     if (findings[0]?.verdict === 'fail') return findings;
-    if (root.writable) findings.push(await checkWriting(what, directory, libaioFile), checkSpace(what, directory));
+    if (root.writable) {
+      findings.push(await checkWriting(what, directory, libaioFile), ...checkJournal(what, directory));
+      findings.push(checkSpace(what, directory));
+    }
     findings.push(...(await checkStrayFiles(what, root.path)));
     return findings;
   } catch (error) {
@@ -107,6 +112,23 @@ async function probe(
     closeRoots(roots);
     if (existsSync(join(directory, name))) unlinkSync(join(directory, name));
   }
+}
+
+/** Whether a repair after a power loss may destroy what has been acknowledged. */
+function checkJournal(what: string, directory: string): Finding[] {
+  const fd = openSync(directory, 'r');
+  try {
+    if (!forgetsFreed(fileSystemOf(fd, directory), statFd(fd, directory).device)) return [];
+  } finally {
+    closeSync(fd);
+  }
+  return [
+    warn(
+      `${what}: power loss`,
+      'ext4 or ext2, and no journal in it is to be seen: what other programs remove or cut is not flushed with our files',
+      'prefer a journal (tune2fs -j on the unmounted disk). After a power loss repair with e2fsck -p first; before e2fsck -y, mount it read-only and copy what matters: see docs/filesystems.md',
+    ),
+  ];
 }
 
 function statxTells(path: string): boolean {
