@@ -59,7 +59,8 @@ test('a file that may yet be written fails the attempt, and the next one writes 
   await stage.worker(async (_, { attempt }) =>
     attempt === 1 ? resultOf({ a: EROFS, b: ENOSPC }) : resultOf({ a: EROFS }),
   );
-  const events = await collect(queue.watch(await queue.add(bulk, soon)));
+  // So long that a watch on a busy machine sees the pause between the two.
+  const events = await collect(queue.watch(await queue.add(bulk, { backoff: { type: 'fixed', delay: 1000 } })));
   expect(events).toContainEqual(
     expect.objectContaining({
       type: 'retrying',
