@@ -8,6 +8,7 @@ import {
   type JobResult,
   WriteAbortedError,
   type WriteProgress,
+  changesInPlace,
   toWire,
 } from '@penstock/contract';
 import { type HostSettings, makeDirectories } from '@penstock/config';
@@ -15,7 +16,7 @@ import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
-import { makeSegmentDirectory } from '@penstock/sink';
+import { NO_JOB, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
@@ -199,7 +200,10 @@ export class Host {
     }
   }
 
-  #start(request: JobRequest, jobName: string, { starts, reference, comesAgain }: WriteJobInfo): RunningWrite {
+  #start(request: JobRequest, jobName: string, job: WriteJobInfo): RunningWrite {
+    const { starts, comesAgain } = job;
+    // What is written into files that others write to as well is named there.
+    const reference = 'files' in request || changesInPlace(request) ? job.reference : NO_JOB;
     if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts, reference);
     const running = this.pool.runStream(request, jobName, starts, comesAgain, reference);
     this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });

@@ -1,7 +1,7 @@
 // Promise 5: no file, temporary or final, is ever open to more people than the one it becomes or replaces.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { Bench } from './bench.fixture.ts';
@@ -19,22 +19,26 @@ afterEach(async () => {
 
 const modeOf = (name: string): string => (statSync(bench.path(name)).mode & 0o7777).toString(8);
 
-test.each(['write', 'copy', 'stream', 'stream of a new file'])(
-  'what a killed %s leaves is open to its writer alone, where the file it was to be is not open to all',
-  async (way) => {
-    writeFileSync(bench.path('a'), 'old');
-    chmodSync(bench.path('a'), 0o600);
-    writeFileSync(bench.path('source'), '');
-    truncateSync(bench.path('source'), 134_217_728);
-    const child = spawn(process.execPath, [program, way, bench.directory], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const exited = once(child, 'exit');
-    await once(child.stdout, 'data');
-    child.kill('SIGKILL');
-    await exited;
-    const part = bench.names().find((name) => name.endsWith('.part'));
-    expect([part === undefined ? 'none' : modeOf(part), modeOf('a')]).toEqual(['600', '600']);
-  },
-);
+/** Kills a program in the middle of its write, in a directory of its own; the modes of what it leaves and of what stood there. */
+async function leftByKilled(way: string): Promise<string[]> {
+  mkdirSync(bench.path(way));
+  writeFileSync(bench.path(`${way}/a`), 'old');
+  chmodSync(bench.path(`${way}/a`), 0o600);
+  writeFileSync(bench.path(`${way}/source`), '');
+  truncateSync(bench.path(`${way}/source`), 134_217_728);
+  const child = spawn(process.execPath, [program, way, bench.path(way)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await exited;
+  const part = readdirSync(bench.path(way)).find((name) => name.endsWith('.part'));
+  return [part === undefined ? 'none' : modeOf(`${way}/${part}`), modeOf(`${way}/a`)];
+}
+
+test('what a killed write, copy or stream leaves is open to its writer alone, where its file is not to be open to all', async () => {
+  const ways = ['write', 'copy', 'stream', 'stream of a new file'];
+  expect(await Promise.all(ways.map(leftByKilled))).toEqual(ways.map(() => ['600', '600']));
+});
 
 test('a file that is replaced hands on its permissions, whichever call replaces it', async () => {
   const writer = await bench.open();

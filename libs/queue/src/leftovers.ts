@@ -27,7 +27,8 @@ export async function sweepAfter(
     skipMetasUpdate: true,
   });
   try {
-    const jobId = `sweep-${idForHost(id, host)}`;
+    // Any id at all may have been given to it: numbers and those of schedules are none for a job of ours.
+    const jobId = idForHost(`sweep-${id.replaceAll(':', '_')}`, host);
     const options = { jobId, timestamp, delay: HELD_MS, removeOnComplete: true, removeOnFail: true, attempts: 1 };
     const sweep = await queue.add(JOB_NAME, data, options);
     const order = { rev: 1, cancel: steer.cancel, of: id };

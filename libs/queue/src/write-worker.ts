@@ -44,7 +44,7 @@ export interface WriteJobInfo {
   /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
   starts: number;
   /** The job as answerOnAppends() knows it, without a blank. */
-  reference: string;
+  readonly reference: string;
   /** True where another attempt is made if this one fails, but for a failure that none can mend. */
   comesAgain: boolean;
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
@@ -351,21 +351,22 @@ export class WriteWorker {
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
       seated = await this.#sit(run, starts > 1);
+      const addedAtMs = job.timestamp;
+      const referenceTo = (): string =>
+        this.#places!.referenceTo({ queueName: this.#queueName, id: run.filesOf, addedAtMs });
       const info: WriteJobInfo = {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts,
-        reference: this.#places!.referenceTo({
-          queueName: this.#queueName,
-          id: run.filesOf,
-          addedAtMs: job.timestamp,
-        }),
         comesAgain: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),
         whenSteered: (listener) => run.whenSteered(listener),
         get lockLeftMs() {
           return run.lockLeftMs;
+        },
+        get reference() {
+          return referenceTo();
         },
         waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
         shards: (declared) => this.#shardsOf(job, declared),

@@ -57,6 +57,9 @@ export interface Answers {
   fates: Map<string, Fate>;
 }
 
+/** Of a write that has asked nothing. */
+export const NO_ANSWERS: Answers = { own: undefined, fates: new Map() };
+
 /** More questions than a write ever needs: each is answered for good, unless others change the record meanwhile. */
 const QUESTIONS_MAX = 8;
 
@@ -75,11 +78,6 @@ export class AppendInquiry {
     this.#ask = ask;
     this.#answered = answered;
     this.#failed = failed;
-  }
-
-  /** True where something was asked, and answered since. */
-  get isAnswered(): boolean {
-    return this.#count > 0 && !this.isOpen;
   }
 
   /** Asks what was thrown, if it is a question. @throws what is none; IoError EBUSY where there is no end of them */

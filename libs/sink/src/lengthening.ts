@@ -71,6 +71,8 @@ export class Lengthening {
   #entry: Entry | null = null;
   /** Where the file is cut if the write fails; null where others' bytes stand behind its own, or it was done before. */
   #cutTo: number | null;
+  /** Nothing stands behind what an earlier attempt has written, so that other bytes may take its place. */
+  readonly #isReplaceable: boolean;
 
   /**
    * Decides where the bytes go, cuts off what nobody will finish, and records the write; the caller then extends the file.
@@ -95,6 +97,7 @@ export class Lengthening {
     }
     this.fileBytes = this.#logicalEnd();
     this.offset = o.fixedOffset ?? own?.offset ?? this.fileBytes;
+    this.#isReplaceable = own === null || this.#isAtEnd(own);
     if (own !== null) this.#cutTo = own.state === BEGUN && this.#isLast(own) ? own.before : null;
     else this.#cutTo = o.length === null || this.offset + o.length > this.fileBytes || appends ? this.fileBytes : null;
     if (own === null && this.#cutTo === null) return; // it overwrites what is there, and no more
@@ -111,9 +114,10 @@ export class Lengthening {
     const entry = this.#entry;
     if (entry === null || (length === entry.length && entry.state !== GROWING)) return;
     if (entry.state !== GROWING) {
-      // The source has other bytes than at the last attempt.
-      if (this.#cutTo === null) throw changedAmid(this.#path, entry);
+      // The source has other bytes than at the last attempt, or does not say how many.
+      if (!this.#isReplaceable) throw changedAmid(this.#path, entry);
       this.#cut(entry.before);
+      this.#cutTo = entry.before;
     }
     entry.state = length === null ? GROWING : BEGUN;
     entry.length = length ?? 0;
@@ -174,6 +178,11 @@ export class Lengthening {
   /** True if the file ends with it, but for the padding of its last row. */
   #isLast(entry: Entry): boolean {
     return this.#lastEntry() === entry && this.fileBytes - endOfEntry(entry) < this.#grain;
+  }
+
+  /** True if it may be cut off, in favour of other bytes of its own job: no job keeps its place. */
+  #isAtEnd(entry: Entry): boolean {
+    return (entry.state === BEGUN || entry.state === DONE) && this.#isLast(entry);
   }
 
   /** The end of the file, without padding that a write has left which died before it cut it off. */
@@ -254,8 +263,8 @@ export class Lengthening {
 
   /** What an earlier attempt has written will not do; null: this one begins anew. @throws IoError */
   #discard(own: Entry, appends: boolean): null {
-    const isEnd = own.state === GROWING ? this.#isDeadEnd(own) : this.#isLast(own) && own.state !== AGAIN;
-    if (isEnd && own.state !== KEPT) this.#cut(own.before);
+    const isEnd = own.state === GROWING ? this.#isDeadEnd(own) : this.#isAtEnd(own);
+    if (isEnd) this.#cut(own.before);
     else if (appends && own.state !== GROWING) throw changedAmid(this.#path, own);
     remove(this.#record.entries, own);
     return null;
@@ -360,8 +369,8 @@ function untold(path: string): IoError {
 
 function changedAmid(path: string, { offset, length }: Entry): IoError {
   const hint =
-    `An earlier attempt has appended ${length} bytes at ${offset}, which cannot be taken back or replaced any more, and ` +
-    `its source has more or fewer now. Add a new job to append what it has.`;
+    `An earlier attempt has appended ${length} bytes at ${offset}, which others cannot replace any more, and its source ` +
+    `now has another length, or tells none. Add a new job to append what it has.`;
   return new IoError({ syscall: 'pwrite', errno: -ESTALE, path, offset, length, hint });
 }
 

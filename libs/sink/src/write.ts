@@ -37,7 +37,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
-import { AppendInquiry } from './append-inquiry.ts';
+import { AppendInquiry, NO_ANSWERS } from './append-inquiry.ts';
 import { applyAttributes, closeInPlace } from './attributes.ts';
 import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
@@ -156,7 +156,7 @@ class WriteLane implements Lane, FlushWaiter {
   #partial: PartialRow | null = null;
   #span: Span = WHOLE_FILE;
   /** What the queue is asked of other appends; while it is, the write waits with nothing open but its source. */
-  readonly #inquiry: AppendInquiry;
+  #inquiry: AppendInquiry | null = null;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   #trail: CheckpointTrail | null = null;
@@ -195,11 +195,6 @@ class WriteLane implements Lane, FlushWaiter {
     this.#retriesBefore = thread.engine.retries;
     this.#latency = thread.borrowHistogram();
     const { ring, request } = order;
-    this.#inquiry = new AppendInquiry(
-      thread.askQueue,
-      () => thread.loop.wake(),
-      (error) => this.fail(error),
-    );
     this.#intake =
       ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.#breakOff(error));
   }
@@ -221,7 +216,7 @@ class WriteLane implements Lane, FlushWaiter {
     if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
     if (this.#waitsPaused()) return false;
-    if (this.#phase === OPENING && !this.#inquiry.isOpen) this.#open();
+    if (this.#phase === OPENING && this.#inquiry?.isOpen !== true) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && this.#originFlush?.isDone === false)
       return this.#took(this.#originFlush.prepare(slot));
@@ -340,8 +335,8 @@ class WriteLane implements Lane, FlushWaiter {
   // ------------------------------------------------------------------------------------------- opening, waiting
 
   #open(): void {
-    if (this.#inquiry.isAnswered) this.#openTarget(null);
-    else this.#begin();
+    if (this.#inquiry === null) this.#begin();
+    else this.#openTarget(null); // its answer has come
   }
 
   #begin(): void {
@@ -374,10 +369,11 @@ class WriteLane implements Lane, FlushWaiter {
         isPublished: finished !== null,
         originIdentity: this.#origin?.identity,
         size: this.#size,
-        answers: this.#inquiry.answers,
+        answers: this.#inquiry?.answers ?? NO_ANSWERS,
         grows: this.#intake !== null && (this.#isStream || this.#size === null),
       });
     } catch (error) {
+      this.#inquiry ??= this.#openInquiry();
       this.#inquiry.take(error);
       return;
     }
@@ -404,6 +400,15 @@ class WriteLane implements Lane, FlushWaiter {
     } else {
       this.#waitForRows();
     }
+  }
+
+  #openInquiry(): AppendInquiry {
+    const { loop, askQueue } = this.#thread;
+    return new AppendInquiry(
+      askQueue,
+      () => loop.wake(),
+      (error) => this.fail(error),
+    );
   }
 
   /** What an earlier attempt has published, if that is what this one would write, and no sum of it is wanted. */
