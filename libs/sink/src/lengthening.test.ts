@@ -218,6 +218,18 @@ test('writes outside any queue leave no record, and what a dead one has left is 
   expect(readFileSync(file()).toString()).toBe('AAAAABBBBB');
 });
 
+test('an overwrite that ends just before the end of its file leaves that end alone, also at its second attempt', async () => {
+  const before = Buffer.from('0123456789');
+  writeFileSync(file(), before);
+  const fd = openSync(file(), 'r+'); // as an attempt that died leaves it whose size was told by a server
+  native.fsetxattr(fd, APPENDS_ATTRIBUTE, Buffer.from('v2 abc 0 0\nlong 2 5 b test//long/1 a\n'));
+  closeSync(fd);
+  const source = { kind: 'inline', data: 'QUFBQUE=' } as const;
+  await bench.write({ path: 'a', mode: 'overwrite', offset: 2, source }, { ...again });
+  expect(readFileSync(file()).toString()).toBe('01AAAAA789');
+  expect(record()).toBe('');
+});
+
 test('the record of an older version still tells a second attempt its place', async () => {
   writeFileSync(file(), '0123456789');
   const fd = openSync(file(), 'r+');

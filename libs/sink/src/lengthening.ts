@@ -166,18 +166,18 @@ export class Lengthening {
     return this.#record.entries.find((entry) => entry.jobKey === jobKey) ?? null;
   }
 
-  /** The range that ends last; of two that end together the later one. */
+  /** The write that the file ends with; of two with the same end the later one. */
   #lastEntry(): Entry | undefined {
     let last: Entry | undefined;
     for (const entry of this.#record.entries) {
-      if (last === undefined || endOfEntry(entry) >= endOfEntry(last)) last = entry;
+      if (last === undefined || fileEndOf(entry) >= fileEndOf(last)) last = entry;
     }
     return last;
   }
 
-  /** True if the file ends with it, but for the padding of its last row. */
+  /** True if nothing stands behind it but the padding of its last row. */
   #isLast(entry: Entry): boolean {
-    return this.#lastEntry() === entry && this.fileBytes - endOfEntry(entry) < this.#grain;
+    return this.#lastEntry() === entry && this.fileBytes - fileEndOf(entry) < this.#grain;
   }
 
   /** True if it may be cut off, in favour of other bytes of its own job: no job keeps its place. */
@@ -190,7 +190,7 @@ export class Lengthening {
     const last = this.#lastEntry();
     const mayBePadded = last !== undefined && (last.state === BEGUN || last.state === AGAIN);
     // Behind any other range stand the bytes of a later append, however few they are.
-    return mayBePadded && this.#isLast(last) ? endOfEntry(last) : this.fileBytes;
+    return mayBePadded && this.#isLast(last) ? Math.min(fileEndOf(last), this.fileBytes) : this.fileBytes;
   }
 
   /** A range that the file does not reach was never extended, or somebody has cut the file. */
@@ -340,9 +340,9 @@ export function cutOffEarlier(
   const record = readRecord(fd, path);
   const own = record.entries.find((entry) => entry.jobKey === jobKey);
   const isOpen = own !== undefined && (own.state === BEGUN || own.state === GROWING);
-  if (!isOpen || record.entries.some((entry) => entry !== own && endOfEntry(entry) >= endOfEntry(own))) return;
+  if (!isOpen || record.entries.some((entry) => entry !== own && fileEndOf(entry) >= fileEndOf(own))) return;
   // Bytes behind it are those of another program, but for the padding of a last row.
-  if (fileBytes > endOfEntry(own) + PADDING_BYTES_MAX || own.before > fileBytes) return;
+  if (fileBytes > fileEndOf(own) + PADDING_BYTES_MAX || own.before > fileBytes) return;
   beforeCut();
   if (cutFile(fd, own.before) < 0) return;
   remove(record.entries, own);
@@ -356,6 +356,9 @@ const PADDING_BYTES_MAX = 65_535;
 export function forgetAppends(fd: number): void {
   native.fremovexattr(fd, APPENDS_ATTRIBUTE);
 }
+
+/** Where the file ends by this write alone: an overwrite may end before the file did. */
+const fileEndOf = (entry: Entry): number => Math.max(endOfEntry(entry), entry.before);
 
 function remove(entries: Entry[], entry: Entry): void {
   const index = entries.indexOf(entry);
