@@ -40,7 +40,7 @@ export function testSoak(trials: SoakTrials, sizeBytes: number): void {
   test(`hosts that die at steps of their writes, several over one queue (seed ${SEED})`, async () => {
     await soakSteps({ seed: SEED, trials: trials.steps, sizeBytes: 4_194_304 }, findings);
     expect(findings.violations).toEqual([]);
-    expect(said.at(-1)).toMatch(new RegExp(`^${trials.steps} trials: ${trials.steps * 6} writes`));
+    expect(said.at(-1)).toMatch(new RegExp(`^${trials.steps} trials: ${trials.steps * 7} writes`));
   }, 600_000);
 
   test(`Redis killed at random moments: no acknowledged job is lost, and no file is wrong (seed ${SEED})`, async () => {

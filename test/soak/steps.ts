@@ -27,6 +27,9 @@ const ARMED_HOSTS = 2;
 const CHECKPOINT = '1MiB';
 /** A multiple of any disk's blocks as it is asked for, or not; or small. */
 const sizesOf = (sizeBytes: number): number[] => [sizeBytes, sizeBytes + 1001, 10_007];
+/** Of the files of a bulk, and how many there are. */
+const BULK_BYTES = 4097;
+const BULK_FILES = 24;
 const SHARED_BYTES = [300, 70_001, 1_573_865] as const;
 
 /** Calls to die at, and how often at most each is made in a host's share of a trial. */
@@ -154,7 +157,9 @@ class StepSoak {
     const name = `t${label.replace('/', '-')}`;
     const trials = cases.map((of, index) => this.#ground.prepare(`${name}-${index}`, of));
     const shared = this.#prepareShared(name, appended);
-    const requests = [...trials.map(({ request }) => request), ...shared.requests];
+    const requests: object[] = [...trials.map(({ request }) => request), ...shared.requests];
+    const bulk = this.#prepareBulk(name);
+    requests.push(bulk.request);
     const jobs = await Promise.all(requests.map((request) => this.#system.add(request)));
     const ends = await Promise.all(jobs.map((job) => this.#system.finished(job, END_MS_MAX)));
     // Whoever ended the last write is killed as it may just have heard that the queue has its end.
@@ -171,6 +176,8 @@ class StepSoak {
       await this.#judgeJob(`${what}: an append beside another`, ends[cases.length + index]!, size);
     }
     this.#judgeShared(what, shared);
+    await this.#judgeJob(`${what}: a bulk`, ends.at(-1)!, BULK_FILES * BULK_BYTES);
+    this.#judgeBulk(what, bulk.directory);
     this.#tally.writes += jobs.length;
     this.#tally.deaths += deaths.length;
     const attempts = ends.map(({ attemptsStarted }) => attemptsStarted).join(' ');
@@ -188,6 +195,25 @@ class StepSoak {
     this.#findings.demand(state === 'completed', `${what}: the job is completed, not ${state}: ${end.failedReason}`);
     const { bytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     this.#findings.demand(bytes === size, `${what}: the result tells ${size} bytes, not ${bytes}`);
+  }
+
+  /** A job of small files, each of which is created once. */
+  #prepareBulk(name: string): { directory: string; request: object } {
+    const files = Array.from({ length: BULK_FILES }, (_, index) => ({
+      path: `${name}-bulk/${index}`,
+      source: { kind: 'pattern', pattern: 'random', seed: index },
+    }));
+    return { directory: this.#system.path(`${name}-bulk`), request: { mode: 'create', size: BULK_BYTES, files } };
+  }
+
+  #judgeBulk(what: string, directory: string): void {
+    const isRight = (name: string): boolean =>
+      readFileSync(join(directory, name)).equals(randomBytes(Number(name), BULK_BYTES));
+    const names = existsSync(directory) ? readdirSync(directory) : [];
+    const right = names.filter((name) => /^\d+$/.test(name) && isRight(name)).length;
+    const promise = `${what}: all ${BULK_FILES} files of a bulk are right and alone: ${right} of ${names.length}`;
+    this.#findings.demand(right === BULK_FILES && names.length === right, promise);
+    rmSync(directory, { recursive: true, force: true });
   }
 
   #prepareShared(name: string, appended: Plan['appended']): Shared {

@@ -54,9 +54,9 @@ const HOW: Record<Way, How> = {
   append: { request: { mode: 'append' }, standingBytes: () => 70_001, offset: (bytes) => bytes, keepsRest: true },
 };
 
-/** Of a url: the request says its size, or the server alone, or nobody. */
-export type Source = 'pattern' | 'file' | 'url-sized' | 'url' | 'url-unsized';
-export const SOURCES: readonly Source[] = ['pattern', 'file', 'url-sized', 'url', 'url-unsized'];
+/** A file may have a hole in its midst, which is kept where it can be. Of a url the request says its size, or the server alone, or nobody. */
+export type Source = 'pattern' | 'file' | 'sparse-file' | 'url-sized' | 'url' | 'url-unsized';
+export const SOURCES: readonly Source[] = ['pattern', 'file', 'sparse-file', 'url-sized', 'url', 'url-unsized'];
 export type Check = 'none' | 'checksum' | 'readback';
 const CHECKS: Record<Check, Partial<WriteRequestInput>> = {
   none: {},
@@ -74,20 +74,28 @@ export interface Case {
   source: Source;
   check: Check;
   size: number;
+  durability: Durability;
   /** Of the content; what stands there before has the next one's. */
   seed: number;
 }
 
-export const nameOf = ({ way, source, check, size, seed }: Case): string =>
-  `${way}, ${source}, ${check}, ${size} bytes, seed ${seed}`;
+export const nameOf = ({ way, source, check, size, durability, seed }: Case): string =>
+  `${way}, ${source}, ${check}, ${size} bytes, ${durability}, seed ${seed}`;
 
-/** Every way with every source, check and size, in random order. */
+type Durability = NonNullable<WriteRequestInput['durability']>;
+/** A killed process loses nothing by any of them. */
+const DURABILITIES: readonly Durability[] = ['fdatasync', 'fdatasync', 'dsync', 'none'];
+
+/** Every way with every source, check and size, in random order, and some durability. */
 export function allCases(random: Seeded): Case[] {
   const cases: Case[] = [];
   for (const way of WAYS)
     for (const source of SOURCES)
       for (const check of Object.keys(CHECKS) as Check[])
-        for (const size of SIZES) cases.push({ way, source, check, size, seed: random.between(1, 1_000_000) });
+        for (const size of SIZES) {
+          const durability = random.pick(DURABILITIES);
+          cases.push({ way, source, check, size, durability, seed: random.between(1, 1_000_000) });
+        }
   return random.shuffled(cases);
 }
 
@@ -99,11 +107,24 @@ export interface Files {
   mode: number;
 }
 
-export function filesOf({ way, size, seed }: Case): Files {
+/** Where the hole of a sparse file is; empty in any other, and in small ones. */
+export function holeOf({ source, size }: Case): { start: number; end: number } {
+  const block = 65_536; // holes are whole blocks of any file system
+  const [start, end] = [Math.ceil(size / 3 / block) * block, Math.floor((size * 2) / 3 / block) * block];
+  return source === 'sparse-file' && end > start ? { start, end } : { start: 0, end: 0 };
+}
+
+export function contentOf(of: Case): Buffer {
+  const { start, end } = holeOf(of);
+  return randomBytes(of.seed, of.size).fill(0, start, end);
+}
+
+export function filesOf(of: Case): Files {
+  const { way, size, seed } = of;
   const { standingBytes, offset, keepsRest } = HOW[way];
   const bytes = standingBytes(size);
   const before = bytes === null ? null : randomBytes(seed + 1, bytes);
-  const content = randomBytes(seed, size);
+  const content = contentOf(of);
   if (before === null || !keepsRest) return { before, after: content, mode: FILE_MODE };
   const at = offset(before.length);
   const after = Buffer.concat([before.subarray(0, at), content, before.subarray(at + size)]);
@@ -115,13 +136,14 @@ export const isAtomic = ({ way }: Case): boolean => way.endsWith('atomic');
 
 /** What is asked for; `source` says where the bytes are, `path` where they go. */
 export function requestOf(of: Case, path: string, source: WriteRequestInput['source']): WriteRequestInput {
-  const isUnsized = of.source === 'url' || of.source === 'url-unsized' || of.source === 'file';
+  const isUnsized = of.source !== 'pattern' && of.source !== 'url-sized';
   // Small rows, few at a time: between the first and the last there are others to be met.
   const matrix = { rows: 3, rowBytes: 65_536 };
   return {
     path,
-    source,
+    source: source?.kind === 'file' && !HOW[of.way].keepsRest ? { ...source, holes: 'keep' } : source,
     matrix,
+    durability: of.durability,
     ...HOW[of.way].request,
     ...CHECKS[of.check],
     ...(isUnsized ? {} : { size: of.size }),

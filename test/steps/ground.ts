@@ -1,10 +1,21 @@
 /** What stands on the disk before a write that is killed, and what must stand there after the attempt that ends it. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { WriteRequestInput } from '@penstock/contract';
-import { randomBytes } from '../expected-bytes.ts';
 import type { ContentServer } from '../soak/served.ts';
-import { type Case, type Files, filesOf, isAtomic, requestOf } from './cases.ts';
+import { type Case, type Files, contentOf, filesOf, holeOf, isAtomic, requestOf } from './cases.ts';
 
 /** One write in a directory of its own. */
 export interface Trial {
@@ -41,11 +52,17 @@ export class Ground {
     return { name, directory, path, files, request: requestOf(of, `${name}/${TARGET}`, this.#sourceOf(of)) };
   }
 
-  #sourceOf({ source, size, seed }: Case): WriteRequestInput['source'] {
+  #sourceOf(of: Case): WriteRequestInput['source'] {
+    const { source, size, seed } = of;
     if (source === 'pattern') return { kind: 'pattern', pattern: 'random', seed };
-    if (source !== 'file') return { kind: 'url', url: this.#server.url(seed, size, source !== 'url-unsized') };
-    const name = `${seed}-${size}`;
-    if (!existsSync(join(this.#sources, name))) writeFileSync(join(this.#sources, name), randomBytes(seed, size));
+    if (source.startsWith('url')) return { kind: 'url', url: this.#server.url(seed, size, source !== 'url-unsized') };
+    const name = `${source}-${seed}-${size}`;
+    const { start, end } = holeOf(of);
+    const content = contentOf(of);
+    const fd = openSync(join(this.#sources, name), 'w');
+    writeSync(fd, content.subarray(0, start), 0, start, 0);
+    writeSync(fd, content.subarray(end), 0, size - end, end);
+    closeSync(fd);
     return { kind: 'file', root: 'sources', path: name };
   }
 }
