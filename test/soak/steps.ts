@@ -1,8 +1,8 @@
 /**
  * Hosts that die at named steps of their writes, several over one queue. In each trial some writes of all kinds are added
- * at once, and two appends to one file; two hosts take them that are to die, each at a step of its own; for each that has
- * died another comes that is not. At the end of the last write all that is left of them is killed. Every job must have
- * ended right, and stay so.
+ * at once, two appends to one file among them, and a bulk. Two hosts take them that are to die, each at a step of its own,
+ * in this trial or a later one, and one that is not; that one is killed now and then as soon as the queue has the end of
+ * the last write. Every job must have ended right.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -62,7 +62,9 @@ interface Plan {
   cases: Case[];
   /** Seeds and sizes of what is appended to one file. */
   appended: { seed: number; size: number }[];
+  /** Of the hosts that are begun in it, where others have died. */
   steps: Step[];
+  endsSteady: boolean;
 }
 
 export async function soakSteps(settings: SoakSettings, findings: Findings): Promise<void> {
@@ -94,7 +96,7 @@ function plansOf(random: Seeded, trials: number, sizes: readonly number[]): Plan
       const call = random.pick(Object.keys(CALLS));
       return { call, nth: random.between(1, CALLS[call]! + 1) };
     });
-    return { label: `${index + 1}/${trials}`, cases, appended, steps };
+    return { label: `${index + 1}/${trials}`, cases, appended, steps, endsSteady: random.next() < 0.25 };
   });
 }
 
@@ -106,6 +108,12 @@ class StepSoak {
   readonly #ground: Ground;
   readonly #sources: string;
   #hosts = 0;
+  /** The host that does not die at a step. */
+  #steady: HostProcess | null = null;
+  /** Those that live and are to. */
+  #armed = 0;
+  /** Of this trial. */
+  #deaths: string[] = [];
 
   private constructor(findings: Findings, tally: Tally, system: System, server: ContentServer) {
     this.#findings = findings;
@@ -126,34 +134,33 @@ class StepSoak {
     await this.#server.close();
   }
 
-  /** A host; one that is to die at `step` writes it to `log` before it does. */
-  #startHost(step?: Step, log = ''): Promise<HostProcess> {
+  #startHost(load: readonly string[], env: Record<string, string> = {}): Promise<HostProcess> {
     this.#hosts += 1;
-    const options = ['--name', `host-${this.#hosts}`, '--threads', '2', '--jobs', '2', '--lock-duration', `${LOCK_MS}`];
-    options.push('--checkpoint', CHECKPOINT, '--root', `sources=${this.#sources}:ro`, '--url-allow', '127.0.0.1/32');
-    if (step === undefined) return this.#system.host(options);
-    const env = { ...stepsEnv(step, log), NODE_OPTIONS: `--import ${killAtEntry}` };
+    const options = ['--name', `host-${this.#hosts}`, '--lock-duration', `${LOCK_MS}`, '--checkpoint', CHECKPOINT];
+    options.push('--root', `sources=${this.#sources}:ro`, '--url-allow', '127.0.0.1/32', ...load);
     return this.#system.host(options, [], env);
   }
 
-  async run({ label, cases, appended, steps }: Plan): Promise<void> {
-    const hosts: HostProcess[] = [];
-    const deaths: string[] = [];
-    const replaced: Promise<unknown>[] = [];
-    let isOver = false;
-    await Promise.all(
-      steps.map(async (step) => {
-        const log = join(this.#system.home, `died-${randomUUID()}`);
-        const host = await this.#startHost(step, log);
-        hosts.push(host);
-        host.child.once('exit', () => {
-          if (existsSync(log)) deaths.push(stepName(step));
-          if (existsSync(log)) this.#tally.calls.add(step.call);
-          rmSync(log, { force: true });
-          if (!isOver) replaced.push(this.#startHost().then((other) => hosts.push(other)));
-        });
-      }),
-    );
+  /** A host that is to die at `step`; it writes that down before it does. */
+  async #arm(step: Step): Promise<void> {
+    const log = join(this.#system.home, `died-${randomUUID()}`);
+    const env = { ...stepsEnv(step, log), NODE_OPTIONS: `--import ${killAtEntry}` };
+    const host = await this.#startHost(['--threads', '2', '--jobs', '2'], env);
+    this.#armed += 1;
+    host.child.once('exit', () => {
+      this.#armed -= 1;
+      if (!existsSync(log)) return;
+      rmSync(log);
+      this.#deaths.push(stepName(step));
+      this.#tally.calls.add(step.call);
+    });
+  }
+
+  async run({ label, cases, appended, steps, endsSteady }: Plan): Promise<void> {
+    this.#deaths = [];
+    // The one that lives takes one write at a time: most go to those that die.
+    this.#steady ??= await this.#startHost(['--threads', '1', '--jobs', '1']);
+    await Promise.all(steps.slice(this.#armed).map((step) => this.#arm(step)));
     const name = `t${label.replace('/', '-')}`;
     const trials = cases.map((of, index) => this.#ground.prepare(`${name}-${index}`, of));
     const shared = this.#prepareShared(name, appended);
@@ -162,10 +169,11 @@ class StepSoak {
     requests.push(bulk.request);
     const jobs = await Promise.all(requests.map((request) => this.#system.add(request)));
     const ends = await Promise.all(jobs.map((job) => this.#system.finished(job, END_MS_MAX)));
-    // Whoever ended the last write is killed as it may just have heard that the queue has its end.
-    isOver = true;
-    await Promise.all(replaced);
-    await Promise.all(hosts.map((host) => host.end('SIGKILL')));
+    if (endsSteady) {
+      await this.#steady.end('SIGKILL');
+      this.#steady = null;
+    }
+    const deaths = [...this.#deaths];
     const what = `steps ${label}, hosts dead at ${deaths.join(' and ') || 'none'}`;
     const ran: string[] = [];
     for (const [index, of] of cases.entries()) {
