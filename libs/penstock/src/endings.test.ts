@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Bench, bytesFor } from './bench.fixture.ts';
@@ -43,7 +43,7 @@ function start(way: string, flags: string, byteCount: number): ChildProcess {
 const line = async (child: ChildProcess): Promise<string> => String((await once(child.stdout!, 'data'))[0]);
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setTimeout(2); // oxlint-disable-line no-await-in-loop
 }
 
 const sizeNow = (): number => statSync(bench.path('a')).size;
@@ -98,7 +98,7 @@ test.each(['a', 'r+'])(
   'killed amid writing with flags %s, a stream leaves zeros for its rows at most, and the next write cuts them off',
   async (flags) => {
     const period = bytesFor(MIB + 12_344);
-    const bytes = Buffer.concat(Array.from({ length: 200 }, () => period));
+    const bytes = Buffer.concat(Array.from({ length: 120 }, () => period));
     const before = flags === 'a' ? OLD : Buffer.alloc(0);
     for (const killAt of flags === 'a' ? [0, 20 * MIB] : [20 * MIB]) {
       writeFileSync(bench.path('a'), before);
@@ -134,7 +134,7 @@ function commonLength(a: Buffer, b: Buffer): number {
 
 test('a stream that is read while it is written is never longer than its bytes by more than its rows', async () => {
   const writer = await bench.open({ threads: 1 });
-  const bytes = bytesFor(48 * MIB);
+  const bytes = bytesFor(24 * MIB);
   const stream = writer.createWriteStream(bench.path('a'), { flags: 'a' });
   let ahead = 0;
   const writing = pipeline(async function* pieces() {
@@ -143,7 +143,7 @@ test('a stream that is read while it is written is never longer than its bytes b
   await once(stream, 'ready');
   while (!stream.closed) {
     ahead = Math.max(ahead, sizeNow() - (stream.bytesWritten - ROWS_BYTES));
-    await setImmediate(); // oxlint-disable-line no-await-in-loop
+    await setTimeout(1); // oxlint-disable-line no-await-in-loop
   }
   await writing;
   expect(ahead).toBeLessThanOrEqual(ROWS_BYTES + AHEAD_BYTES);
@@ -152,14 +152,13 @@ test('a stream that is read while it is written is never longer than its bytes b
 
 test('a pipeline into r+ or a that is aborted settles when the file is as it stays: its old length, or its bytes', async () => {
   const writer = await bench.open();
-  const bytes = bytesFor(40 * MIB);
+  const bytes = bytesFor(12 * MIB);
   for (const flags of ['r+', 'a'] as const) {
     for (const [oldLength, pieces] of [
       [0, 1],
       [1000, 0],
-      [1000, 9],
       [5 * MIB + 1, 3],
-      [5 * MIB + 1, 30],
+      [1000, 12],
     ] as const) {
       const old = Buffer.alloc(oldLength, 'o');
       writeFileSync(bench.path('a'), old);

@@ -214,7 +214,7 @@ export class PartialRow {
       this.#dirty = true;
       this.#growth?.noteWritten(start + bytes);
     }
-    if (this.#growth?.isAhead === true) this.#growth.settle(Math.max(start, this.#writtenEnd));
+    if (this.#growth?.isAhead === true) this.#growth.settle(Math.max(start, this.#writtenEnd), false);
   }
 
   #writeBytes(address: number, length: number, offset: number): void {

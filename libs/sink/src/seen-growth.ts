@@ -7,6 +7,7 @@
  */
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { cutFile } from './freed-blocks.ts';
 import { Growth, type RowRoom } from './growth.ts';
 import { forgetSeenEnd, recordSeenEnd } from './seen-end.ts';
 import type { Target } from './target.ts';
@@ -116,14 +117,15 @@ export class SeenGrowth implements RowRoom {
 
   /**
    * Makes `end`, a file offset, the end of the file, if it does not end further behind by itself; nothing may be in flight.
+   * @param isFlushed the flush of this very file comes next, and nothing else before it
    * @throws IoError
    */
-  settle(end: number): void {
+  settle(end: number, isFlushed: boolean): void {
     const { fd, path, keepsRest, existingBytes } = this.#target;
     const size = keepsRest ? Math.max(end, existingBytes) : end;
     if (this.#ahead) {
       // Also where the size is right: it frees what is reserved behind it.
-      const result = native.ftruncate(fd, size);
+      const result = isFlushed ? native.ftruncate(fd, size) : cutFile(fd, size);
       if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: size });
       this.#space.afterCut(Math.max(0, size - this.#base));
       this.#ahead = false;

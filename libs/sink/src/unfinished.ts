@@ -22,7 +22,7 @@ export function leaveUnfinished(
     return;
   }
   try {
-    growth.settle(end ?? 0);
+    growth.settle(end ?? 0, false);
     if (target.forgetsFreed) native.fsync(target.fd); // what was reserved ahead is another file's from now on
     target.lengthening?.finish(Math.max(0, (end ?? 0) - target.baseOffset));
   } catch {

@@ -754,7 +754,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#growth instanceof SeenGrowth) {
-      this.#growth.settle(target.baseOffset + this.#size!);
+      this.#growth.settle(target.baseOffset + this.#size!, this.#order.request.durability !== 'none');
       this.#intake!.ring.tellStands();
     } else if (this.#reflink === null && !target.isPublished) {
       cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
