@@ -105,7 +105,7 @@ test('an id that is removed and added again is another append', async () => {
     await job.remove(); // oxlint-disable-line no-await-in-loop
   }
   expectFile(stamp(1, 300), stamp(1, 300));
-}, 60_000);
+});
 
 test.each(['atomic', 'in-place'])(
   'create: a file that the job itself has made is its own when it is retried with its counts set back (%s)',
@@ -229,4 +229,4 @@ test('an append that is cancelled when its host is dead is cut off', async () =>
   const isSwept = async (): Promise<boolean> => (await inRedis((redis) => redis.exists(sweep))) === 0;
   while (!(await isSwept())) await setTimeout(20); // oxlint-disable-line no-await-in-loop -- its job is removed with its end
   expectFile(head);
-}, 60_000);
+});

@@ -20,7 +20,7 @@ export function testOnDisk(
   kind: DiskKind,
   nameOf: (disk: string) => string,
   body: (home: string, kind: DiskKind) => Promise<void>,
-  timeoutMs = 60_000,
+  timeoutMs = 180_000,
 ): void {
   const reason = whyNot(kind.make[0]!);
   (reason === '' ? test : test.skip)(

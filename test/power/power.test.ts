@@ -10,7 +10,7 @@ import { testOnDisk, testPowerCuts } from './power.fixture.ts';
 import { DISKS } from './power-trial.ts';
 import { RecordedDisk } from './recorded-disk.ts';
 
-testPowerCuts({ seed: 20_261_128, writes: 120, cuts: 3 }, 60_000, (figures) => {
+testPowerCuts({ seed: 20_261_128, writes: 120, cuts: 3 }, 180_000, (figures) => {
   expect(figures.lost).toEqual([]);
   expect(figures.acknowledged).toBeGreaterThan(80);
   expect(figures.compared).toBeGreaterThan(30);

@@ -154,7 +154,7 @@ test.each([
     'the soak fails',
     'case "$*" in *soak*) exit 1;; esac',
     1,
-    ['failed: npm run soak -- --trials 3 (exit code 1)', '2 passed, 1 failed, 0 skipped'],
+    ['failed: npm run soak -- --trials 2 (exit code 1)', '2 passed, 1 failed, 0 skipped'],
   ],
   [
     'npm cannot even install',
@@ -165,7 +165,7 @@ test.each([
       'failed: libs/two/src/two.test.ts has no result',
       'failed: npm test (exit code 1)',
       'failed: npm run test:long (exit code 1)',
-      'failed: npm run soak -- --trials 3 (exit code 1)',
+      'failed: npm run soak -- --trials 2 (exit code 1)',
       '0 passed, 5 failed, 0 skipped',
     ],
   ],

@@ -148,7 +148,7 @@ test('a stream that is read while it is written is never longer than its bytes b
   await writing;
   expect(ahead).toBeLessThanOrEqual(ROWS_BYTES + AHEAD_BYTES);
   expect(bench.read('a').equals(bytes)).toBe(true);
-}, 60_000);
+});
 
 test('a pipeline into r+ or a that is aborted settles when the file is as it stays: its old length, or its bytes', async () => {
   const writer = await bench.open();
@@ -179,4 +179,4 @@ test('a pipeline into r+ or a that is aborted settles when the file is as it sta
     }
   }
   await pipeline(Readable.from(['end']), writer.createWriteStream(bench.path('a'), { flags: 'a' }));
-}, 60_000);
+});
