@@ -56,7 +56,7 @@ type Matrix = (typeof MATRICES)[number] | typeof SLOW_MATRIX;
 /** Two contents in turn: what stands at the target is always another than what is being written. */
 const CONTENTS = 2;
 /** A moment can fall behind the end of a write that was quicker than the one that was measured: another is drawn then. */
-const TRIES_MAX = 6;
+const TRIES_MAX = 16;
 const TARGET = 'target.dat';
 const CHECKPOINT_TEXT_BYTES = 1024;
 /** A write goes on at whole blocks: the one in which a checkpoint ends is written again. */
