@@ -97,9 +97,9 @@ without('the name of a part under which a killed attempt has left a replaced fil
   const checkpoint = { jobKey: 'other', request: '', source: '', durableBytes: 3 };
   const fd = native.openat(native.AT_FDCWD, old, native.O_RDWR, 0);
   native.fsetxattr(fd, 'user.penstock.checkpoint', Buffer.from(JSON.stringify(checkpoint)));
-  native.close(fd);
   const { ino } = statSync(old);
   await bench.write({ path: 'a', size: 5 }, { jobKey: 'k', attemptToken: 'second', again: true });
   expect(bench.names()).toEqual(['a']);
   expect(statSync(join(bench.directory, 'a')).ino).not.toBe(ino);
+  native.close(fd); // until here, so that no other file gets its inode
 });
