@@ -111,7 +111,7 @@ class StepSoak {
   /** The host that does not die at a step. */
   #steady: HostProcess | null = null;
   /** Those that live and are to. */
-  #armed = 0;
+  readonly #armed = new Set<HostProcess>();
   /** Of this trial. */
   #deaths: string[] = [];
 
@@ -146,9 +146,9 @@ class StepSoak {
     const log = join(this.#system.home, `died-${randomUUID()}`);
     const env = { ...stepsEnv(step, log), NODE_OPTIONS: `--import ${killAtEntry}` };
     const host = await this.#startHost(['--threads', '2', '--jobs', '2'], env);
-    this.#armed += 1;
+    this.#armed.add(host);
     host.child.once('exit', () => {
-      this.#armed -= 1;
+      this.#armed.delete(host);
       if (!existsSync(log)) return;
       rmSync(log);
       this.#deaths.push(stepName(step));
@@ -160,7 +160,7 @@ class StepSoak {
     this.#deaths = [];
     // The one that lives takes one write at a time: most go to those that die.
     this.#steady ??= await this.#startHost(['--threads', '1', '--jobs', '1']);
-    await Promise.all(steps.slice(this.#armed).map((step) => this.#arm(step)));
+    await Promise.all(steps.slice(this.#armed.size).map((step) => this.#arm(step)));
     const name = `t${label.replace('/', '-')}`;
     const trials = cases.map((of, index) => this.#ground.prepare(`${name}-${index}`, of));
     const shared = this.#prepareShared(name, appended);
@@ -174,6 +174,8 @@ class StepSoak {
       this.#steady = null;
     }
     const deaths = [...this.#deaths];
+    // None came to its step: others are drawn.
+    if (deaths.length === 0) await Promise.all([...this.#armed].map((host) => host.end('SIGKILL')));
     const what = `steps ${label}, hosts dead at ${deaths.join(' and ') || 'none'}`;
     const ran: string[] = [];
     for (const [index, of] of cases.entries()) {
