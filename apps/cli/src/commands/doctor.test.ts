@@ -16,7 +16,9 @@ test('everything a host depends on is looked at, each with a verdict', async () 
   mkdirSync(archive);
   const { code, stdout } = await cli.run('doctor', '--json', '--root', `archive=${archive}:ro`);
   const report = JSON.parse(stdout) as Report;
-  expect(report.findings.map(({ what }) => what)).toEqual([
+  // What a power cut may cost is told where the disk has no journal.
+  const always = report.findings.filter(({ what }) => what !== 'root data: power loss');
+  expect(always.map(({ what }) => what)).toEqual([
     'kernel',
     'libaio',
     'kernel AIO',
