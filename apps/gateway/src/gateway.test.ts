@@ -103,6 +103,11 @@ test('it does not listen where others could reach it', async () => {
   await expect(start).rejects.toThrow(/not a loopback address/);
 });
 
+test('nor at a name, which a browser may look up as an address where another user listens', async () => {
+  const start = Gateway.start({ connection: store.connection, address: 'localhost', port: 0, onError: () => {} });
+  await expect(start).rejects.toThrow(/localhost is not a loopback address but a name/);
+});
+
 test('a Redis that is not there is told by its address', async () => {
   const connection = { url: 'redis://127.0.0.1:1' };
   const start = Gateway.start({ connection, address: '127.0.0.1', port: 0, onError: () => {} });

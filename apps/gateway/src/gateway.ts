@@ -1,5 +1,5 @@
 /** The gateway: an HTTP server on loopback with the dashboard and a health check. */
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import { dashboardLink, type DashboardDoor, newDashboardKey } from '@penstock/config';
 import { type Connection, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
 import { Queue } from 'bullmq';
@@ -60,15 +60,7 @@ export class Gateway {
   /** Listens. @throws where the address is not this machine's own, or is taken, or Redis cannot be used */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const { address, port } = options;
-    if (!isLoopback(address)) {
-      throw Object.assign(
-        new Error(`${address} is not a loopback address, and what the dashboard shows would travel in the clear`),
-        {
-          code: 'EACCES',
-          hint: 'use 127.0.0.1 or ::1, and a tunnel or a proxy that knows its users for anybody else',
-        },
-      );
-    }
+    assertOwnAddress(address);
     await checkRedis(options.connection);
     // A connection of our own: BullMQ could not let go of one whose server is away.
     const redis = new Redis(redisOptions(options.connection));
@@ -119,6 +111,21 @@ export class Gateway {
     await this.#queue.close();
     this.#redis.disconnect();
   }
+}
+
+/** @throws where `address` is one that others reach, or none that a browser is sure to ask */
+function assertOwnAddress(address: string): void {
+  const refuse = (why: string, hint: string): never => {
+    throw Object.assign(new Error(`${address} is not a loopback address${why}`), { code: 'EACCES', hint });
+  };
+  if (!isLoopback(address)) {
+    refuse(
+      ', and what the dashboard shows would travel in the clear',
+      'use 127.0.0.1 or ::1, and a tunnel or a proxy that knows its users for anybody else',
+    );
+  }
+  // Browsers look "localhost" up as ::1 first, where another user may listen, and would get the link.
+  if (isIP(address) === 0) refuse(' but a name, which stands for several', 'use 127.0.0.1 or ::1');
 }
 
 /** How long the same message is not told again: a lost connection repeats itself on every try to mend it. */
