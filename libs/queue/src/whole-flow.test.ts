@@ -49,3 +49,19 @@ test('numbered ids are counted, not spelled', () => {
   const seen = children(Object.fromEntries(ids.map((id) => [id, file])));
   expect(inOrder(declared(3), seen)).toEqual(['s-1', 's-9@disk-3', 's-10']);
 });
+
+test('what their numbers or paths do not decide their ids do, whatever order the queue gives them in', () => {
+  const long = ['s-90071992547409931', 's-90071992547409932', 's-90071992547409933'];
+  const alike = ['one', 'three', 'two'];
+  for (const ids of [long, ['s-01', 's-1', 's-001'].toSorted(), alike]) {
+    const backwards = children(Object.fromEntries(ids.toReversed().map((id) => [id, file])));
+    expect(inOrder(declared(3), backwards)).toEqual(ids);
+  }
+});
+
+test('an id of very many digits does not hold up the host', () => {
+  const id = `${'1'.repeat(200_000)}x`;
+  const begunAt = performance.now();
+  expect(inOrder(declared(1), children({ [id]: file }))).toEqual([id]);
+  expect(performance.now() - begunAt).toBeLessThan(1000); // it took 40 s
+});

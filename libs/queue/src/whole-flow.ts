@@ -97,18 +97,42 @@ function faultOfFailures({ results, failures }: Children): ShardError | null {
 /**
  * The ids of the shards in the order of the manifest, the same for each attempt: as they were declared; else by the
  * number at the end where their ids differ in nothing else; else by root and path of what they wrote (of a bulk, its
- * first file), those that failed behind, by id.
+ * first file), those that failed behind; where that is the same, by id.
  */
 export function inOrder({ shards }: ManifestSource, children: Children): string[] {
   if (typeof shards !== 'number') return shards;
   const ids = known(children);
-  const numbered = ids.map((id) => ({ id, parts: /^(.*?)(\d+)(?:@.*)?$/s.exec(id) }));
-  const prefix = numbered[0]?.parts?.[1];
-  if (numbered.every(({ parts }) => parts !== null && parts[1] === prefix)) {
-    return numbered.toSorted((one, other) => Number(one.parts![2]) - Number(other.parts![2])).map(({ id }) => id);
+  const numbered = ids.map(numberedId);
+  const prefix = numbered[0]?.prefix;
+  const isNumbered = numbered.every((id) => id.number !== '' && id.prefix === prefix);
+  const byText = (one: string, other: string): number => (one < other ? -1 : Number(one > other));
+  if (isNumbered) {
+    // As texts, the longer the greater: a number may have more digits than a double holds.
+    const byNumber = (one: NumberedId, other: NumberedId): number =>
+      one.number.length - other.number.length || byText(one.number, other.number) || byText(one.id, other.id);
+    return numbered.toSorted(byNumber).map(({ id }) => id);
   }
-  const named = ids.map((id) => ({ id, name: pathOf(children.results.get(id)) ?? `\uFFFF${id}` }));
-  return named.toSorted((one, other) => (one.name < other.name ? -1 : 1)).map(({ id }) => id);
+  const named = ids.map((id) => ({ id, name: pathOf(children.results.get(id)) ?? '\uFFFF' }));
+  return named.toSorted((one, other) => byText(one.name, other.name) || byText(one.id, other.id)).map(({ id }) => id);
+}
+
+interface NumberedId {
+  id: string;
+  prefix: string;
+  /** Without leading zeros; '' where there is none. */
+  number: string;
+}
+
+const DIGITS = /^\d$/;
+
+/** Takes apart an id with a number at its end, behind which "@" may name a host. */
+function numberedId(id: string): NumberedId {
+  const at = id.indexOf('@');
+  const end = at === -1 ? id.length : at;
+  let start = end;
+  // By hand: of an id of very many digits a pattern would try each of them as the first.
+  while (start > 0 && DIGITS.test(id[start - 1]!)) start -= 1;
+  return { id, prefix: id.slice(0, start), number: id.slice(start, end).replace(/^0+(?=\d)/, '') };
 }
 
 /** Root and path of the first file that a job wrote; null where it is no write's result. Not of its request: that may be gone. */
