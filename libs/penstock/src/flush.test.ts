@@ -1,6 +1,6 @@
 // When what a stream has taken is in its file: soon by itself, at once on request, and before a synchronous write calls back.
 import { once } from 'node:events';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -73,6 +73,42 @@ test('rows and what fills none, idle and busy in turns, are one file in the end,
     await close(stream);
     expect(bench.read('a').length).toBe(Math.max(old.length, offset + Buffer.concat(pieces).length));
   }
+});
+
+test('whoever follows a file that lines are added to sees their bytes, no zero, and no end that comes back', async () => {
+  writeFileSync(bench.path('a'), 'before\n');
+  const matrix = { rows: 8, rowBytes: 65_536 };
+  const stream = writer.createWriteStream(bench.path('a'), { flags: 'a', flushAfterMs: 1, matrix });
+  const follower = openSync(bench.path('a'), 'r');
+  const room = Buffer.alloc(2 * MIB);
+  let followed = 0;
+  const follow = (): void => {
+    expect(fstatSync(follower).size).toBeGreaterThanOrEqual(followed);
+    followed += readSync(follower, room, followed, room.length - followed, followed);
+  };
+  let expected = 'before\n';
+  for (let round = 0; round < 60; round += 1) {
+    const lines = `${'a line of a log, and more of it '.repeat(600)}${round}\n`;
+    expected += lines;
+    stream.write(lines);
+    // oxlint-disable-next-line no-await-in-loop
+    await until(() => {
+      follow();
+      return followed >= expected.length;
+    });
+  }
+  stream.end('the last');
+  let closed = false;
+  stream.on('close', () => (closed = true));
+  await until(() => {
+    follow();
+    return closed;
+  });
+  follow();
+  closeSync(follower);
+  const seen = room.subarray(0, followed);
+  expect(seen.indexOf(0)).toBe(-1);
+  expect(seen.toString() === `${expected}the last`).toBe(true);
 });
 
 test('flush resolves when all that was written before is in the file, and calls back too', async () => {

@@ -94,6 +94,8 @@ export class RowPipeline {
   /** Where the data around #nextPosition ends: a row goes no further. */
   #dataEnd: number;
   #stopped = false;
+  /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
+  bufferedFd = -1;
 
   /**
    * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more
@@ -303,18 +305,29 @@ export class RowPipeline {
     return position === 0 ? this.#span.headBytes : 0;
   }
 
-  /** Prepares the write of a row's `length` bytes, padded to what the disk takes; the file is cut to size later. */
+  /** Prepares the write of a row's `length` bytes, padded to what the disk takes where it must be; the file is cut to size later. */
   #beginWrite(slot: number, row: number, length: number): void {
     const { arena, slots } = this.#thread;
-    const padded = roundUp(length, this.#target.alignment.offset);
+    const position = slots.position[slot]!;
+    const isExact = this.bufferedFd >= 0 && this.#isAlone(position);
+    const padded = isExact ? length : roundUp(length, this.#target.alignment.offset);
     const start = this.#rowStart(row);
     const { head } = this.#span;
-    if (head !== null && slots.position[slot] === 0) arena.bytes.set(head, start);
+    if (head !== null && position === 0) arena.bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > length) this.#pad(start + length, start + padded);
-    this.#growth?.reach(slots.position[slot]! + padded, this.#end, this);
+    this.#growth?.reach(position + padded, this.#end, this);
     this.#addToDigest(slot, length);
     this.#begin(slot, WRITE_ROW, padded);
+  }
+
+  /**
+   * True if all before it is written: amid direct writes the page cache could keep, and write back, what stood before
+   * them in the page that it shares with them.
+   */
+  #isAlone(position: number): boolean {
+    for (const carried of this.#rowPosition) if (carried < position) return false;
+    return true;
   }
 
   /** Behind the last byte: what stands there in the file, or zeros. */
@@ -359,7 +372,8 @@ export class RowPipeline {
     }
     const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     if (slots.purpose[slot] === WRITE_ROW) {
-      engine.prepWrite(slot, this.#target.fd, address, length, offset);
+      const isPadded = slots.length[slot]! % this.#target.alignment.offset === 0;
+      engine.prepWrite(slot, isPadded ? this.#target.fd : this.bufferedFd, address, length, offset);
     } else if (slots.purpose[slot] === READ_PREFIX) {
       engine.prepRead(slot, this.#target.fd, address, length, offset);
     } else {

@@ -1,7 +1,9 @@
 /**
  * The growth of a file that others see under its name while it is written: space is reserved in steps as for any other
- * (growth.ts), but behind the end of the file, and its size follows the rows: it covers those in flight, and a quarter of the
- * matrix more while they come faster than they are written, since each step costs a call.
+ * (growth.ts), but behind the end of the file, and its size follows the rows. A row that is alone in flight extends the
+ * file itself, once it is written; the thread waits for the disk meanwhile, as it has nothing else of this file to do.
+ * While rows come faster than they are written, the size covers those in flight, and a quarter of the matrix more, since
+ * each step costs a call.
  *
  * On ext4 that call waits for nothing, other than a fallocate that extends the file; on XFS it waits for what is in flight.
  */
@@ -76,12 +78,18 @@ export class SeenGrowth implements RowRoom {
     this.#space.reach(end, lastEnd);
     const alone = end - standing <= this.#rowBytes;
     if (!alone && this.#records) size = this.#base + this.#endInFlight(end, lastEnd);
-    if (!this.#record(standing, size, last)) {
+    // Nothing but bytes: then the write itself extends the file, and no reader sees a zero.
+    const isExact = alone && end <= lastEnd;
+    if (!isExact && !this.#record(standing, size, last)) {
       this.#size = Math.max(this.#size, this.#base + end);
       return;
     }
     // A job that is tried again has to find how far it may have come.
     if (!this.#isStream) this.#target.lengthening?.grow(size);
+    if (isExact) {
+      this.#size = size;
+      return;
+    }
     const result = native.ftruncate(this.#target.fd, size);
     if (result < 0) {
       throw new IoError({ syscall: 'ftruncate', errno: result, path: this.#target.path, length: size });

@@ -637,7 +637,8 @@ class WriteLane implements Lane, FlushWaiter {
     const where = { span: this.#span, plan: this.#plan, extent, ring, arrivals };
     const growth = this.#growth instanceof SeenGrowth ? this.#growth : null;
     const partial = new PartialRow(this.#thread, this.#target!, this.#order.request, where, rows, growth);
-    this.#control.recordFd(FD_PARTIAL, partial.open());
+    rows.bufferedFd = partial.open();
+    this.#control.recordFd(FD_PARTIAL, rows.bufferedFd);
     this.#partial = partial;
     this.#thread.rowClock.add(partial);
   }
