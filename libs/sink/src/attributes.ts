@@ -14,6 +14,7 @@ import { native } from '@penstock/aio';
 import { constants } from 'node:os';
 import type { Origin } from './origin.ts';
 import { ACL_ATTRIBUTE, type Access, bitsOfAcl, isAcl, narrowed } from './posix-acl.ts';
+import { isPlanted } from './planted.ts';
 import { type FileStat, statAt } from './stat.ts';
 import type { Target } from './target.ts';
 
@@ -25,7 +26,6 @@ const MODE_OF_NEW = 0o666;
 const MODE_OF_PRIVATE = 0o600;
 const OF_OWNER = 0o700;
 const OF_GROUP_AND_OTHERS = 0o077;
-const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
 
@@ -141,7 +141,7 @@ function openReplaced(target: Target, { mode, publish }: WriteRequest, isSmall: 
 /** Gives `target` what the replaced file has, as far as that can be; `bits`: but for its permissions. */
 function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Replaced, bits: number | undefined): void {
   const { fd, path } = target;
-  if (isPlanted(target, replaced)) {
+  if (isPlanted(target.dirFd, replaced, target.standing.userId)) {
     report(target, `owner ${replaced.userId} and permissions (anybody could have put it into this sticky directory)`);
     chmod(fd, path, bits ?? MODE_OF_PRIVATE);
     return;
@@ -157,18 +157,6 @@ function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Repl
   if (bits === undefined) keepAccess(target, accessOf(target, name, replaced), replaced.userId, moved < 0);
   else chmod(fd, path, bits);
   if (standing.userId !== replaced.userId && bits !== undefined) give(target, replaced.userId);
-}
-
-/**
- * True if anybody may have made the file to be given what is written now: as fs.protected_regular sees it (proc(5)), in a
- * sticky directory that others may write, where it is neither the writer's nor the directory's owner's.
- */
-function isPlanted({ dirFd, standing }: Target, { userId }: FileStat): boolean {
-  if (userId === standing.userId) return false;
-  const directory = statAt(dirFd, '');
-  if (typeof directory === 'number') return true;
-  const isShared = directory.isSticky && (directory.permissions & WRITABLE_BY_GROUP_OR_OTHERS) !== 0;
-  return isShared && userId !== directory.userId;
 }
 
 /** Lets in whom `access` does, or fewer where the file cannot be given to the owner or group that it speaks of. */

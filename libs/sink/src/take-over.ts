@@ -12,6 +12,7 @@ import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
 import { type AttemptIdentity, partName, partPrefix, splitPath } from './parts.ts';
+import { isForeign, isPlanted } from './planted.ts';
 import { type Root, openDirectory } from './roots.ts';
 import { statAt } from './stat.ts';
 
@@ -45,14 +46,15 @@ function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, o
 }
 
 /**
- * 0 for what cannot be taken over: also a file that an attempt had replaced when it died, and one that has another name
- * besides, which after a power loss on a file system without a journal may be anybody's.
+ * 0 for what cannot be taken over: also a file that an attempt had replaced when it died, one that has another name
+ * besides, which after a power loss on a file system without a journal may be anybody's, and one that another user may
+ * have put there.
  */
 function durableBytesOf(dirFd: number, name: string, jobKey: string): number {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return 0;
   const stat = statAt(fd, '');
-  const readable = typeof stat !== 'number' && stat.linkCount === 1 && tryLock(fd);
+  const readable = typeof stat !== 'number' && stat.linkCount === 1 && !isForeign(dirFd, stat) && tryLock(fd);
   const checkpoint = readable ? readCheckpoint(fd, stat) : null;
   native.close(fd);
   return checkpoint?.jobKey === jobKey ? checkpoint.durableBytes : 0;
@@ -68,11 +70,10 @@ export function findFinished(root: Root, path: string, jobKey: string): Checkpoi
   if (dirFd < 0) return null;
   // As it is opened next: one that its own permissions close to us is replaced like any other.
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
+  const stat = fd < 0 ? fd : statAt(fd, '');
+  const checkpoint = typeof stat === 'number' || isPlanted(dirFd, stat) ? null : readCheckpoint(fd, stat);
   native.close(dirFd);
-  if (fd < 0) return null;
-  const stat = statAt(fd, '');
-  const checkpoint = typeof stat === 'number' ? null : readCheckpoint(fd, stat);
-  native.close(fd);
+  if (fd >= 0) native.close(fd);
   if (checkpoint?.finished === undefined || checkpoint.jobKey !== jobKey) return null;
   return typeof stat !== 'number' && stat.sizeBytes === checkpoint.durableBytes ? checkpoint : null;
 }

@@ -15,6 +15,7 @@ import { NO_FILE, type Replaced, flushRemoved, removeFile, renameOver } from './
 import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
 import { type AttemptIdentity, partName, splitPath } from './parts.ts';
+import { isForeign } from './planted.ts';
 import { type Root, openParent } from './roots.ts';
 import {
   type Alignment,
@@ -313,13 +314,18 @@ function refuseEarly(
   return existing;
 }
 
-/** True if the file `name` was made by an earlier attempt of the same job, however often that has come to its end since. */
+/**
+ * True if the file `name` was made by an earlier attempt of the same job, however often that has come to its end since;
+ * not if another user may have put it there, who says so.
+ */
 function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolean {
   const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   if (fd < 0) return false;
   const value = new Uint8Array(new ArrayBuffer(64));
   const length = native.fgetxattr(fd, OWNER_ATTRIBUTE, value);
+  const stat = statAt(fd, '');
   native.close(fd);
+  if (typeof stat === 'number' || isForeign(dirFd, stat)) return false;
   return length > 0 && Buffer.from(value.buffer, 0, length).toString('latin1') === identity.jobKey;
 }
 
