@@ -112,6 +112,23 @@ const strace = foundProgram('strace');
 const STRACE = ['-f', '-D', '-qq', '--seccomp-bpf'];
 const withStrace = strace === null ? test.skip : test;
 
+/** The calls that strace logged, each whole: one that another thread's came between stands in two lines. */
+function callsIn(log: string): string[] {
+  const begun = new Map<string, string>();
+  return readFileSync(log, 'latin1')
+    .split('\n')
+    .flatMap((line) => {
+      const [, thread = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
+      const [, start] = /^(.*?) *<unfinished \.\.\.>$/.exec(rest) ?? [];
+      if (start !== undefined) {
+        begun.set(thread, start);
+        return [];
+      }
+      const [, end] = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest) ?? [];
+      return [end === undefined ? line : `${thread} ${begun.get(thread)}${end}`];
+    });
+}
+
 withStrace(
   'io_setup refused because aio-max-nr is used up: the error names both figures, and the job is retried',
   async () => {
@@ -187,7 +204,7 @@ withStrace(
       await system.add({ path: 'traced.dat', size: '64MiB', matrix: { rows: 32, rowBytes: '512KiB' } }),
     );
     await host.end('SIGTERM');
-    const lines = readFileSync(log, 'latin1').split('\n');
+    const lines = callsIn(log);
     expect(lines.some((line) => /openat\(.*\.part".*O_DIRECT/.test(line))).toBe(true);
     const submitted = lines.flatMap((line) => /io_submit\(.*= (\d+)$/.exec(line)?.slice(1).map(Number) ?? []);
     expect(submitted.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(128);
@@ -222,8 +239,7 @@ for (const { what, size, order } of [
     const host = await system.host(['--threads', '1', '--engine', 'positional'], trace, strace!.env);
     await system.finished(await system.add({ path: 'new/deep/a.dat', size }));
     await host.end('SIGTERM');
-    const made = readFileSync(log, 'latin1')
-      .split('\n')
+    const made = callsIn(log)
       .filter((line) => (line.includes(system.data) && line.endsWith('= 0')) || line.includes('pwrite64('))
       .flatMap((line) => /\d+ +(\w+)\(/.exec(line)?.slice(1) ?? []);
     const expected = onJournal() ? order : FLUSHED_ALONE;

@@ -34,7 +34,12 @@ test('the first program writes, copies and streams', async () => {
 });
 
 test('the second is aborted on its way, and leaves nothing', async () => {
-  expect(programs.length).toBe(2);
   expect(await run(1)).toBe('AbortError enough at less than all\n');
   expect(readdirSync(directory).filter((name) => /large|part/.test(name))).toEqual([]);
+});
+
+test('the third writes a log, and there is no other', async () => {
+  expect(programs.length).toBe(3);
+  expect(await run(2)).toBe('');
+  expect(readFileSync(join(directory, 'app.log'), 'utf8')).toBe('started\n');
 });
