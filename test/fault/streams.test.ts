@@ -7,7 +7,7 @@ import { parseRequest } from '@penstock/contract';
 import { RingProducer } from '@penstock/matrix';
 import { type RunningStream, WriterPool } from '@penstock/pool';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
+import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
 const MIB = 1_048_576;
@@ -29,6 +29,7 @@ afterEach(async () => {
 });
 
 const asRoot = mayMount() ? test : test.skip;
+const onBtrfs = mayMount() && has('mkfs.btrfs') ? test : test.skip;
 const onXfs = mayMount() && has('mkfs.xfs') ? test : test.skip;
 
 function openPool(mount: string): WriterPool {
@@ -37,9 +38,9 @@ function openPool(mount: string): WriterPool {
   return pool;
 }
 
-function start(running: WriterPool, path: string): RunningStream {
-  const request = parseRequest({ path, root: 'disk', source: { kind: 'stream' } });
-  const stream = running.runStream(request, path, 1);
+function start(running: WriterPool, path: string, mode: 'create' | 'append' = 'create'): RunningStream {
+  const request = parseRequest({ path, root: 'disk', mode, source: { kind: 'stream' } });
+  const stream = running.runStream(request, `${mode} ${path}`, 1);
   stream.done.catch(() => {}); // awaited by the test, perhaps only after the producer has been told
   return stream;
 }
@@ -58,6 +59,11 @@ const available = (mount: string): number => {
   const { bavail, bsize } = statfsSync(mount);
   return bavail * bsize;
 };
+/** Blocks that a transaction has freed are there again once it is committed. */
+function availableAfterCommit(mount: string): number {
+  run('sync', '-f', mount);
+  return available(mount);
+}
 
 async function expectAllSizes(mount: string): Promise<void> {
   const running = openPool(mount);
@@ -79,6 +85,24 @@ asRoot(
 onXfs(
   'on XFS streams of every size are right',
   () => expectAllSizes(mountLoop(home, undo, ['mkfs.xfs', '-q'], 335_544_320, 512)),
+  120_000,
+);
+
+onBtrfs(
+  'on btrfs a stream takes the space of its bytes and no more, and it does not matter how many there are',
+  async () => {
+    const mount = mountLoop(home, undo, ['mkfs.btrfs', '-q'], 268_435_456, 512);
+    const running = openPool(mount);
+    const before = availableAfterCommit(mount);
+    for (const mode of ['create', 'append'] as const) {
+      for (let index = 0; index < 4; index += 1) {
+        const stream = start(running, `file ${index}`, mode);
+        await feed(stream, stamp(index, 2 * MIB)); // oxlint-disable-line no-await-in-loop
+        await stream.done; // oxlint-disable-line no-await-in-loop
+      }
+    }
+    expect(before - availableAfterCommit(mount)).toBeLessThan(20 * MIB);
+  },
   120_000,
 );
 

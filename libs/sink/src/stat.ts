@@ -170,6 +170,8 @@ export interface FileSystem {
   inMemory: boolean;
   /** True where direct I/O is accepted but carried out while it is submitted. */
   synchronousDirect: boolean;
+  /** True where space that is reserved by one call stays taken as long as a byte of it belongs to the file. */
+  keepsCutSpace: boolean;
 }
 
 /** The file system of an open descriptor. @throws IoError */
@@ -188,5 +190,6 @@ export function fileSystemOf(fd: number, path: string): FileSystem {
     totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
     inMemory: type === TMPFS_MAGIC || type === RAMFS_MAGIC,
     synchronousDirect: type === BTRFS_MAGIC,
+    keepsCutSpace: type === BTRFS_MAGIC,
   };
 }
