@@ -22,6 +22,8 @@ export const commandOutput = {
   writeErr: (text: string): void => {
     process.stderr.write(escapeLines(text));
   },
+  // A line of what stood there must not pass for one of ours.
+  outputError: (text: string, write: (text: string) => void): void => write(text.replaceAll(/\n(?=.)/gs, '\n  ')),
 };
 
 const escapeLines = (text: string): string => text.split('\n').map(escapeControls).join('\n');

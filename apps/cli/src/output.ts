@@ -52,7 +52,9 @@ export const commandOutput = {
   writeErr: (text: string): void => {
     process.stderr.write(ScreenText.lines(text).text);
   },
-  outputError: (text: string, write: (text: string) => void): void => write(text.replace(/^error: /, 'penstock: ')),
+  // A line of what stood on the command line must not pass for one of ours.
+  outputError: (text: string, write: (text: string) => void): void =>
+    write(text.replace(/^error: /, 'penstock: ').replaceAll(/\n(?=.)/gs, '\n  ')),
 };
 
 /** What is known of where results are shown. */

@@ -47,5 +47,6 @@ test('what stood on the command line is repeated without what a terminal would o
     expect(code).toBe(2);
     expect(stderr).toContain(String.raw`x\u{1b}[2J`);
     expect(stdout + stderr).not.toMatch(OBEYED);
+    expect(stderr).not.toMatch(/^penstock: all is well/m);
   }
 });
