@@ -1,13 +1,17 @@
 // On a disk without a journal: what is replaced, removed or cut, and the flushes that come before its blocks go.
 // Skipped where the checkout's disk has one; test/power tries it on disks of its own, and cuts their power.
 import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AioPort, type PortFactory, abi, faultyPort, libaioPort, native, syscallPort } from '@penstock/aio';
+import { NO_FILE, renameOver } from './freed-blocks.ts';
 import { forgetsFreed } from './journal.ts';
 import { fileSystemOf, statFd } from './stat.ts';
 import { type Bench, openBench } from './thread.fixture.ts';
+
+const { EISDIR } = constants.errno;
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 mkdirSync(scratch, { recursive: true });
@@ -102,4 +106,17 @@ without('the name of a part under which a killed attempt has left a replaced fil
   expect(bench.names()).toEqual(['a']);
   expect(statSync(join(bench.directory, 'a')).ino).not.toBe(ino);
   native.close(fd); // until here, so that no other file gets its inode
+});
+
+test('a directory that was made where the file is to go stands there still, and the part keeps its name', () => {
+  const directory = join(bench.directory, 'a');
+  mkdirSync(directory);
+  writeFileSync(join(bench.directory, 'part'), 'new');
+  const dirFd = native.openat(native.AT_FDCWD, bench.directory, native.O_RDONLY, 0);
+  const replaced = { fd: NO_FILE, name: null };
+  expect(renameOver(dirFd, 'part', 'a', replaced)).toBe(-EISDIR);
+  native.close(dirFd);
+  expect(replaced).toEqual({ fd: NO_FILE, name: null });
+  expect(statSync(directory).isDirectory()).toBe(true);
+  expect(readFileSync(join(bench.directory, 'part'), 'latin1')).toBe('new');
 });

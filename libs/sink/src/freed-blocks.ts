@@ -21,7 +21,7 @@ import { native } from '@penstock/aio';
 import { forgetsFreed } from './journal.ts';
 import { fileSystemOf, statAt } from './stat.ts';
 
-const { ENOENT } = constants.errno;
+const { EISDIR, ENOENT } = constants.errno;
 
 /** Nothing stands there. */
 export const NO_FILE = -1;
@@ -55,6 +55,7 @@ export function renameOver(dirFd: number, from: string, to: string, replaced: Re
   // Nothing stands there; or the part is gone, and the rename says so.
   if (replaced === null || exchanged === -ENOENT) return native.renameat(dirFd, from, dirFd, to);
   if (exchanged === 0) {
+    if (isDirectory(dirFd, from)) return takeBack(dirFd, from, to);
     replaced.name = from;
     const fd = holdFile(dirFd, from);
     replaced.fd = fd === NO_FILE ? CLOSED_FILE : fd; // another attempt has removed it already
@@ -66,6 +67,17 @@ export function renameOver(dirFd: number, from: string, to: string, replaced: Re
   if (result === 0) replaced.fd = fd;
   else if (fd >= 0) native.close(fd);
   return result;
+}
+
+/** A directory was made there since anybody looked; a plain rename is refused then. */
+function takeBack(dirFd: number, from: string, to: string): number {
+  const result = native.renameat2(dirFd, from, dirFd, to, native.RENAME_EXCHANGE);
+  return result < 0 ? result : -EISDIR;
+}
+
+function isDirectory(dirFd: number, name: string): boolean {
+  const stat = statAt(dirFd, name);
+  return typeof stat !== 'number' && stat.isDirectory;
 }
 
 /** Removes `name` for good: 0 or -errno. Waits for a flush where it must; for what is seldom done. */
