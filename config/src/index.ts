@@ -29,4 +29,5 @@ export { commandOutput, type Log, logOf } from './log.ts';
 export { parseRate } from './rates.ts';
 export { makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';
+export { STOP_SIGNALS } from './stop-signals.ts';
 export { findServer, openStore, type Store } from './store.ts';

@@ -1,7 +1,6 @@
 /** Ctrl-C and its kin, as something a command can wait for: it stops in order instead of being torn down. */
+import { STOP_SIGNALS } from '@penstock/config';
 import { Interrupted } from './failures.ts';
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface Interrupts {
   /** Aborted by the first signal, with the Interrupted that says which. */
@@ -22,12 +21,12 @@ export function takeInterrupts(): Interrupts {
     else if (!second.signal.aborted) second.abort(interrupted);
     else process.exit(interrupted.exitCode);
   };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   return {
     signal: first.signal,
     hurry: second.signal,
     release: () => {
-      for (const signal of SIGNALS) process.off(signal, onSignal);
+      for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
     },
   };
 }

@@ -8,6 +8,7 @@ import {
   logOf,
   openStore,
   publishDoor,
+  STOP_SIGNALS,
   storeSettings,
 } from '@penstock/config';
 import { toWire } from '@penstock/contract';
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
   command.parse();
   const options = command.opts<{ port: number; address: string; redis?: string; data?: string }>();
   const stopped = new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+    for (const signal of STOP_SIGNALS) process.on(signal, () => resolve());
     process.once('disconnect', () => resolve());
     // Whoever started this process with a channel may have gone before anybody listened to it.
     if (process.send !== undefined && !process.connected) resolve();

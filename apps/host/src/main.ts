@@ -1,7 +1,15 @@
 #!/usr/bin/env node
 /** `penstock host`: the process that writes. Started by the command line, by a supervisor, or by another command. */
 import { Command } from 'commander';
-import { addHostOptions, commandOutput, hostSettings, logOf, openStore, readLibaio } from '@penstock/config';
+import {
+  addHostOptions,
+  commandOutput,
+  hostSettings,
+  logOf,
+  openStore,
+  readLibaio,
+  STOP_SIGNALS,
+} from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
@@ -31,7 +39,7 @@ async function main(): Promise<void> {
 
   const stopped = new Promise<string>((resolve) => {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(signal));
+    for (const signal of STOP_SIGNALS) process.on(signal, () => resolve(signal));
     // Whoever started this process with a channel has gone: nobody else would ever stop it.
     process.once('disconnect', () => resolve(RELEASED));
     if (process.send !== undefined && !process.connected) resolve(RELEASED);

@@ -46,7 +46,8 @@ test('Redis, host and dashboard come up, do their work, and go down in order', a
   // Another command finds the host that runs here; another dashboard finds its port taken.
   expect(written).toMatchObject({ code: 0, stdout: expect.stringMatching(/^a\.bin: /) });
   expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(`127.0.0.1:${port}`) });
-  up.child.kill('SIGTERM');
+  // As a terminal does that is closed: to all of them at once.
+  for (const pid of [childOf(up, 'host'), childOf(up, 'gateway'), up.child.pid!]) process.kill(pid, 'SIGHUP');
   expect(await up.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping') });
   expect(existsSync(file)).toBe(false);
   expect(await cli.run('link')).toMatchObject({ code: 1, stderr: expect.stringContaining('no dashboard runs') });
