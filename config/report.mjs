@@ -1,6 +1,6 @@
 // Sums what the tests' results files hold, fresh or out of nx's cache.
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** The folders of the workspaces, as package.json names them: "libs/*" or "test". */
 function projectsOf(root) {
@@ -32,11 +32,15 @@ function* testFiles(root, folder, has) {
   }
 }
 
-/** What a results file holds of a project, or null where there is none that can be read. */
-function readResults(file, project) {
+/**
+ * What a results file holds, or null where there is none that can be read. By whole names of test files: the checkout
+ * may lie in a directory that is called like a project, and may have been moved since nx kept the results.
+ */
+function readResults(file) {
   try {
     const { testResults } = JSON.parse(readFileSync(file, 'utf8'));
-    return testResults.filter(({ name }) => name.includes(`/${project}/`));
+    if (!Array.isArray(testResults)) return null;
+    return (path) => testResults.find(({ name }) => name.endsWith(`/${path}`));
   } catch {
     return null;
   }
@@ -61,22 +65,27 @@ export function forgetResults(root, run) {
  * failed test: a test file without a result, whatever ended its run; one that cannot be loaded; one that failed beside its tests.
  *
  * @param {string} root
- * @param {{ runs: ('quick' | 'long')[], all: boolean, alsoFailed?: string[] }} ran whether every project was to run, and
- *   what else failed
+ * @param {{ runs: ('quick' | 'long')[], all: boolean, asked?: (path: string) => boolean, alsoFailed?: string[] }} ran
+ *   whether every project was to run, and which of its test files, and what else failed
  * @returns {{ lines: string[], good: boolean }}
  */
-export function report(root, { runs, all, alsoFailed = [] }) {
+export function report(root, { runs, all, asked = () => true, alsoFailed = [] }) {
   const failed = [];
   const skipped = [];
   let passedCount = 0;
   for (const run of runs) {
     for (const project of projectsOf(root)) {
       const file = join(root, RUNS[run].resultsFile(project));
-      const results = readResults(file, project);
-      if (results === null && !all && !existsSync(file)) continue;
-      for (const path of testFiles(root, project, RUNS[run].has))
-        if (!results?.some(({ name }) => name.endsWith(`/${path}`))) failed.push(`${path} has no result`);
-      for (const { name, status, assertionResults } of results ?? []) {
+      const resultOf = readResults(file);
+      if (resultOf === null && !all && !existsSync(file)) continue;
+      for (const path of testFiles(root, project, RUNS[run].has)) {
+        if (!asked(path)) continue;
+        const result = resultOf?.(path);
+        if (result === undefined) {
+          failed.push(`${path} has no result`);
+          continue;
+        }
+        const { status, assertionResults } = result;
         const named = (...statuses) =>
           assertionResults
             .filter((test) => statuses.includes(test.status))
@@ -86,8 +95,7 @@ export function report(root, { runs, all, alsoFailed = [] }) {
         passedCount += passed.length;
         failed.push(...failures);
         skipped.push(...named('pending', 'todo', 'skipped', 'disabled', 'focused'));
-        if (status === 'failed' && failures.length === 0)
-          failed.push(`${project}: ${name.slice(name.lastIndexOf('/') + 1)} could not be run`);
+        if (status === 'failed' && failures.length === 0) failed.push(`${project}: ${basename(path)} could not be run`);
       }
     }
   }

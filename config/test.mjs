@@ -3,7 +3,7 @@
 // `npm test -- -p @penstock/aio` runs the tests of that room alone.
 // `npm run test:long`: the long tests through Jest, to which further arguments go, with the same count at the end.
 // `node config/test.mjs --total <what else failed>...`: the count of both together, of what has just been run.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,6 +57,16 @@ async function runTests(run, args) {
   return code === 0 && !late;
 }
 
+/** Whether Jest runs the long test file `path` with these arguments. */
+function askedFor(args) {
+  const { stdout } = spawnSync(process.execPath, [...COMMANDS.long, ...args, '--listTests'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const listed = stdout.split('\n');
+  return (path) => listed.some((name) => name.endsWith(`/${path}`));
+}
+
 const [option, ...rest] = process.argv.slice(2);
 let good = true;
 let result;
@@ -68,8 +78,9 @@ if (option === '--total') {
   // A result of an earlier run must not pass for this one's; nx restores those of unchanged projects from its cache.
   forgetResults(root, run);
   good = await runTests(run, args);
-  const all = run === 'quick' ? !args.some((arg) => /^(-p|--projects?)\b/.test(arg)) : args.length === 0;
-  result = report(root, { runs: [run], all });
+  const all = run === 'long' || !args.some((arg) => /^(-p|--projects?|--exclude)\b/.test(arg));
+  const asked = run === 'long' && args.length > 0 ? askedFor(args) : undefined;
+  result = report(root, { runs: [run], all, asked });
 }
 process.stdout.write(`\n${result.lines.join('\n')}\n`);
 process.exitCode = good && result.good ? 0 : 1;

@@ -135,6 +135,40 @@ test('long tests have a run of their own, and are missed by no other', async () 
   });
 });
 
+test('a test counts once, in a directory that is called like a project too', async () => {
+  checkout.write('libs/two/src/kills.long.test.ts', '');
+  const name = '/home/me/libs/one/penstock/libs/two/src/kills.long.test.ts';
+  const assertionResults = [{ status: 'passed', fullName: 'c' }];
+  const written = JSON.stringify({ testResults: [{ name, status: 'passed', assertionResults }] });
+  checkout.write(
+    'node_modules/jest/bin/jest.js',
+    `require('node:fs').writeFileSync(process.env.JEST_RESULTS_FILE, ${JSON.stringify(written)})`,
+  );
+  const { stdout } = await checkout.run('test.mjs', ['--long']);
+  expect(stdout).toBe('\n1 passed, 0 failed, 0 skipped\n');
+});
+
+test('long tests that were not asked for need no result', async () => {
+  checkout.write('libs/two/src/kills.long.test.ts', '');
+  checkout.write('libs/two/src/cuts.long.test.ts', '');
+  // As Jest does: lists what it would run, and runs it.
+  checkout.write(
+    'node_modules/jest/bin/jest.js',
+    `const name = process.cwd() + '/libs/two/src/cuts.long.test.ts';
+     const assertionResults = [{ status: 'passed', fullName: 'c' }];
+     if (process.argv.includes('--listTests')) console.log(name);
+     else if (process.env.DIES !== '1')
+       require('node:fs').writeFileSync(process.env.JEST_RESULTS_FILE, JSON.stringify({ testResults: [{ name, status: 'passed', assertionResults }] }));`,
+  );
+  const done = await checkout.run('test.mjs', ['--long', 'cuts']);
+  expect(done).toMatchObject({ code: 0, stdout: '\n1 passed, 0 failed, 0 skipped\n' });
+  const died = await checkout.run('test.mjs', ['--long', 'cuts'], { DIES: '1' });
+  expect(died).toMatchObject({
+    code: 1,
+    stdout: '\nfailed: libs/two/src/cuts.long.test.ts has no result\n0 passed, 1 failed, 0 skipped\n',
+  });
+});
+
 test('a project that was not asked for needs no result', async () => {
   const { code, lines } = await report({ one: result('one', ['passed', 'a']) }, {}, ['-p', 'one']);
   expect({ code, lines }).toEqual({ code: 0, lines: ['1 passed, 0 failed, 0 skipped'] });
