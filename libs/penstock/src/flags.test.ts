@@ -21,7 +21,20 @@ test.each([
   [O_RDWR | O_CREAT | O_APPEND | O_SYNC, 'append', true],
   [O_RDWR, 'overwrite', false],
 ])('flags %s write as mode %s', (flags, mode, synchronous) => {
-  expect(readFlags(flags)).toEqual({ mode, synchronous });
+  expect(readFlags(flags)).toMatchObject({ mode, synchronous });
+});
+
+test.each([
+  ['a', true],
+  ['as', true],
+  ['xa', true],
+  ['w', false],
+  ['wx', false],
+  ['r+', false],
+  [O_WRONLY | O_CREAT | O_APPEND | O_EXCL, true],
+  [O_WRONLY | O_CREAT | O_EXCL, false],
+])('flags %s add to a file that others may follow: %s', (flags, appends) => {
+  expect(readFlags(flags).appends).toBe(appends);
 });
 
 test.each(['r', 'rs', '', 'q', 'r+x', O_RDONLY])('flags %j, which fs does not write with, are refused', (flags) => {

@@ -1,6 +1,6 @@
 // When what a stream has taken is in its file: soon by itself, at once on request, and before a synchronous write calls back.
 import { once } from 'node:events';
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -48,6 +48,19 @@ test('lines that fill no row are in the file a moment later, which is exactly as
   }
   await close(stream);
   expect(bench.read('a').toString()).toBe(expected);
+});
+
+test('a log that is made by flags ax has its lines at once, and keeps them if the stream is destroyed', async () => {
+  const stream = writer.createWriteStream(bench.path('a'), { flags: 'ax' });
+  await write(stream, 'line\n');
+  await until(() => existsSync(bench.path('a')) && statSync(bench.path('a')).size > 0);
+  expect(bench.read('a').toString()).toBe('line\n');
+  await write(stream, 'the last\n');
+  stream.destroy();
+  await once(stream, 'close');
+  expect(bench.read('a').toString()).toBe('line\nthe last\n');
+  const second = writer.createWriteStream(bench.path('a'), { flags: 'ax' });
+  await expect(once(second, 'close')).rejects.toMatchObject({ code: 'EEXIST' });
 });
 
 test('rows and what fills none, idle and busy in turns, are one file in the end, changed anywhere', async () => {

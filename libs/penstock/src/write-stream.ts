@@ -47,7 +47,7 @@ const NO_BYTES = Buffer.alloc(0);
  * A Writable whose bytes go straight into the rows that the kernel writes from; write() says false when none is free.
  *
  * `'finish'` comes once the file is in its place and durable. Destroyed before that, it leaves no file, and what stood
- * there is untouched. With flags `'a'` and `'r+'` the file is changed where it stands: it has what was written, however the
+ * there is untouched. With flags `'a'`, `'ax'` and `'r+'` the file is changed where it stands: it has what was written, however the
  * stream ends.
  *
  * Of `fs.WriteStream` it has `path`, `flags`, `mode`, `start`, `bytesWritten`, `pending`, close(), and the events `'open'`
@@ -221,7 +221,7 @@ export class FileWriteStream extends Writable {
 
   async #request(): Promise<WriteRequest> {
     const { size, makeDirectories = false, flush, durability } = this.#options;
-    const { mode, synchronous } = readFlags(this.flags);
+    const { mode, synchronous, appends } = readFlags(this.flags);
     if (this.start !== undefined && this.start !== 0 && mode !== 'overwrite') {
       throw new RequestError({
         field: 'start',
@@ -236,6 +236,7 @@ export class FileWriteStream extends Writable {
     return requestFor(file, { kind: 'stream' }, size, {
       ...this.#options,
       mode,
+      publish: this.#options.publish ?? (appends ? 'in-place' : undefined),
       offset: mode === 'overwrite' ? this.start : undefined,
       durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
       fileMode: stands || bits === undefined ? undefined : permissionBits(bits),
