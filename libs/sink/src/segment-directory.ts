@@ -37,16 +37,17 @@ export function makeSegmentDirectory(place: SegmentPlace): void {
   try {
     const stat = statFd(pathFd, directory);
     if (stat.isDirectory && stat.userId === process.geteuid!() && groupId !== undefined)
-      giveToGroup(directory, stat, groupId);
+      giveToGroup(pathFd, directory, stat, groupId);
     assertTrusted(statFd(pathFd, directory), place);
   } finally {
     native.close(pathFd);
   }
 }
 
-function giveToGroup(directory: string, seen: FileStat, groupId: number): void {
+function giveToGroup(pathFd: number, directory: string, seen: FileStat, groupId: number): void {
   if (seen.groupId === groupId && (seen.setId | seen.permissions) === OF_GROUP) return;
-  const fd = native.openat(native.AT_FDCWD, directory, native.O_RDONLY | native.O_DIRECTORY | native.O_NOFOLLOW, 0);
+  // The very one that was looked at, whatever stands at its path by now.
+  const fd = native.openat(pathFd, '.', native.O_RDONLY | native.O_DIRECTORY, 0);
   if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: directory });
   try {
     const given = native.fchown(fd, -1, groupId);
