@@ -25,7 +25,7 @@ export {
   storeSettings,
   type StoreSettings,
 } from './settings.ts';
-export { commandOutput, type Log, logOf } from './log.ts';
+export { commandOutput, complainTo, type Log, logOf } from './log.ts';
 export { parseRate } from './rates.ts';
 export { makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';

@@ -3,6 +3,7 @@
 import {
   addStoreOptions,
   commandOutput,
+  complainTo,
   defaults,
   LINK_MINUTES,
   logOf,
@@ -34,7 +35,7 @@ const command = addStoreOptions(new Command('penstock-gateway'))
   .showHelpAfterError();
 
 const log = logOf('penstock gateway');
-const complain = (error: unknown): void => log(toWire(error).message);
+const complain = complainTo(log);
 
 async function main(): Promise<void> {
   command.parse();

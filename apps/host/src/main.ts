@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import {
   addHostOptions,
   commandOutput,
+  complainTo,
   hostSettings,
   logOf,
   openStore,
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
   const say = (text: string): void => {
     if (options['quiet'] !== true) log(text);
   };
-  const complain = (error: unknown): void => log(toWire(error).message);
+  const complain = complainTo(log);
 
   const stopped = new Promise<string>((resolve) => {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
