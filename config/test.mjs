@@ -80,7 +80,10 @@ if (option === '--total') {
   good = await runTests(run, args);
   const all = run === 'long' || !args.some((arg) => /^(-p|--projects?|--exclude)\b/.test(arg));
   const asked = run === 'long' && args.length > 0 ? askedFor(args) : undefined;
-  result = report(root, { runs: [run], all, asked });
+  const ran = { runs: [run], all, asked };
+  result = report(root, ran);
+  // As lint, or a test file that left something running.
+  if (!good && result.good) result = report(root, { ...ran, alsoFailed: ['the run, beside its tests: see above'] });
 }
 process.stdout.write(`\n${result.lines.join('\n')}\n`);
 process.exitCode = good && result.good ? 0 : 1;

@@ -174,11 +174,12 @@ test('a project that was not asked for needs no result', async () => {
   expect({ code, lines }).toEqual({ code: 0, lines: ['1 passed, 0 failed, 0 skipped'] });
 });
 
-test('a failed build fails the run though every test passed', async () => {
-  const { code } = await report(
+test('a failed build fails the run though every test passed, and is not hidden by a line that counts none', async () => {
+  const { code, lines } = await report(
     { one: result('one', ['passed', 'a']), two: result('two', ['passed', 'b']) },
     { CODE: '1' },
   );
+  expect(lines).toEqual(['failed: the run, beside its tests: see above', '2 passed, 1 failed, 0 skipped']);
   expect(code).toBe(1);
 });
 

@@ -29,6 +29,8 @@ const command = addHostOptions(new Command('penstock host'))
   .showHelpAfterError('(penstock host --help lists the options)')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
+const complain = complainTo(log);
+
 async function main(): Promise<void> {
   command.parse();
   const options = command.opts();
@@ -36,7 +38,6 @@ async function main(): Promise<void> {
   const say = (text: string): void => {
     if (options['quiet'] !== true) log(text);
   };
-  const complain = complainTo(log);
 
   const stopped = new Promise<string>((resolve) => {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
@@ -76,10 +77,9 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  const wire = toWire(error);
-  log(wire.message);
+  complain(error);
   if (process.connected) {
-    process.send?.({ failed: wire }, () => process.disconnect());
+    process.send?.({ failed: toWire(error) }, () => process.disconnect());
   }
   process.exitCode = 1;
 }
