@@ -47,8 +47,8 @@ const NO_BYTES = Buffer.alloc(0);
  * A Writable whose bytes go straight into the rows that the kernel writes from; write() says false when none is free.
  *
  * `'finish'` comes once the file is in its place and durable. Destroyed before that, it leaves no file, and what stood
- * there is untouched. With flags `'a'`, `'ax'` and `'r+'` the file is changed where it stands: it has what was written, however the
- * stream ends.
+ * there is untouched. With flags `'a'`, `'ax'` and `'r+'` the file is changed where it stands: it has what was written,
+ * however the stream ends.
  *
  * Of `fs.WriteStream` it has `path`, `flags`, `mode`, `start`, `bytesWritten`, `pending`, close(), and the events `'open'`
  * and `'ready'`; `'open'` passes no descriptor, as the file is the engine's.

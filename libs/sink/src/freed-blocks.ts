@@ -55,7 +55,7 @@ export function renameOver(dirFd: number, from: string, to: string, replaced: Re
   // Nothing stands there; or the part is gone, and the rename says so.
   if (replaced === null || exchanged === -ENOENT) return native.renameat(dirFd, from, dirFd, to);
   if (exchanged === 0) {
-    if (isDirectory(dirFd, from)) return takeBack(dirFd, from, to);
+    if (isDirectory(dirFd, from)) return exchangeBack(dirFd, from, to);
     replaced.name = from;
     const fd = holdFile(dirFd, from);
     replaced.fd = fd === NO_FILE ? CLOSED_FILE : fd; // another attempt has removed it already
@@ -70,7 +70,7 @@ export function renameOver(dirFd: number, from: string, to: string, replaced: Re
 }
 
 /** A directory was made there since anybody looked; a plain rename is refused then. */
-function takeBack(dirFd: number, from: string, to: string): number {
+function exchangeBack(dirFd: number, from: string, to: string): number {
   const result = native.renameat2(dirFd, from, dirFd, to, native.RENAME_EXCHANGE);
   return result < 0 ? result : -EISDIR;
 }

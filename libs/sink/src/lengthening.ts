@@ -36,6 +36,7 @@ import {
   readRecord,
   storeRecord,
 } from './append-record.ts';
+import { BLOCK_BYTES_MAX } from './stat.ts';
 
 const { E2BIG, EBUSY, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
 
@@ -342,15 +343,12 @@ export function cutOffEarlier(
   const isOpen = own !== undefined && (own.state === BEGUN || own.state === GROWING);
   if (!isOpen || record.entries.some((entry) => entry !== own && fileEndOf(entry) >= fileEndOf(own))) return;
   // Bytes behind it are those of another program, but for the padding of a last row.
-  if (fileBytes > fileEndOf(own) + PADDING_BYTES_MAX || own.before > fileBytes) return;
+  if (fileBytes >= fileEndOf(own) + BLOCK_BYTES_MAX || own.before > fileBytes) return;
   beforeCut();
   if (cutFile(fd, own.before) < 0) return;
   remove(record.entries, own);
   storeRecord(fd, record);
 }
-
-/** The largest block that any disk has. */
-const PADDING_BYTES_MAX = 65_535;
 
 /** The whole file gets other bytes: what was appended to it before is there no longer. */
 export function forgetAppends(fd: number): void {

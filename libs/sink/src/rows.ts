@@ -372,8 +372,8 @@ export class RowPipeline {
     }
     const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
     if (slots.purpose[slot] === WRITE_ROW) {
-      const isPadded = slots.length[slot]! % this.#target.alignment.offset === 0;
-      engine.prepWrite(slot, isPadded ? this.#target.fd : this.bufferedFd, address, length, offset);
+      const isAligned = slots.length[slot]! % this.#target.alignment.offset === 0;
+      engine.prepWrite(slot, isAligned ? this.#target.fd : this.bufferedFd, address, length, offset);
     } else if (slots.purpose[slot] === READ_PREFIX) {
       engine.prepRead(slot, this.#target.fd, address, length, offset);
     } else {

@@ -8,13 +8,13 @@ import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { readBlock } from './edges.ts';
 import { cutFile } from './freed-blocks.ts';
+import { BLOCK_BYTES_MAX } from './stat.ts';
 
 const { ENXIO } = constants.errno;
 
 const ATTRIBUTE = 'user.penstock.growing';
 const TEXT_BYTES_MAX = 128;
-/** No file system that runs here has larger ones, nor takes direct reads that are aligned to less than a page. */
-const BLOCK_BYTES_MAX = 65_536;
+/** Direct reads that are aligned to it are taken everywhere. */
 const PAGE_BYTES = 4096;
 
 /** What a writer records before the file is longer than its bytes. All are file offsets. */

@@ -147,8 +147,8 @@ const F_BLOCKS = 16;
 const F_BAVAIL = 32;
 const F_FSID = 56;
 
-/** What network file systems call a block may be a megabyte. */
-const BLOCK_BYTES_MAX = 65_536;
+/** The largest block of any disk, and of any file system that runs here. What network ones call a block may be a megabyte. */
+export const BLOCK_BYTES_MAX = 65_536;
 
 // <linux/magic.h>
 const TMPFS_MAGIC = 0x01021994;
