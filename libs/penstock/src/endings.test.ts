@@ -115,9 +115,9 @@ test.each(['a', 'r+'])(
       expect(after.subarray(-4).toString()).toBe('NEXT');
       const kept = after.subarray(before.length, -4);
       expect(kept.equals(bytes.subarray(0, kept.length))).toBe(true);
-      // What has come stays; the first of the bytes that have not may be zeros.
+      // What has come stays; the first of the bytes that have not may be zeros: the first word of all is, and parts of others.
       expect(standing - kept.length).toBeGreaterThanOrEqual(0);
-      expect(standing - kept.length).toBeLessThan(4);
+      expect(standing - kept.length).toBeLessThan(8);
       await bench.close();
     }
   },
