@@ -1,7 +1,8 @@
 // What ends a run early, with the real Jest: the closing line counts what was done, and what was not is named.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { Checkout } from './checkout.fixture.ts';
+import { Checkout, ended } from './checkout.fixture.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -67,6 +68,30 @@ test('a run that does not end is ended, and its closing line is written', async 
     code: 1,
     lines: [
       'ended after 0.01 minutes (TEST_MINUTES_MAX)',
+      '',
+      'failed: libs/one/src/good.test.ts has no result',
+      '0 passed, 1 failed, 0 skipped',
+    ],
+  });
+});
+
+test('Ctrl-C ends all that the run has started, and the closing line is written', async () => {
+  // As nx does: gives the tests a process group of their own, where no Ctrl-C comes. They do not end for less than SIGKILL.
+  const tests = `process.on('SIGTERM', () => {}); console.log('begun'); setTimeout(() => {}, 30_000);`;
+  checkout.write(
+    'node_modules/.bin/nx',
+    `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(tests)}], { detached: true, stdio: 'inherit' });`,
+  );
+  const running = checkout.start('test.mjs', []);
+  const end = ended(running); // not before the last of them has let go of the output
+  await once(running.stdout!, 'data');
+  running.kill('SIGINT');
+  const { code, stdout } = await end;
+  expect({ code, lines: stdout.trim().split('\n') }).toEqual({
+    code: 1,
+    lines: [
+      'begun',
+      'ended by SIGINT',
       '',
       'failed: libs/one/src/good.test.ts has no result',
       '0 passed, 1 failed, 0 skipped',
