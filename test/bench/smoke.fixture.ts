@@ -8,7 +8,6 @@ export const SMOKE = { pairs: 1, warmups: 0, smoke: true };
 
 /** One case of most files of cases: with a peer that is fio, cp or a worker, and with none. */
 export const QUICK_CASES: ReadonlySet<string> = new Set<BenchCase['name']>([
-  'large-1m',
   'copy-cp',
   'small-4k',
   'steering',

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Profile } from '@penstock/config/tuning';
-import { Cli, type Ended } from '../cli.fixture.ts';
+import { Cli } from '../cli.fixture.ts';
+import { calibrate, profileFile, readProfile, temporary } from './calibrate.fixture.ts';
 
 let cli: Cli;
 beforeEach(() => {
@@ -10,39 +11,20 @@ beforeEach(() => {
 });
 afterEach(() => cli.close());
 
-const profileFile = (name: string): string => join(cli.directory, 'calibration', `${name}.json`);
-const readProfile = (name: string): Profile => JSON.parse(readFileSync(profileFile(name), 'utf8')) as Profile;
-
-/** The command's private queue lies in a temporary directory of this test's own. */
-function temporary(): string {
-  const path = join(cli.directory, 'tmp');
-  mkdirSync(path);
-  cli.env['TMPDIR'] = path;
-  return path;
-}
-
-/** Calibrates for as long as this machine, busy as it is, takes for one trial at least. */
-async function calibrate(...args: string[]): Promise<Ended> {
-  for (let seconds = 4; ; seconds *= 3) {
-    const ended = await cli.run('calibrate', ...args, '--seconds', String(seconds));
-    if (seconds > 60 || !`${ended.stdout}${ended.stderr}`.includes('not one trial ended')) return ended;
-  }
-}
-
 test('what is measured is kept, told in a table, and used by the next write that names no matrix', async () => {
-  const temp = temporary();
-  const calibrated = await calibrate();
-  expect(calibrated).toMatchObject({ code: 0, stdout: expect.stringContaining(profileFile('data')) });
+  const temp = temporary(cli);
+  const calibrated = await calibrate(cli);
+  expect(calibrated).toMatchObject({ code: 0, stdout: expect.stringContaining(profileFile(cli, 'data')) });
   expect(calibrated.stderr).toMatch(/1 thread x 32 rows of 64\.00 KiB: [\d.]+ MiB\/s/);
   expect(calibrated.stdout).toMatch(/│ \* │/);
-  const { winner, trials, path } = readProfile('data');
+  const { winner, trials, path } = readProfile(cli, 'data');
   expect(path).toBe(join(cli.directory, 'files'));
   expect(trials).toContainEqual(expect.objectContaining(winner));
   expect([readdirSync(temp), cli.names()]).toEqual([[], []]);
 
   // One that nobody would choose by default tells them apart.
   const other = { ...winner, rows: 3, rowBytes: 700_416 };
-  writeFileSync(profileFile('data'), JSON.stringify({ ...readProfile('data'), winner: other }));
+  writeFileSync(profileFile(cli, 'data'), JSON.stringify({ ...readProfile(cli, 'data'), winner: other }));
   const [large, small, said] = await Promise.all([
     cli.run('write', 'large', '--size', '8MiB', '--json'),
     cli.run('write', 'small', '--size', '10000', '--json'),
@@ -55,34 +37,13 @@ test('what is measured is kept, told in a table, and used by the next write that
 });
 
 test('Ctrl-C ends it with 130, without a profile and without a trace', async () => {
-  const temp = temporary();
+  const temp = temporary(cli);
   const running = cli.start('calibrate');
   await running.says(/MiB\/s/);
   expect(cli.names()).toEqual([expect.stringMatching(/^\.penstock-calibrate-/)]);
   running.child.kill('SIGINT');
   expect(await running.ended).toMatchObject({ code: 130, stdout: '' });
-  expect([readdirSync(temp), cli.names(), existsSync(profileFile('data'))]).toEqual([[], [], false]);
-});
-
-test('a named root has a profile of its own, and what a killed run left there long ago is removed', async () => {
-  const root = join(cli.directory, 'captures');
-  for (const name of ['old', 'new']) mkdirSync(join(root, `.penstock-calibrate-${name}`), { recursive: true });
-  const hourAgo = new Date(Date.now() - 3_600_000);
-  utimesSync(join(root, '.penstock-calibrate-old'), hourAgo, hourAgo);
-  const { code, stdout } = await calibrate(`captures=${root}`, '--json');
-  expect(code).toBe(0);
-  const answer = JSON.parse(stdout) as { ok: boolean; file: string; profile: Profile };
-  expect(answer).toEqual({ ok: true, file: profileFile('captures'), profile: readProfile('captures') });
-  expect(answer.profile).toMatchObject({ root: 'captures', path: root });
-  expect(readdirSync(root)).toEqual(['.penstock-calibrate-new']);
-
-  const { stdout: found } = await cli.run('doctor', '--json', '--root', `captures=${root}`);
-  const { findings } = JSON.parse(found) as { findings: { what: string; found: string }[] };
-  const calibrations = findings.filter(({ what }) => what.endsWith('calibration')).map(({ found: text }) => text);
-  expect(calibrations).toEqual([
-    expect.stringContaining('penstock calibrate data='),
-    expect.stringContaining(`depth ${answer.profile.winner.depth}, ${answer.profile.winner.rows} rows of`),
-  ]);
+  expect([readdirSync(temp), cli.names(), existsSync(profileFile(cli, 'data'))]).toEqual([[], [], false]);
 });
 
 test('a profile of another disk is told of and not used, with what to do about it', async () => {
@@ -97,7 +58,7 @@ test('a profile of another disk is told of and not used, with what to do about i
     trials: [],
   };
   mkdirSync(join(cli.directory, 'calibration'));
-  writeFileSync(profileFile('data'), JSON.stringify(profile));
+  writeFileSync(profileFile(cli, 'data'), JSON.stringify(profile));
   const { code, stdout, stderr } = await cli.run('write', 'a', '--size', '64MiB', '--json');
   expect(code).toBe(0);
   expect(JSON.parse(stdout).result.matrix).toMatchObject({ rows: 32, rowBytes: 1_048_576 });
