@@ -98,7 +98,13 @@ export interface TargetOptions {
   answers: Answers;
   /** True where the file grows with what arrives, however much that is to be. */
   grows: boolean;
+  /** Takes each descriptor as it is opened, or -1: should the thread be terminated in the next call, others close it. */
+  recordFd: (index: number, fd: number) => void;
 }
+
+/** Which words of the job's control block name the target's descriptors. */
+export const FD_TARGET = 0;
+export const FD_DIRECTORY = 1;
 
 /**
  * Opens the target of `request` below `root`; of what stands there nothing is changed but the end that a dead write left.
@@ -111,6 +117,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
   const { directory, name: finalName } = splitPath(request.path);
   const path = `${root.path}/${request.path}`;
   const dirFd = openParent(root, directory);
+  options.recordFd(FD_DIRECTORY, dirFd);
   let fd = -1;
   let made: string | null = null;
   try {
@@ -128,6 +135,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const permissions = modeOfFresh(request, replaces);
     const opened = openFile(dirFd, name, path, fresh ? permissions : null, request);
     fd = opened.fd;
+    options.recordFd(FD_TARGET, fd);
     const stat = statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
     lockAlone(fd, path);
@@ -178,6 +186,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     };
   } catch (error) {
     if (made !== null) removeFile(dirFd, made);
+    for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before they may be another file's
     if (fd >= 0) native.close(fd);
     native.close(dirFd);
     throw error;

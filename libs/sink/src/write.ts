@@ -66,7 +66,7 @@ import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepLengthening, sweepParts } from './sweep.ts';
 import { findFinished, takeOverPart } from './take-over.ts';
 import type { Root } from './roots.ts';
-import { type Target, closeTarget, openTarget, publish, spanOf } from './target.ts';
+import { FD_DIRECTORY, FD_TARGET, type Target, closeTarget, openTarget, publish, spanOf } from './target.ts';
 import { leaveUnfinished } from './unfinished.ts';
 import {
   READ_BACK,
@@ -81,9 +81,7 @@ import {
   type WriterThread,
 } from './thread.ts';
 
-/** Which words of the job's control block name its descriptors. */
-const FD_TARGET = 0;
-const FD_DIRECTORY = 1;
+/** Which word of the job's control block names the source's descriptor. */
 const FD_ORIGIN = 2;
 /** What arrives has no file that it is read from. */
 const FD_PARTIAL = FD_ORIGIN;
@@ -371,14 +369,13 @@ class WriteLane implements Lane, FlushWaiter {
         size: this.#size,
         answers: this.#inquiry?.answers ?? NO_ANSWERS,
         grows: this.#intake !== null && (this.#isStream || this.#size === null),
+        recordFd: (index, fd) => this.#control.recordFd(index, fd),
       });
     } catch (error) {
       this.#inquiry ??= this.#openInquiry();
       this.#inquiry.take(error);
       return;
     }
-    this.#control.recordFd(FD_TARGET, this.#target.fd);
-    this.#control.recordFd(FD_DIRECTORY, this.#target.dirFd);
     this.#endFlush = new EndFlush(this.#thread, this.#target);
     this.#place();
     if (finished !== null) {
