@@ -12,13 +12,21 @@ let port: StubPort;
 let engine: AioEngine;
 let loop: AioLoop;
 let fatal: unknown[];
+let turned: number[];
 const lanes: CountingLane[] = [];
 
 function start(depth: number): void {
   port = stubPort();
   engine = new AioEngine(port, depth);
   fatal = [];
-  loop = new AioLoop(engine, (error) => fatal.push(error));
+  turned = [];
+  loop = new AioLoop(
+    engine,
+    (error) => fatal.push(error),
+    () => {
+      turned.push(port.calls.length);
+    },
+  );
 }
 
 beforeEach(() => start(DEPTH));
@@ -351,4 +359,16 @@ test('a wait for events ends when a lane wants to be asked again', async () => {
   await busy.ended;
   expect(waits[0]).toBeGreaterThanOrEqual(0);
   expect(waits[0]).toBeLessThanOrEqual(5);
+});
+
+test('a loop begins turn after turn while what is in flight never ends, and an idle one turns when it is woken', async () => {
+  loop.wake();
+  await breathe();
+  expect(turned).toHaveLength(1);
+  port.automatic = false;
+  const stuck = run(1);
+  while (turned.length < 50) await breathe(); // oxlint-disable-line no-await-in-loop
+  expect(stuck.inFlight).toBe(1);
+  port.automatic = true;
+  await stuck.ended;
 });

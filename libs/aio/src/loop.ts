@@ -65,10 +65,15 @@ export class AioLoop {
   #woken = false;
   #fatal: { error: unknown } | undefined;
   readonly #onFatal: (error: unknown) => void;
+  readonly #onTurn: () => void;
 
-  /** @param onFatal told once when the context itself fails: nothing in flight can be reaped any more */
-  constructor(engine: AioEngine, onFatal: (error: unknown) => void) {
+  /**
+   * @param onFatal told once when the context itself fails: nothing in flight can be reaped any more
+   * @param onTurn called as each turn begins: who hears it no more knows that the thread is inside a call
+   */
+  constructor(engine: AioEngine, onFatal: (error: unknown) => void, onTurn: () => void = () => {}) {
     this.#engine = engine;
+    this.#onTurn = onTurn;
     this.#slotLane = Array.from({ length: engine.depth });
     this.#onFatal = onFatal;
   }
@@ -133,6 +138,7 @@ export class AioLoop {
     const breatheAt = performance.now() + BREATH_AFTER_MS;
     for (let waits = 1; ; waits += 1) {
       this.#deadline = Number.POSITIVE_INFINITY;
+      this.#onTurn();
       this.#offerSlots();
       this.#askLanes(performance.now());
       engine.submit();

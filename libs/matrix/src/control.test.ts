@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
 import { PHASES } from '@penstock/contract';
-import { Control, type JobBlock, type JobReading, STOP_CANCEL, STOP_NONE } from './control.ts';
+import { Control, type JobBlock, type JobReading, STOP_CANCEL, STOP_NONE, turnTime } from './control.ts';
 
 const workers: Worker[] = [];
 afterEach(async () => {
@@ -147,6 +147,7 @@ test('every block has cache lines of its own', () => {
     const lines = linesOf(() => {
       block.context = 2 ** 47 - 4096;
       block.inFlight = 1;
+      block.turn();
     });
     all.push(...lines);
   }
@@ -163,6 +164,20 @@ test('the main thread finds context and in-flight count of a thread, and release
   expect([block.threadId, block.context, block.inFlight]).toEqual([41, 0x7f12_3456_7000, 31]);
   block.release();
   expect([block.threadId, block.context, block.inFlight]).toEqual([-1, 0, 0]);
+});
+
+test('the main thread learns whether the loop of a thread has turned since it looked last', async () => {
+  const control = new Control(2, 1);
+  const begunAt = turnTime();
+  await setTimeout(5);
+  const block = control.thread(control.claimThread(41));
+  expect(block.turnedSince(begunAt)).toBe(true); // its claim counts as a turn, its loop is yet to be made
+  const lookedAt = turnTime();
+  await setTimeout(5);
+  expect(block.turnedSince(lookedAt)).toBe(false);
+  new Control(2, 1, control.buffer).thread(0).turn();
+  expect(block.turnedSince(lookedAt)).toBe(true);
+  expect(block.turnedSince((block.turnedAt + 1) | 0)).toBe(false);
 });
 
 test('the stop flag and the open descriptors cross over, and reset forgets them with the progress', () => {

@@ -1,6 +1,6 @@
 /**
  * The control words that the main thread and the writer threads share: one block a job (progress, stop flag, open
- * descriptors) and one block a thread (its AIO context and how much is in flight). Word by word in INTERNALS.md.
+ * descriptors) and one block a thread (its AIO context, how much is in flight, and when its loop turned last). Word by word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
 import { native } from '@penstock/aio';
@@ -49,6 +49,7 @@ const COPY_IN_FLIGHT = 7;
 const THREAD_CLAIM = 0; // 0 free, else the worker's threadId + 1
 const THREAD_IN_FLIGHT = 1;
 const THREAD_CONTEXT = 2; // two words, stored as one: half an address must never be destroyed
+const THREAD_TURNED = 4; // milliseconds of the monotonic clock, modulo 2^32
 
 const TWO_TO_32 = 4_294_967_296;
 const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
@@ -111,7 +112,9 @@ export class Control {
   /** Claims a free thread slot for the worker with `threadId`; -1 where all are taken. */
   claimThread(threadId: number): number {
     for (let index = 0; index < this.threads; index += 1) {
-      if (Atomics.compareExchange(this.#words, index * BLOCK_WORDS + THREAD_CLAIM, 0, threadId + 1) === 0) return index;
+      if (Atomics.compareExchange(this.#words, index * BLOCK_WORDS + THREAD_CLAIM, 0, threadId + 1) !== 0) continue;
+      this.thread(index).turn(); // its loop is yet to be made, and a time of 0 may lie ahead of now
+      return index;
     }
     return -1;
   }
@@ -315,6 +318,25 @@ export class ThreadBlock {
     Atomics.store(this.#words, this.#at + THREAD_IN_FLIGHT, inFlight);
   }
 
+  /** Thread: its loop begins a turn. */
+  turn(): void {
+    Atomics.store(this.#words, this.#at + THREAD_TURNED, turnTime());
+  }
+
+  /**
+   * When the thread's loop last began a turn, as turnTime() has it. A loop with something in flight turns every 100 ms
+   * whatever becomes of that; an idle one rests, and turns when it is told to look. A thread that does neither is inside
+   * a call.
+   */
+  get turnedAt(): number {
+    return Atomics.load(this.#words, this.#at + THREAD_TURNED);
+  }
+
+  /** True if the thread's loop has begun a turn since `time`, of turnTime(). */
+  turnedSince(time: number): boolean {
+    return ((this.turnedAt - time) | 0) > 0;
+  }
+
   /** Main thread, after the context is destroyed: the slot can be claimed again. */
   release(): void {
     this.context = 0;
@@ -322,5 +344,8 @@ export class ThreadBlock {
     Atomics.store(this.#words, this.#at + THREAD_CLAIM, 0);
   }
 }
+
+/** Now, as turns of loops are dated: milliseconds, the same in every thread, of which only differences up to 24 days count. */
+export const turnTime = (): number => Math.floor(monotonicMs()) | 0;
 
 const tenthsNow = (): number => Math.floor(monotonicMs() / 100);

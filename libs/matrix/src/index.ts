@@ -13,6 +13,7 @@ export {
   STOP_REASONS,
   STOP_SHUTDOWN,
   ThreadBlock,
+  turnTime,
 } from './control.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
 export {

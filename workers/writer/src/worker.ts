@@ -63,7 +63,7 @@ async function writerThread(): Promise<WriterThread> {
 
 async function start(): Promise<WriterThread> {
   const { engine, syncReason } = await createEngine();
-  const loop = new AioLoop(engine, dieWith);
+  const loop = new AioLoop(engine, dieWith, () => block.turn());
   const { segments, checkpoints } = setup;
   const parts = { engine, loop, arena, roots, rates, segments, index, syncReason, checkpoints };
   return new WriterThread({ ...parts, askQueue });
