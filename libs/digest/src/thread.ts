@@ -79,7 +79,8 @@ export class DigestThread {
       rowsStart: this.#rows.byteOffset,
       rowsBytes: this.#rows.byteLength,
     };
-    const worker = new Worker(digestEntry, { workerData: setup });
+    // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
+    const worker = new Worker(digestEntry, { workerData: setup, execArgv: [], env: {} });
     worker.unref();
     worker.on('message', (message: FromDigest) => this.#hear(message));
     worker.on('error', (error) => this.#afterDeath(worker, error));

@@ -46,7 +46,10 @@ export class Fetcher {
 
   #start(): Worker {
     const { urlAllow, entry, onThreadDeath } = this.#options;
-    const worker = new Worker(entry ?? fetcherEntry, { workerData: { urlAllow } satisfies FetcherSetup });
+    const workerData: FetcherSetup = { urlAllow };
+    // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
+    const { NODE_OPTIONS: _preloads, ...env } = { ...process.env };
+    const worker = new Worker(entry ?? fetcherEntry, { workerData, execArgv: [], env });
     const forget = (): void => {
       if (this.#worker === worker) this.#worker = null;
     };

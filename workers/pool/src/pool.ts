@@ -172,6 +172,8 @@ export class WriterPool {
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: setup,
+      execArgv: [], // what the program preloads would run in each thread, and open its writer there again
+      env: {}, // likewise NODE_OPTIONS
       // A worker that ends would close its files, under writes that are still in flight.
       trackUnmanagedFds: false,
       recordTiming: false,
