@@ -11,13 +11,15 @@ import {
   changesInPlace,
   toWire,
 } from '@penstock/contract';
-import { type HostSettings, makeDirectories } from '@penstock/config';
+import { type HostSettings, makeDirectories, type StoreSettings } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { NO_JOB, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
+import { askKernel } from './admission/file-system.ts';
+import { askLeavingRoom } from './admission/reserve.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
@@ -31,7 +33,7 @@ const SAMPLES_STEERED_MS = [50, 150, 300];
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
 
-export interface HostOptions extends HostSettings {
+export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> {
   threads: number;
   depth: number;
   connection: Connection;
@@ -78,7 +80,9 @@ export class Host {
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
-    this.#admission = new Admission(options.roots);
+    const { redis } = options;
+    const ask = redis.kind === 'embedded' ? askLeavingRoom(askKernel, redis.directory) : undefined;
+    this.#admission = new Admission(options.roots, ask);
     const slots = new Slots(this.pool.jobSlots);
     this.#workers = (['any', 'own'] as const).map(
       (queue) =>

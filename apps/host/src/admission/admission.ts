@@ -139,7 +139,7 @@ async function lessWhatIsThere(claim: Claim, jobName: string, again: boolean): P
 /** Why there is no room for `claim`, or null. */
 function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading): IoError | null {
   const { root, fileSystem } = place;
-  const { availableBytes, totalBytes } = reading;
+  const { availableBytes, keptBytes = 0, totalBytes } = reading;
   if (totalBytes === 0) return null; // a file system that does not tell
   const where = { syscall: 'statfs', path, offset: 0, length: bytes };
   const leastBytes = Math.max(bytes, largestBytes);
@@ -153,7 +153,8 @@ function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading):
     promisedBytes === 0
       ? ''
       : `, ${formatBytes(promisedBytes)} of it reserved by ${holders} other ${holders === 1 ? 'write' : 'writes'}`;
-  const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${root.name}${promised}: free some, or name another root.`;
+  const kept = keptBytes === 0 ? '' : `, besides ${formatBytes(keptBytes)} left to the queue's Redis`;
+  const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${root.name}${promised}${kept}: free some, or name another root.`;
   return new IoError({ ...where, errno: -ENOSPC, hint });
 }
 

@@ -13,6 +13,8 @@ const { ETIMEDOUT } = constants.errno;
 export interface Reading {
   /** Bytes left for this user. */
   availableBytes: number;
+  /** Of what is free, bytes that are left to the embedded Redis, and not in `availableBytes`. */
+  keptBytes?: number;
   /** 0 where the file system does not tell. */
   totalBytes: number;
   /** In time of performance.now(), when it was asked. */
@@ -80,7 +82,7 @@ export class FileSystem {
   }
 }
 
-async function askKernel(path: string): Promise<Omit<Reading, 'askedAt'>> {
+export async function askKernel(path: string): Promise<Omit<Reading, 'askedAt'>> {
   try {
     const { bavail, blocks, bsize } = await statfs(path);
     return { availableBytes: bavail * bsize, totalBytes: blocks * bsize };
