@@ -22,7 +22,7 @@ export function describeResult(result: WriteResult, where: string): string[] {
   if (result.noDirectReadbackReason !== undefined) lines.push(`no direct readback: ${result.noDirectReadbackReason}`);
   if (result.noReflinkReason !== undefined) lines.push(`no reflink: ${result.noReflinkReason}`);
   if (result.fallbackReason !== undefined && result.copied !== 'reflink')
-    lines.push(`not aio-direct: ${result.fallbackReason}`);
+    lines.push(`${result.mode === 'aio-direct' ? 'aio-direct, but' : 'not aio-direct'}: ${result.fallbackReason}`);
   return lines;
 }
 

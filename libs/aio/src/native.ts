@@ -23,6 +23,9 @@ export const O_DIRECT: number = arm ? 0o200000 : 0o40000;
 export const O_DIRECTORY: number = arm ? 0o40000 : 0o200000;
 export const O_NOFOLLOW: number = arm ? 0o100000 : 0o400000;
 
+/** Of the directory that is named: a file without a name in it. */
+export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
+
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
@@ -43,11 +46,30 @@ interface SyscallNumbers {
   openat2: number;
   statx: number;
   renameat2: number;
+  memfd_create: number;
 }
 
 const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
-  x64: { io_setup: 206, io_destroy: 207, io_submit: 209, io_getevents: 208, openat2: 437, statx: 332, renameat2: 316 },
-  arm64: { io_setup: 0, io_destroy: 1, io_submit: 2, io_getevents: 4, openat2: 437, statx: 291, renameat2: 276 },
+  x64: {
+    io_setup: 206,
+    io_destroy: 207,
+    io_submit: 209,
+    io_getevents: 208,
+    openat2: 437,
+    statx: 332,
+    renameat2: 316,
+    memfd_create: 319,
+  },
+  arm64: {
+    io_setup: 0,
+    io_destroy: 1,
+    io_submit: 2,
+    io_getevents: 4,
+    openat2: 437,
+    statx: 291,
+    renameat2: 276,
+    memfd_create: 279,
+  },
 };
 
 // node is linked against libc, so the process itself offers its symbols whichever libc that is.
@@ -109,6 +131,12 @@ export function openat2(dirFd: number, path: string, flags: number, mode: number
   openHow[2] = BigInt(resolve);
   return fail(Number(syscallOpenat2(NR.openat2, dirFd, path, openHow, openHow.byteLength)));
 }
+
+const syscallMemfdCreate = libc.func('long syscall(long, str, long)');
+const MFD_CLOEXEC = 1;
+/** memfd_create(2): the descriptor of a file in memory without a name, or -errno. */
+export const memfdCreate = (name: string): number =>
+  fail(Number(syscallMemfdCreate(NR.memfd_create, name, MFD_CLOEXEC)));
 
 const mkdiratC = libc.func('int mkdirat(int, str, uint32_t)');
 /** mkdirat(2): 0 or -errno. */

@@ -49,7 +49,7 @@ export interface WriteResult {
   notKept?: string[];
   mode: WriteMode;
   engine: Engine;
-  /** Why it is not 'aio-direct', where it is not. */
+  /** Why it is not 'aio-direct', or by raw system calls though there is a libaio, where that is so. */
   fallbackReason?: string;
   /** Of a copy alone. After a 'reflink' mode and matrix tell how its rows would have gone: there were none. */
   copied?: CopyWay;

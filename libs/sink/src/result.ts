@@ -45,7 +45,7 @@ export function resultOf(facts: WriteFacts): WriteResult {
   const { source } = request;
   const asynchronous = thread.engine.port.name !== 'positional';
   const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
-  const fallbackReason = [thread.syncReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
+  const fallbackReason = [thread.engineReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
   const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
   const durationsMs = {
     waiting: ms('waiting'),

@@ -57,8 +57,8 @@ export class WriterThread {
   readonly rates: RateTable;
   /** The index of this thread on its host. */
   readonly index: number;
-  /** Why kernel AIO is not used, where it is not. */
-  readonly syncReason: string | undefined;
+  /** Why its context is not libaio's, where something refused that or other ways were asked for. */
+  readonly engineReason: string | undefined;
   readonly checkpoints: CheckpointCadence;
   /** Asks the queue what becomes of jobs that a file names. */
   readonly askQueue: AskQueue;
@@ -80,7 +80,7 @@ export class WriterThread {
     roots: Roots;
     segments?: SegmentPlace | undefined;
     index: number;
-    syncReason?: string | undefined;
+    engineReason?: string | undefined;
     /** Absent: no limits. */
     rates?: RateTable;
     checkpoints?: CheckpointCadence | undefined;
@@ -97,7 +97,7 @@ export class WriterThread {
     this.segments = parts.segments;
     this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
-    this.syncReason = parts.syncReason;
+    this.engineReason = parts.engineReason;
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     this.askQueue = parts.askQueue ?? askNobody;
     const { depth } = parts.engine;

@@ -1,7 +1,7 @@
 /** The writer thread: its entry and what crosses to it and back. */
+export type { EngineChoice } from '@penstock/aio';
 export {
   type BulkTask,
-  type EngineChoice,
   type FromWriter,
   type QueueAnswer,
   type ToWriter,

@@ -1,11 +1,9 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
 import type { MessagePort } from 'node:worker_threads';
+import type { EngineChoice } from '@penstock/aio';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
 import type { AppendAnswer, AppendQuestion, BulkOrder, CheckpointCadence, Root, SegmentPlace } from '@penstock/sink';
-
-/** Which port the threads use; 'auto' is libaio, else raw system calls, else plain positional writes. */
-export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
 
 /** The workerData of every writer thread. */
 export interface WriterSetup {

@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { threadId, workerData } from 'node:worker_threads';
-import { AioEngine, AioLoop, type AioPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
+import { AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
 import { IoError, fromWire, toWire } from '@penstock/contract';
 import { Arena, Control, RateTable } from '@penstock/matrix';
 import { type AppendAnswer, type AskQueue, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
@@ -22,7 +22,7 @@ import type {
   WriterTask,
 } from './protocol.ts';
 
-const { EAGAIN, ENOSYS, EPERM } = constants.errno;
+const { EAGAIN } = constants.errno;
 
 /** Waits between tries of io_setup while other processes hold all contexts: about two seconds in all. */
 const SETUP_WAITS_MS = [50, 150, 400, 600, 800];
@@ -62,24 +62,21 @@ async function writerThread(): Promise<WriterThread> {
 }
 
 async function start(): Promise<WriterThread> {
-  const { engine, syncReason } = await createEngine();
+  const { engine, reason: engineReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith, () => block.turn());
   const { segments, checkpoints } = setup;
-  const parts = { engine, loop, arena, roots, rates, segments, index, syncReason, checkpoints };
+  const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints };
   return new WriterThread({ ...parts, askQueue });
 }
 
-async function createEngine(): Promise<{ engine: AioEngine; syncReason?: string }> {
-  if (setup.engine === 'positional') return { engine: positional(), syncReason: 'positional I/O was asked for' };
+/** The first way that carries out a write here; waits while other processes hold all contexts. */
+async function createEngine(): Promise<OpenedEngine> {
+  const { engine: choice, depth, libaio } = setup;
   for (let tries = 0; ; tries += 1) {
     try {
-      return { engine: new AioEngine(kernelPort(), setup.depth, witness) };
+      return openEngine({ choice, depth, libaio, witness });
     } catch (error) {
-      const errno = error instanceof IoError ? -error.errno : 0;
-      if (setup.engine === 'auto' && (errno === ENOSYS || errno === EPERM)) {
-        return { engine: positional(), syncReason: 'kernel AIO is not available (io_setup is refused here)' };
-      }
-      if (errno !== EAGAIN) throw error;
+      if (!(error instanceof IoError) || error.errno !== -EAGAIN) throw error;
       const waitMs = SETUP_WAITS_MS[tries];
       if (waitMs === undefined) throw contextsUsedUp();
       await setTimeout(waitMs);
@@ -95,18 +92,6 @@ const witness = {
     block.inFlight = inFlight;
   },
 };
-
-function positional(): AioEngine {
-  return new AioEngine(positionalPort, setup.depth);
-}
-
-function kernelPort(): AioPort {
-  if (setup.engine === 'syscalls') return syscallPort();
-  const port = libaioPort(setup.libaio) ?? (setup.libaio === undefined ? null : libaioPort());
-  if (port !== null) return port;
-  if (setup.engine === 'libaio') throw new Error('libaio was asked for and cannot be loaded; install libaio');
-  return syscallPort();
-}
 
 function contextsUsedUp(): IoError {
   const read = (name: string): string => readFileSync(`/proc/sys/fs/${name}`, 'latin1').trim();

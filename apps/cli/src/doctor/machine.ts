@@ -1,7 +1,7 @@
 /** The machine: kernel, libaio, AIO contexts, huge pages. */
 import { readFileSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
-import { AioEngine, libaioPort, syscallPort } from '@penstock/aio';
+import { type OpenedEngine, libaioPort, openEngine } from '@penstock/aio';
 import { formatBytes, toWire } from '@penstock/contract';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
 
@@ -52,26 +52,32 @@ export function loadedLibrary(maps: string): string | undefined {
   return /\s(\/\S*libaio\.so\S*)/.exec(maps)?.[1];
 }
 
-/** Makes a context and destroys it; what the limits say beside it. */
+/** Opens what a writer thread would open, with the same trial; what the limits say beside it. */
 export function checkAio(file: string | undefined): Finding {
   const what = 'kernel AIO';
   const { inUse, limit } = contextLimits();
   const limits = `fs.aio-nr ${inUse} of fs.aio-max-nr ${limit}`;
   const raise = 'stop what holds them, or raise the limit: sysctl -w fs.aio-max-nr=1048576';
-  const port = libaioPort(file) ?? libaioPort() ?? syscallPort();
+  let opened: OpenedEngine;
   try {
-    new AioEngine(port, CONTEXT_DEPTH).destroy();
+    opened = openEngine({ choice: 'auto', depth: CONTEXT_DEPTH, libaio: file });
   } catch (error) {
     const { code, message } = toWire(error);
     if (code === 'EAGAIN') return fail(what, `no context can be had: ${limits}`, raise);
+    return fail(what, message, raise);
+  }
+  const { engine, reason } = opened;
+  engine.destroy();
+  if (engine.port.name === 'positional') {
     return warn(
       what,
-      message,
-      'plain positional writes are used instead, correct and slower; is this a container whose seccomp filter forbids io_setup?',
+      reason ?? 'positional',
+      'plain positional writes are used instead, correct and slower; is this a container whose seccomp filter forbids these calls?',
     );
   }
   if (limit - inUse < ROOM_WANTED) return warn(what, `works, but hardly any requests are left: ${limits}`, raise);
-  return ok(what, `works through ${port.name === 'libaio' ? 'libaio' : 'system calls'}; ${limits}`);
+  const way = engine.port.name === 'libaio' ? 'libaio' : 'system calls';
+  return ok(what, `a write went through ${way}; ${limits}${reason === undefined ? '' : `; ${reason}`}`);
 }
 
 function contextLimits(): { inUse: number; limit: number } {

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { AioEngine, AioLoop, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
-import { type WriteResult, formatBytes, parseRequest } from '@penstock/contract';
+import { type AioEngine, AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
+import { type WriteResult, formatBytes, parseRequest, toWire } from '@penstock/contract';
 import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
 import {
   NO_JOB,
@@ -84,14 +84,9 @@ async function probe(
   const roots = openRoots([{ name: 'data', path: directory, writable: true }]);
   let engine: AioEngine | null = null;
   try {
-    let syncReason: string | undefined;
-    try {
-      engine = new AioEngine(libaioPort(libaioFile) ?? libaioPort() ?? syscallPort(), 8);
-    } catch {
-      syncReason = 'kernel AIO is not to be had here, see above';
-      engine = new AioEngine(positionalPort, 8);
-    }
-    const own = engine;
+    const opened = openProbe(libaioFile);
+    const own = opened.engine;
+    engine = own;
     const result = await new Promise<WriteResult>((resolve, reject) => {
       const thread = new WriterThread({
         engine: own,
@@ -99,7 +94,7 @@ async function probe(
         arena: new Arena(createArenaMemory(HUGE_PAGE_BYTES)),
         roots: new Roots(roots),
         index: 0,
-        syncReason,
+        engineReason: opened.reason,
       });
       const request = parseRequest({ path: name, size: PROBE_BYTES, mode: 'create' });
       const attempt = { attemptToken: randomBytes(4).toString('hex'), again: false, job: NO_JOB };
@@ -111,6 +106,17 @@ async function probe(
     engine?.destroy();
     closeRoots(roots);
     if (existsSync(join(directory, name))) unlinkSync(join(directory, name));
+  }
+}
+
+/** The engine that a host's threads would have. */
+function openProbe(libaioFile: string | undefined): OpenedEngine {
+  const order = { depth: 8, libaio: libaioFile };
+  try {
+    return openEngine({ choice: 'auto', ...order });
+  } catch (error) {
+    const reason = `no context can be had now (${toWire(error).message}), see above`;
+    return { ...openEngine({ choice: 'positional', ...order }), reason };
   }
 }
 
