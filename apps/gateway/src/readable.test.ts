@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
 import { readableName, readableProgress, readableRate, readableResult } from './readable.ts';
 
 const MIB = 1_048_576;
@@ -88,4 +89,28 @@ test.each([null, undefined, 0, 'text', [], {}, { progress: 5 }])(
 
 test('speeds are told in MiB/s', () => {
   expect([0, 14.23 * MIB, 250 * MIB].map(readableRate)).toEqual(['0 MiB/s', '14.2 MiB/s', '250 MiB/s']);
+});
+
+test('whatever another program left in a job, it is shown (seed 11)', () => {
+  const fields = [
+    'path',
+    'files',
+    'root',
+    'bytes',
+    'bytesPerSecond',
+    'failed',
+    'copied',
+    'items',
+    'durationsMs',
+    'holeBytes',
+  ];
+  const more = ['progress', 'bytesWritten', 'totalBytes', 'bytesDurable', 'etaMs', 'phase', 'note', 'error', 'host'];
+  const value = fc.oneof(fc.jsonValue(), fc.double(), fc.constantFrom(undefined, Number.NaN, -1));
+  const anything = fc.oneof(value, fc.dictionary(fc.constantFrom(...fields, ...more), value));
+  const property = fc.property(anything, anything, anything, (sent, told, returned) => {
+    expect(typeof readableName({ name: 'write', data: sent, progress: told, returnvalue: returned })).toBe('string');
+    readableProgress(told);
+    readableResult(returned);
+  });
+  fc.assert(property, { seed: 11, numRuns: 2000 });
 });

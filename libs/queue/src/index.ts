@@ -1,6 +1,7 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
 export type { Capacity, WhenFull } from './capacity-scripts.ts';
 export type { AppendAnswer, AppendQuestion } from './append-places.ts';
+export { BrokenJobError } from './broken-jobs.ts';
 export { CapacityError, type WaitForRoom } from './capacity.ts';
 export {
   checkRedis,

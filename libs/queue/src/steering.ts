@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type Cancellation, RequestError, WriteAbortedError, cancelMessage } from '@penstock/contract';
 import { type Job, type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { mendJob } from './broken-jobs.ts';
 import { isJobId, keepFailed } from './names.ts';
 import { STEER_KEYS, STEER_SCRIPT } from './steer-script.ts';
 import { sweepAfter } from './leftovers.ts';
@@ -108,7 +109,8 @@ export class Steering {
     const keys = [id, ...STEER_KEYS].map((part) => this.#queue.toKey(part));
     const now = Date.now();
     const args = [id, verb, argument, now, now + PARKED_MS, token, CANCEL_LOCK_MS];
-    const reply = (await this.#redis.eval(STEER_SCRIPT, keys.length, ...keys, ...args)) as string[];
+    const evaluate = (): Promise<unknown> => this.#redis.eval(STEER_SCRIPT, keys.length, ...keys, ...args);
+    const reply = (await this.#readable(id, evaluate)) as string[];
     const [outcome, state = '', steer = '', taken = ''] = reply;
     if (outcome === 'unknown') throw unknown(id);
     if (outcome === 'ended') throw new JobEndedError(id, state as JobEndedError['state']);
@@ -119,7 +121,7 @@ export class Steering {
 
   /** The job is out of every worker's reach: it ends as one that a worker failed, with all that BullMQ does then. */
   async #fail(id: string, steer: Steer, said: Cancellation, token: string): Promise<void> {
-    const job = (await this.#queue.getJob(id)) as Job | undefined;
+    const job = (await this.#readable(id, () => this.#queue.getJob(id))) as Job | undefined;
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
     job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
     const error = new UnrecoverableError(cancelMessage(said));
@@ -131,6 +133,16 @@ export class Steering {
       if (!(await job.isFailed())) throw refusal;
     }
     await sweepAfter(job, steer, { redis: this.#redis, prefix: this.#prefix });
+  }
+
+  /** What `act` comes to, also of a job that cannot be read: that is mended then, and it acts again. */
+  async #readable<T>(id: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(await mendJob(this.#redis, this.#queue.toKey(id)))) throw error;
+      return act();
+    }
   }
 
   async #publish(topic: string, data: unknown): Promise<void> {

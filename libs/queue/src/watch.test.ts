@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { parseRequest } from '@penstock/contract';
+import { Worker } from 'bullmq';
+import { redisOptions } from './connection.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from './stage.fixture.ts';
 import type { WatchEvent } from './watch.ts';
 
@@ -118,6 +121,30 @@ test('a retry without delay is told as one, a return to the queue is not', async
   expect(events.find(({ type }) => type === 'retrying')).toMatchObject({ attempt: 1, delayMs: 0 });
 });
 
+test('what another program’s worker tells and returns ends no watch with a TypeError: its job is told as completed by a foreigner', async () => {
+  const plain = stage.plainQueue();
+  const queue = stage.queue();
+  const returned = [null, 5, 'done', [], {}, { bytes: 1 }, { path: 'a', items: 3 }, undefined];
+  const worker = new Worker(
+    plain.name,
+    async (job) => {
+      await job.updateProgress({ progress: 50 });
+      await job.updateProgress({ progress: 50, phase: 5, bytesWritten: 1, totalBytes: 2, bytesPerSecond: 3, error: 7 });
+      return returned[Number(job.data.index)];
+    },
+    { connection: redisOptions(stage.connection, 'worker') },
+  );
+  const ids = await Promise.all(returned.map(async (_, index) => (await plain.add('write', { index })).id ?? ''));
+  const ends = await Promise.all(ids.map(async (id) => (await collect(queue.watch(id))).at(-1)));
+  await worker.close();
+  for (const end of [...ends, (await collect(queue.watch(ids[0]!))).at(-1)]) {
+    expect(end).toMatchObject({
+      type: 'failed',
+      error: { code: 'EFOREIGNRESULT', message: expect.stringContaining('by a worker that is no host of Penstock') },
+    });
+  }
+});
+
 test('an unknown job is named', async () => {
   await expect(collect(stage.queue().watch('17'))).rejects.toMatchObject({
     name: 'UnknownJobError',
@@ -224,7 +251,10 @@ test('a watch outlasts Redis and tells what happened while it was cut off', asyn
     .del('bull:penstock:events')
     .lrem('bull:penstock:active', 0, id)
     .zadd('bull:penstock:completed', 1, id)
-    .hset(`bull:penstock:${id}`, { returnvalue: JSON.stringify({ path: 'told late' }), finishedOn: 1 })
+    .hset(`bull:penstock:${id}`, {
+      returnvalue: JSON.stringify({ ...resultOf(parseRequest(write)), path: 'told late' }),
+      finishedOn: 1,
+    })
     .exec();
   await stage.killRedis();
   expect((await rest).at(-1)).toMatchObject({ type: 'completed', result: { path: 'told late' } });

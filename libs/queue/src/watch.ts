@@ -12,6 +12,7 @@ import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
+import { foreignResult, isJobResult, isProgress } from './foreign.ts';
 import { queueNameOf } from './names.ts';
 
 /** What is told of a job that is followed. */
@@ -26,7 +27,10 @@ export type WatchEvent =
   /** An attempt failed, and another will be made. `attempt` is the one that failed, 1 for the first. */
   | { type: 'retrying'; error: WireError; attempt: number; delayMs: number }
   | { type: 'completed'; result: JobResult }
-  /** It failed for good. A cancelled one has the error code ECANCELED, and `by` and `why` tell who and why. */
+  /**
+   * It failed for good. A cancelled one has the error code ECANCELED, and `by` and `why` tell who and why; one that a
+   * worker of another program has completed has EFOREIGNRESULT.
+   */
   | { type: 'failed'; error: WireError; attemptsMade: number };
 
 /** There is no such job, or there is none any more. */
@@ -298,7 +302,7 @@ class Watch {
     this.#error = isProgress(progress) ? (progress.error ?? null) : null;
     this.#note = isProgress(progress) ? noteOf(progress) : undefined;
     if (state === 'completed') {
-      this.#end({ type: 'completed', result: resultOf(parse(job['returnvalue'])) });
+      this.#endCompleted(parse(job['returnvalue']));
     } else if (state === 'failed') {
       this.#endFailed(job['failedReason'] ?? '', this.#attemptsMade);
     } else {
@@ -336,7 +340,7 @@ class Watch {
         else this.#enter('waiting');
         break;
       case 'completed':
-        this.#end({ type: 'completed', result: resultOf(event.returnvalue) });
+        this.#endCompleted(event.returnvalue);
         break;
       case 'failed':
         this.#endFailed(event.failedReason, this.#attemptsMade + 1);
@@ -374,6 +378,14 @@ class Watch {
     if (this.#state === state) return;
     this.#state = state;
     this.#push({ type: state });
+  }
+
+  #endCompleted(returned: unknown): void {
+    if (isJobResult(returned)) this.#end({ type: 'completed', result: returned });
+    else {
+      const error = foreignResult(this.jobId, returned);
+      this.#end({ type: 'failed', error, attemptsMade: this.#attemptsMade + 1 });
+    }
   }
 
   #endFailed(failedReason: string, attemptsMade: number): void {
@@ -435,15 +447,6 @@ function errorOf(failedReason: string): WireError {
 }
 
 const noteOf = ({ phase, note }: WriteProgress): string | undefined => (phase === 'waiting' ? note : undefined);
-
-function isProgress(value: unknown): value is WriteProgress {
-  return typeof value === 'object' && value !== null && 'progress' in value && typeof value.progress === 'number';
-}
-
-/** What a worker returned; ours return a JobResult. */
-function resultOf(value: unknown): JobResult {
-  return value as JobResult;
-}
 
 function parse(json: string | undefined): unknown {
   if (json === undefined) return undefined;

@@ -19,6 +19,7 @@ import {
   type Connection,
   type ConnectionError,
 } from './connection.ts';
+import { brokenJob } from './broken-jobs.ts';
 import { type Capacity, CapacityScripts, type Held, type WhenFull } from './capacity-scripts.ts';
 import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
@@ -313,12 +314,16 @@ export class WriteQueue {
     });
   }
 
-  /** BullMQ's own view of a job: state, logs, removal; null if there is none. */
+  /** BullMQ's own view of a job: state, logs, removal; null if there is none. Rejects with BrokenJobError for one that cannot be read. */
   job(id: string): Promise<WriteJob | null> {
     return this.#use(async (opened) => {
       if (!isJobId(id)) return null;
       const { queue } = this.#place(opened, queueNameOf(id));
-      return (await queue.getJob(id)) ?? null;
+      try {
+        return (await queue.getJob(id)) ?? null;
+      } catch (error) {
+        throw (await brokenJob(opened.redis, queue.toKey(id), id)) ?? error;
+      }
     });
   }
 

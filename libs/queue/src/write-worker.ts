@@ -17,6 +17,7 @@ import type { Socket } from 'node:net';
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type AppendAnswer, AppendPlaces, type AppendQuestion } from './append-places.ts';
+import { BrokenJobs } from './broken-jobs.ts';
 import { BulkError, mayYetSucceed } from './bulk-error.ts';
 import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
 import { CapacityTally } from './capacity.ts';
@@ -126,6 +127,7 @@ export class WriteWorker {
   #client: Client | undefined;
   #beat: HostBeat | undefined;
   #places: AppendPlaces | undefined;
+  #broken: BrokenJobs | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
   #worker: Worker<unknown, JobResult> | undefined;
@@ -204,6 +206,7 @@ export class WriteWorker {
       removeOnFail: keepFailed,
     });
     worker.on('error', (error) => this.#report(error));
+    this.#broken = new BrokenJobs(worker, (error) => this.#report(error));
     try {
       await connected(worker, connection);
       this.#feed = await this.#openFeed(worker);
@@ -309,9 +312,11 @@ export class WriteWorker {
         earlier.supersede();
         await earlier.settled;
       }
-      if (job.attemptsStarted > 1 || this.#orders.size > 0) await this.#takeOrders(job, run);
+      const broken = this.#broken?.any === true ? await this.#broken.take(id) : null;
+      if (broken !== null) this.#report(broken);
+      else if (job.attemptsStarted > 1 || this.#orders.size > 0) await this.#takeOrders(job, run);
       if (job.attemptsStarted > 1 || run.hasPast) progress.report(blankProgress(this.#options.host)); // not the last attempt's end
-      let outcome = await this.#perform(job, run, progress);
+      let outcome = broken === null ? await this.#perform(job, run, progress) : { error: broken };
       run.settle();
       // From here on nothing is written, but the lock is still needed to record how it ended.
       const held = run.holdsLock; // asks the clock, so also where there is nothing to tell before the end

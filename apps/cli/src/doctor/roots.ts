@@ -154,7 +154,7 @@ function checkSpace(what: string, directory: string): Finding {
     return warn(
       `${what}: space`,
       found,
-      `writes that do not fit fail at once, with ENOSPC: free some on the file system of ${directory}`,
+      `writes that do not fit wait, for an hour unless the host says otherwise (--wait-for-space): free some on the file system of ${directory}`,
     );
   return ok(`${what}: space`, found);
 }

@@ -1,0 +1,82 @@
+/** What stands in the queue may be another program's: its workers tell and return what they like. */
+import { escapeControls, type JobResult, type WireError, type WriteProgress } from '@penstock/contract';
+
+const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+
+const areNumbers = (record: unknown, fields: readonly string[]): boolean =>
+  fields.every((field) => typeof recordOf(record)[field] === 'number');
+
+/** True if whoever reads a progress finds in it what one of ours has. */
+export function isProgress(value: unknown): value is WriteProgress {
+  const { phase, etaMs, note, error } = recordOf(value);
+  return (
+    areNumbers(value, ['progress', 'bytesWritten', 'totalBytes', 'bytesPerSecond']) &&
+    typeof phase === 'string' &&
+    (etaMs === null || typeof etaMs === 'number') &&
+    (note === undefined || typeof note === 'string') &&
+    (error === undefined || typeof recordOf(error)['message'] === 'string')
+  );
+}
+
+/** True if whoever reads a result finds in it what one of ours has, of a single write or of a bulk. */
+export function isJobResult(value: unknown): value is JobResult {
+  const { items, durationsMs } = recordOf(value);
+  if (!areNumbers(value, ['bytes', 'bytesPerSecond']) || !areNumbers(durationsMs, ['total'])) return false;
+  return items === undefined ? isWriteResult(recordOf(value)) : isBulkResult(recordOf(value));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isWriteResult({
+  path,
+  mode,
+  durationsMs,
+  writeLatencyUs,
+  notKept,
+  checksum,
+  holeBytes,
+  resumedFrom,
+}: Fields): boolean {
+  return (
+    typeof path === 'string' &&
+    typeof mode === 'string' &&
+    areNumbers(durationsMs, ['waiting', 'verifying']) &&
+    areNumbers(writeLatencyUs, ['count', 'p50', 'p99']) &&
+    isAbsentOr(Array.isArray(notKept), notKept) &&
+    isAbsentOr(typeof recordOf(checksum)['value'] === 'string', checksum) &&
+    isAbsentOr(typeof holeBytes === 'number', holeBytes) &&
+    isAbsentOr(typeof resumedFrom === 'number', resumedFrom)
+  );
+}
+
+function isBulkResult(result: Fields): boolean {
+  const { items, modes } = result;
+  if (!areNumbers(result, ['files', 'failed', 'filesPerSecond']) || typeof modes !== 'object' || modes === null)
+    return false;
+  return Array.isArray(items) && items.every((item) => isItem(recordOf(item)));
+}
+
+const isItem = ({ path, error, notKept }: Fields): boolean =>
+  typeof path === 'string' &&
+  isAbsentOr(typeof recordOf(error)['message'] === 'string', error) &&
+  isAbsentOr(Array.isArray(notKept), notKept);
+
+const isAbsentOr = (isRight: boolean, value: unknown): boolean => value === undefined || isRight;
+
+const SHOWN_CHARACTERS_MAX = 80;
+
+/** What is told of a job that was completed by no host: whether its file is there, nobody here knows. */
+export function foreignResult(jobId: string, returned: unknown): WireError {
+  const json = returned === undefined ? 'nothing' : JSON.stringify(returned);
+  const shown = json.length > SHOWN_CHARACTERS_MAX ? `${json.slice(0, SHOWN_CHARACTERS_MAX)}…` : json;
+  const hint =
+    'Look for the program that takes jobs from this queue beside the hosts (penstock doctor counts its workers), and verify the file.';
+  return {
+    name: 'ForeignResultError',
+    message: `Job '${escapeControls(jobId)}' was completed by a worker that is no host of Penstock: it returned ${escapeControls(shown)}, which is no result of a write. ${hint}`,
+    code: 'EFOREIGNRESULT',
+    hint,
+    retryable: false,
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * What a job's hash in Redis may hold, as far as BullMQ and a host read it: what is wrong with a field, and what could
+ * stand in its place.
+ */
+
+/** A field of a job's hash that cannot be read. */
+export interface FieldFault {
+  field: string;
+  /** What is wrong with it, in words. */
+  what: string;
+  /** What stands in its place from now on; null: nothing. */
+  mended: string | null;
+}
+
+type Fields = Readonly<Record<string, string | undefined>>;
+
+/** The fields that hold whole numbers, which Redis itself refuses to count up where they do not. */
+const COUNTS = ['ats', 'atm', 'attemptsMade', 'stc'] as const;
+
+/** Numbers that BullMQ reads with parseInt, and stores again. */
+const NUMBERS = ['delay', 'priority', 'processedOn', 'finishedOn'] as const;
+
+/** All that is wrong with the job whose hash has these fields; `nowMs` stands in for a time that is not there. */
+export function faultsOf(fields: Fields, nowMs: number): FieldFault[] {
+  const faults: FieldFault[] = [];
+  const find = (field: string, what: string | null, mended: string | null): void => {
+    if (what !== null) faults.push({ field, what, mended });
+  };
+  const { name, data, opts, progress, parent, steer, timestamp, returnvalue, stacktrace } = fields;
+  if (name === undefined) find('name', 'is missing', 'write');
+  find('data', data === undefined ? 'is missing' : faultOfJson(data), '{}');
+  find('opts', faultOfObject(opts) ?? faultOfOptions(opts), '{}');
+  if (progress !== undefined && progress !== '') find('progress', faultOfJson(progress), '0');
+  if (parent !== undefined && parent !== '') find('parent', faultOfObject(parent), null);
+  if (steer !== undefined) find('steer', faultOfObject(steer), null);
+  if (returnvalue !== undefined) find('returnvalue', faultOfJson(returnvalue), 'null');
+  if (stacktrace !== undefined && stacktrace !== '') find('stacktrace', faultOfList(stacktrace), '[]');
+  find('timestamp', timestamp === undefined ? 'is missing' : faultOfNumber(timestamp), String(nowMs));
+  for (const field of COUNTS) if (fields[field] !== undefined) find(field, faultOfCount(fields[field]), '0');
+  for (const field of NUMBERS) {
+    if (fields[field] !== undefined) find(field, faultOfNumber(fields[field]), field.endsWith('On') ? null : '0');
+  }
+  return faults;
+}
+
+function faultOfJson(text: string): string | null {
+  try {
+    JSON.parse(text || '{}'); // as BullMQ takes an empty one
+    return null;
+  } catch (error) {
+    return `is no JSON (${(error as Error).message}): ${shown(text)}`;
+  }
+}
+
+function faultOfObject(text: string | undefined): string | null {
+  const broken = faultOfJson(text ?? '');
+  if (broken !== null) return broken;
+  const value: unknown = JSON.parse(text || '{}');
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? null : `is no object: ${shown(text!)}`;
+}
+
+function faultOfList(text: string): string | null {
+  const broken = faultOfJson(text);
+  if (broken !== null) return broken;
+  const value: unknown = JSON.parse(text);
+  return Array.isArray(value) && value.every((line) => typeof line === 'string')
+    ? null
+    : `is no list of texts: ${shown(text)}`;
+}
+
+/** What BullMQ counts with, or takes apart, before a host hears of the job. */
+function faultOfOptions(text: string | undefined): string | null {
+  const { attempts, backoff } = JSON.parse(text || '{}') as Record<string, unknown>;
+  if (attempts !== undefined && attempts !== null && !Number.isFinite(attempts)) {
+    return `has attempts of ${shown(JSON.stringify(attempts))}, which is no number`;
+  }
+  const isBackoff = backoff == null || typeof backoff === 'number' || typeof backoff === 'object';
+  return isBackoff
+    ? null
+    : `has a backoff of ${shown(JSON.stringify(backoff))}, which is neither a number nor an object`;
+}
+
+const faultOfCount = (text: string): string | null =>
+  /^-?\d{1,15}$/.test(text) ? null : `is no whole number: ${shown(text)}`;
+
+const faultOfNumber = (text: string): string | null =>
+  Number.isNaN(Number.parseInt(text, 10)) ? `is no number: ${shown(text)}` : null;
+
+const SHOWN_CHARACTERS_MAX = 40;
+
+const shown = (text: string): string =>
+  JSON.stringify(text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text);
