@@ -2,7 +2,7 @@
 // have in common is said once.
 import { z } from 'zod';
 import { issueMessage, RequestError } from './errors.ts';
-import { acceptedAt } from './fields.ts';
+import { oneOf, SOURCE_KINDS } from './fields.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
 import { faultsBetween } from './faults.ts';
@@ -48,7 +48,8 @@ const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((co
     const why = NOT_IN_BULKS[request.source.kind];
     if (why !== undefined) {
       const at = ['files', index, 'source', 'kind'];
-      context.issues.push({ code: 'custom', input: request.source.kind, path: at, message: why });
+      const params = { accepted: kindsBut(NOT_IN_BULKS) };
+      context.issues.push({ code: 'custom', input: request.source.kind, path: at, message: why, params });
     }
     const file = fileKey(request);
     const other = writers.get(file);
@@ -67,6 +68,10 @@ const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((co
     context.issues.push({ code: 'custom', input: source.path, path: ['files', index, 'source', 'path'], message });
   }
 });
+
+/** What `source.kind` accepts where the `refused` kinds are not possible. */
+const kindsBut = (refused: Partial<Record<WriteSource['kind'], string>>): string =>
+  oneOf(SOURCE_KINDS.filter((kind) => refused[kind] === undefined));
 
 /** A path holds no NUL. */
 const fileKey = ({ root, path: name }: { root: string; path: string }): string => `${root}\0${name}`;
@@ -88,7 +93,7 @@ function queueable(request: WriteRequest): WriteRequest {
   const { kind } = request.source;
   const fault = NOT_QUEUED[kind];
   if (fault === undefined) return request;
-  const [field, accepted] = ['source.kind', acceptedAt(['source', 'kind'])];
+  const [field, accepted] = ['source.kind', kindsBut(NOT_QUEUED)];
   throw new RequestError({ field, value: kind, accepted, message: issueMessage(field, kind, accepted, fault) });
 }
 

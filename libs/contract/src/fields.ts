@@ -17,7 +17,7 @@ export type ChecksumName = Exclude<(typeof CHECKSUMS)[number], 'none'>;
 /** Hexadecimal digits of each checksum. */
 export const CHECKSUM_DIGITS = { crc32c: 8, sha256: 64 } as const;
 export const VERIFIES = ['none', 'readback'] as const;
-const SOURCE_KINDS = ['pattern', 'inline', 'file', 'extents', 'url', 'shm', 'manifest', 'stream'] as const;
+export const SOURCE_KINDS = ['pattern', 'inline', 'file', 'extents', 'url', 'shm', 'manifest', 'stream'] as const;
 export const HOLES = ['fill', 'keep'] as const;
 export const REFLINKS = ['never', 'auto', 'always'] as const;
 export const MTIMES = ['now', 'keep'] as const;
@@ -135,7 +135,7 @@ export const FIELDS: Readonly<Record<string, readonly string[]>> = {
   extent: ['offset', 'size', 'source'],
 };
 
-function oneOf(words: readonly string[]): string {
+export function oneOf(words: readonly string[]): string {
   const quoted = words.map((word) => `"${word}"`);
   return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
 }

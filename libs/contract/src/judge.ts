@@ -30,11 +30,17 @@ function describeIssue(issue: z.core.$ZodIssue, plain: unknown, whole: 'request'
     return issue.keys.slice(0, UNKNOWN_FIELDS_MAX).map((key) => describeUnknown(at, key, valueAt(value, [key]), known));
   }
   const field = fieldName(at);
-  const accepted = acceptedAt(at);
+  const accepted = acceptedBeside(issue) ?? acceptedAt(at);
   if (Array.isArray(value) && isList(at)) return [{ field, value, accepted, message: lengthMessage(at, value.length) }];
   const fault = issue.code === 'custom' && issue.message !== '' ? issue.message : undefined;
   // null is a value to be named; only undefined is missing.
   return [{ field, value, accepted, message: issueMessage(field, withoutSecrets(at, value), accepted, fault) }];
+}
+
+/** What a fault between fields accepts instead: all that the field accepts by itself may include what was refused. */
+function acceptedBeside(issue: z.core.$ZodIssue): string | undefined {
+  const accepted: unknown = issue.code === 'custom' ? issue.params?.['accepted'] : undefined;
+  return typeof accepted === 'string' ? accepted : undefined;
 }
 
 /**

@@ -186,43 +186,43 @@ test.each<[string, unknown, string, string]>([
     'an offset of another mode',
     { ...base, offset: 4096 },
     'offset',
-    `offset: 4096 is not accepted: the mode is replace; give 0 to ${Number.MAX_SAFE_INTEGER} bytes, as a number or like "1MiB", with mode "overwrite" alone`,
+    `offset: 4096 is not accepted: the mode is replace; give mode "overwrite" with it, or leave it out`,
   ],
   [
     'overwriting atomically',
     { ...base, mode: 'overwrite', publish: 'atomic' },
     'publish',
-    'publish: "atomic" is not accepted: overwrite changes the file where it stands; give "atomic" or "in-place"; to overwrite and append "in-place" alone',
+    'publish: "atomic" is not accepted: overwrite changes the file where it stands; give "in-place", or leave it out',
   ],
   [
     'appending holes',
     { path: 'a', mode: 'append', source: { kind: 'file', path: 'b', holes: 'keep' } },
     'source.holes',
-    'source.holes: "keep" is not accepted: append would leave old bytes where the holes are; give "fill" or "keep"',
+    'source.holes: "keep" is not accepted: append would leave old bytes where the holes are; give "fill", or mode "replace" or "create"',
   ],
   [
     'a sum to expect of nothing',
     { ...base, expect: '00000000' },
     'expect',
-    'expect: "00000000" is not accepted: no checksum is named; give the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',
+    'expect: "00000000" is not accepted: no checksum is named; give a checksum with it, "crc32c" or "sha256", or leave it out',
   ],
   [
     'a sum of another kind',
     { ...base, checksum: 'sha256', expect: 'e3069283' },
     'expect',
-    'expect: "e3069283" is not accepted: sha256 has 64 digits; give the checksum in hexadecimal digits: 8 for crc32c, 64 for sha256',
+    'expect: "e3069283" is not accepted: sha256 has 64 digits; give 64 hexadecimal digits',
   ],
   [
     'a checksum of a reflink',
     { path: 'a', checksum: 'crc32c', source: { kind: 'file', path: 'b', reflink: 'always' } },
     'checksum',
-    'checksum: "crc32c" is not accepted: a reflink passes no byte that could be summed up; give "none", "crc32c" or "sha256"',
+    'checksum: "crc32c" is not accepted: a reflink passes no byte that could be summed up; give "none", or source.reflink "auto"',
   ],
   [
     'inline data of another size',
     { path: 'a', size: 4, source: { kind: 'inline', data: 'AAA=' } },
     'size',
-    `size: 4 is not accepted: the data comes to 2 bytes; give 0 to ${Number.MAX_SAFE_INTEGER} bytes, as a number or like "1MiB"`,
+    `size: 4 is not accepted: the data comes to 2 bytes; give 2, or leave it out`,
   ],
   [
     'a URL of a file',
@@ -270,6 +270,31 @@ test.each<[string, unknown, string, string]>([
   const error = refusal(input);
   expect(error.message).toEqual(message);
   expect(error.field).toBe(field);
+});
+
+const copy = { kind: 'file', path: 'b' } as const;
+
+test.each<[string, unknown]>([
+  ['holes of an append', { path: 'a', mode: 'append', source: { ...copy, holes: 'keep' } }],
+  ['holes of an overwrite', { path: 'a', mode: 'overwrite', source: { ...copy, holes: 'keep' } }],
+  ['a reflink of an append', { path: 'a', mode: 'append', source: { ...copy, reflink: 'always' } }],
+  ['overwriting atomically', { ...base, mode: 'overwrite', publish: 'atomic' }],
+  ['the mode of a source that has none', { ...base, fileMode: 'keep' }],
+  ['a checksum of a reflink', { path: 'a', checksum: 'crc32c', source: { ...copy, reflink: 'always' } }],
+  ['a readback of a reflink', { path: 'a', verify: 'readback', source: { ...copy, reflink: 'always' } }],
+  ['a stream in a queue', { path: 'a', source: { kind: 'stream' } }],
+  ['a URL in a bulk', { files: [{ path: 'a', source: { kind: 'url', url: 'https://example.org/a' } }] }],
+])('never advises the very value that it refuses: %s', (_, input) => {
+  let error: unknown;
+  try {
+    parseJob(input);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(RequestError);
+  for (const { value, accepted } of (error as RequestError).issues) {
+    expect(accepted).not.toContain(JSON.stringify(value));
+  }
 });
 
 test.each<[string, unknown]>([
