@@ -1,9 +1,10 @@
 // Space: promised once, waited for without using up attempts, and what no waiting can mend. As root: a small disk.
-import { closeSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readdirSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
-import { type Undo, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { createPatternSource, readSource } from '@penstock/sources';
+import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 let system: System;
@@ -118,4 +119,33 @@ asRoot(
     expect(refused).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^EROFS: /) });
   },
   120_000,
+);
+
+const onXfs = mayMount() && has('mkfs.xfs') ? test : test.skip;
+
+onXfs(
+  'on an XFS with little space what stands is written again where it stands, and a part that is there is gone on with',
+  async () => {
+    mount = mountLoop(system.home, undo, ['mkfs.xfs', '-q'], 335_544_320, 512);
+    const size = 134_217_728;
+    const request = { path: 'a.dat', root: 'disk', size, source: { kind: 'pattern', pattern: 'stamp', seed: 3 } };
+    const flags = ['--threads', '1', '--checkpoint', '16MiB', '--root', `disk=${mount}`, '--lock-duration', '2000'];
+    const first = await system.host(flags);
+    const paced = await system.add({ ...request, limit: { bytesPerSecond: '64MiB' } }, { attempts: 1 });
+    await system.progressOf(paced, ({ bytesDurable }) => Number(bytesDurable) >= 33_554_432);
+    await first.end('SIGTERM');
+    const { bavail, bsize } = statfsSync(mount);
+    writeFileSync(join(mount, 'ballast'), Buffer.alloc(Math.max(0, bavail * bsize - size / 4), 1));
+    await system.host(flags);
+    const resumed = await system.finished(paced);
+    expect(resumed).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: size } });
+    expect(resumed.returnvalue.resumedFrom).toBeGreaterThan(0);
+    // Less than the file is free: all of it is written again all the same, and what is behind its end fits.
+    const longer = { ...request, mode: 'overwrite', size: size + 4096, source: { ...request.source, seed: 4 } };
+    const end = await system.finished(await system.add(longer, { attempts: 1 }));
+    expect(end.failedReason).toBeUndefined();
+    const expected = readSource(createPatternSource('stamp', 4), 0, size + 4096);
+    expect(Buffer.compare(readFileSync(join(mount, 'a.dat')), expected)).toBe(0);
+  },
+  180_000,
 );

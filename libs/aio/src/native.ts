@@ -20,6 +20,7 @@ export const O_PATH = 0o10000000;
 // These three differ between architectures (arm64 swaps them round).
 const arm = process.arch === 'arm64';
 export const O_DIRECT: number = arm ? 0o200000 : 0o40000;
+export const O_APPEND = 0o2000; // the same on x64 and arm64
 export const O_DIRECTORY: number = arm ? 0o40000 : 0o200000;
 export const O_NOFOLLOW: number = arm ? 0o100000 : 0o400000;
 
@@ -192,6 +193,13 @@ export function cloneFileRange(sourceFd: number, fd: number, offset: number, len
   cloneRange[3] = BigInt(offset);
   return fail(ioctlC(fd, FICLONERANGE, cloneRange));
 }
+
+const FS_IOC_FIEMAP = 0xc020660b; // the same on x64 and arm64
+/**
+ * The FIEMAP ioctl (Documentation/filesystems/fiemap.rst) over `fiemap`, a struct fiemap with room for its extents:
+ * 0 or -errno; -EOPNOTSUPP where the file system has none.
+ */
+export const mapExtents = (fd: number, fiemap: Uint8Array): number => fail(ioctlC(fd, FS_IOC_FIEMAP, fiemap));
 
 const fdatasyncC = libc.func('int fdatasync(int)');
 /** fdatasync(2): 0 or -errno. Blocks the calling thread. */

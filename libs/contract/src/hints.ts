@@ -110,8 +110,8 @@ const HINTS: readonly Hint[] = [
   {
     code: 'EPERM',
     advice:
-      'The operation is forbidden whatever the permissions say: the file is immutable or append-only (`lsattr`), sealed, ' +
-      'or a security policy or seccomp filter refuses the call.',
+      'The operation is forbidden whatever the permissions say: the file or its directory is immutable or append-only ' +
+      '(`lsattr`, `lsattr -d`), sealed, or a security policy or seccomp filter refuses the call.',
   },
   {
     code: 'ENOENT',
@@ -223,7 +223,15 @@ const HINTS: readonly Hint[] = [
   },
   {
     code: 'ETXTBSY',
-    advice: 'The file is a program that is running: replace it with publish "atomic", or stop the program.',
+    advice:
+      'The file is a program that is running, which publish "atomic" replaces, or a swap file in use (/proc/swaps): stop ' +
+      'the program, or `swapoff` the file.',
+  },
+  {
+    code: 'EBUSY',
+    syscalls: RENAME,
+    advice:
+      'Something is mounted there (`findmnt`), so it cannot be replaced: publish "in-place" writes what is mounted.',
   },
   { code: 'EBUSY', advice: 'Something else holds the file, such as a mount or swap: see `lsof` and `findmnt`.' },
   { code: 'ESTALE', advice: 'The network file system lost the file: check the server and mount, then try again.' },

@@ -15,10 +15,10 @@ import { constants } from 'node:os';
 import type { Origin } from './origin.ts';
 import { ACL_ATTRIBUTE, type Access, bitsOfAcl, isAcl, narrowed } from './posix-acl.ts';
 import { isPlanted } from './planted.ts';
-import { type FileStat, statAt } from './stat.ts';
+import { type FileStat, statAt, statFd } from './stat.ts';
 import type { Target } from './target.ts';
 
-const { ENODATA, EOPNOTSUPP, EPERM } = constants.errno;
+const { ENODATA, EOPNOTSUPP } = constants.errno;
 
 /** Of a new file whose umask decides. */
 const MODE_OF_NEW = 0o666;
@@ -65,8 +65,9 @@ export function closeInPlace(target: Target, request: WriteRequest, origin: Orig
   const left = bits === undefined ? standing.permissions : standing.permissions & (bits | OF_OWNER);
   if (left === standing.permissions && standing.setId === 0) return;
   const result = native.fchmod(fd, left);
-  // Of a file of another user the kernel itself takes these two bits with the first write.
-  if (result === -EPERM && left === standing.permissions) return;
+  // Of a file of another user the kernel itself takes these two bits with the first write; a file system without
+  // permissions of its own takes none, and nobody is let in whom it had kept out.
+  if (result < 0 && left === standing.permissions) return;
   if (result < 0) throw new IoError({ syscall: 'fchmod', errno: result, path });
   reportSetId(target, standing);
   if (request.durability === 'none' || left === standing.permissions) return;
@@ -87,7 +88,6 @@ export function applyAttributes(
   origin: Origin | null,
   isSmall: boolean,
 ): boolean {
-  const { fd, path } = target;
   const bits = askedBits(request, origin);
   const replaced = openReplaced(target, request, isSmall);
   if (replaced !== null) {
@@ -97,13 +97,13 @@ export function applyAttributes(
       native.close(replaced.fd);
     }
   } else if (bits !== undefined) {
-    chmod(fd, path, bits);
+    chmod(target, bits);
   }
   const { source } = request;
   const keepsTime = source.kind === 'file' && source.mtime === 'keep' && origin !== null;
   if (keepsTime) {
-    const result = native.setModified(fd, origin.modified.seconds, origin.modified.nanoseconds);
-    if (result < 0) throw new IoError({ syscall: 'futimens', errno: result, path });
+    const result = native.setModified(target.fd, origin.modified.seconds, origin.modified.nanoseconds);
+    if (result < 0) report(target, `time of modification (${codeOfErrno(result)})`);
   }
   return replaced !== null || bits !== undefined || keepsTime;
 }
@@ -140,10 +140,10 @@ function openReplaced(target: Target, { mode, publish }: WriteRequest, isSmall: 
 
 /** Gives `target` what the replaced file has, as far as that can be; `bits`: but for its permissions. */
 function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Replaced, bits: number | undefined): void {
-  const { fd, path } = target;
+  const { fd } = target;
   if (isPlanted(target.dirFd, replaced, target.standing.userId)) {
     report(target, `owner ${replaced.userId} and permissions (anybody could have put it into this sticky directory)`);
-    chmod(fd, path, bits ?? MODE_OF_PRIVATE);
+    chmod(target, bits ?? MODE_OF_PRIVATE);
     return;
   }
   // It may be that nobody but its owner may read it: attributes can be read by its name in /proc all the same.
@@ -155,7 +155,7 @@ function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Repl
   if (moved < 0) report(target, `group ${replaced.groupId} (${codeOfErrno(moved)})`);
   // The owner comes last: who may give a file away need not be one who may change what belongs to others.
   if (bits === undefined) keepAccess(target, accessOf(target, name, replaced), replaced.userId, moved < 0);
-  else chmod(fd, path, bits);
+  else chmod(target, bits);
   if (standing.userId !== replaced.userId && bits !== undefined) give(target, replaced.userId);
 }
 
@@ -259,15 +259,27 @@ function report({ notKept }: Target, what: string): void {
   else if (notKept.length < NOT_KEPT_MAX && !notKept.includes(what)) notKept.push(what);
 }
 
-function chmod(fd: number, path: string, bits: number): void {
+/**
+ * Gives it these permissions, or fewer where its file system has fewer to give (SMB, some FUSE file systems).
+ * @throws IoError where it would stay open to somebody whom they keep out
+ */
+function chmod(target: Target, bits: number): void {
+  const { fd, path } = target;
   const result = native.fchmod(fd, bits);
-  if (result < 0) throw new IoError({ syscall: 'fchmod', errno: result, path });
+  if (result >= 0) return;
+  const { permissions } = statFd(fd, path);
+  if (permissions === bits) return;
+  if ((permissions & ~bits & OF_GROUP_AND_OTHERS) !== 0) {
+    const hint = `Files have permissions ${octal(permissions)} here, whoever asks for ${octal(bits)}: ask for those, or for none.`;
+    throw new IoError({ syscall: 'fchmod', errno: result, path, hint });
+  }
+  report(target, `permissions ${octal(bits)} (${codeOfErrno(result)}): ${octal(permissions)} instead`);
 }
 
+const octal = (bits: number): string => bits.toString(8).padStart(3, '0');
+
 const shown = ({ bits, acl }: Access): string =>
-  acl === null
-    ? bits.toString(8).padStart(3, '0')
-    : `of the ACL, at most ${bitsOfAcl(acl).toString(8).padStart(3, '0')}`;
+  acl === null ? octal(bits) : `of the ACL, at most ${octal(bitsOfAcl(acl))}`;
 
 const isSame = (one: Access, other: Access): boolean =>
   one.bits === other.bits && Buffer.compare(one.acl ?? Buffer.of(), other.acl ?? Buffer.of()) === 0;

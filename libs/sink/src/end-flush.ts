@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import { CLOSED_FILE, NO_FILE } from './freed-blocks.ts';
+import { flushDirectory, hasNoFsync } from './flush-directory.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import type { Target } from './target.ts';
 import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED, type WriterThread } from './thread.ts';
@@ -133,10 +134,10 @@ export class EndFlush {
   }
 
   /** Takes the group's flush, and tells all that it covers. */
-  afterDirectory(slot: number, result: number, refused: boolean): void {
+  afterDirectory(slot: number, result: number): void {
     const { engine, flushGroups } = this.#thread;
     engine.releaseSlot(slot);
-    this.#group!.end(refused && result === -EINVAL ? native.fsync(this.#flushingDirFd) : result);
+    this.#group!.end(hasNoFsync(result) ? flushDirectory(this.#flushingDirFd) : result);
     flushGroups.forgetIfIdle(this.#target.flushGroup);
   }
 }

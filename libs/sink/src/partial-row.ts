@@ -25,6 +25,8 @@ const FLUSH_AFTER_MS = 50;
 export interface RowsUnderway {
   /** The position of the row that is being filled, once all full ones are taken. */
   readonly nextPosition: number;
+  /** Bytes of that row which are in the file already. */
+  writtenAhead: number;
 }
 
 export class PartialRow {
@@ -94,9 +96,10 @@ export class PartialRow {
 
   /** Opens what it writes by: now, while the file's permissions are those that let this process in. Returns it. */
   open(): number {
-    const { fd, path, direct } = this.#target;
+    const { fd, path, direct, appendsOnly } = this.#target;
     if (!direct && this.#durability !== 'dsync') return -1;
-    this.#fd = native.openat(native.AT_FDCWD, `/proc/self/fd/${fd}`, native.O_WRONLY, 0);
+    const flags = native.O_WRONLY | (appendsOnly ? native.O_APPEND : 0);
+    this.#fd = native.openat(native.AT_FDCWD, `/proc/self/fd/${fd}`, flags, 0);
     if (this.#fd < 0) throw new IoError({ syscall: 'openat', errno: this.#fd, path: `/proc/self/fd/${fd} (${path})` });
     return this.#fd;
   }
@@ -210,6 +213,7 @@ export class PartialRow {
       this.#writeBytes(memory + from, bytes - from, start + from);
       this.#writtenRow = row;
       this.#writtenBytes = bytes;
+      this.#rows.writtenAhead = bytes;
       this.#writtenEnd = start + bytes;
       this.#dirty = true;
       this.#growth?.noteWritten(start + bytes);

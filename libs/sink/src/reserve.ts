@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { fillGaps } from './allocated.ts';
 import { cutFile } from './freed-blocks.ts';
 import { fileSystemOf } from './stat.ts';
 import type { Target } from './target.ts';
@@ -24,10 +25,12 @@ export function reserve(target: Target, size: number): void {
   // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
   if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
   if (existingBytes > 0 && !keepsRest && !isResumed) empty(target);
-  if (size === 0 || target.isGrown) return;
+  if (size === 0 || target.isGrown || target.appendsOnly) return;
   // What follows in a file that is kept may be another write's: not a byte more than is asked for.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
   let result = native.fallocate(target.fd, baseOffset, length);
+  // XFS wants room for all of the range once more, whatever of it is allocated already.
+  if (result === -ENOSPC && (keepsRest || isResumed)) result = fillGaps(target.fd, baseOffset, length);
   if (result === -EOPNOTSUPP || result === -ENOSYS) {
     result = baseOffset + length > existingBytes ? native.ftruncate(target.fd, baseOffset + length) : 0;
   }

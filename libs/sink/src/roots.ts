@@ -6,6 +6,7 @@
 import { constants } from 'node:os';
 import { IoError, type MatrixShape, RequestError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { flushDirectory } from './flush-directory.ts';
 
 const { EEXIST, ELOOP, ENOENT, ENOSYS, EPERM } = constants.errno;
 
@@ -163,7 +164,7 @@ function makeOne(root: Root, parent: string, name: string, shown: string): void 
     // Another job may have made it meanwhile.
     if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: shown });
     // At once, and blocking: making directories is rare, and whoever finds this one may rely on it.
-    const synced = native.fsync(parentFd);
+    const synced = flushDirectory(parentFd);
     if (synced < 0) throw new IoError({ syscall: 'fsync', errno: synced, path: shown });
   } finally {
     native.close(parentFd);

@@ -96,6 +96,8 @@ export class RowPipeline {
   #stopped = false;
   /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
   bufferedFd = -1;
+  /** Bytes of the next row that went into the file before it was full; what appends only must not write them again. */
+  writtenAhead = 0;
 
   /**
    * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more
@@ -353,8 +355,9 @@ export class RowPipeline {
     const { slots } = this.#thread;
     slots.purpose[slot] = purpose;
     slots.length[slot] = length;
-    slots.done[slot] = 0;
+    slots.done[slot] = purpose === WRITE_ROW && this.#target.appendsOnly ? this.writtenAhead : 0;
     slots.stalls[slot] = 0;
+    if (purpose === WRITE_ROW) this.writtenAhead = 0;
     this.#submitRest(slot);
   }
 

@@ -5,6 +5,7 @@ import { native } from '@penstock/aio';
 
 // <linux/stat.h>, struct statx: byte offsets.
 const STX_MASK = 0;
+const STX_ATTRIBUTES = 8;
 const STX_NLINK = 16;
 const STX_UID = 20;
 const STX_GID = 24;
@@ -22,6 +23,10 @@ const STATX_BASIC_STATS = 0x7ff;
 const STATX_DIOALIGN = 0x2000;
 
 const TWO_TO_32 = 4_294_967_296;
+
+const STATX_ATTR_IMMUTABLE = 0x10;
+const STATX_ATTR_APPEND = 0x20;
+const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -70,6 +75,12 @@ export interface FileStat {
   setId: number;
   /** Of a directory: nobody may remove or rename there what is another's. */
   isSticky: boolean;
+  /** chattr +i: nobody may change, rename, replace or remove it. */
+  isImmutable: boolean;
+  /** chattr +a: of a file, it may only be written behind its end; of a directory, names may only be made in it. */
+  isAppendOnly: boolean;
+  /** Something is mounted there: the file or directory is not the one that its own directory holds. */
+  isMountRoot: boolean;
   userId: number;
   groupId: number;
   device: Device;
@@ -86,6 +97,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   const result = native.statx(dirFd, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, buffer);
   if (result < 0) return result;
   const mode = words.getUint16(STX_MODE, true);
+  const attributes = words.getUint32(STX_ATTRIBUTES, true);
   const kind = mode & S_IFMT;
   const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
   // Read as two words each: BigInts cost more than the system call.
@@ -104,6 +116,9 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     linkCount: words.getUint32(STX_NLINK, true),
     setId: mode & 0o6000,
     isSticky: (mode & 0o1000) !== 0,
+    isImmutable: (attributes & STATX_ATTR_IMMUTABLE) !== 0,
+    isAppendOnly: (attributes & STATX_ATTR_APPEND) !== 0,
+    isMountRoot: (attributes & STATX_ATTR_MOUNT_ROOT) !== 0,
     userId: words.getUint32(STX_UID, true),
     groupId: words.getUint32(STX_GID, true),
     device,

@@ -6,7 +6,9 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { Answers } from './append-inquiry.ts';
+import { APPEND_ONLY, assertFirstAppend } from './append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
+import { refuseEarly } from './early-refusals.ts';
 import { Lengthening } from './lengthening.ts';
 import { cutDeadEnd } from './seen-end.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
@@ -16,6 +18,7 @@ import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
 import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { isForeign } from './planted.ts';
+import { renameNoReplace } from './rename-new.ts';
 import { type Root, openParent } from './roots.ts';
 import {
   type Alignment,
@@ -27,10 +30,14 @@ import {
   statFd,
 } from './stat.ts';
 
-const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSYS, ESTALE } = constants.errno;
+const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ESTALE } = constants.errno;
 
 /** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
 const OWNER_ATTRIBUTE = 'user.penstock.job';
+
+/** What a result says of a file that was created by the last of the ways there are (rename-new.ts). */
+const SEEN_EMPTY =
+  'the name appeared with its bytes: it may have been seen empty for a moment (no RENAME_NOREPLACE, no links)';
 
 /** An open target. */
 export interface Target {
@@ -58,6 +65,8 @@ export interface Target {
   existingBytes: number;
   /** True where what stands around the bytes that are written stays: overwriting and appending. */
   keepsRest: boolean;
+  /** True where the file takes bytes behind its end alone, one write after the other (append-only.ts). */
+  appendsOnly: boolean;
   /** Where in the file the first byte goes. */
   baseOffset: number;
   /** What an earlier attempt recorded with this very file, or null. */
@@ -121,7 +130,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
   let fd = -1;
   let made: string | null = null;
   try {
-    const existing = refuseEarly(dirFd, finalName, path, request, options);
+    const existing = standingAt(dirFd, finalName, path, request, options);
+    refuseEarly(dirFd, existing, path, request, isPublished);
+    const appendsOnly = request.mode === 'append' && existing?.isAppendOnly === true;
     const atomic = request.publish === 'atomic';
     // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
     const fresh = atomic ? !takenOver && !isPublished : existing === null && request.mode !== 'overwrite';
@@ -133,7 +144,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (takenOver) made = name;
     const replaces = atomic && existing?.isFile === true;
     const permissions = modeOfFresh(request, replaces);
-    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request);
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, appendsOnly);
     fd = opened.fd;
     options.recordFd(FD_TARGET, fd);
     const stat = statFd(fd, path);
@@ -143,21 +154,23 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
-    const mode = chooseMode(fd, path, stat, fileSystem, opened.direct);
+    const mode = appendsOnly ? APPEND_ONLY : chooseMode(fd, path, stat, fileSystem, opened.direct);
     const isGrown = options.grows && !atomic;
     // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
     if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
-    const sizeBytes = fresh || atomic ? stat.sizeBytes : cutDeadEnd(fd, path, stat.sizeBytes);
+    const mayBeCut = !fresh && !atomic && !appendsOnly;
+    const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     if (marked) {
-      const result = renameNoReplace(dirFd, name, finalName);
+      const result = renameNoReplace(dirFd, name, finalName, () => {}); // in place everybody sees it empty at first
       if (result < 0) throw openFailure(result, path, request);
       made = finalName;
     }
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
-    const lengthening = lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
+    if (appendsOnly) assertFirstAppend(fd, path, identity);
+    const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
     const existingBytes = lengthening?.fileBytes ?? sizeBytes;
     return {
       fd,
@@ -167,7 +180,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       isGrown,
       existingBytes,
       keepsRest: changesInPlace(request),
-      baseOffset: lengthening?.offset ?? 0,
+      appendsOnly,
+      baseOffset: appendsOnly ? sizeBytes : (lengthening?.offset ?? 0),
       // In place the file tells, whatever the queue says.
       checkpoint: identity.again || !fresh ? readCheckpoint(fd, stat) : null,
       isResumed: false,
@@ -208,6 +222,7 @@ function openFile(
   path: string,
   permissions: number | null,
   request: WriteRequest,
+  appendsOnly: boolean,
 ): { fd: number; direct: boolean } {
   const fresh = permissions !== null;
   // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
@@ -216,8 +231,9 @@ function openFile(
     native.O_NOFOLLOW |
     native.O_NONBLOCK |
     (request.durability === 'dsync' ? native.O_DSYNC : 0) |
+    (appendsOnly ? native.O_APPEND : 0) |
     (fresh ? native.O_CREAT | native.O_EXCL : 0);
-  let fd = native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0);
+  let fd = appendsOnly ? -EINVAL : native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0);
   const direct = fd !== -EINVAL;
   if (!direct) {
     // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
@@ -300,8 +316,8 @@ function openFailure(errno: number, path: string, request: WriteRequest): IoErro
 const notRegular = (path: string): IoError =>
   new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
 
-/** What can be known to fail before a byte is written; returns what has the final name, or null. */
-function refuseEarly(
+/** What has the final name, or null, where the request's mode accepts that. @throws IoError, RequestError */
+function standingAt(
   dirFd: number,
   name: string,
   path: string,
@@ -309,7 +325,9 @@ function refuseEarly(
   { identity, originIdentity }: TargetOptions,
 ): FileStat | null {
   const existing = statAt(dirFd, name);
-  if (typeof existing === 'number') return null; // absent, or openat will say what is wrong
+  if (existing === -ENOENT) return null;
+  // Such as a name that is too long here: the part has a shorter one, and only the rename would find out.
+  if (typeof existing === 'number') throw new IoError({ syscall: 'statx', errno: existing, path });
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
   if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
   if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
@@ -351,7 +369,7 @@ export function publish(target: Target, request: WriteRequest, identity: Attempt
     const replaced = target.forgetsFreed ? target.replaced : null;
     let result =
       request.mode === 'create'
-        ? renameNoReplace(target.dirFd, from, target.finalName)
+        ? renameNoReplace(target.dirFd, from, target.finalName, () => target.notKept.push(SEEN_EMPTY))
         : renameOver(target.dirFd, from, target.finalName, replaced);
     if (result === -EEXIST && ownedBy(target.dirFd, target.finalName, identity)) {
       result = renameOver(target.dirFd, from, target.finalName, replaced);
@@ -364,14 +382,6 @@ export function publish(target: Target, request: WriteRequest, identity: Attempt
     if (result < 0) throw new IoError({ syscall: 'renameat', errno: result, path: target.path });
   }
   target.unpublishedName = null; // from here on a failure must not remove it
-}
-
-function renameNoReplace(dirFd: number, from: string, to: string): number {
-  const result = native.renameat2(dirFd, from, dirFd, to, native.RENAME_NOREPLACE);
-  if (result !== -EINVAL && result !== -ENOSYS) return result;
-  // A file system that does not know the flag: a hard link is refused just as atomically where the name exists.
-  const linked = native.linkat(dirFd, from, dirFd, to);
-  return linked < 0 ? linked : native.unlinkat(dirFd, from);
 }
 
 /**

@@ -266,7 +266,7 @@ class WriteLane implements Lane, FlushWaiter {
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
       else if (purpose === SYNC_REPLACED) this.#afterReplaced(slot, result, refused);
       else if (purpose === SYNC_ORIGIN) this.#afterOriginFlush(slot, result, refused);
-      else this.#endFlush!.afterDirectory(slot, result, refused); // tells this write too
+      else this.#endFlush!.afterDirectory(slot, result); // tells this write too
     } catch (error) {
       this.fail(error);
     }
@@ -383,10 +383,11 @@ class WriteLane implements Lane, FlushWaiter {
       this.#endWriting();
       return;
     }
-    this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), engine.depth);
+    const depth = this.#target.appendsOnly ? 1 : engine.depth; // a row goes where the one before has ended
+    this.#planRows(request.matrix ?? this.#chooseMatrix(root.matrix), depth);
     if (this.#origin !== null && source.kind === 'shm') this.#mapSegment();
     const copies = this.#origin !== null && source.kind === 'file';
-    const reflink = copies && source.reflink !== 'never' && this.#size! > 0;
+    const reflink = copies && source.reflink !== 'never' && this.#size! > 0 && !this.#target.appendsOnly;
     if (reflink && this.#digestOf(request) !== null) {
       this.#noReflinkReason = 'a checksum or a readback was asked for, and a reflink passes no byte';
       this.#waitForRows();
@@ -442,6 +443,8 @@ class WriteLane implements Lane, FlushWaiter {
   /** Where in its file the write goes on, and from which of its bytes. */
   #place(): void {
     const target = this.#target!;
+    // No block can be written again together with what stands in it.
+    if (target.appendsOnly && this.#origin !== null) readBuffered(this.#origin);
     this.#span = spanOf(target, this.#offsetAlignment);
     if (this.#span.headBytes > 0 && this.#origin !== null) readBuffered(this.#origin);
     const { request, jobKey } = this.#order;
@@ -622,6 +625,7 @@ class WriteLane implements Lane, FlushWaiter {
   #chooseGrowth(target: Target): (RowRoom & (Growth | SeenGrowth)) | null {
     const { bufferRows: rowCount, ioBytes: rowBytes } = this.#plan;
     const { start, headBytes } = this.#span;
+    if (target.appendsOnly) return null;
     if (!target.isGrown) return this.#size === null ? new Growth(target, start) : null;
     // Through the page cache each write extends the file by what it has written, and no more.
     return target.direct

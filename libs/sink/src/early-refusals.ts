@@ -1,0 +1,124 @@
+/**
+ * What the kernel would refuse only at the end, when all bytes are written and the file is to get its name: known before
+ * the first of them. The inode flags (chattr), mounts and sticky directories say so in statx(2), swap files in
+ * /proc/swaps; what none of them shows is refused by the rename, as before.
+ */
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { IoError, type WriteRequest } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { type FileStat, statAt } from './stat.ts';
+
+const { EBUSY, EPERM, ETXTBSY } = constants.errno;
+
+/** swapon(8) takes no file of fewer pages. */
+const SWAP_BYTES_MIN = 40_960;
+const PAGE_BYTES = 4096;
+/** Its bit in CapEff of proc_pid_status(5): whoever has it may remove what is another's from a sticky directory. */
+const CAP_FOWNER = 3n;
+
+/**
+ * @param existing what stands under the file's name, null where nothing does
+ * @param isDone the file has its name already, from an earlier attempt
+ * @throws IoError EPERM, EBUSY or ETXTBSY, named as the call that would fail
+ */
+export function refuseEarly(
+  dirFd: number,
+  existing: FileStat | null,
+  path: string,
+  request: WriteRequest,
+  isDone: boolean,
+): void {
+  const { mode, publish } = request;
+  if (existing?.isFile === true && isSwapFile(existing)) {
+    const hint = 'It is a swap file in use (/proc/swaps): `swapoff` it first, or choose another path.';
+    throw new IoError({ syscall: publish === 'atomic' ? 'renameat' : 'openat', errno: -ETXTBSY, path, hint });
+  }
+  if (publish === 'in-place') {
+    if (existing === null && mode === 'create') refuseRename(dirFd, path);
+    if (existing?.isAppendOnly === true && mode === 'append') refuseAttributes(existing, path, request);
+    return;
+  }
+  if (isDone) return;
+  refuseRename(dirFd, path);
+  if (existing === null) return;
+  if (existing.isMountRoot) {
+    const hint =
+      'Something is mounted over this very file (findmnt), so it cannot be replaced: publish "in-place" writes it.';
+    throw new IoError({ syscall: 'renameat', errno: -EBUSY, path, hint });
+  }
+  if (existing.isImmutable || existing.isAppendOnly) {
+    const hint = existing.isImmutable
+      ? 'The file is immutable (lsattr): `chattr -i` it first, or choose another path.'
+      : 'The file is append-only (lsattr): mode "append" writes behind its end; to replace it, `chattr -a` it first.';
+    throw new IoError({ syscall: 'renameat', errno: -EPERM, path, hint });
+  }
+  refuseSticky(dirFd, existing, path);
+}
+
+/** A part in such a directory could neither be renamed nor removed, and each attempt would leave another. */
+function refuseRename(dirFd: number, path: string): void {
+  const directory = statAt(dirFd, '');
+  if (typeof directory === 'number' || !directory.isAppendOnly) return;
+  const hint =
+    'Its directory is append-only (lsattr): names can be made there, and none renamed or removed. publish "in-place" with ' +
+    'mode "replace" or "append" writes there; or `chattr -a` the directory.';
+  throw new IoError({ syscall: 'renameat', errno: -EPERM, path, hint });
+}
+
+/** Neither permissions nor times of an append-only file can be set. */
+function refuseAttributes(existing: FileStat, path: string, { fileMode, source }: WriteRequest): void {
+  const hint = 'The file is append-only (lsattr): leave this out, or `chattr -a` it first.';
+  if (source.kind === 'file' && source.mtime === 'keep') {
+    throw new IoError({ syscall: 'futimens', errno: -EPERM, path, hint: `source.mtime "keep": ${hint}` });
+  }
+  const isAsAsked = fileMode === undefined || Number.parseInt(fileMode, 8) === existing.permissions;
+  if (isAsAsked) return;
+  throw new IoError({ syscall: 'fchmod', errno: -EPERM, path, hint: `fileMode "${fileMode}": ${hint}` });
+}
+
+/** In a sticky directory a name goes for the file's owner, the directory's, or a privileged process alone (rename(2)). */
+function refuseSticky(dirFd: number, existing: FileStat, path: string): void {
+  const writerId = process.geteuid!();
+  if (existing.userId === writerId) return;
+  const directory = statAt(dirFd, '');
+  if (typeof directory === 'number' || !directory.isSticky || directory.userId === writerId || mayRemoveOthers())
+    return;
+  const hint =
+    `Its directory is sticky and the file belongs to user ${existing.userId}, so that user ${writerId} cannot replace it: ` +
+    'publish "in-place", or choose another path.';
+  throw new IoError({ syscall: 'renameat', errno: -EPERM, path, hint });
+}
+
+function mayRemoveOthers(): boolean {
+  const status = readFileSync('/proc/thread-self/status', 'latin1');
+  const [, effective = '0'] = /^CapEff:\s*([\da-f]+)$/m.exec(status) ?? [];
+  return ((BigInt(`0x${effective}`) >> CAP_FOWNER) & 1n) === 1n;
+}
+
+/** The list is read only for what could be one: whole pages, and no hole among them. */
+function isSwapFile({ sizeBytes, allocatedBytes, identity }: FileStat): boolean {
+  if (sizeBytes < SWAP_BYTES_MIN || sizeBytes % PAGE_BYTES !== 0 || allocatedBytes < sizeBytes) return false;
+  return swapFiles().some((name) => {
+    const stat = statAt(native.AT_FDCWD, name);
+    return typeof stat !== 'number' && stat.identity === identity;
+  });
+}
+
+function swapFiles(): string[] {
+  let table: string;
+  try {
+    table = readFileSync('/proc/swaps', 'latin1');
+  } catch {
+    return []; // a sandbox without it: the write itself is refused then
+  }
+  const names = table.split('\n').slice(1);
+  return names.flatMap((line) => {
+    const [, name, kind] = /^(\S+)\s+(\S+)/.exec(line) ?? [];
+    // Blanks in names stand as three octal digits.
+    return kind === 'file' ? [Buffer.from(unescaped(name!), 'latin1').toString()] : [];
+  });
+}
+
+const unescaped = (name: string): string =>
+  name.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
