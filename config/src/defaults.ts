@@ -17,7 +17,7 @@ export const LOCK_DURATION_MS = 30_000;
 export const WAIT_MS_MAX = 3_600_000;
 /** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
 export const CHECKPOINT_BYTES = 67_108_864;
-/** A disk may hold a write for seconds; a thread that is ended takes all its other writes with it. */
+/** A disk may hold a write for seconds; one that is known to be silent is waited for no longer. */
 export const STOP_GRACE_MS = 10_000;
 /** The root that requests name by default, below the data directory. */
 export const ROOT_NAME = 'data';

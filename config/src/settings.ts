@@ -48,7 +48,7 @@ export interface HostSettings {
   limitBytesPerSecond: number;
   /** The same of roots, by name. */
   rootLimits: Record<string, number>;
-  /** How long a cancelled write may take to stop before its thread is terminated. */
+  /** How long a stopped write may take to end before it is left behind (see RunningWrite.leave). */
   stopGraceMs: number;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes: number;
@@ -171,7 +171,7 @@ export function addWriterOptions(command: Command): Command {
     )
     .option(
       '--stop-grace <ms>',
-      'milliseconds that a cancelled write may take to stop before its thread is terminated',
+      'milliseconds that a stopped write may take to end before it is left to its disk, and its job ends without it',
       integer(100, 3_600_000),
       defaults.STOP_GRACE_MS,
     )

@@ -6,40 +6,43 @@ import { LockLostError } from '@penstock/queue';
 import { stopWrite } from './stopping.ts';
 
 /** A write that takes down what it is told. */
-function fakeWrite() {
-  const told: (number | string)[] = [];
-  let killed: () => void = () => {};
-  const dead = new Promise<void>((resolve) => {
-    killed = resolve;
+function fakeWrite(silent = false) {
+  const told: unknown[] = [];
+  let left: (error: Error) => void = () => {};
+  const leaving = new Promise<Error>((resolve) => {
+    left = resolve;
   });
   const write = {
     block: { requestStop: (stop: number) => void told.push(stop) },
     look: () => void told.push('look'),
-    kill: () => {
-      told.push('kill');
-      killed();
-    },
+    isSilent: () => silent,
+    leave: (error: Error) => left(error),
   };
-  return { write, told, dead };
+  return { write, told, leaving };
 }
 
-test('a cancelled write that does not end in time has its thread terminated', async () => {
-  const { write, told, dead } = fakeWrite();
-  stopWrite(write, new WriteAbortedError('cancel'), 20);
-  expect(told).toEqual([STOP_CANCEL, 'look']);
-  await dead;
-  expect(told).toEqual([STOP_CANCEL, 'look', 'kill']);
+const reasons: [string, Error, number][] = [
+  ['cancel', new WriteAbortedError('cancel'), STOP_CANCEL],
+  ['shutdown', new WriteAbortedError('shutdown'), STOP_SHUTDOWN],
+  ['lost', new LockLostError('1', 'expired'), STOP_LOST],
+];
+for (const [reason, error, word] of reasons)
+  test(`${reason}: a write that does not end in time is left behind, for the same reason`, async () => {
+    const { write, told, leaving } = fakeWrite();
+    stopWrite(write, error, 20);
+    expect(told).toEqual([word, 'look']);
+    expect(await leaving).toMatchObject({ code: 'ECANCELED', reason });
+  });
+
+test('one whose disk is silent is left behind long before that', async () => {
+  const { write, leaving } = fakeWrite(true);
+  stopWrite(write, new WriteAbortedError('cancel'), 3_600_000);
+  expect(await leaving).toMatchObject({ cause: { message: expect.stringContaining('does not answer') } });
 });
 
-test('one that ends in time keeps its thread, as does one whose lock is lost or whose host shuts down', async () => {
-  const stopped = fakeWrite();
-  stopWrite(stopped.write, new WriteAbortedError('cancel'), 20)();
-  const lost = fakeWrite();
-  stopWrite(lost.write, new LockLostError('1', 'expired'), 20);
-  const shutdown = fakeWrite();
-  stopWrite(shutdown.write, new WriteAbortedError('shutdown'), 20);
-  await delay(60); // the time in which a thread would be ended
-  expect(stopped.told).toEqual([STOP_CANCEL, 'look']);
-  expect(lost.told).toEqual([STOP_LOST, 'look']);
-  expect(shutdown.told).toEqual([STOP_SHUTDOWN, 'look']);
+test('one that ends in time is not left behind', async () => {
+  const { write, leaving } = fakeWrite();
+  stopWrite(write, new WriteAbortedError('cancel'), 20)();
+  const none = delay(60, 'none'); // the time in which it would be
+  expect(await Promise.race([leaving, none])).toBe('none');
 });

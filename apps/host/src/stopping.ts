@@ -11,11 +11,9 @@ function stopWord(reason: unknown): number {
 }
 
 /**
- * Has `running` stop for `reason`. A cancelled write that has not ended after `graceMs` has its thread terminated, and
- * with it the thread's other writes, which are retried. Returns what is to be called once it has ended.
+ * Has `running` stop for `reason`. One that has not ended after `graceMs`, or whose disk is silent, is left behind: its job
+ * ends for the queue, or goes back there. Returns what is to be called once it has ended.
  */
 export function stopWrite(running: Stoppable, reason: unknown, graceMs: number): () => void {
-  const stop = stopWord(reason);
-  // A shutdown and a lost lock have nobody waiting for this one write; the process or the lock's new owner decide.
-  return stopRunning(running, stop, stop === STOP_CANCEL ? graceMs : null);
+  return stopRunning(running, stopWord(reason), graceMs);
 }

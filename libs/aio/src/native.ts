@@ -48,6 +48,7 @@ interface SyscallNumbers {
   statx: number;
   renameat2: number;
   memfd_create: number;
+  gettid: number;
 }
 
 const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
@@ -60,6 +61,7 @@ const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
     statx: 332,
     renameat2: 316,
     memfd_create: 319,
+    gettid: 186,
   },
   arm64: {
     io_setup: 0,
@@ -70,6 +72,7 @@ const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
     statx: 291,
     renameat2: 276,
     memfd_create: 279,
+    gettid: 178,
   },
 };
 
@@ -88,6 +91,16 @@ const NR: SyscallNumbers = numbers();
 export function addressOf(view: NodeJS.ArrayBufferView): number {
   return Number(koffi.address(view)); // user addresses end at 2^47: exact as a double
 }
+
+// --------------------------------------------------------------------------------------------- threads, processes
+
+const syscallGettid = libc.func('long syscall(long)');
+/** gettid(2): the kernel's id of the calling thread, as below /proc/self/task. */
+export const gettid = (): number => Number(syscallGettid(NR.gettid));
+
+const exitC = libc.func('void _exit(int)');
+/** _exit(2): ends the process without joining its threads, one of which may be in a call that does not return. */
+export const exitNow = (status: number): void => exitC(status);
 
 // ---------------------------------------------------------------------------------------------------- memory
 

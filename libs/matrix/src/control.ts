@@ -50,6 +50,7 @@ const THREAD_CLAIM = 0; // 0 free, else the worker's threadId + 1
 const THREAD_IN_FLIGHT = 1;
 const THREAD_CONTEXT = 2; // two words, stored as one: half an address must never be destroyed
 const THREAD_TURNED = 4; // milliseconds of the monotonic clock, modulo 2^32
+const THREAD_TASK = 5; // the kernel's id of the thread, or 0
 
 const TWO_TO_32 = 4_294_967_296;
 const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
@@ -318,6 +319,15 @@ export class ThreadBlock {
     Atomics.store(this.#words, this.#at + THREAD_IN_FLIGHT, inFlight);
   }
 
+  /** The kernel's id of the thread (gettid(2)), stored by the thread; 0 until it has. */
+  get taskId(): number {
+    return Atomics.load(this.#words, this.#at + THREAD_TASK);
+  }
+
+  set taskId(taskId: number) {
+    Atomics.store(this.#words, this.#at + THREAD_TASK, taskId);
+  }
+
   /** Thread: its loop begins a turn. */
   turn(): void {
     Atomics.store(this.#words, this.#at + THREAD_TURNED, turnTime());
@@ -341,6 +351,7 @@ export class ThreadBlock {
   release(): void {
     this.context = 0;
     this.inFlight = 0;
+    this.taskId = 0;
     Atomics.store(this.#words, this.#at + THREAD_CLAIM, 0);
   }
 }

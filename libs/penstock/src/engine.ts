@@ -11,7 +11,7 @@ import { Turns } from './turns.ts';
 /** How often a running write is sampled, where somebody wants to know. */
 const SAMPLE_MS = 500;
 
-/** How long an aborted write may take to stop, before its thread is terminated: it hangs in its disk. */
+/** How long an aborted write may take to stop, before it is left to its disk. */
 const STOP_GRACE_MS = 10_000;
 
 /** An hour. */

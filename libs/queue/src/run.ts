@@ -71,6 +71,13 @@ export class Run {
     return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
   }
 
+  /** The same, with what the end of its work has to say of it. */
+  cancelledWith(end: unknown): WriteAbortedError | null {
+    const { cancelled } = this;
+    if (cancelled !== null && end instanceof WriteAbortedError) cancelled.cause = end.cause;
+    return cancelled;
+  }
+
   /** The id that its files are named by: its own, unless it is there to remove what another job left. */
   get filesOf(): string {
     return this.#steer?.of ?? this.jobId;

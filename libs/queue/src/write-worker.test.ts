@@ -315,6 +315,33 @@ test.each(['shutdown', 'lost'])('a job whose perform says %s of itself goes back
   expect((await queue.job(id))?.attemptsMade).toBe(1);
 });
 
+test('a job whose thread another write ended goes back without an attempt, but not for ever', async () => {
+  const queue = stage.queue();
+  let calls = 0;
+  await stage.worker(async () => {
+    calls += 1;
+    throw Object.assign(new Error('died'), { code: 'EWRITERDIED', retryable: true, blameless: true });
+  });
+  const id = await queue.add(write, { attempts: 1 });
+  const events = await collect(queue.watch(id));
+  expect(events.at(-1)).toMatchObject({ type: 'failed', attemptsMade: 1, error: { code: 'EWRITERDIED' } });
+  expect(calls).toBe(11);
+});
+
+test('a cancelled write that was left behind has failed as cancelled, and its log says what may still come of it', async () => {
+  const queue = stage.queue();
+  await stage.worker(async (_request, { whenAborted }) => {
+    await untilAborted(whenAborted).catch(() => {});
+    throw new WriteAbortedError('cancel', { cause: new Error('its disk does not answer') });
+  });
+  const id = await queue.add(write);
+  await stage.queue().cancel(id, { by: 'ann' });
+  const events = await collect(queue.watch(id));
+  expect(events.at(-1)).toMatchObject({ type: 'failed', error: { message: 'cancelled by ann' } });
+  const { logs } = await stage.plainQueue().getJobLogs(id);
+  expect(logs.at(-1)).toMatch(/its disk does not answer/);
+});
+
 test('a cancelled job is not retried', async () => {
   const queue = stage.queue();
   await stage.worker(async () => {

@@ -106,6 +106,8 @@ const stalledIntervalMsDefault = 10_000;
 /** A stall is a host that died or lost Redis, seldom the job's fault: ten outlast a fleet restarted one by one, and
  * still end a job that itself kills every host it runs on. */
 const stalledCountMax = 10;
+/** How often a job whose thread ended beside it goes back without an attempt being counted. */
+const neighbourEndsMax = 10;
 /** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
 const finishMsMax = 2000;
 /** With no job at hand there is hardly anything left to tell. */
@@ -384,7 +386,7 @@ export class WriteWorker {
       return { result };
     } catch (error) {
       // However it came to its end: a job that was cancelled is not tried again, and not put back.
-      return { error: run.lost ?? run.cancelled ?? error };
+      return { error: run.lost ?? run.cancelledWith(error) ?? error };
     } finally {
       if (seated) this.#seat.leave();
     }
@@ -432,7 +434,7 @@ export class WriteWorker {
       await Promise.all([progress.close(), this.#log(job, failuresOf(outcome.result))]);
       return outcome;
     }
-    if (isPutBack(outcome.error)) {
+    if (isPutBack(outcome.error) || this.#isNeighbour(job, outcome.error)) {
       await progress.close(); // before somebody else takes the job and reports
       return this.#putBack(job, token);
     }
@@ -446,6 +448,12 @@ export class WriteWorker {
     progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
     await Promise.all([progress.close(), this.#log(job, [`failed: ${wire.message}`, ...failuresIn(outcome.error)])]);
     return ended;
+  }
+
+  /** Its thread ended, most likely by another write; not for ever, if it is this one that ends every thread it runs on. */
+  #isNeighbour(job: WriteJob, caught: unknown): boolean {
+    if (!(caught instanceof Error) || Reflect.get(caught, 'blameless') !== true) return false;
+    return job.attemptsStarted - job.attemptsMade <= neighbourEndsMax;
   }
 
   get #waitMsMax(): number {
@@ -557,7 +565,10 @@ function failuresOf(result: JobResult): string[] {
   return lines;
 }
 
-const failuresIn = (error: unknown): string[] => (error instanceof BulkError ? failuresOf(error.result) : []);
+const failuresIn = (error: unknown): string[] => {
+  if (error instanceof BulkError) return failuresOf(error.result);
+  return error instanceof WriteAbortedError && error.cause instanceof Error ? [error.cause.message] : [];
+};
 
 function requestOf(job: WriteJob): JobRequest {
   if (job.name === JOB_NAME) return parseJob(job.data);

@@ -1,15 +1,32 @@
-/** What a writer thread that died left open or mapped, closed by the main thread: descriptors belong to the process. */
+/** What a writer thread that died left open or mapped, closed by another: descriptors belong to the process. */
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { native } from '@penstock/aio';
-import type { JobBlock } from '@penstock/matrix';
+import { Control, type JobBlock } from '@penstock/matrix';
 import { partSuffix } from '@penstock/sink';
 
+/** Where it is recorded what an attempt has open: the words of a Control, and which of its job blocks. */
+export interface LeftOpen {
+  control: SharedArrayBuffer;
+  threads: number;
+  jobs: number;
+  /** The first of the attempt's blocks, and how many it has. */
+  firstSlot: number;
+  slots: number;
+  /** Tells the attempt's partial files. */
+  attemptToken: string;
+}
+
 /**
- * Closes the descriptors recorded in `block`, unmaps what is recorded there, and removes the partial file, known by the
- * attempt's token. The thread's context is destroyed: until then the kernel may read from the mapping.
+ * Closes the descriptors recorded, unmaps what is recorded there, and removes the partial files. The thread's context is
+ * destroyed: until then the kernel may read from the mapping.
  */
-export function closeLeftOpen(block: JobBlock, attemptToken: string): void {
+export function closeLeftOpen({ control, threads, jobs, firstSlot, slots, attemptToken }: LeftOpen): void {
+  const words = new Control(threads, jobs, control);
+  for (let slot = firstSlot; slot < firstSlot + slots; slot += 1) closeBlock(words.job(slot), attemptToken);
+}
+
+function closeBlock(block: JobBlock, attemptToken: string): void {
   const fds = block.openFds();
   const parts = fds.map(nameOf).filter((name) => name.endsWith(partSuffix(attemptToken)));
   for (const part of parts) for (const fd of fds) native.unlinkat(fd, part); // ENOTDIR but for its directory

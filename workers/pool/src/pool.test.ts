@@ -11,12 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
 import { type PoolOptions, WriterPool } from './pool.ts';
+import { stopRunning } from './stop.ts';
 
 const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
@@ -159,28 +160,33 @@ test('when a thread dies amid a bulk, every descriptor and partial file of its l
   expect(after).toMatchObject({ files: 99, failed: 0 });
 });
 
-test('a thread that does not stop is terminated: what it held is given back, its other writes are retryable, another takes its place', async () => {
+test('a write that does not stop is left behind at once; its deaf thread is terminated, its other writes are retryable and blameless, another takes its place', async () => {
   pool = new WriterPool({ ...options(), threads: 1, entry: deaf });
   const rootsOnly = descriptorsIn(directory);
   const hung = pool.run(request({ path: 'deaf.dat', size: '4GiB' }), 'hung', 1);
   const beside = pool.run(request({ path: 'beside.dat', size: '4GiB' }), 'beside', 1);
-  const outcomes = Promise.all([hung, beside].map(({ done }) => done.catch((error: unknown) => error)));
-  while (hung.block.read().inFlight === 0) await setImmediate();
-  hung.block.requestStop(STOP_CANCEL);
-  hung.look();
-  hung.kill();
-  for (const outcome of await outcomes) {
-    expect(outcome).toMatchObject({
-      code: 'EWRITERDIED',
-      retryable: true,
-      message: expect.stringMatching(/did not stop/),
-    });
-  }
+  const [left, died] = [hung, beside].map(({ done }) => done.catch((error: unknown) => error));
+  const seen = () => [hung, beside].map(({ block }) => block.read().bytesWritten).join();
+  for (let last = ''; last !== seen() || hung.block.read().inFlight === 0; await delay(100)) last = seen();
+  stopRunning(hung, STOP_CANCEL, 20);
+  expect(await left).toMatchObject({
+    code: 'ECANCELED',
+    cause: { message: expect.stringContaining('may still reach') },
+  });
+  expect(await died).toMatchObject({
+    code: 'EWRITERDIED',
+    retryable: true,
+    blameless: true,
+    message: expect.stringMatching(/did not stop/),
+  });
   expect(readdirSync(directory)).toEqual([]);
   expect(descriptorsIn(directory)).toEqual(rootsOnly);
   expect(contexts()).toBe(0);
-  const after = await pool.run(request({ path: 'after.dat', size: 100_000 }), 'after', 1).done;
-  expect(after.bytes).toBe(100_000);
+  const after = Array.from(
+    { length: 3 },
+    (_, index) => pool!.run(request({ path: `${index}`, size: 100_000 }), `${index}`, 1).done,
+  );
+  expect((await Promise.all(after)).map(({ bytes }) => bytes)).toEqual(Array(3).fill(100_000)); // no slot is lost
   expect(pool.threads).toBe(1);
 });
 

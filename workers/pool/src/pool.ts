@@ -12,16 +12,18 @@ import { setTimeout } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
-import { IoError, type JobRequest, type JobResult, type WriteRequest } from '@penstock/contract';
+import { IoError, type JobRequest, type JobResult, PHASES, type WriteRequest } from '@penstock/contract';
 import {
   type ArenaMemory,
   Control,
   type JobBlock,
   RateTable,
   type RingInlet,
+  type ThreadBlock,
   closeRingOf,
   createArenaMemory,
   createRing,
+  turnTime,
 } from '@penstock/matrix';
 import {
   type AskQueue,
@@ -43,8 +45,11 @@ import {
   type WriterTask,
   writerEntry,
 } from '@penstock/writer';
-import { closeLeftOpen } from './left-open.ts';
-import { Session } from './session.ts';
+import type { LeftOpen } from './left-open.ts';
+import { Session, type Unanswered } from './session.ts';
+import { Silence } from './silence.ts';
+import { isInCall } from './thread-call.ts';
+import { Undertaker } from './undertaker.ts';
 
 export interface PoolOptions {
   threads: number;
@@ -55,6 +60,8 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
+  /** The limits of the host and its roots, in the order of the roots, where several pools keep to them; absent: its own. */
+  rates?: RateTable;
   /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
   shmDirectory?: string;
   /** The group whose members may put them there, besides this process's user; absent: nobody. */
@@ -69,6 +76,8 @@ export interface PoolOptions {
   askQueue?: AskQueue;
   /** Told when a thread died and was cleaned up after. */
   onThreadDeath?: (error: Error) => void;
+  /** Told when a write's slot is free again. */
+  onFree?: () => void;
   /**
    * After so many milliseconds without a write the sessions end and their threads are parked, and then the pool keeps
    * its process alive no more; the next write wakes them. Absent: they stay awake, and the process with them.
@@ -82,11 +91,22 @@ export interface RunningWrite {
   readonly done: Promise<JobResult>;
   /** To be called after a change of the block that the thread shall heed though it may wait for nothing else. */
   look(): void;
+  /** True while nothing comes back from the disk, as far as watch() has seen. */
+  isSilent(): boolean;
   /**
-   * For a thread that did not stop though it was asked to: terminates it. All its writes reject as retryable once it is
-   * gone, its context destroyed and what it had open closed; another takes its place.
+   * For a write that did not end though it was asked to stop: `done` rejects with `error` now. Its slot, its rows and what
+   * it has open stay its thread's until that has ended it. A thread that hangs in no call is terminated; its other writes
+   * reject as retryable once it is gone, its context destroyed and what it had open closed, and another takes its place.
    */
-  kill(): void;
+  leave(error: Error): void;
+}
+
+/** What a write rejects with whose thread ended. */
+export interface WriterDied extends Error {
+  code: 'EWRITERDIED';
+  retryable: true;
+  /** True where it was most likely not this write that ended the thread: others ran beside it. */
+  blameless: boolean;
 }
 
 /** One attempt whose bytes arrive while it runs. */
@@ -95,9 +115,17 @@ export interface RunningStream extends RunningWrite {
   readonly inlet: RingInlet;
 }
 
+/** How long a thread that left a write behind may take to turn, or to be found in a call, before it counts as deaf. */
+const DEAF_MS = 1000;
+/** How long a closing pool waits for a thread that left writes behind. */
+const LEFT_MS = 500;
+
 /** A producer that was copying into a dead thread's rows when it died: a row takes it well under a millisecond. */
 const COPY_LOOKS_MAX = 200;
 const COPY_LOOK_MS = 5;
+
+/** Tells phases apart in one number with the bytes written, which are fewer. */
+const SEEN_PHASE = 2 ** 48;
 
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
 const heldArenas = new Set<ArenaMemory[]>();
@@ -122,8 +150,17 @@ export class WriterPool {
   readonly #tokenBase = randomBytes(6).toString('hex');
   #attempts = 0;
   readonly #exits = new Map<number, Promise<void>>();
-  readonly #kernel = native.syscallAio();
+  readonly #undertaker = new Undertaker();
+  /** By job slot: made with the first write that has it. */
+  readonly #blocks: JobBlock[] = [];
+  /** By job slot: how far its write was when it was looked at last. */
+  readonly #seenBytes: Float64Array;
+  readonly #silence = new Silence();
+  /** By thread slot: when it was looked at last, of turnTime(), and whether it was told to turn. */
+  readonly #lookedAt: Int32Array;
+  readonly #told: Uint8Array;
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
+  readonly #onFree: (() => void) | undefined;
   readonly #askQueue: AskQueue;
   readonly #idleMs: number | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -131,6 +168,7 @@ export class WriterPool {
   /** A thread died before it served. */
   #cannotComeUp = false;
   #closing = false;
+  #closed: Promise<boolean> | undefined;
 
   /** @throws IoError naming a root that cannot be opened */
   constructor(options: PoolOptions) {
@@ -139,12 +177,16 @@ export class WriterPool {
     this.jobSlots = threads * jobs;
     this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
+    this.#onFree = options.onFree;
     this.#askQueue = options.askQueue ?? askNobody;
     this.#idleMs = options.idleMs;
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
-    this.rates = new RateTable(this.#roots.length);
+    this.rates = options.rates ?? new RateTable(this.#roots.length);
+    this.#seenBytes = new Float64Array(this.jobSlots);
+    this.#lookedAt = new Int32Array(threadSlots).fill(turnTime());
+    this.#told = new Uint8Array(threadSlots);
     this.rowBudgetBytes = Math.floor(options.memoryBytes / threads);
     this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(this.rowBudgetBytes));
     heldArenas.add(this.#arenas);
@@ -237,7 +279,7 @@ export class WriterPool {
     const { inlet, outlet: ring } = createRing(this.#arenas);
     this.#rings.add(inlet.control);
     const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, comesAgain });
-    return { ...running, inlet, done: running.done.finally(() => this.#rings.delete(inlet.control)) };
+    return { ...running, inlet };
   }
 
   /** A job slot and a name on disk for one attempt. */
@@ -247,7 +289,7 @@ export class WriterPool {
   ): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'job' | 'jobSlot'> } {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
-    const block = this.#control.job(jobSlot);
+    const block = (this.#blocks[jobSlot] ??= this.#control.job(jobSlot));
     block.reset();
     const attemptToken = `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`;
     return { block, attempt: { attemptToken, again: starts > 1, job, jobSlot } };
@@ -259,8 +301,66 @@ export class WriterPool {
       block,
       done: this.#finish(session, task),
       look: () => session.look(),
-      kill: () => session.kill('it did not stop when it was asked to, and was terminated'),
+      isSilent: () => this.silentSinceMs !== null,
+      leave: (error) => {
+        if (session.leave(task.jobSlot, error)) this.#endIfDeaf(session);
+      },
     };
+  }
+
+  /** A thread that left a write behind and neither turns nor is in a call would never end it: it is terminated. */
+  #endIfDeaf(session: Session): void {
+    const askedAt = turnTime();
+    session.look();
+    const timer = startTimer(() => {
+      if (session.threadIndex === -1) return; // not up yet
+      const thread = this.#control.thread(session.threadIndex);
+      if (thread.turnedSince(askedAt) || isInCall(thread.taskId)) return;
+      session.kill('it did not stop when it was asked to, and was terminated');
+    }, DEAF_MS);
+    timer.unref();
+  }
+
+  /** To be called twice a second while somebody wants to know whether the disk answers. */
+  watch(): void {
+    let progressed = false;
+    let stuck = false;
+    for (const session of this.#sessions.keys()) {
+      if (session.answered > 0) progressed = true;
+      session.answered = 0;
+      if (session.running === 0) continue;
+      if (this.#stands(session)) stuck = true;
+      for (const slot of session.slots) {
+        const { phase, bytesWritten, inFlight } = this.#blocks[slot]!.read();
+        const seen = PHASES.indexOf(phase) * SEEN_PHASE + bytesWritten;
+        if (this.#seenBytes[slot] !== seen) progressed = true;
+        this.#seenBytes[slot] = seen;
+        if (inFlight > 0 && phase === 'writing') stuck = true;
+      }
+    }
+    this.#silence.take({ progressed, stuck }, performance.now());
+  }
+
+  /** True of a thread that was told to turn at the last look, and has not. */
+  #stands(session: Session): boolean {
+    const { threadIndex } = session;
+    if (threadIndex === -1) return false; // not up yet
+    const turned = this.#control.thread(threadIndex).turnedSince(this.#lookedAt[threadIndex]!);
+    this.#lookedAt[threadIndex] = turnTime();
+    if (!turned && this.#told[threadIndex] === 1) return true;
+    this.#told[threadIndex] = turned ? 0 : 1;
+    if (!turned) session.look(); // one with nothing in flight rests
+    return false;
+  }
+
+  /** Since when nothing has come back from the disk, in milliseconds of performance.now(); null while it answers. */
+  get silentSinceMs(): number | null {
+    return this.#silence.sinceMs;
+  }
+
+  /** True where a further write can be run. */
+  get hasFreeSlot(): boolean {
+    return this.#freeJobSlots.length > 0;
   }
 
   /** Has every thread look at the limits: they have changed. */
@@ -272,9 +372,16 @@ export class WriterPool {
     try {
       return await session.run(task);
     } finally {
-      this.#freeJobSlots.push(task.jobSlot);
-      if (this.#idleMs !== undefined && this.#freeJobSlots.length === this.jobSlots) this.#parkWhenIdle();
+      if (!session.isLeft(task.jobSlot)) this.#free(task);
     }
+  }
+
+  /** Its thread is done with the task. */
+  #free(task: WriterTask): void {
+    if ('ring' in task && task.ring !== undefined) this.#rings.delete(task.ring.control);
+    this.#freeJobSlots.push(task.jobSlot);
+    if (this.#idleMs !== undefined && this.#freeJobSlots.length === this.jobSlots) this.#parkWhenIdle();
+    this.#onFree?.();
   }
 
   #parkWhenIdle(): void {
@@ -306,7 +413,7 @@ export class WriterPool {
 
   #openMissingSessions(): void {
     while (this.#sessions.size < this.#threadCount) {
-      const session = new Session(this.#askQueue);
+      const session = new Session({ askQueue: this.#askQueue, onReturn: (task) => this.#free(task) });
       this.#sessions.set(session, this.#serve(session));
     }
   }
@@ -329,10 +436,17 @@ export class WriterPool {
     const unanswered = session.takeUnanswered();
     await this.#deadAreGone();
     this.#onThreadDeath?.(cause);
-    for (const { task, reject } of unanswered) {
-      this.#closeWhatWasOpen(task);
+    await this.#undertaker.closeLeftOpen(unanswered.map(({ task }) => this.#leftOpenOf(task)));
+    this.#rejectAll(unanswered, cause);
+  }
+
+  #rejectAll(unanswered: readonly Unanswered[], cause: Error): void {
+    const blameless = unanswered.length > 1;
+    for (const { task, reject, left } of unanswered) {
       const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });
-      reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true }));
+      if (left) this.#free(task);
+      else
+        reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true, blameless } as const) satisfies WriterDied);
     }
   }
 
@@ -342,15 +456,21 @@ export class WriterPool {
     await Promise.all([...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited));
   }
 
-  /** What a dead thread's attempt left open; its context is destroyed. */
-  #closeWhatWasOpen(task: WriterTask): void {
-    const { attemptToken } = task;
+  /** Where it stands what a dead thread's attempt left open. */
+  #leftOpenOf(task: WriterTask): LeftOpen {
+    const { attemptToken, jobSlot: firstSlot } = task;
     if ('bulk' in task) {
-      const lanes = new Control(0, task.laneCount, task.lanes);
-      for (let lane = 0; lane < lanes.jobs; lane += 1) closeLeftOpen(lanes.job(lane), attemptToken);
-    } else {
-      closeLeftOpen(this.#control.job(task.jobSlot), attemptToken);
+      return {
+        control: task.lanes,
+        threads: 0,
+        jobs: task.laneCount,
+        firstSlot: 0,
+        slots: task.laneCount,
+        attemptToken,
+      };
     }
+    const { buffer: control, threads, jobs } = this.#control;
+    return { control, threads, jobs, firstSlot, slots: 1, attemptToken };
   }
 
   #watchExits(): void {
@@ -368,13 +488,20 @@ export class WriterPool {
       const block = this.#control.thread(index);
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
-      const result = block.context === 0 ? 0 : this.#kernel.destroy(block.context);
+      // oxlint-disable-next-line no-await-in-loop -- a thread has one block
+      const result = block.context === 0 ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }
     this.#exits.delete(threadId);
+  }
+
+  async #destroy({ context, inFlight }: ThreadBlock): Promise<number> {
+    // After an orderly end nothing is in flight, and there is nothing to wait for.
+    if (this.#closing && inFlight === 0) return native.syscallAio().destroy(context);
+    return this.#undertaker.destroy(context);
   }
 
   /** Closes the rings into a dead thread's rows: its arena is another thread's next. */
@@ -392,19 +519,37 @@ export class WriterPool {
     native.madvise(native.addressOf(new Uint8Array(buffer, start)), sizeBytes, native.MADV_DONTNEED);
   }
 
-  /** Ends the threads and destroys their contexts. The running writes must be over: stop them first. */
-  async close(): Promise<void> {
-    if (this.#closing) return;
+  /**
+   * Ends the threads and destroys their contexts. The running writes must be over, or left behind: stop them first.
+   * Resolves with false, soon, where a thread hangs that left writes behind: it keeps what it has, and the process cannot
+   * end but by exitNow().
+   */
+  close(): Promise<boolean> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<boolean> {
     this.#closing = true;
     clearTimeout(this.#idle);
     this.#watchExits();
     // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
     // Where the entry cannot be loaded nobody would ever serve a further session.
     if (!this.#cannotComeUp) this.#openMissingSessions();
-    for (const session of this.#sessions.keys()) session.end();
+    let leftBehind = this.#undertaker.isBusy;
+    for (const session of this.#sessions.keys()) {
+      session.end();
+      leftBehind ||= session.leftBehind > 0;
+    }
+    const gone = this.#giveBack().then(() => true);
+    return leftBehind ? Promise.race([gone, setTimeout(LEFT_MS, false)]) : gone;
+  }
+
+  async #giveBack(): Promise<void> {
     await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();
     await Promise.all(this.#exits.values());
+    await this.#undertaker.close();
     heldArenas.delete(this.#arenas);
     closeRoots(this.#roots);
   }

@@ -7,9 +7,11 @@ import { Session } from './session.ts';
 // The far end of the port is this test's: it plays the thread.
 let session: Session;
 let received: unknown[];
+let returned: number[];
 beforeEach(() => {
-  session = new Session(askNobody);
+  session = new Session({ askQueue: askNobody, onReturn: ({ jobSlot }) => returned.push(jobSlot) });
   received = [];
+  returned = [];
 });
 afterEach(() => {
   session.close();
@@ -61,7 +63,7 @@ test("an answer that comes after the thread's death was dealt with is nobody's, 
   await expect(second).resolves.toEqual(result);
 });
 
-test('a session is ready with the first message of its thread, which holds no answer', async () => {
+test('a session is ready when its thread says which it is', async () => {
   let ready = false;
   void session.ready.then(() => {
     ready = true;
@@ -70,9 +72,26 @@ test('a session is ready with the first message of its thread, which holds no an
   const outcome = session.run(task(1));
   await nextMessage();
   expect(ready).toBe(false);
-  session.far.postMessage([]);
+  session.far.postMessage({ threadIndex: 1 });
   await session.ready;
+  expect(session.threadIndex).toBe(1);
   expect(session.running).toBe(1);
   session.far.postMessage([{ jobSlot: 1, ok: true, result }]);
   await expect(outcome).resolves.toEqual(result);
+});
+
+test('a task that is left behind rejects at once, and is told of once more when the thread answers it', async () => {
+  const outcome = session.run(task(3)).catch((error: unknown) => error);
+  expect(session.leave(3, new Error('left'))).toBe(true);
+  expect(session.leave(3, new Error('again'))).toBe(false);
+  expect(await outcome).toMatchObject({ message: 'left' });
+  expect([session.running, session.leftBehind, session.isLeft(3)]).toEqual([1, 1, true]);
+  const other = session.run(task(4));
+  session.far.postMessage([
+    { jobSlot: 3, ok: true, result },
+    { jobSlot: 4, ok: true, result },
+  ]);
+  await other;
+  expect(returned).toEqual([3]);
+  expect([session.running, session.leftBehind]).toEqual([0, 0]);
 });

@@ -11,10 +11,19 @@ interface Waiting {
   task: WriterTask;
   resolve: (result: JobResult) => void;
   reject: (error: unknown) => void;
+  /** Its caller was told already, and waits no more. */
+  left: boolean;
 }
 
 /** Tasks that a thread had not answered when it died, each with what its caller waits for. */
-export type Unanswered = Pick<Waiting, 'task' | 'reject'>;
+export type Unanswered = Pick<Waiting, 'task' | 'reject' | 'left'>;
+
+export interface SessionOptions {
+  /** Answers what writes have to ask about other jobs. */
+  askQueue: AskQueue;
+  /** Told when the thread has answered a task that was left behind: its slot and its rows are free again. */
+  onReturn: (task: WriterTask) => void;
+}
 
 export class Session {
   /** The thread's end of the port: to be transferred to it. */
@@ -27,23 +36,31 @@ export class Session {
   /** Resolves with the thread's first message: it serves this session. */
   readonly ready: Promise<void>;
   isReady = false;
-  readonly #askQueue: AskQueue;
+  /** The block of the thread that serves it; -1 until that is up. */
+  threadIndex = -1;
+  /** Tasks left behind and not yet answered. */
+  leftBehind = 0;
+  /** Tasks that ended since somebody last set it to 0. */
+  answered = 0;
+  readonly #options: SessionOptions;
 
-  /** @param askQueue answers what writes have to ask about other jobs */
-  constructor(askQueue: AskQueue) {
-    this.#askQueue = askQueue;
+  constructor(options: SessionOptions) {
+    this.#options = options;
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.far = port2;
     this.ready = new Promise((resolve) => {
-      port1.once('message', () => {
-        this.isReady = true;
-        resolve();
+      port1.on('message', (message: FromWriter) => {
+        if (Array.isArray(message)) {
+          this.#settle(message);
+        } else if ('question' in message) {
+          void this.#answer(message);
+        } else {
+          this.isReady = true;
+          this.threadIndex = message.threadIndex;
+          resolve();
+        }
       });
-    });
-    port1.on('message', (message: FromWriter) => {
-      if (Array.isArray(message)) this.#settle(message);
-      else void this.#answer(message);
     });
   }
 
@@ -73,8 +90,28 @@ export class Session {
       this.#outgoing.push(task);
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.set(task.jobSlot, { task, resolve, reject });
+      this.#waiting.set(task.jobSlot, { task, resolve, reject, left: false });
     });
+  }
+
+  /** Rejects the task of `jobSlot` with `error` now, whatever the thread still does for it. False if it has ended. */
+  leave(jobSlot: number, error: Error): boolean {
+    const waiting = this.#waiting.get(jobSlot);
+    if (waiting === undefined || waiting.left) return false;
+    waiting.left = true;
+    this.leftBehind += 1;
+    waiting.reject(error);
+    return true;
+  }
+
+  /** True of a task that was left behind, and not answered yet. */
+  isLeft(jobSlot: number): boolean {
+    return this.#waiting.get(jobSlot)?.left === true;
+  }
+
+  /** The job slots of tasks not yet answered. */
+  get slots(): IterableIterator<number> {
+    return this.#waiting.keys();
   }
 
   #send(): void {
@@ -86,7 +123,7 @@ export class Session {
   async #answer({ number, question }: WriterQuestion): Promise<void> {
     let answer: QueueAnswer;
     try {
-      answer = { number, answer: await this.#askQueue(question) };
+      answer = { number, answer: await this.#options.askQueue(question) };
     } catch (error) {
       answer = { number, error: toWire(error) };
     }
@@ -99,9 +136,16 @@ export class Session {
       const waiting = this.#waiting.get(jobSlot);
       if (waiting === undefined) continue; // posted before the thread's death, come after it was dealt with
       this.#waiting.delete(jobSlot);
-      if (answer.ok) waiting.resolve(answer.result);
+      this.answered += 1;
+      if (waiting.left) this.#return(waiting.task);
+      else if (answer.ok) waiting.resolve(answer.result);
       else waiting.reject(fromWire(answer.error));
     }
+  }
+
+  #return(task: WriterTask): void {
+    this.leftBehind -= 1;
+    this.#options.onReturn(task);
   }
 
   /** After the thread's death: what it leaves to be cleaned up after and rejected. */

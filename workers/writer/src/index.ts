@@ -10,6 +10,7 @@ export {
   type WriterSession,
   type WriteTask,
   type WriterSetup,
+  type WriterUp,
   type WriterTask,
   writerEntry,
 } from './protocol.ts';

@@ -82,8 +82,12 @@ export interface WriterSession {
  * whose writes all wait: words in shared memory have changed.
  */
 export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'look';
-/** Writer thread to main thread; the first of a session holds no answer, and says that the thread is up. */
-export type FromWriter = WriterAnswer[] | WriterQuestion;
+/** The first message of a session: the thread is up, and has this block of the Control. */
+export interface WriterUp {
+  threadIndex: number;
+}
+/** Writer thread to main thread. */
+export type FromWriter = WriterAnswer[] | WriterQuestion | WriterUp;
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
 export const writerEntry: URL = new URL('../dist/worker.js', import.meta.url);

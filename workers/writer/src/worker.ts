@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { threadId, workerData } from 'node:worker_threads';
-import { AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
+import { AioLoop, native, type OpenedEngine, openEngine } from '@penstock/aio';
 import { IoError, fromWire, toWire } from '@penstock/contract';
 import { Arena, Control, RateTable } from '@penstock/matrix';
 import { type AppendAnswer, type AskQueue, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
@@ -31,6 +31,7 @@ const setup = workerData as WriterSetup;
 const control = new Control(setup.threadSlots, setup.jobSlots, setup.control);
 const index = claim();
 const block = control.thread(index);
+block.taskId = native.gettid();
 // Module level: row memory stays referenced for as long as the thread's context may exist.
 const arena = new Arena(setup.arenas[index]!);
 const roots = new Roots(setup.roots);
@@ -165,7 +166,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
       else if (!Array.isArray(message)) take(message);
       else for (const task of message) void perform(task);
     });
-    send(); // with no answer in it: the thread is up
+    port.postMessage({ threadIndex: index } satisfies FromWriter);
   });
   port.close();
 }

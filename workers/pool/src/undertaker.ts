@@ -1,0 +1,69 @@
+/**
+ * What may take as long as a disk likes after a thread's death, off the main thread: io_destroy waits for what is in
+ * flight, and closing or removing a file of a hung file system does not return. A thread of its own does both; while it
+ * hangs, the rows of the dead thread stay as they are.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { LeftOpen } from './left-open.ts';
+
+/** What is to be done after a death. */
+export type Duty = { number: number } & ({ context: number } | { leftOpen: LeftOpen[] });
+/** It is done; `result` is that of io_destroy, or 0. */
+export interface Done {
+  number: number;
+  result: number;
+}
+
+/** The compiled entry of the thread; the same file from `src/` and from `dist/`. */
+const entry = new URL('../dist/undertaker-thread.js', import.meta.url);
+
+export class Undertaker {
+  #worker: Worker | null = null;
+  #gone: Promise<unknown> = Promise.resolve();
+  readonly #waiting = new Map<number, (result: number) => void>();
+  #count = 0;
+
+  /** Destroys an AIO context, whose thread is gone, once nothing of it is in flight: 0 or -errno. */
+  destroy(context: number): Promise<number> {
+    return this.#order((number) => ({ number, context }));
+  }
+
+  /** Closes, unmaps and removes what attempts left. Their thread's context is destroyed. */
+  async closeLeftOpen(leftOpen: LeftOpen[]): Promise<void> {
+    if (leftOpen.length > 0) await this.#order((number) => ({ number, leftOpen }));
+  }
+
+  /** True while something has not been done yet. */
+  get isBusy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  #order(dutyOf: (number: number) => Duty): Promise<number> {
+    const number = (this.#count += 1);
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(dutyOf(number));
+    return new Promise((resolve) => {
+      this.#waiting.set(number, resolve);
+    });
+  }
+
+  #start(): Worker {
+    const worker = new Worker(entry, { execArgv: [], env: {}, trackUnmanagedFds: false });
+    this.#gone = once(worker, 'exit');
+    worker.on('message', ({ number, result }: Done) => {
+      const resolve = this.#waiting.get(number);
+      this.#waiting.delete(number);
+      resolve?.(result);
+      if (this.#waiting.size > 0) return;
+      this.#worker = null; // deaths are rare: the next has another
+      worker.postMessage('end');
+    });
+    return worker;
+  }
+
+  /** Resolves when its thread is gone. Nothing may be left to do. */
+  async close(): Promise<void> {
+    await this.#gone;
+  }
+}
