@@ -130,7 +130,7 @@ export class Host {
   ): Promise<JobResult> {
     const runnable = await withManifest(request, job);
     const jobName = `${job.id}@${job.createdAtMs}`;
-    const applicant = { request: runnable, jobName, again: job.starts > 1 };
+    const applicant = { request: runnable, jobName, starts: job.starts };
     const ticket = this.#admission.tryAdmit(runnable) ?? (await this.#admit(applicant, job));
     try {
       return await this.#write(runnable, job, jobName, ticket, report);

@@ -15,7 +15,7 @@ export interface FieldFault {
 type Fields = Readonly<Record<string, string | undefined>>;
 
 /** The fields that hold whole numbers, which Redis itself refuses to count up where they do not. */
-const COUNTS = ['ats', 'atm', 'attemptsMade', 'stc'] as const;
+const COUNTS = ['ats', 'atm', 'attemptsMade', 'stc', 'again'] as const;
 
 /** Numbers that BullMQ reads with parseInt, and stores again. */
 const NUMBERS = ['delay', 'priority', 'processedOn', 'finishedOn'] as const;

@@ -12,10 +12,11 @@ import type { Steer } from './steer.ts';
 /** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
 const HELD_MS = 315_360_000_000;
 
-/** Has the host that last had `job` remove what is left of it, as soon as that host is there. */
+/** Has the host that last had `job`, which had so many attempts, remove what is left of it, as soon as that host is there. */
 export async function sweepAfter(
   job: Job,
   steer: Steer,
+  starts: number,
   to: { redis: Redis; prefix: string | undefined },
 ): Promise<void> {
   const { processedBy: host, id = '', timestamp, data } = job;
@@ -31,7 +32,7 @@ export async function sweepAfter(
     const jobId = idForHost(`sweep-${id.replaceAll(':', '_')}`, host);
     const options = { jobId, timestamp, delay: HELD_MS, removeOnComplete: true, removeOnFail: true, attempts: 1 };
     const sweep = await queue.add(JOB_NAME, data, options);
-    const order = { rev: 1, cancel: steer.cancel, of: id };
+    const order = { rev: 1, cancel: steer.cancel, of: id, starts };
     await to.redis.hset(queue.toKey(jobId), { ats: 1, steer: JSON.stringify(order) });
     await sweep.promote();
   } finally {

@@ -83,6 +83,11 @@ export class Run {
     return this.#steer?.of ?? this.jobId;
   }
 
+  /** How often the job was begun that it is there to remove the rest of; null of any other. */
+  get startsOfOther(): number | null {
+    return this.#steer?.of === undefined ? null : (this.#steer.starts ?? 1);
+  }
+
   /** The job counts as begun once more than it was. */
   get countedEarly(): boolean {
     return this.#steer?.early === true;

@@ -13,18 +13,21 @@ export interface Steer {
   early: boolean;
   /** The job is there to remove what this one left (leftovers.ts). */
   of?: string;
+  /** How many attempts that one had. */
+  starts?: number;
 }
 
 /** The order as the script encodes it; null where there is none. */
 export function parseSteer(json: string | null): Steer | null {
   if (json === null) return null;
-  const { rev, paused, limit, cancel, early, of } = JSON.parse(json) as {
+  const { rev, paused, limit, cancel, early, of, starts } = JSON.parse(json) as {
     rev: number;
     paused?: boolean;
     limit?: string;
     cancel?: Cancellation;
     early?: boolean;
     of?: string;
+    starts?: number;
   };
   return {
     rev,
@@ -33,6 +36,7 @@ export function parseSteer(json: string | null): Steer | null {
     ...(cancel === undefined ? {} : { cancel }),
     early: early === true,
     ...(of === undefined ? {} : { of }),
+    ...(starts === undefined ? {} : { starts }),
   };
 }
 

@@ -7,6 +7,7 @@ import { mendJob } from './broken-jobs.ts';
 import { isJobId, keepFailed } from './names.ts';
 import { STEER_KEYS, STEER_SCRIPT } from './steer-script.ts';
 import { sweepAfter } from './leftovers.ts';
+import { LATER_STARTS_FIELD } from './starts.ts';
 import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './steer.ts';
 import { UnknownJobError, unknown } from './watch.ts';
 
@@ -123,6 +124,7 @@ export class Steering {
   async #fail(id: string, steer: Steer, said: Cancellation, token: string): Promise<void> {
     const job = (await this.#readable(id, () => this.#queue.getJob(id))) as Job | undefined;
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
+    const later = await this.#redis.hget(this.#queue.toKey(id), LATER_STARTS_FIELD);
     job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
     const error = new UnrecoverableError(cancelMessage(said));
     error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // our own stack tells nobody anything
@@ -132,7 +134,7 @@ export class Steering {
       // Sent twice over a broken connection, the second is refused: the first has done it.
       if (!(await job.isFailed())) throw refusal;
     }
-    await sweepAfter(job, steer, { redis: this.#redis, prefix: this.#prefix });
+    await sweepAfter(job, steer, Number(later ?? 0) + 1, { redis: this.#redis, prefix: this.#prefix });
   }
 
   /** What `act` comes to, also of a job that cannot be read: that is mended then, and it acts again. */

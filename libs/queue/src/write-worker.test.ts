@@ -372,3 +372,25 @@ test('a worker that cannot reach Redis says so and can be drained', async () => 
   await expect(worker.ready()).rejects.toMatchObject({ name: 'ConnectionError', code: 'ENOENT' });
   await expect(worker.drain('shutdown')).resolves.toBeUndefined();
 });
+
+test('no two attempts at a job have the same number, whatever its counts are set back to, and the first costs no command', async () => {
+  const plain = stage.plainQueue();
+  const queue = stage.queue();
+  const numbers: number[] = [];
+  const worker = await stage.worker(async (request, { starts }) => {
+    numbers.push(starts);
+    if (numbers.length % 3 !== 0) throw new Error('not yet');
+    return resultOf(request);
+  });
+  const { id = '' } = await plain.add('write', write, { attempts: 3 });
+  await collect(queue.watch(id));
+  expect(await stage.client.hexists(`bull:penstock:${id}`, 'again')).toBe(1);
+  const job = (await plain.getJob(id))!;
+  await job.retry('completed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+  await collect(queue.watch(id));
+  expect(numbers).toEqual([1, 2, 3, 4, 5, 6]);
+  const once = await queue.add(write, { attempts: 1 });
+  await collect(queue.watch(once)).catch(() => {});
+  expect(await stage.client.hexists(`bull:penstock:${once}`, 'again')).toBe(0);
+  await worker.close();
+});

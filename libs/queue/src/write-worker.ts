@@ -32,7 +32,7 @@ import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
-import { hasPast, startsOf } from './starts.ts';
+import { hasPast, StartCounter, startsOf } from './starts.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
@@ -42,7 +42,10 @@ export interface WriteJobInfo {
   id: string;
   /** 1 for the first. */
   attempt: number;
-  /** How often a host began the job, this time included: above 1, an earlier one may have left something behind. */
+  /**
+   * The number of this attempt: 1 for the first, and no other attempt at the job ever has the same. Above 1, one with a
+   * lower number may have left something behind.
+   */
   starts: number;
   /** The job as answerOnAppends() knows it, without a blank. */
   readonly reference: string;
@@ -130,6 +133,7 @@ export class WriteWorker {
   #beat: HostBeat | undefined;
   #places: AppendPlaces | undefined;
   #broken: BrokenJobs | undefined;
+  #starts: StartCounter | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
   #worker: Worker<unknown, JobResult> | undefined;
@@ -214,6 +218,7 @@ export class WriteWorker {
       this.#feed = await this.#openFeed(worker);
       this.#client = await worker.getBackend().client; // an ioredis client
       this.#places = await AppendPlaces.open(this.#client, this.#options.prefix ?? DEFAULT_PREFIX);
+      this.#starts = new StartCounter(this.#client);
       this.#worker = worker;
       this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;
@@ -358,13 +363,14 @@ export class WriteWorker {
       if (run.cancelled === null || starts === 1) run.throwIfAborted();
       const request = this.#requestOf(job);
       seated = await this.#sit(run, starts > 1);
+      const number = starts === 1 ? 1 : await this.#numberOf(job, run);
       const addedAtMs = job.timestamp;
       const referenceTo = (): string =>
         this.#places!.referenceTo({ queueName: this.#queueName, id: run.filesOf, addedAtMs });
       const info: WriteJobInfo = {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
-        starts,
+        starts: number,
         comesAgain: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),
@@ -390,6 +396,14 @@ export class WriteWorker {
     } finally {
       if (seated) this.#seat.leave();
     }
+  }
+
+  /** The number of a later attempt; that of one that removes what another job left is above all of that job's. */
+  async #numberOf(job: WriteJob, run: Run): Promise<number> {
+    if (run.startsOfOther !== null) return run.startsOfOther + 1;
+    const number = await Promise.race([this.#starts!.next(this.#keyOf(job)), run.loss]);
+    if (number === undefined) throw run.lost ?? new Error('the lock was lost');
+    return number;
   }
 
   async #shardsOf(job: WriteJob, declared: ManifestSource): Promise<ShardOutcome[]> {

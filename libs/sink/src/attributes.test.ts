@@ -189,7 +189,7 @@ test('a part that an earlier attempt left open is closed before it is gone on wi
   await expect(first).rejects.toMatchObject({ name: 'WriteAbortedError' });
   expect(parts()).toHaveLength(1);
   chmodSync(at(parts()[0]!), 0o644); // as an older version would have
-  const again = { jobKey: 'job', attemptToken: 'b', again: true };
+  const again = { jobKey: 'job', attemptToken: '2', again: true };
   expect(await modesOver(request, again)).toEqual(['600']);
 });
 

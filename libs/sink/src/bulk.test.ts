@@ -158,13 +158,13 @@ test('the next attempt removes what a killed one left, through links too, and no
   symlinkSync('a', join(bench.directory, 'b'));
   const files = Array.from({ length: 40 }, (_, index) => ({ path: `${index % 2 === 0 ? 'a' : 'b'}/${index}` }));
   const left = (jobName: string, path: string): string => {
-    const name = partName(jobKeyOf(jobName, { root: 'data', path }), 'killed-1');
+    const name = partName(jobKeyOf(jobName, { root: 'data', path }), '1');
     writeFileSync(join(bench.directory, 'a', name), 'half');
     return name;
   };
   for (const { path } of files) left('mine', path);
   const anothers = left('yours', 'a/0');
-  const result = await bench.bulk({ size: 100, files }, { jobKey: 'mine', attemptToken: 'second', again: true });
+  const result = await bench.bulk({ size: 100, files }, { jobKey: 'mine', attemptToken: '2', again: true });
   expect(result.failed).toBe(0);
   expect(readdirSync(join(bench.directory, 'a')).filter((name) => name.endsWith('.part'))).toEqual([anothers]);
 });
@@ -172,8 +172,8 @@ test('the next attempt removes what a killed one left, through links too, and no
 test('with mode create a file of an earlier attempt is the job’s own, and anybody else’s is not', async () => {
   const request = { size: 4096, mode: 'create' as const, files: [{ path: 'a' }, { path: 'b' }] };
   await bench.bulk(request, { jobKey: 'mine' });
-  expect((await bench.bulk(request, { jobKey: 'mine', attemptToken: 'b', again: true })).failed).toBe(0);
-  expect((await bench.bulk(request, { jobKey: 'yours', attemptToken: 'b', again: true })).failed).toBe(2);
+  expect((await bench.bulk(request, { jobKey: 'mine', attemptToken: '2', again: true })).failed).toBe(0);
+  expect((await bench.bulk(request, { jobKey: 'yours', attemptToken: '2', again: true })).failed).toBe(2);
 });
 
 test('files of extents are written whole, with zeros between', async () => {

@@ -20,7 +20,8 @@ import {
 } from '@penstock/contract';
 import { type Control, type JobBlock, type Mapping, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from './sweep.ts';
-import { jobKeyOf, partKey, splitPath } from './parts.ts';
+import { earlierPartsOfAll } from './earlier-parts.ts';
+import { jobKeyOf, splitPath } from './parts.ts';
 import type { WriterThread } from './thread.ts';
 import { type WriteControl, runWrite } from './write.ts';
 
@@ -139,19 +140,23 @@ class BulkRun {
   }
 
   /**
-   * Removes what earlier attempts left, a directory at a time: an item at a time, each would read the names of all.
+   * Removes what earlier attempts left, a directory at a time.
    * Before the first item begins: a link may be another name of a directory in which one is at work.
    */
   #sweep(): void {
-    const keys = new Set(this.#requests.map((request) => jobKeyOf(this.#order.jobName, request)));
-    const swept = new Set<string>();
-    for (const { root, path } of this.#requests) {
+    const places = new Map<string, { root: string; directory: string; keys: Set<string> }>();
+    for (const request of this.#requests) {
+      const { root, path } = request;
       const { directory } = splitPath(path);
-      const place = `${root}\0${directory}`;
-      if (swept.has(place)) continue;
-      swept.add(place);
+      const name = `${root}\0${directory}`;
+      const place = places.get(name) ?? { root, directory, keys: new Set() };
+      places.set(name, place);
+      place.keys.add(jobKeyOf(this.#order.jobName, request));
+    }
+    for (const { root, directory, keys } of places.values()) {
       const open = this.#thread.roots.find(root);
-      if (open !== undefined) sweepDirectory(open, directory, (name) => keys.has(partKey(name)));
+      if (open === undefined) continue;
+      sweepDirectory(open, directory, (dirFd) => earlierPartsOfAll(dirFd, keys, this.#order.attemptToken));
     }
   }
 

@@ -462,12 +462,12 @@ test.each([
   const asked = { checksum: 'sha256', verify: 'readback', matrix: { rows: 2, rowBytes: 4096 } } as const;
   const request = { path: 'a', size, source, ...place, ...asked };
   const block = bench.control.job(63);
-  const first = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+  const first = bench.write(request, { block, jobKey: 'job', attemptToken: '1' });
   const stopped = first.catch((error: unknown) => error);
   while (block.read().bytesDurable < 4 * MIB) await setImmediate();
   block.requestStop(STOP_SHUTDOWN);
   expect(await stopped).toMatchObject({ code: 'ECANCELED' });
-  const result = await bench.write(request, { jobKey: 'job', attemptToken: 'second', again: true });
+  const result = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
   expect(result.resumedFrom).toBeGreaterThanOrEqual(4 * MIB - 4096);
   expect(result.checksum!.value).toBe(sumOf('sha256', bytes));
   expect(Buffer.compare(readFileSync(join(bench.directory, 'a')).subarray(offset), bytes)).toBe(0);
@@ -521,8 +521,8 @@ test('a write that is paused and goes on with other rows has the right sum', asy
 test('a sum is of bytes that are written: a file that an earlier attempt had finished is written again', async () => {
   open({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
   const request: WriteRequestInput = { path: 'a', size: 8 * MIB, checksum: 'crc32c' };
-  const first = await bench.write(request, { jobKey: 'job', attemptToken: 'first' });
-  const second = await bench.write(request, { jobKey: 'job', attemptToken: 'second', again: true });
+  const first = await bench.write(request, { jobKey: 'job', attemptToken: '1' });
+  const second = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
   expect(second.checksum).toEqual(first.checksum);
   expect(second.writes).toBeGreaterThan(0);
 });

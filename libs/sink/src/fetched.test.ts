@@ -34,7 +34,7 @@ function attempt(token: string, fields: Partial<WriteRequestInput> = {}): Attemp
   const block = bench.control.job(63);
   block.reset();
   const request = { path: 'a', source: { kind: 'url', url: 'http://example.org/' } as const, ...fields };
-  const options = { block, jobKey: 'job', attemptToken: token, again: token !== 'first', ring: outlet };
+  const options = { block, jobKey: 'job', attemptToken: token, again: token !== '1', ring: outlet };
   const done = bench.write(request, options);
   done.catch(() => {}); // awaited by the test, perhaps only after the producer has been told
   return { producer: new RingProducer(inlet), done };
@@ -45,7 +45,7 @@ async function beginAndStop(
   fields: Partial<WriteRequestInput> = {},
   identity: string | null = 'etag "a"',
 ): Promise<void> {
-  const { producer, done } = attempt('first', fields);
+  const { producer, done } = attempt('1', fields);
   expect(await producer.writable()).toBe(true);
   expect(producer.startAt).toEqual({ offset: 0, identity: null });
   producer.begin({ offset: 0, totalBytes: SIZE, identity });
@@ -61,7 +61,7 @@ test.each(['atomic', 'in-place'] as const)(
   'goes on from its checkpoint where the server has the same bytes: %s',
   async (publish) => {
     await beginAndStop({ publish });
-    const { producer, done } = attempt('second', { publish });
+    const { producer, done } = attempt('2', { publish });
     expect(await producer.writable()).toBe(true);
     const { offset, identity } = producer.startAt;
     expect(identity).toBe('etag "a"');
@@ -79,7 +79,7 @@ test.each(['atomic', 'in-place'] as const)(
   'writes all anew where the server has other bytes by now: %s',
   async (publish) => {
     await beginAndStop({ publish });
-    const { producer, done } = attempt('second', { publish });
+    const { producer, done } = attempt('2', { publish });
     expect(await producer.writable()).toBe(true);
     expect(producer.startAt.offset).toBeGreaterThan(0);
     const shorter = stamp(2).subarray(0, 3 * MIB + 5);
@@ -95,14 +95,14 @@ test.each(['atomic', 'in-place'] as const)(
 
 test('nothing is gone on from that nothing tells apart, or that is to be summed up', async () => {
   await beginAndStop({}, null);
-  const blind = attempt('second');
+  const blind = attempt('2');
   expect(await blind.producer.writable()).toBe(true);
   expect(blind.producer.startAt).toEqual({ offset: 0, identity: null });
   blind.producer.fail(new Error('enough seen'));
   await expect(blind.done).rejects.toThrow('enough seen');
 
   await beginAndStop({ checksum: 'crc32c' });
-  const { producer, done } = attempt('second', { checksum: 'crc32c' });
+  const { producer, done } = attempt('2', { checksum: 'crc32c' });
   expect(await producer.writable()).toBe(true);
   expect(producer.startAt.offset).toBe(0);
   producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
@@ -113,7 +113,7 @@ test('nothing is gone on from that nothing tells apart, or that is to be summed 
 });
 
 test('a write that is stopped while the server has not answered gives its rows back, and its producer hears of it', async () => {
-  const { producer, done } = attempt('first');
+  const { producer, done } = attempt('1');
   expect(await producer.writable()).toBe(true);
   bench.control.job(63).requestStop(STOP_CANCEL);
   await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
@@ -124,7 +124,7 @@ test('a write that is stopped while the server has not answered gives its rows b
 
 test('the size that the server tells is reserved at once, and all there is where it tells none', async () => {
   for (const totalBytes of [SIZE, null, 0]) {
-    const { producer, done } = attempt('first');
+    const { producer, done } = attempt('1');
     const bytes = stamp(3).subarray(0, totalBytes ?? SIZE);
     expect(await producer.writable()).toBe(true); // oxlint-disable-line no-await-in-loop
     producer.begin({ offset: 0, totalBytes, identity: null });
@@ -140,7 +140,7 @@ test('an append whose size only the server tells leaves nothing behind, and begi
   writeFileSync(join(bench.directory, 'a'), before);
   await beginAndStop({ mode: 'append' }, null);
   expect(written().equals(before)).toBe(true);
-  const { producer, done } = attempt('second', { mode: 'append' });
+  const { producer, done } = attempt('2', { mode: 'append' });
   expect(await producer.writable()).toBe(true);
   expect(producer.startAt).toEqual({ offset: 0, identity: null });
   producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
@@ -163,7 +163,7 @@ test.each([
     writeFileSync(join(bench.directory, 'a'), before);
     // oxlint-disable no-await-in-loop -- one attempt after the other
     await beginAndStop(fields);
-    const { producer, done } = attempt('second', fields);
+    const { producer, done } = attempt('2', fields);
     expect(await producer.writable()).toBe(true);
     const asked = producer.startAt;
     expect(asked.offset).toBeGreaterThanOrEqual(4 * MIB);

@@ -49,9 +49,9 @@ for (const [what, how, before] of WAYS) {
         const source = { kind: 'pattern', pattern: 'stamp', seed: 5 } as const;
         const request = { path, size, source, ...how, ...check };
         // oxlint-disable no-await-in-loop -- one write after the other
-        const first = await bench.write(request, { jobKey: 'job', attemptToken: 'first' });
+        const first = await bench.write(request, { jobKey: 'job', attemptToken: '1' });
         const right = readFileSync(join(bench.directory, path));
-        const second = await bench.write(request, { jobKey: 'job', attemptToken: 'second', again: true });
+        const second = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
         // oxlint-enable no-await-in-loop
         expect(second).toMatchObject({ bytes: size, resumedFrom: size, writes: 0 });
         expect(second.checksum).toEqual(first.checksum);

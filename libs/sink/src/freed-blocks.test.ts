@@ -96,13 +96,13 @@ without('if the flush of what was replaced fails, so does the write, and nothing
 });
 
 without('the name of a part under which a killed attempt has left a replaced file is not gone on with', async () => {
-  const old = join(bench.directory, '.penstock-k-first.part');
+  const old = join(bench.directory, '.penstock-k-1.part');
   writeFileSync(old, 'old');
   const checkpoint = { jobKey: 'other', request: '', source: '', durableBytes: 3 };
   const fd = native.openat(native.AT_FDCWD, old, native.O_RDWR, 0);
   native.fsetxattr(fd, 'user.penstock.checkpoint', Buffer.from(JSON.stringify(checkpoint)));
   const { ino } = statSync(old);
-  await bench.write({ path: 'a', size: 5 }, { jobKey: 'k', attemptToken: 'second', again: true });
+  await bench.write({ path: 'a', size: 5 }, { jobKey: 'k', attemptToken: '2', again: true });
   expect(bench.names()).toEqual(['a']);
   expect(statSync(join(bench.directory, 'a')).ino).not.toBe(ino);
   native.close(fd); // until here, so that no other file gets its inode

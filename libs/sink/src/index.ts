@@ -1,6 +1,7 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
 export { closeRoots, openRoots, type Root, type RootConfig, Roots } from './roots.ts';
-export { type AttemptIdentity, jobKeyOf, partPrefix, partSuffix } from './parts.ts';
+export { type AttemptIdentity, isPartOf, jobKeyOf, partName, partPrefix } from './parts.ts';
+export { namesUpTo, tokenOf } from './earlier-parts.ts';
 export { NO_JOB } from './append-record.ts';
 export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody, type Fate } from './append-inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';

@@ -51,7 +51,7 @@ afterEach(() => {
 });
 
 const file = (): string => join(bench.directory, 'a');
-const again = { jobKey: 'long', attemptToken: 'second', again: true } as const;
+const again = { jobKey: 'long', attemptToken: '2', again: true } as const;
 const goOn = (): Promise<unknown> => bench.write(LONG, again);
 const appendFive = (letter: string, options: Parameters<Bench['write']>[1] = {}): Promise<unknown> =>
   bench.write(
@@ -75,7 +75,7 @@ const record = (): string => {
 async function putOff(): Promise<void> {
   const block = bench.control.job(63);
   block.reset();
-  const write = bench.write(LONG, { block, jobKey: 'long', attemptToken: 'first' });
+  const write = bench.write(LONG, { block, jobKey: 'long', attemptToken: '1' });
   while (block.read().bytesDurable === 0) await setImmediate();
   block.requestStop(STOP_SHUTDOWN);
   await expect(write).rejects.toMatchObject({ code: 'ECANCELED' });
@@ -127,7 +127,7 @@ test('padding that a killed overwrite has left behind the end of the file is cut
   const request = { ...LONG, mode: 'overwrite', offset: 700 } as const;
   const block = bench.control.job(63);
   block.reset();
-  const write = bench.write(request, { block, jobKey: 'long', attemptToken: 'first' });
+  const write = bench.write(request, { block, jobKey: 'long', attemptToken: '1' });
   while (block.read().bytesDurable === 0) await setImmediate();
   block.requestStop(STOP_SHUTDOWN);
   await expect(write).rejects.toMatchObject({ code: 'ECANCELED' });

@@ -101,7 +101,7 @@ test('an append that comes again writes to the same place, whatever was appended
   const once = { path: 'a', mode: 'append', size: 700, source: stamp } as const;
   await bench.write(once, { jobKey: 'one' });
   await bench.write({ ...once, size: 5, source: { kind: 'pattern', pattern: 'byte', seed: 33 } }, { jobKey: 'two' });
-  const result = await bench.write(once, { jobKey: 'one', again: true, attemptToken: 'b' });
+  const result = await bench.write(once, { jobKey: 'one', again: true, attemptToken: '2' });
   expect(result.offset).toBe(6);
   expect(bytesOf('a').equals(Buffer.concat([Buffer.from('begin|'), stampBytes(700), Buffer.from('!!!!!')]))).toBe(true);
 });

@@ -4,10 +4,12 @@ import type { WriteRequest } from '@penstock/contract';
 
 /** The temporary names of one job begin like this; `attemptToken` keeps a stalled attempt from touching a later one's. */
 export const partPrefix = (jobKey: string): string => `.penstock-${jobKey}-`;
-/** And those of one attempt end like this. */
-export const partSuffix = (attemptToken: string): string => `-${attemptToken}.part`;
-export const partName = (jobKey: string, attemptToken: string): string =>
-  `.penstock-${jobKey}${partSuffix(attemptToken)}`;
+/** The temporary name of one attempt. */
+export const partName = (jobKey: string, attemptToken: string): string => `.penstock-${jobKey}-${attemptToken}.part`;
+
+/** True for the temporary name of some job's attempt with this token. */
+export const isPartOf = (name: string, attemptToken: string): boolean =>
+  /^\.penstock-[^-]+-/.test(name) && name === partName(partKey(name), attemptToken);
 
 /** The job's key in a temporary name; '' in any other. */
 export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';
@@ -21,7 +23,7 @@ export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'ro
 export interface AttemptIdentity {
   /** The same for every attempt of one job, different between jobs: letters and digits. */
   jobKey: string;
-  /** Different for every attempt. */
+  /** Different for every attempt: its number, as tokenOf() writes it. */
   attemptToken: string;
   /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
   again: boolean;

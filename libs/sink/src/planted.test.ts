@@ -11,8 +11,8 @@ import { type Bench, openBench } from './thread.fixture.ts';
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip;
 const MIB = 1_048_576;
 const STRANGER = 1234;
-const FIRST = { jobKey: 'job', attemptToken: 'first' };
-const SECOND = { jobKey: 'job', attemptToken: 'second', again: true };
+const FIRST = { jobKey: 'job', attemptToken: '1' };
+const SECOND = { jobKey: 'job', attemptToken: '2', again: true };
 
 let bench: Bench;
 beforeEach(() => {

@@ -51,7 +51,7 @@ const slow = (request: Partial<WriteRequestInput> = {}): WriteRequestInput => ({
 async function begin(request: WriteRequestInput, bytes: number, reason = STOP_SHUTDOWN): Promise<number> {
   const block = bench.control.job(63);
   block.reset();
-  const write = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+  const write = bench.write(request, { block, jobKey: 'job', attemptToken: '1' });
   while (block.read().bytesDurable < bytes) await setImmediate();
   block.requestStop(reason);
   await expect(write).rejects.toThrow(WriteAbortedError);
@@ -68,7 +68,7 @@ function spoil(path: string, offset: number): void {
   closeSync(fd);
 }
 
-const again = { jobKey: 'job', attemptToken: 'second', again: true } as const;
+const again = { jobKey: 'job', attemptToken: '3', again: true } as const;
 
 /** The bytes that `slow` asks for. */
 const expected = (seed = 3): Buffer => Buffer.from(readSource(createPatternSource('stamp', seed), 0, SIZE));
@@ -97,7 +97,7 @@ test.each(['atomic', 'in-place'] as const)(
 test.each(['atomic', 'in-place'] as const)(
   '%s: an attempt whose predecessor had finished the file, and died before it could say so, writes nothing again',
   async (publish) => {
-    await bench.write(slow({ publish }), { jobKey: 'job', attemptToken: 'first' });
+    await bench.write(slow({ publish }), { jobKey: 'job', attemptToken: '1' });
     const { ino } = statSync(pathOf('a'));
     const right = readFileSync(pathOf('a'));
     const result = await bench.write(slow({ publish }), again);
@@ -109,7 +109,7 @@ test.each(['atomic', 'in-place'] as const)(
 );
 
 test('a finished file that somebody changed since is written again', async () => {
-  await bench.write(slow(), { jobKey: 'job', attemptToken: 'first' });
+  await bench.write(slow(), { jobKey: 'job', attemptToken: '1' });
   const right = readFileSync(pathOf('a'));
   spoil(pathOf('a'), 5000);
   const result = await bench.write(slow(), again);
@@ -179,18 +179,18 @@ test('a write that had not come far is not kept', async () => {
 test('of several parts the furthest is taken over and the others go; what is no part of the job stays', async () => {
   await begin(slow(), 4 * MIB);
   const [furthest] = parts();
-  writeFileSync(pathOf('.penstock-job-killed.part'), 'no checkpoint');
-  writeFileSync(pathOf('.penstock-other-first.part'), "another job's");
+  writeFileSync(pathOf('.penstock-job-2.part'), 'no checkpoint');
+  writeFileSync(pathOf('.penstock-other-1.part'), "another job's");
   const { ino } = statSync(pathOf(furthest!));
   expect((await bench.write(slow(), again)).resumedFrom).toBeGreaterThan(0);
   expect(statSync(pathOf('a')).ino).toBe(ino);
-  expect(parts()).toEqual(['.penstock-other-first.part']);
+  expect(parts()).toEqual(['.penstock-other-1.part']);
 });
 
 test('a part whose writer still lives is not taken over: it loses its name, and can never be published', async () => {
   const block = bench.control.job(63);
   block.reset();
-  const stale = bench.write(slow({ size: '4GB' }), { block, jobKey: 'job', attemptToken: 'first' });
+  const stale = bench.write(slow({ size: '4GB' }), { block, jobKey: 'job', attemptToken: '1' });
   while (block.read().bytesDurable < 4 * MIB) await setImmediate();
   const { ino } = statSync(pathOf(parts()[0]!));
   const result = await bench.write(slow(), again);
@@ -221,7 +221,7 @@ test('a copy that is stopped with rows in flight goes on from before the first o
       source: { kind: 'file', path: 'source' },
       matrix: { rows: 8, rowBytes: 65_536 },
     } as const;
-    const first = bench.write(request, { block, jobKey: 'job', attemptToken: 'first' });
+    const first = bench.write(request, { block, jobKey: 'job', attemptToken: '1' });
     const stopped = first.catch((error: unknown) => error);
     while (block.read().bytesWritten < (3 + round / 4) * MIB) await setImmediate();
     block.requestStop(STOP_SHUTDOWN);

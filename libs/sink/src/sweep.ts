@@ -1,33 +1,31 @@
 /** Removes what earlier attempts of a job left at its target or beside it: only a killed process leaves anything. */
-import { readdirSync } from 'node:fs';
 import { native } from '@penstock/aio';
 import { removeCheckpoint } from './checkpoint.ts';
+import { earlierParts } from './earlier-parts.ts';
 import { removeFile } from './freed-blocks.ts';
 import { cutOffEarlier } from './lengthening.ts';
 import { tryLock } from './lock.ts';
 import { type Root, openBeneath, openDirectory } from './roots.ts';
 import { statAt } from './stat.ts';
-import { partPrefix, splitPath } from './parts.ts';
+import { type AttemptIdentity, splitPath } from './parts.ts';
 
-/** Removes the partial files of `jobKey` beside `path` below `root`. Returns how many. */
-export function sweepParts(root: Root, path: string, jobKey: string): number {
-  const prefix = partPrefix(jobKey);
-  return sweepDirectory(root, splitPath(path).directory, (name) => name.startsWith(prefix));
+/** Which job, and how many attempts it has had. */
+type PartOwner = Pick<AttemptIdentity, 'jobKey' | 'attemptToken'>;
+
+/** Removes the partial files that attempts of `jobKey` up to this one left beside `path` below `root`. */
+export function sweepParts(root: Root, path: string, { jobKey, attemptToken }: PartOwner): void {
+  sweepDirectory(root, splitPath(path).directory, (dirFd) => earlierParts(dirFd, jobKey, attemptToken));
 }
 
-/** Removes those partial files in `directory` below `root` that are `left`. Returns how many. */
-export function sweepDirectory(root: Root, directory: string, left: (name: string) => boolean): number {
+/** Removes the partial files with these names in `directory` below `root`. */
+export function sweepDirectory(root: Root, directory: string, names: (dirFd: number) => readonly string[]): void {
   const dirFd = openDirectory(root, directory);
-  if (dirFd < 0) return 0; // no directory, so nothing in it; or the attempt itself will say what is wrong
-  let removed = 0;
+  if (dirFd < 0) return; // no directory, so nothing in it; or the attempt itself will say what is wrong
   try {
-    for (const name of readdirSync(`/proc/self/fd/${dirFd}`)) {
-      if (name.endsWith('.part') && left(name) && removeFile(dirFd, name) === 0) removed += 1;
-    }
+    for (const name of names(dirFd)) removeFile(dirFd, name); // most are not there
   } finally {
     native.close(dirFd);
   }
-  return removed;
 }
 
 /** Cuts off what earlier attempts of `jobKey` have left at the end of the file `path`, which is not theirs alone. */

@@ -6,26 +6,25 @@
  * attempt's: the kernel drops a lock when the last iocb of a killed process has ended and its files are closed, so
  * whoever gets the lock knows that nothing is written there any more.
  */
-import { readdirSync } from 'node:fs';
+import { constants } from 'node:os';
 import { native } from '@penstock/aio';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { earlierParts } from './earlier-parts.ts';
 import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
-import { type AttemptIdentity, partName, partPrefix, splitPath } from './parts.ts';
+import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { isForeign, isPlanted } from './planted.ts';
 import { type Root, openDirectory } from './roots.ts';
 import { statAt } from './stat.ts';
+
+const { ENOENT } = constants.errno;
 
 /** Takes over what there is for `path` below `root`; true if the attempt's own part is there now, with a checkpoint. */
 export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }: AttemptIdentity): boolean {
   const dirFd = openDirectory(root, splitPath(path).directory);
   if (dirFd < 0) return false; // no directory, so nothing in it; or the attempt itself will say what is wrong
   try {
-    const prefix = partPrefix(jobKey);
-    const names = readdirSync(`/proc/self/fd/${dirFd}`).filter(
-      (name) => name.startsWith(prefix) && name.endsWith('.part'),
-    );
-    return takeFurthest(dirFd, names, jobKey, partName(jobKey, attemptToken));
+    return takeFurthest(dirFd, earlierParts(dirFd, jobKey, attemptToken), jobKey, partName(jobKey, attemptToken));
   } finally {
     native.close(dirFd);
   }
@@ -36,6 +35,7 @@ function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, o
   let furthestBytes = 0;
   for (const name of names) {
     const durableBytes = durableBytesOf(dirFd, name, jobKey);
+    if (durableBytes === null) continue;
     const loser = durableBytes > furthestBytes ? furthest : name;
     if (loser !== '') removeFile(dirFd, loser);
     if (loser === name) continue;
@@ -46,13 +46,13 @@ function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, o
 }
 
 /**
- * 0 for what cannot be taken over: also a file that an attempt had replaced when it died, one that has another name
+ * null where there is no such file, 0 for what cannot be taken over: also a file that an attempt had replaced when it died, one that has another name
  * besides, which after a power loss on a file system without a journal may be anybody's, and one that another user may
  * have put there.
  */
-function durableBytesOf(dirFd: number, name: string, jobKey: string): number {
+function durableBytesOf(dirFd: number, name: string, jobKey: string): number | null {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
-  if (fd < 0) return 0;
+  if (fd < 0) return fd === -ENOENT ? null : 0;
   const stat = statAt(fd, '');
   const readable = typeof stat !== 'number' && stat.linkCount === 1 && !isForeign(dirFd, stat) && tryLock(fd);
   const checkpoint = readable ? readCheckpoint(fd, stat) : null;

@@ -16,7 +16,7 @@ import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { NO_FILE, type Replaced, flushRemoved, removeFile, renameOver } from './freed-blocks.ts';
 import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
-import { type AttemptIdentity, partName, splitPath } from './parts.ts';
+import { type AttemptIdentity, partKey, partName, splitPath } from './parts.ts';
 import { isForeign } from './planted.ts';
 import { renameNoReplace } from './rename-new.ts';
 import { type Root, openParent } from './roots.ts';
@@ -240,6 +240,7 @@ function openFile(
     if (fresh) native.unlinkat(dirFd, name);
     fd = native.openat(dirFd, name, flags, permissions ?? 0);
   }
+  if (fd === -EEXIST && partKey(name) !== '') throw earlierStands(path);
   if (fd < 0) throw openFailure(fd, path, request);
   return { fd, direct };
 }
@@ -311,6 +312,16 @@ function openFailure(errno: number, path: string, request: WriteRequest): IoErro
   const raced = request.publish === 'in-place' && mode !== 'create' && (errno === -EEXIST || errno === -ENOENT);
   if (!raced) return new IoError({ syscall: 'openat', errno, path });
   return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint: 'Another write makes or removes this file now.' });
+}
+
+/**
+ * A partial file of this job with this very number: the queue has lost that it began this attempt before, with what it had
+ * not yet written to its disk. The next attempt has a higher number, and takes it over.
+ */
+function earlierStands(path: string): IoError {
+  const hint =
+    'An attempt at this job that the queue has forgotten has left a partial file: the next one takes it over.';
+  return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
 const notRegular = (path: string): IoError =>

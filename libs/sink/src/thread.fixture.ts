@@ -108,7 +108,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     engine,
     fatal,
     control,
-    write(request, { block, jobKey, attemptToken = 'a', again = false, job, ring } = {}) {
+    write(request, { block, jobKey, attemptToken = '1', again = false, job, ring } = {}) {
       const index = jobs % 64;
       jobs += 1;
       const key = jobKey ?? `job${jobs}`;
@@ -116,7 +116,7 @@ export function openBench(options: BenchOptions = {}): Bench {
       const order = { request: parseRequest(request), ...attempt, ...(ring === undefined ? {} : { ring }) };
       return runWrite(thread, order, block ?? control.job(index));
     },
-    bulk(request, { block, jobKey, attemptToken = 'a', again = false, job = 'test//bulk/1' } = {}) {
+    bulk(request, { block, jobKey, attemptToken = '1', again = false, job = 'test//bulk/1' } = {}) {
       const index = jobs % 64;
       jobs += 1;
       const order = {

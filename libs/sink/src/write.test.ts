@@ -198,16 +198,16 @@ describe('atomic', () => {
   });
 
   test('removes what an earlier attempt of the same job left, and nothing else', async () => {
-    writeFileSync(join(bench.directory, '.penstock-mine-dead.part'), 'left');
-    writeFileSync(join(bench.directory, '.penstock-other-dead.part'), 'kept');
+    writeFileSync(join(bench.directory, '.penstock-mine-1.part'), 'left');
+    writeFileSync(join(bench.directory, '.penstock-other-1.part'), 'kept');
     await bench.write({ path: 'a.dat', size: 1 }, { jobKey: 'mine', again: true });
-    expect(bench.names()).toEqual(['.penstock-other-dead.part', 'a.dat']);
+    expect(bench.names()).toEqual(['.penstock-other-1.part', 'a.dat']);
   });
 
   test('mode create refuses a file that exists, but not one that an earlier attempt of the job published', async () => {
     const request: WriteRequestInput = { path: 'new.dat', size: 10, mode: 'create' };
     await bench.write(request, { jobKey: 'mine' });
-    await bench.write(request, { jobKey: 'mine', attemptToken: 'b', again: true });
+    await bench.write(request, { jobKey: 'mine', attemptToken: '2', again: true });
     expect(await failureOf(bench.write(request, { jobKey: 'other' }))).toMatchObject({ code: 'EEXIST' });
     await bench.write({ ...request, publish: 'in-place' }, { jobKey: 'mine', attemptToken: 'c', again: true });
     expect(bench.names()).toEqual(['new.dat']);
@@ -221,7 +221,7 @@ describe('atomic', () => {
   });
 
   test('an earlier partial file goes even if the attempt is refused', async () => {
-    writeFileSync(join(bench.directory, '.penstock-mine-dead.part'), 'left');
+    writeFileSync(join(bench.directory, '.penstock-mine-1.part'), 'left');
     const copy = bench.write({ path: 'a', source: { kind: 'file', path: 'gone' } }, { jobKey: 'mine', again: true });
     expect(await failureOf(copy)).toMatchObject({ code: 'ENOENT' });
     expect(bench.names()).toEqual([]);

@@ -296,7 +296,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { request, again, swept, jobKey } = this.#order;
     const root = this.#thread.roots.find(request.root);
     if (this.#target !== null || !again || root?.writable !== true) return;
-    if (swept !== true) sweepParts(root, request.path, jobKey);
+    if (swept !== true) sweepParts(root, request.path, this.#order);
     if (changesInPlace(request)) sweepLengthening(root, request.path, jobKey);
   }
 
@@ -957,9 +957,9 @@ class WriteLane implements Lane, FlushWaiter {
   #leaveFailed(): void {
     const target = this.#target;
     if (target === null) {
-      const { request, jobKey } = this.#order;
+      const { request } = this.#order;
       const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
-      if (root !== undefined) sweepParts(root, request.path, jobKey);
+      if (root !== undefined) sweepParts(root, request.path, this.#order);
     } else if (this.#keepForNextAttempt()) {
       target.unpublishedName = null;
     } else {

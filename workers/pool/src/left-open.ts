@@ -3,7 +3,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { native } from '@penstock/aio';
 import { Control, type JobBlock } from '@penstock/matrix';
-import { partSuffix } from '@penstock/sink';
+import { isPartOf } from '@penstock/sink';
 
 /** Where it is recorded what an attempt has open: the words of a Control, and which of its job blocks. */
 export interface LeftOpen {
@@ -28,7 +28,7 @@ export function closeLeftOpen({ control, threads, jobs, firstSlot, slots, attemp
 
 function closeBlock(block: JobBlock, attemptToken: string): void {
   const fds = block.openFds();
-  const parts = fds.map(nameOf).filter((name) => name.endsWith(partSuffix(attemptToken)));
+  const parts = fds.map(nameOf).filter((name) => isPartOf(name, attemptToken));
   for (const part of parts) for (const fd of fds) native.unlinkat(fd, part); // ENOTDIR but for its directory
   for (const fd of fds) native.close(fd);
   const mapping = block.openMapping();

@@ -5,7 +5,6 @@
  * AIO contexts and descriptors belong to the process, not to the thread: whatever ends a thread (an exception,
  * terminate(), the pool's own end) leaves them behind, so this side destroys and closes them once the thread is gone.
  */
-import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
@@ -36,6 +35,7 @@ import {
   closeRoots,
   jobKeyOf,
   openRoots,
+  tokenOf,
 } from '@penstock/sink';
 import {
   type EngineChoice,
@@ -146,9 +146,6 @@ export class WriterPool {
   /** Of the streams that run. */
   readonly #rings = new Set<SharedArrayBuffer>();
   readonly #freeJobSlots: number[];
-  /** Tells this pool's attempts from those of every other process; a count tells them from each other. */
-  readonly #tokenBase = randomBytes(6).toString('hex');
-  #attempts = 0;
   readonly #exits = new Map<number, Promise<void>>();
   readonly #undertaker = new Undertaker();
   /** By job slot: made with the first write that has it. */
@@ -248,7 +245,8 @@ export class WriterPool {
 
   /**
    * Starts one attempt. `jobName` names the job for ever; an id alone does not: BullMQ counts from 1 in every Redis.
-   * `starts` is how often it was begun, this time included: above 1, what earlier attempts left behind is removed.
+   * `starts` numbers its attempts, each once, and none of a later attempt is lower: above 1, what those with lower numbers
+   * left behind is taken over or removed.
    * @param job how `askQueue` knows the job; absent for a write that nobody tries again
    */
   run(request: JobRequest, jobName: string, starts: number, job: string = NO_JOB): RunningWrite {
@@ -291,8 +289,7 @@ export class WriterPool {
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = (this.#blocks[jobSlot] ??= this.#control.job(jobSlot));
     block.reset();
-    const attemptToken = `${this.#tokenBase}-${(this.#attempts += 1).toString(36)}`;
-    return { block, attempt: { attemptToken, again: starts > 1, job, jobSlot } };
+    return { block, attempt: { attemptToken: tokenOf(starts), again: starts > 1, job, jobSlot } };
   }
 
   #begin(block: JobBlock, task: WriterTask): RunningWrite {

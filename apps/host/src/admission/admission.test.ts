@@ -26,10 +26,10 @@ const admission = (): Admission =>
       return Promise.resolve({ ...disk });
     },
   );
-const of = (request: JobRequestInput, again = false): Applicant => ({
+const of = (request: JobRequestInput, starts = 1): Applicant => ({
   request: parseJob(request),
   jobName: 'job@1',
-  again,
+  starts,
 });
 const write = (size: number, more: object = {}): Applicant => of({ path: 'a.dat', root: 'one', size, ...more });
 const reading = (phase: string, bytesWritten = 0) =>
@@ -108,12 +108,12 @@ test('in place only what is new counts', async () => {
 });
 
 test('what an earlier attempt left beside the target is not asked for again', async () => {
-  const name = `${partPrefix(jobKeyOf('job@1', { root: 'one', path: 'a.dat' }))}x.part`;
+  const name = `${partPrefix(jobKeyOf('job@1', { root: 'one', path: 'a.dat' }))}1.part`;
   writeFileSync(join(home, 'one', name), Buffer.alloc(8_000_000, 1));
   disk.availableBytes = 1_000_000;
   const gate = admission();
   await expect(gate.admit(write(8_500_000))).rejects.toMatchObject({ code: 'ENOSPC' });
-  await gate.admit({ ...write(8_500_000), again: true });
+  await gate.admit({ ...write(8_500_000), starts: 2 });
 });
 
 test('the files of a bulk count together', async () => {

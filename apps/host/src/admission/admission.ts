@@ -32,8 +32,8 @@ export interface Applicant {
   request: JobRequest;
   /** Names the job for ever, as its partial files do. */
   jobName: string;
-  /** True if it was begun before: a partial file of it may be there. */
-  again: boolean;
+  /** The number of this attempt: above 1, a partial file of an earlier one may be there. */
+  starts: number;
 }
 
 /** What a job needs of one file system, all its files together. */
@@ -83,9 +83,9 @@ export class Admission {
    * @throws IoError: ENOSPC where there is none now, EFBIG where there never will be, ETIMEDOUT where the disk is silent
    */
   async admit(applicant: Applicant): Promise<Ticket> {
-    const { request, jobName, again } = applicant;
+    const { request, jobName, starts } = applicant;
     const wanted = this.#claimsOf(needsOf(request));
-    const claims = await Promise.all(wanted.map((claim) => lessWhatIsThere(claim, jobName, again)));
+    const claims = await Promise.all(wanted.map((claim) => lessWhatIsThere(claim, jobName, starts)));
     const readings = await Promise.all(claims.map(({ place }) => place.fileSystem.look()));
     // From here to the grant nothing is awaited: no other job can come between.
     if (claims.every((claim, index) => faultOf(claim, readings[index]!) === null))
@@ -127,12 +127,12 @@ function isAmple({ fileSystem }: Place, bytes: number): boolean {
 }
 
 /** The claim with what is new alone. */
-async function lessWhatIsThere(claim: Claim, jobName: string, again: boolean): Promise<Claim> {
+async function lessWhatIsThere(claim: Claim, jobName: string, starts: number): Promise<Claim> {
   const { place, needs } = claim;
-  const mayBeThere = needs.filter(({ inPlace }) => again || inPlace);
+  const mayBeThere = needs.filter(({ inPlace }) => starts > 1 || inPlace);
   if (mayBeThere.length === 0) return claim;
   const { path } = place.root;
-  const there = await inTime(Promise.all(mayBeThere.map((need) => bytesThere(path, need, jobName, again))), path);
+  const there = await inTime(Promise.all(mayBeThere.map((need) => bytesThere(path, need, jobName, starts))), path);
   return { ...claim, bytes: claim.bytes - there.reduce((sum, bytes) => sum + bytes, 0) };
 }
 

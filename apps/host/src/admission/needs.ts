@@ -9,7 +9,7 @@ import {
   requestsOf,
   type WriteRequest,
 } from '@penstock/contract';
-import { jobKeyOf, partPrefix } from '@penstock/sink';
+import { jobKeyOf, namesUpTo, partPrefix, tokenOf } from '@penstock/sink';
 
 /** What one write takes. */
 export interface Need {
@@ -54,10 +54,10 @@ function newBytes({ source, size }: WriteRequest): number {
  * Bytes of `need` that are allocated already: in the file that it changes in place, or in what an earlier attempt left
  * beside it, which is gone on with or removed before anything is reserved.
  */
-export async function bytesThere(rootPath: string, need: Need, jobName: string, again: boolean): Promise<number> {
+export async function bytesThere(rootPath: string, need: Need, jobName: string, starts: number): Promise<number> {
   const file = join(rootPath, need.path);
   const standing = need.inPlace ? await allocatedIn(file, need) : 0;
-  const left = again && !need.inPlace ? await allocatedByParts(file, partPrefix(jobKeyOf(jobName, need))) : 0;
+  const left = starts > 1 && !need.inPlace ? await allocatedByParts(file, jobKeyOf(jobName, need), starts) : 0;
   return Math.min(need.bytes, standing + left);
 }
 
@@ -69,10 +69,14 @@ async function allocatedIn(file: string, { bytes, endBytes }: Need): Promise<num
   return Math.max(0, Math.min(covered, standing.blocks * 512));
 }
 
-async function allocatedByParts(file: string, prefix: string): Promise<number> {
+async function allocatedByParts(file: string, jobKey: string, starts: number): Promise<number> {
   const directory = dirname(file);
-  const names = await readdir(directory).catch((): string[] => []);
-  const parts = names.filter((name) => name.startsWith(prefix));
+  const parts = namesUpTo(jobKey, tokenOf(starts)) ?? (await partsIn(directory, jobKey));
   const stats = await Promise.all(parts.map((name) => lstat(join(directory, name)).catch(() => null)));
   return stats.reduce((sum, stat) => sum + (stat === null ? 0 : stat.blocks * 512), 0);
+}
+
+async function partsIn(directory: string, jobKey: string): Promise<string[]> {
+  const names = await readdir(directory).catch((): string[] => []);
+  return names.filter((name) => name.startsWith(partPrefix(jobKey)));
 }

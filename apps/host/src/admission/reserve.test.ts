@@ -40,7 +40,7 @@ test('a write that would take the last of it waits for space, and the refusal sa
   const roots = [{ name: 'data', path: join(home, 'files'), writable: true }];
   const gate = new Admission(roots, askLeavingRoom(ask, home));
   const request = parseJob({ path: 'a.dat', size: 1000 * MIB - 40_960 });
-  await expect(gate.admit({ request, jobName: 'job@1', again: false })).rejects.toMatchObject({
+  await expect(gate.admit({ request, jobName: 'job@1', starts: 1 })).rejects.toMatchObject({
     code: 'ENOSPC',
     message: expect.stringContaining("936.00 MiB free on data, besides 64.00 MiB left to the queue's Redis: free some"),
   });
