@@ -38,6 +38,7 @@ test('a Redis says what it is', async () => {
     version: expect.stringMatching(/^\d+\.\d+\.\d+/),
     appendOnly: true,
     evictionPolicy: 'noeviction',
+    trouble: null,
   });
 });
 

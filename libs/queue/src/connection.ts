@@ -2,6 +2,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { within } from './deadline.ts';
+import { type FailoverOptions, followMaster } from './failover.ts';
+import { DEFAULT_PREFIX } from './names.ts';
+import { type Trial, tryCommands } from './redis-trial.ts';
+import {
+  certificateReason,
+  IS_CLUSTER,
+  IS_REPLICA,
+  IS_SENTINEL,
+  NOT_PERMITTED,
+  type Reason,
+  refusalOf,
+} from './refusals.ts';
 
 /** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
 export type Connection =
@@ -41,15 +53,15 @@ type Address = {
 };
 
 /** Options of ioredis, in a form that BullMQ's types accept too. */
-export type RedisClientOptions = Address & {
-  maxRetriesPerRequest: number | null;
-  retryStrategy: (times: number) => number;
-  connectTimeout: number;
-  socketTimeout: number;
-  commandTimeout?: number;
-  maxLoadingRetryTime: number;
-  disconnectTimeout: number;
-};
+export type RedisClientOptions = Address &
+  FailoverOptions & {
+    maxRetriesPerRequest: number | null;
+    connectTimeout: number;
+    socketTimeout: number;
+    commandTimeout?: number;
+    maxLoadingRetryTime: number;
+    disconnectTimeout: number;
+  };
 
 /** Options for ioredis (or for any BullMQ class). Throws ConnectionError if the address cannot be understood. */
 export function redisOptions(connection: Connection, role: Role = 'producer'): RedisClientOptions {
@@ -57,7 +69,7 @@ export function redisOptions(connection: Connection, role: Role = 'producer'): R
     ...addressOf(connection),
     // BullMQ demands null of its blocking connections; commands then wait for the connection, however long.
     maxRetriesPerRequest: role === 'worker' ? null : producerRetries,
-    retryStrategy: (times) => Math.min(reconnectMsMin * 2 ** Math.min(times - 1, 10), reconnectMsMax),
+    ...followMaster((times) => Math.min(reconnectMsMin * 2 ** Math.min(times - 1, 10), reconnectMsMax)),
     connectTimeout: connectMsMax,
     socketTimeout: silenceMsMax,
     ...(role === 'producer' ? { commandTimeout: answerMsMax } : {}),
@@ -134,7 +146,10 @@ export interface ConnectionFailure {
 /** Redis cannot be used: the message names the address, without a password, and what to do. */
 export class ConnectionError extends Error {
   override readonly name: string = 'ConnectionError';
-  /** Node's code where the system gave one; else EBADURL, EAUTH, EVERSION, EPROTO, ELOADING or ETIMEDOUT. */
+  /**
+   * Node's code where the system gave one; else EBADURL, EAUTH, EVERSION, EPROTO, ELOADING or ETIMEDOUT; of a Redis that
+   * refuses: EREADONLY, ECLUSTER, ESENTINEL, EMISCONF, EREDISMEMORY or ENOREPLICAS.
+   */
   readonly code: string;
   readonly address: string;
   readonly hint: string;
@@ -146,15 +161,11 @@ export class ConnectionError extends Error {
     this.code = failure.code;
     this.address = failure.address;
     this.hint = failure.hint;
-    this.retryable = !['EBADURL', 'EAUTH', 'EVERSION', 'EPROTO'].includes(failure.code);
+    this.retryable = !LASTING_CODES.has(failure.code) && certificateReason(failure.code) === null;
   }
 }
 
-interface Reason {
-  code: string;
-  why: string;
-  hint: string;
-}
+const LASTING_CODES: ReadonlySet<string> = new Set(['EBADURL', 'EAUTH', 'EVERSION', 'EPROTO', 'ECLUSTER', 'ESENTINEL']);
 
 const startIt = 'Start it, or correct the address.';
 const reasonsOfCodes = {
@@ -179,7 +190,6 @@ const reasonsOfMessages: readonly (readonly [pattern: RegExp, reason: Reason])[]
     /WRONGPASS|invalid password|invalid username/i,
     { code: 'EAUTH', why: 'it does not accept this user and password', hint: 'Correct them in the address.' },
   ],
-  [/^NOPERM/, { code: 'EAUTH', why: 'this user may not use it', hint: 'Give the user the right to all commands.' }],
   [
     /DB index is out of range/i,
     { code: 'EBADURL', why: 'it has no database of that number', hint: 'Correct the end of the address.' },
@@ -206,10 +216,10 @@ export function explain(error: unknown, connection: Connection): ConnectionError
   if (typeof error !== 'object' || error === null) return null;
   const code = 'code' in error ? String(error.code) : '';
   const message = 'message' in error ? String(error.message) : '';
-  const byCode = isKnownCode(code) ? reasonsOfCodes[code] : undefined;
+  const byCode = isKnownCode(code) ? { code, ...reasonsOfCodes[code] } : certificateReason(code);
   const reason =
-    byCode === undefined ? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] : { code, ...byCode };
-  return reason === undefined ? null : refuse(connection, reason, error);
+    byCode ?? refusalOf(error) ?? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] ?? null;
+  return reason === null ? null : refuse(connection, reason, error);
 }
 
 function isKnownCode(code: string): code is keyof typeof reasonsOfCodes {
@@ -236,23 +246,30 @@ export interface RedisFacts {
   appendOnly: boolean;
   /** Must be 'noeviction': any other lets it drop jobs when memory is short. */
   evictionPolicy: string;
+  /** Why it takes no writes now, though that may pass: its memory or its disk is full, or it misses replicas. */
+  trouble: ConnectionError | null;
 }
 
 /** Redis 6.2 brought what BullMQ counts on; Valkey and Dragonfly came later. */
 const versionMin = [6, 2] as const;
 
 /**
- * Connects, asks what it is, and lets go. Rejects with ConnectionError within `timeoutMs` (and the connection's
- * `handoverMs`) if there is no Redis that can be used: nothing there, no answer, a wrong password, another protocol, a
- * version too old.
+ * Connects, asks what it is and whether it takes what a queue asks for, and lets go. Rejects with ConnectionError within
+ * `timeoutMs` (and the connection's `handoverMs`) if there is no Redis that can be used: nothing there, no answer, a wrong
+ * password, an untrusted certificate, another protocol, a version too old; a replica, a node of a cluster, a Sentinel, a
+ * user who may not use what is needed.
  */
-export async function checkRedis(connection: Connection, timeoutMs: number = connectMsMax): Promise<RedisFacts> {
+export async function checkRedis(
+  connection: Connection,
+  timeoutMs: number = connectMsMax,
+  prefix: string = DEFAULT_PREFIX,
+): Promise<RedisFacts> {
   const handoverMs = 'socketPath' in connection ? (connection.handoverMs ?? 0) : 0;
   const triedUntil = performance.now() + handoverMs;
   for (;;) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
-      return await checkOnce(connection, timeoutMs);
+      return await checkOnce(connection, timeoutMs, prefix);
     } catch (error) {
       const mayPass = error instanceof ConnectionError && error.retryable;
       if (!mayPass || performance.now() > triedUntil) throw error;
@@ -262,12 +279,13 @@ export async function checkRedis(connection: Connection, timeoutMs: number = con
   }
 }
 
-async function checkOnce(connection: Connection, timeoutMs: number): Promise<RedisFacts> {
+async function checkOnce(connection: Connection, timeoutMs: number, prefix: string): Promise<RedisFacts> {
   const redis = new Redis({
     ...redisOptions(connection),
     lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: () => null,
+    reconnectOnError: () => false,
     connectTimeout: timeoutMs,
   });
   let first: unknown;
@@ -280,7 +298,9 @@ async function checkOnce(connection: Connection, timeoutMs: number): Promise<Red
   });
   try {
     const info = await Promise.race([readInfo(redis), timeout]);
-    return judge(info, connection);
+    const facts = judge(info, connection, prefix);
+    const trial = await Promise.race([tryCommands(redis, prefix), timeout]);
+    return { ...facts, trouble: judgeTrial(trial, info, connection) };
   } catch (error) {
     // The client's own rejection says only that the connection is closed; the event before it says why.
     throw explain(first, connection) ?? explain(error, connection) ?? error;
@@ -295,8 +315,24 @@ async function readInfo(redis: Redis): Promise<string> {
   return redis.info();
 }
 
-function judge(info: string, connection: Connection): RedisFacts {
-  const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1];
+const fieldOf = (info: string, name: string): string | undefined =>
+  new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1];
+
+/** Why it takes no writes for now. @throws what a user may not do that is needed */
+function judgeTrial(trial: Trial, info: string, connection: Connection): ConnectionError | null {
+  const { refused, error } = trial;
+  const reason = refusalOf(error);
+  if (reason === null) return null;
+  if (reason === NOT_PERMITTED) {
+    throw refuse(connection, { ...reason, why: `this user may not use ${refused.join(', ')}` }, error);
+  }
+  if (reason.code !== 'EREDISMEMORY') return refuse(connection, reason, error);
+  const figures = `${fieldOf(info, 'used_memory_human')} of maxmemory ${fieldOf(info, 'maxmemory_human')}`;
+  return refuse(connection, { ...reason, why: `its memory is full (${figures})` }, error);
+}
+
+function judge(info: string, connection: Connection, prefix: string): Omit<RedisFacts, 'trouble'> {
+  const field = (name: string): string | undefined => fieldOf(info, name);
   const redisVersion = field('redis_version');
   if (redisVersion === undefined) {
     throw refuse(connection, { code: 'EPROTO', why: 'what answers there is no Redis', hint: 'Correct the address.' });
@@ -308,6 +344,14 @@ function judge(info: string, connection: Connection): RedisFacts {
       why: `it is version ${redisVersion}, and ${versionMin.join('.')} or newer is needed`,
       hint: 'Upgrade it, or use another.',
     });
+  }
+  const mode = field('redis_mode') ?? field('server_mode');
+  if (mode === 'sentinel') throw refuse(connection, IS_SENTINEL);
+  // All keys in one slot, by a prefix such as {bull}, work on the node that has it.
+  if (mode === 'cluster' && !/\{[^}]+\}/.test(prefix)) throw refuse(connection, IS_CLUSTER);
+  if (field('role') === 'slave') {
+    const master = `${field('master_host')}:${field('master_port')}`;
+    throw refuse(connection, { ...IS_REPLICA, why: `it is a replica of ${master}, which takes no writes` });
   }
   const valkey = field('valkey_version');
   const dragonfly = field('dragonfly_version');

@@ -246,13 +246,13 @@ test('a Redis that refuses to write is told of, does not make the worker spin, a
   await stage.worker(async (request) => resultOf(request));
   const id = await queue.add(write, { delay: 200 });
   await stage.client.config('SET', 'maxmemory', '1');
-  await stage.told(/OOM/);
+  await stage.told(/EREDISMEMORY/);
   const before = await commandCount();
   await sleep(500);
   const commands = (await commandCount()) - before;
   await stage.client.config('SET', 'maxmemory', '0');
   expect(commands).toBeLessThan(100);
-  expect(stage.errors.filter((error) => error.message.includes('OOM'))).toHaveLength(1);
+  expect(stage.errors.filter((error) => error.message.includes('EREDISMEMORY'))).toHaveLength(1);
   expect((await collect(queue.watch(id))).at(-1)).toMatchObject({ type: 'completed' });
 });
 

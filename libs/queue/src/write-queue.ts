@@ -23,6 +23,7 @@ import { brokenJob } from './broken-jobs.ts';
 import { type Capacity, CapacityScripts, type Held, type WhenFull } from './capacity-scripts.ts';
 import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
+import { againAfterFailover } from './failover.ts';
 import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';
 import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
@@ -37,6 +38,7 @@ import {
   queueNameOf,
   queueOfHost,
 } from './names.ts';
+import { refusalOf } from './refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { unknown, WatchHub, type WatchEvent } from './watch.ts';
@@ -347,7 +349,7 @@ export class WriteQueue {
   async #use<T>(act: (opened: Opened) => Promise<T>): Promise<T> {
     const opened = await this.#open();
     try {
-      return await act(opened);
+      return await againAfterFailover(() => act(opened));
     } catch (error) {
       throw this.#explained(error);
     }
@@ -356,7 +358,8 @@ export class WriteQueue {
   /** A command given up says only how often it was tried; why the connection broke was told before. */
   #explained(error: unknown): unknown {
     const explained = explain(error, this.#options.connection);
-    return explained === null ? error : (this.#brokeBy ?? explained);
+    if (explained === null || refusalOf(error) !== null) return explained ?? error;
+    return this.#brokeBy ?? explained;
   }
 
   async #open(): Promise<Opened> {
@@ -372,7 +375,7 @@ export class WriteQueue {
 
   async #connect(): Promise<Opened> {
     const { connection, prefix } = this.#options;
-    await checkRedis(connection);
+    await checkRedis(connection, undefined, prefix);
     const redis = new Redis(redisOptions(connection));
     redis.on('error', (error) => {
       this.#brokeBy = explain(error, connection);

@@ -14,7 +14,7 @@ import {
   type WriteProgress,
 } from '@penstock/contract';
 import type { Socket } from 'node:net';
-import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import { DelayedError, UnrecoverableError, WaitingError, type Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type AppendAnswer, AppendPlaces, type AppendQuestion } from './append-places.ts';
 import { BrokenJobs } from './broken-jobs.ts';
@@ -28,6 +28,7 @@ import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
 import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
+import { PatientWorker } from './patient-worker.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
@@ -136,7 +137,7 @@ export class WriteWorker {
   #starts: StartCounter | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
-  #worker: Worker<unknown, JobResult> | undefined;
+  #worker: PatientWorker<unknown, JobResult> | undefined;
   /** BullMQ's loop of fetching and processing. */
   #loop: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
@@ -195,22 +196,27 @@ export class WriteWorker {
 
   async #start(): Promise<Worker<unknown, JobResult>> {
     const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
-    await checkRedis(connection);
-    const worker = new Worker<unknown, JobResult>(this.#queueName, (job, token) => this.#attempt(job, token ?? ''), {
-      connection: redisOptions(connection, 'worker'),
-      ...(prefix === undefined ? {} : { prefix }),
-      concurrency,
-      autorun: false,
-      // The name becomes part of a connection's name, which may not have spaces in it.
-      name: host.replaceAll(/[^\u0021-\u007E]/g, '_'),
-      lockDuration: lockDurationMs ?? lockDurationMsDefault,
-      skipLockRenewal: true, // see leases.ts
-      stalledInterval: stalledIntervalMs ?? stalledIntervalMsDefault,
-      maxStalledCount: stalledCountMax,
-      // For jobs of producers that say nothing of it: the queue must not grow for ever.
-      removeOnComplete: keepCompleted,
-      removeOnFail: keepFailed,
-    });
+    const { trouble } = await checkRedis(connection, undefined, prefix);
+    if (trouble !== null) throw trouble;
+    const worker = new PatientWorker<unknown, JobResult>(
+      this.#queueName,
+      (job, token) => this.#attempt(job, token ?? ''),
+      {
+        connection: redisOptions(connection, 'worker'),
+        ...(prefix === undefined ? {} : { prefix }),
+        concurrency,
+        autorun: false,
+        // The name becomes part of a connection's name, which may not have spaces in it.
+        name: host.replaceAll(/[^\u0021-\u007E]/g, '_'),
+        lockDuration: lockDurationMs ?? lockDurationMsDefault,
+        skipLockRenewal: true, // see leases.ts
+        stalledInterval: stalledIntervalMs ?? stalledIntervalMsDefault,
+        maxStalledCount: stalledCountMax,
+        // For jobs of producers that say nothing of it: the queue must not grow for ever.
+        removeOnComplete: keepCompleted,
+        removeOnFail: keepFailed,
+      },
+    );
     worker.on('error', (error) => this.#report(error));
     this.#broken = new BrokenJobs(worker, (error) => this.#report(error));
     try {
@@ -268,6 +274,7 @@ export class WriteWorker {
   }
 
   #report(error: unknown): void {
+    if (this.#worker?.noteRefusal(error) === false) return; // told already, and not served since
     this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
 

@@ -1,5 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { judgeRedis } from './redis.ts';
+import { openStore } from '@penstock/config';
+import { redisOptions } from '@penstock/queue';
+import { Redis } from 'ioredis';
+import { checkRedis, judgeRedis } from './redis.ts';
 
 const good = [
   '# Server',
@@ -33,4 +39,26 @@ test('a policy that throws jobs away fails, and one that is not told is a warnin
 test('Valkey is called by its name', () => {
   const info = `${good}\r\nvalkey_version:8.1.0`;
   expect(judgeRedis(info, 'noeviction', 'server')[0]?.found).toContain('Valkey 8.1.0');
+});
+
+test('a Redis that answers and takes no writes fails, with what to do; one that takes them again does not', async () => {
+  const dataDirectory = mkdtempSync(join(tmpdir(), 'penstock-doctor-'));
+  const store = await openStore({ kind: 'embedded', directory: dataDirectory }, process.env);
+  const client = new Redis(redisOptions(store.connection));
+  try {
+    const settings = { dataDirectory, redis: { kind: 'server', connection: store.connection } } as const;
+    await client.config('SET', 'maxmemory', '1');
+    expect(await checkRedis(settings, process.env)).toContainEqual({
+      verdict: 'fail',
+      what: 'redis',
+      found: expect.stringMatching(/its memory is full \(.* of maxmemory 1B\) \(EREDISMEMORY\)\.$/),
+      remedy: expect.stringContaining('CONFIG SET maxmemory'),
+    });
+    await client.config('SET', 'maxmemory', '0');
+    expect((await checkRedis(settings, process.env)).filter(({ verdict }) => verdict !== 'ok')).toEqual([]);
+  } finally {
+    client.disconnect();
+    await store.close();
+    rmSync(dataDirectory, { recursive: true });
+  }
 });

@@ -22,17 +22,22 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
     const client = new Redis({ ...redisOptions(store.connection), lazyConnect: true });
     client.on('error', () => {}); // checkRedis tells it better
     try {
-      await checkServer(store.connection, CONNECT_MS_MAX);
+      const { trouble } = await checkServer(store.connection, CONNECT_MS_MAX);
+      if (trouble !== null) findings.push(failureOf(trouble));
       findings.push(...judgeRedis(await client.info(), await policyOf(client), where));
     } finally {
       client.disconnect();
       await store.close();
     }
   } catch (error) {
-    const { message, hint = 'see above, or use a Redis of your own with --redis' } = toWire(error);
-    findings.push(fail('redis', message.replace(` ${hint}`, ''), hint));
+    findings.push(failureOf(error));
   }
   return findings;
+}
+
+function failureOf(error: unknown): Finding {
+  const { message, hint = 'see above, or use a Redis of your own with --redis' } = toWire(error);
+  return fail('redis', message.replace(` ${hint}`, ''), hint);
 }
 
 function checkProgram(env: NodeJS.ProcessEnv): Finding {
