@@ -10,6 +10,7 @@ export {
   readDoors,
   tokenEnd,
 } from './dashboard-link.ts';
+export { type Direct, directArguments, type DirectChoices, directOf } from './direct.ts';
 export { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 export {
   addDataOption,

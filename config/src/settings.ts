@@ -12,6 +12,7 @@ import type { Connection } from '@penstock/queue';
 import type { RootConfig } from '@penstock/sink';
 import * as defaults from './defaults.ts';
 import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
+import { ALL_ROOTS, collectDirect, directOf, type DirectChoices } from './direct.ts';
 import { parseGroup } from './groups.ts';
 import { collectRootLimit, parseRate } from './rates.ts';
 
@@ -48,6 +49,8 @@ export interface HostSettings {
   limitBytesPerSecond: number;
   /** The same of roots, by name. */
   rootLimits: Record<string, number>;
+  /** Where direct I/O is not tried; the roots say it of each. */
+  direct: DirectChoices;
   /** How long a stopped write may take to end before it is left behind (see RunningWrite.leave). */
   stopGraceMs: number;
   /** A running write records how far it is after so many bytes. */
@@ -74,6 +77,7 @@ interface HostOptions extends StoreOptions {
   waitForSpace: number;
   limit: number;
   rootLimit: Record<string, number>;
+  direct: DirectChoices;
   stopGrace: number;
   checkpoint: number;
 }
@@ -169,6 +173,14 @@ export function addWriterOptions(command: Command): Command {
         .argParser(collectRootLimit)
         .default({}, 'none'),
     )
+    .addOption(
+      new Option(
+        '--direct <auto|off|name=off>',
+        'off: files go through the page cache, and direct I/O is not tried; also for one root (repeatable)',
+      )
+        .argParser(collectDirect)
+        .default({}, 'auto: where the file system takes it'),
+    )
     .option(
       '--stop-grace <ms>',
       'milliseconds that a stopped write may take to end before it is left to its disk, and its job ends without it',
@@ -200,9 +212,10 @@ export function storeSettings(options: StoreOptions, env: NodeJS.ProcessEnv): St
 export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): StoreSettings & HostSettings {
   const store = storeSettings(options, env);
   const named = options.root;
-  const roots = named.some((root) => root.name === defaults.ROOT_NAME)
-    ? named
-    : [defaultRoot(store.dataDirectory), ...named];
+  const { direct } = options;
+  const roots = (
+    named.some((root) => root.name === defaults.ROOT_NAME) ? named : [defaultRoot(store.dataDirectory), ...named]
+  ).map((root) => withDirect(root, direct));
   const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
   const { waitForSpace: waitMsMax } = options;
   const { shm: shmDirectory, shmGroup: shmGroupId, urlAllow, checkpoint: checkpointBytes } = options;
@@ -210,10 +223,16 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
   for (const limited of Object.keys(rootLimits))
     if (!roots.some((root) => root.name === limited))
       throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
+  for (const chosen of Object.keys(direct))
+    if (chosen !== ALL_ROOTS && !roots.some((root) => root.name === chosen))
+      throw new InvalidArgumentError(`--direct names "${chosen}", which is no root of this host.`);
   const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
-  const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits };
+  const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits, direct };
   return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, shmGroupId, urlAllow };
 }
+
+const withDirect = (root: RootConfig, choices: DirectChoices): RootConfig =>
+  directOf(choices, root.name) === 'off' ? { ...root, direct: 'off' } : root;
 
 /** The root that requests name by default, where none of that name is defined. */
 export function defaultRoot(dataDirectory: string): RootConfig {

@@ -1,5 +1,5 @@
 /** A host's settings as the arguments of the process that shall have them. */
-import { formatDuration, type HostSettings, type StoreSettings } from '@penstock/config';
+import { directArguments, formatDuration, type HostSettings, type StoreSettings } from '@penstock/config';
 
 type Root = HostSettings['roots'][number];
 
@@ -43,6 +43,7 @@ export function hostArguments(settings: StoreSettings & Omit<HostSettings, 'root
     ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)])),
     ...settings.urlAllow.flatMap((allowed) => ['--url-allow', allowed]),
     ...Object.entries(settings.rootLimits).flatMap(([name, rate]) => ['--root-limit', `${name}=${rate}`]),
+    ...directArguments(settings.direct),
     ...roots.flatMap((root) => ['--root', `${root.name}=${root.path}${root.writable ? '' : ':ro'}`]),
   ];
 }

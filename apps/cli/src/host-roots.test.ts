@@ -34,6 +34,7 @@ const settings = {
   waitMsMax: 3_600_000,
   limitBytesPerSecond: 0,
   rootLimits: { captures: 1_048_576 },
+  direct: { '*': 'off', captures: 'auto' },
   stopGraceMs: 10_000,
   checkpointBytes: 67_108_864,
 } as const;
@@ -41,7 +42,7 @@ const settings = {
 test('a host gets its settings word for word', () => {
   const roots = [{ name: 'node', path: '/usr/bin', writable: false }];
   expect(hostArguments(settings, roots).join('|')).toBe(
-    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--shm|/dev/shm/penstock|--shm-group|44|--lock-duration|30000|--wait-for-space|1h|--limit|0|--stop-grace|10000|--checkpoint|67108864|--url-allow|10.1.0.0/16|--url-allow|artifacts.internal|--root-limit|captures=1048576|--root|node=/usr/bin:ro',
+    '--data|/data dir|--name|here|--threads|2|--depth|64|--jobs|4|--memory|268435456|--engine|auto|--shm|/dev/shm/penstock|--shm-group|44|--lock-duration|30000|--wait-for-space|1h|--limit|0|--stop-grace|10000|--checkpoint|67108864|--url-allow|10.1.0.0/16|--url-allow|artifacts.internal|--root-limit|captures=1048576|--direct|off|--direct|captures=auto|--root|node=/usr/bin:ro',
   );
 });
 

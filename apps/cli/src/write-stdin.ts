@@ -3,7 +3,14 @@ import { createReadStream, fstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { defaultRoot, makeDirectories, readLibaio, type StoreSettings } from '@penstock/config';
+import {
+  defaultRoot,
+  type DirectChoices,
+  directOf,
+  makeDirectories,
+  readLibaio,
+  type StoreSettings,
+} from '@penstock/config';
 import { RequestError, type WriteRequestInput, type WriteResult } from '@penstock/contract';
 import type { FileOptions } from 'penstock';
 import { UsageError } from './failures.ts';
@@ -42,6 +49,7 @@ export interface StdinOptions {
   depth?: number;
   memory: number;
   engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
+  direct: DirectChoices;
 }
 
 /** @throws UsageError naming the options that have no meaning beside `--from -` */
@@ -75,6 +83,7 @@ export async function writeStandardInput(
     depth: options.depth,
     memoryBytes: options.memory,
     engine: options.engine,
+    direct: directOf(options.direct, root.name),
     libaio,
   });
   try {

@@ -20,6 +20,7 @@ import { NO_JOB, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { askKernel } from './admission/file-system.ts';
 import { askLeavingRoom } from './admission/reserve.ts';
+import { FallbackLog } from './fallbacks.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
@@ -38,6 +39,8 @@ export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> 
   depth: number;
   connection: Connection;
   libaio?: string;
+  /** Told of writes that do not go the best way, once for each root and reason. */
+  onFallback: (text: string) => void;
   /** Told of what went wrong outside any single job. */
   onError: (error: Error) => void;
 }
@@ -64,6 +67,7 @@ export class Host {
   readonly #workers: readonly WriteWorker[];
   readonly #limits: HostLimits;
   readonly #stopGraceMs: number;
+  readonly #fallbacks: FallbackLog;
   readonly #sampled = new Set<SampledWrite>();
   readonly #sampler: NodeJS.Timeout;
   readonly #keeper: NodeJS.Timeout;
@@ -79,6 +83,7 @@ export class Host {
     });
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
+    this.#fallbacks = new FallbackLog(options.onFallback);
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
     const { redis } = options;
     const ask = redis.kind === 'embedded' ? askLeavingRoom(askKernel, redis.directory) : undefined;
@@ -194,6 +199,7 @@ export class Host {
     this.#sampled.add(sampled);
     try {
       const result = await running.done;
+      this.#fallbacks.note(request.root, result);
       // Whoever watched it sees its end; a write that ended before its first sample costs the queue no extra round trip.
       if (sampled.seen) report(this.#progressOf(sampled));
       return { ...result, host: this.#name };

@@ -57,6 +57,7 @@ async function main(): Promise<void> {
       ...settings,
       connection: store.connection,
       ...(libaio === undefined ? {} : { libaio }),
+      onFallback: say,
       onError: complain,
     });
     const { name, threads, depth, jobs, memoryBytes, roots } = settings;

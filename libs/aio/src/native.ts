@@ -273,6 +273,14 @@ const fcntlC = libc.func('int fcntl(int, int, int)');
 /** fcntl(2) F_SETFL: sets the status flags (O_DIRECT among them) of an open file. 0 or -errno. */
 export const setStatusFlags = (fd: number, flags: number): number => fail(fcntlC(fd, F_SETFL, flags));
 
+const F_GETFL = 3;
+/** fcntl(2) F_GETFL: the flags an open file has, or -errno. */
+export const statusFlags = (fd: number): number => fail(fcntlC(fd, F_GETFL, 0));
+
+const dup3C = libc.func('int dup3(int, int, int)');
+/** dup3(2): makes `to` another descriptor of what `from` has open, closing what it was: `to`, or -errno. */
+export const duplicateTo = (from: number, to: number): number => fail(dup3C(from, to, O_CLOEXEC));
+
 const preadC = libc.func('int64_t pread(int, uint64_t, size_t, int64_t)');
 /** pread(2) into an address: bytes read, or -errno. */
 export const pread = (fd: number, address: number, length: number, offset: number): number =>

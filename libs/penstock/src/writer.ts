@@ -30,6 +30,10 @@ export interface WriterOptions {
   memoryBytes?: number | undefined;
   /** What carries the I/O. Default `'auto'`: libaio, else raw system calls, else plain positional writes. */
   engine?: 'auto' | 'libaio' | 'syscalls' | 'positional' | undefined;
+  /**
+   * `'off'`: files go through the page cache, and direct I/O is not tried. Default `'auto'`: where the file system takes it.
+   */
+  direct?: 'auto' | 'off' | undefined;
   /** The libaio to load, where it is not under its usual name. */
   libaio?: string | undefined;
   /** Told when a thread died; its writes were rejected, and another has taken its place. */
@@ -69,7 +73,7 @@ export async function openWriter(options: WriterOptions = {}): Promise<Writer> {
     memoryBytes: wholeNumber('memoryBytes', options.memoryBytes ?? MEMORY_BYTES, MEMORY_BYTES_MIN, 2 ** 40),
     engine: options.engine ?? 'auto',
     ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
-    roots: [ROOT],
+    roots: [rootFor(options.direct)],
     idleMs: IDLE_MS,
     onThreadDeath: (error) => {
       death = error;
@@ -83,6 +87,12 @@ export async function openWriter(options: WriterOptions = {}): Promise<Writer> {
     throw death ?? error;
   }
   return new Writer(new Engine(pool));
+}
+
+function rootFor(direct: WriterOptions['direct'] = 'auto'): typeof ROOT & { direct?: 'off' } {
+  if (direct === 'auto') return ROOT;
+  if (direct === 'off') return { ...ROOT, direct };
+  throw new RequestError({ field: 'direct', value: direct, accepted: '"auto" or "off"' });
 }
 
 function wholeNumber(field: string, value: number, min: number, max: number): number {

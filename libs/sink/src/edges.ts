@@ -2,8 +2,11 @@
  * The blocks at the two ends of a range that begins or ends inside one: direct I/O writes whole blocks, so what stands
  * around the range is read first and written again with it. The file's lock keeps other writes out meanwhile.
  */
+import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+
+const { EINVAL, EOPNOTSUPP } = constants.errno;
 
 /**
  * Reads `length` bytes at `offset` of an open file, both multiples of `align`; zeros where it is shorter.
@@ -15,12 +18,25 @@ export function readBlock(fd: number, path: string, offset: number, length: numb
   const block = memory.subarray(skipped, skipped + length);
   let done = 0;
   while (done < length) {
-    const result = native.pread(fd, native.addressOf(block) + done, length - done, offset + done);
+    const address = native.addressOf(block) + done;
+    let result = native.pread(fd, address, length - done, offset + done);
+    if (result === -EINVAL || result === -EOPNOTSUPP) result = readAnew(fd, address, length - done, offset + done);
     if (result < 0) throw new IoError({ syscall: 'pread', errno: result, path, offset: offset + done, length });
     if (result === 0 || result % align !== 0) break; // the end of the file
     done += result;
   }
   return block;
+}
+
+/** The same through the page cache: some file systems refuse direct reads, though they open files for them. */
+function readAnew(fd: number, address: number, length: number, offset: number): number {
+  const opened = native.openat(native.AT_FDCWD, `/proc/self/fd/${fd}`, native.O_RDONLY, 0);
+  if (opened < 0) return opened;
+  try {
+    return native.pread(opened, address, length, offset);
+  } finally {
+    native.close(opened);
+  }
 }
 
 /** Where a write lies in its file, in whole blocks: rows tile the span, and its ends may be bytes that stay as they are. */

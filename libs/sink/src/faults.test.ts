@@ -91,7 +91,8 @@ test.each(SEEDS)('with errors among them a write is right or fails and leaves no
   }
   expect(bench.names()).toEqual([...allowed].toSorted());
   const failed = outcomes.some((outcome) => outcome.status === 'rejected');
-  expect(failed).toBe(port.fired.failed + port.fired.refused > 0);
+  // Not the other way round: EINVAL for direct I/O may be the file system's, and is survived once through the page cache.
+  if (failed) expect(port.fired.failed + port.fired.refused).toBeGreaterThan(0);
 });
 
 test('an error in res is told with the offset and length of its row', async () => {

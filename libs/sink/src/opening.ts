@@ -16,12 +16,12 @@ export type OpenedBytes = { size: number } & (
  * @throws IoError, RequestError
  */
 export function openBytes(
-  { roots, segments }: Pick<WriterThread, 'roots' | 'segments'>,
+  { roots, segments, refusingDevices }: Pick<WriterThread, 'roots' | 'segments' | 'refusingDevices'>,
   { source, size }: WriteRequest,
 ): OpenedBytes {
   switch (source.kind) {
     case 'file': {
-      const origin = openOrigin(roots.get(source.root, 'source.root', false), source.path);
+      const origin = openOrigin(roots.get(source.root, 'source.root', false), source.path, refusingDevices);
       return fromOrigin(origin, origin.sizeBytes, size, 'the source');
     }
     case 'shm': {

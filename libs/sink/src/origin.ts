@@ -3,8 +3,9 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { Mapping } from '@penstock/matrix';
+import { type RefusingDevices, reopenBuffered } from './direct-refused.ts';
 import { type Root, openBeneath } from './roots.ts';
-import { type Alignment, type FileStat, guessAlignment, statFd, timeKey } from './stat.ts';
+import { type Alignment, type Device, type FileStat, guessAlignment, statFd, timeKey } from './stat.ts';
 
 const { EINVAL, EISDIR, ESTALE } = constants.errno;
 
@@ -18,6 +19,10 @@ export interface Origin {
   /** Where it is mapped, if rows are written from there. Only the kernel may touch it: a store or a load of ours past
    * the end of what has been cut would be a SIGBUS. */
   mapping: Mapping | null;
+  /** True while it is open for direct I/O. */
+  direct: boolean;
+  /** Its device, unless its file system says what direct I/O must keep to, and so has it. */
+  device: Device | null;
   sizeBytes: number;
   /** What it takes up on its disk. */
   allocatedBytes: number;
@@ -30,11 +35,11 @@ export interface Origin {
 }
 
 /** Opens `path` below `root` for reading. @throws IoError naming the call that failed */
-export function openOrigin(root: Root, path: string): Origin {
+export function openOrigin(root: Root, path: string, refusing: RefusingDevices): Origin {
   const shown = `${root.path}/${path}`;
   const flags = native.O_RDONLY | native.O_NONBLOCK; // a FIFO must not hang the thread
-  let fd = openBeneath(root.fd, path, flags | native.O_DIRECT);
-  const direct = fd !== -EINVAL;
+  let fd = root.direct === 'off' ? -EINVAL : openBeneath(root.fd, path, flags | native.O_DIRECT);
+  let direct = fd !== -EINVAL;
   if (!direct) fd = openBeneath(root.fd, path, flags);
   if (fd < 0) throw new IoError({ syscall: 'openat2', errno: fd, path: shown });
   try {
@@ -43,19 +48,16 @@ export function openOrigin(root: Root, path: string): Origin {
     if (!stat.isFile) {
       throw new IoError({ syscall: 'openat2', errno: -EINVAL, path: shown, hint: 'The source is not a regular file.' });
     }
-    let alignment: Alignment = { memory: 1, offset: 1 };
-    if (direct && stat.directAlignment?.offset === 0) {
-      const buffered = openBeneath(root.fd, path, flags);
-      if (buffered < 0) throw new IoError({ syscall: 'openat2', errno: buffered, path: shown });
-      native.close(fd);
-      fd = buffered;
-    } else if (direct) {
-      alignment = stat.directAlignment ?? guessAlignment(stat.device);
+    if (direct && (stat.directAlignment?.offset === 0 || refusing.has(stat.device))) {
+      reopenBuffered(fd, shown);
+      direct = false;
     }
+    const alignment = direct ? (stat.directAlignment ?? guessAlignment(stat.device)) : { memory: 1, offset: 1 };
+    const device = stat.directAlignment === null ? stat.device : null;
     const { sizeBytes, allocatedBytes, identity, permissions, modified } = stat;
     const [version, mapping] = [versionOf(stat), null];
     const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
-    return { fd, path: shown, start: 0, mapping, ...found };
+    return { fd, path: shown, start: 0, mapping, direct, device, ...found };
   } catch (error) {
     native.close(fd);
     throw error;
@@ -98,9 +100,17 @@ export function changed(origin: Origin, offset?: number): IoError {
 
 /** Goes on through the page cache: rows that begin at no block of the source cannot be read past it. @throws IoError */
 export function readBuffered(origin: Origin): void {
-  const result = native.setStatusFlags(origin.fd, 0);
-  if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path: origin.path });
+  if (origin.direct) reopenBuffered(origin.fd, origin.path);
+  origin.direct = false;
   origin.alignment = { memory: 1, offset: 1 };
+}
+
+/** The file system has refused to read it by direct I/O: from the next read on it goes through the page cache. @throws IoError */
+export function readRefused(origin: Origin, refusing: RefusingDevices): void {
+  if (!origin.direct) return; // refused, as another of its reads, while that was still so
+  reopenBuffered(origin.fd, origin.path);
+  origin.direct = false;
+  if (origin.device !== null) refusing.note(origin.device);
 }
 
 /** Nothing in flight may read from it any more. */

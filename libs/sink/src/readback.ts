@@ -6,7 +6,9 @@ import { constants } from 'node:os';
 import { IntegrityError, IoError } from '@penstock/contract';
 import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
+import { isRefusal, reopenLocked } from './direct-refused.ts';
 import { FreeRows } from './free-rows.ts';
+import { HeldMoves } from './held-moves.ts';
 import { STALLS_MAX } from './rows.ts';
 import type { Target } from './target.ts';
 import { READ_BACK, type WriterThread } from './thread.ts';
@@ -16,6 +18,8 @@ const { EIO } = constants.errno;
 export class Readback {
   /** Reads reaped so far. */
   reads = 0;
+  /** False where it reads through the page cache: as it was written, or since the file system refused direct reads. */
+  isDirect: boolean;
 
   readonly #thread: WriterThread;
   readonly #target: Target;
@@ -33,6 +37,7 @@ export class Readback {
   #run = 0;
   #position: number;
   #inFlight = 0;
+  readonly #held: HeldMoves = new HeldMoves();
   #stopped = false;
   #ended = false;
 
@@ -50,6 +55,7 @@ export class Readback {
   ) {
     this.#thread = thread;
     this.#target = target;
+    this.isDirect = target.direct;
     this.#base = base;
     this.#plan = plan;
     this.#extent = extent;
@@ -69,7 +75,8 @@ export class Readback {
 
   /** True once every chunk is read and found to be what was written. @throws IntegrityError where one is not */
   get passed(): boolean {
-    if (!this.#ended && this.#run === this.#digest.runs.length && this.#inFlight === 0) {
+    const isRead = this.#run === this.#digest.runs.length && this.#held.isEmpty && this.#inFlight === 0;
+    if (!this.#ended && isRead) {
       this.#ended = true;
       this.#digest.endComparison();
     }
@@ -88,6 +95,7 @@ export class Readback {
    */
   prepare(slot: number): boolean {
     this.#assertSame();
+    if (!this.#held.isEmpty) return this.#prepareRefused(slot);
     const run = this.#digest.runs[this.#run];
     if (this.#stopped || run === undefined) return false;
     const row = this.#freeRows.peek(this.#plan.bufferRows);
@@ -125,6 +133,12 @@ export class Readback {
   complete(slot: number, result: number, refused: boolean): boolean {
     const { slots } = this.#thread;
     this.reads += 1;
+    if (result < 0 && !this.#stopped && this.#isRefusedDirect(slot, result)) {
+      this.#held.hold(slots, slot);
+      this.#thread.engine.releaseSlot(slot);
+      this.#inFlight -= 1;
+      return false;
+    }
     if (result < 0) this.#fail(slot, refused ? 'io_submit' : 'pread', result);
     const row = slots.row[slot]!;
     const position = this.#rowPosition[row]!;
@@ -147,12 +161,45 @@ export class Readback {
     return false;
   }
 
+  /** True where the file was open for direct I/O as the read was submitted, and that is what was refused. */
+  #isRefusedDirect(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    if (slots.direct[slot] === 0) return false;
+    const length = slots.length[slot]! - slots.done[slot]!;
+    return isRefusal(result, this.#target.alignment, this.#addressOf(slot), this.#diskOffset(slot), length);
+  }
+
+  /** Once nothing of the file is in flight: goes on through the page cache, with what was held first. @throws IoError */
+  #prepareRefused(slot: number): boolean {
+    if (this.#stopped) return false;
+    if (this.isDirect) {
+      if (this.#inFlight > 0) return false;
+      reopenLocked(this.#target);
+      this.isDirect = false;
+    }
+    this.#held.putBack(this.#thread.slots, slot);
+    this.#inFlight += 1;
+    this.#submitRest(slot);
+    return true;
+  }
+
   #submitRest(slot: number): void {
-    const { engine, slots, arena } = this.#thread;
-    const done = slots.done[slot]!;
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
-    const offset = this.#base + slots.position[slot]! + done;
-    engine.prepRead(slot, this.#target.fd, address, slots.length[slot]! - done, offset);
+    const { engine, slots } = this.#thread;
+    slots.direct[slot] = this.isDirect ? 1 : 0;
+    const length = slots.length[slot]! - slots.done[slot]!;
+    engine.prepRead(slot, this.#target.fd, this.#addressOf(slot), length, this.#diskOffset(slot));
+  }
+
+  /** Where what is left of the slot's read goes in memory. */
+  #addressOf(slot: number): number {
+    const { slots, arena } = this.#thread;
+    return arena.address + this.#rowStart(slots.row[slot]!) + slots.done[slot]!;
+  }
+
+  /** Where it stands in the file. */
+  #diskOffset(slot: number): number {
+    const { slots } = this.#thread;
+    return this.#base + slots.position[slot]! + slots.done[slot]!;
   }
 
   #fail(slot: number, syscall: string, errno: number): never {

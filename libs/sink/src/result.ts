@@ -92,11 +92,12 @@ function checkResult({
   sum,
   readback,
 }: WriteFacts): Pick<WriteResult, 'checksum' | 'verified' | 'noDirectReadbackReason'> {
+  const why = target.direct ? 'this file system refuses direct reads' : target.modeReason;
   const dropped = 'they were read through the page cache, which was dropped before';
   return {
     ...(checksum === 'none' ? {} : { checksum: { algorithm: checksum, value: sum } }),
     ...(readback === null ? {} : { verified: 'readback' as const }),
-    ...(readback === null || target.direct ? {} : { noDirectReadbackReason: `${target.modeReason}: ${dropped}` }),
+    ...(readback === null || readback.isDirect ? {} : { noDirectReadbackReason: `${why}: ${dropped}` }),
   };
 }
 

@@ -19,6 +19,8 @@ export interface RootConfig {
   writable: boolean;
   /** The matrix of writes whose request names none; absent: the default one. */
   matrix?: MatrixShape;
+  /** 'off': its files are written and read through the page cache, and nothing else is tried. Absent: 'auto'. */
+  direct?: 'auto' | 'off';
 }
 
 /** An open root. */

@@ -11,10 +11,12 @@ import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
 import { Arrivals } from './arrivals.ts';
 import { type Span, bytesBehind } from './edges.ts';
+import { becomeBuffered, isRefusal } from './direct-refused.ts';
 import { FreeRows } from './free-rows.ts';
+import { HeldMoves } from './held-moves.ts';
 import type { RowStock } from './row-stock.ts';
 import type { RowRoom } from './growth.ts';
-import { type Origin, changed } from './origin.ts';
+import { type Origin, changed, readRefused } from './origin.ts';
 import type { Pace } from './pace.ts';
 import { type Alignment, statFd } from './stat.ts';
 import type { Target } from './target.ts';
@@ -91,6 +93,9 @@ export class RowPipeline {
   readonly #prefixEnd: number;
   /** Bytes that an earlier attempt wrote. */
   readonly #writtenBefore: number;
+  /** iocbs of the target in flight. */
+  #targetInFlight = 0;
+  readonly #held: HeldMoves = new HeldMoves();
   /** Where the data around #nextPosition ends: a row goes no further. */
   #dataEnd: number;
   #stopped = false;
@@ -145,6 +150,10 @@ export class RowPipeline {
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
+    return this.#held.isEmpty && this.#isPrepared;
+  }
+
+  get #isPrepared(): boolean {
     return this.#arrivals === null ? this.#nextPosition >= this.#end : this.#arrivals.exhausted;
   }
 
@@ -187,6 +196,23 @@ export class RowPipeline {
   takeAgain(extent: RowExtent): void {
     this.#extent = extent;
     this.#rowPrepared.fill(0); // it carries whatever its last owner wrote
+  }
+
+  /** True while rows are held that direct I/O was refused for: until they are written, no other is begun. */
+  get holdsRefused(): boolean {
+    return !this.#held.isEmpty;
+  }
+
+  /** Once nothing of the file is in flight: goes on through the page cache, with what was held first. @throws IoError */
+  prepareRefused(slot: number): boolean {
+    if (this.#stopped) return false;
+    if (this.#target.direct) {
+      if (this.#targetInFlight > 0) return false;
+      becomeBuffered(this.#target, this.#thread.refusingDevices);
+    }
+    this.#held.putBack(this.#thread.slots, slot);
+    this.#submitRest(slot);
+    return true;
   }
 
   /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
@@ -272,7 +298,9 @@ export class RowPipeline {
   complete(slot: number, result: number, refused: boolean): boolean {
     const purpose = this.#thread.slots.purpose[slot];
     const reading = purpose !== WRITE_ROW;
+    if (purpose !== READ_ROW) this.#targetInFlight -= 1;
     if (result < 0) {
+      if (!this.#stopped && this.#isRefusedDirect(slot, result)) return this.#goOnBuffered(slot);
       if (result === -EFAULT) this.#assertNotCut(slot);
       const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
       this.#releaseRow(slot);
@@ -285,6 +313,30 @@ export class RowPipeline {
     }
     if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
     return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
+  }
+
+  /** True where the slot's file was open for direct I/O as it was submitted, and that is what was refused. */
+  #isRefusedDirect(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    if (slots.direct[slot] === 0) return false;
+    const { alignment } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
+    const length = slots.length[slot]! - slots.done[slot]!;
+    return isRefusal(result, alignment, this.#addressOf(slot), this.#diskOffset(slot), length);
+  }
+
+  /** A read of the source is tried again at once; what is the target's waits for all that is in flight there. */
+  #goOnBuffered(slot: number): boolean {
+    if (this.#thread.slots.purpose[slot] !== READ_ROW) return this.#hold(slot);
+    readRefused(this.#origin!, this.#thread.refusingDevices);
+    this.#submitRest(slot);
+    return true;
+  }
+
+  #hold(slot: number): false {
+    const { slots, engine } = this.#thread;
+    this.#held.hold(slots, slot);
+    engine.releaseSlot(slot);
+    return false;
   }
 
   #fill(source: DirectSource, row: number, length: number, position: number): void {
@@ -308,7 +360,7 @@ export class RowPipeline {
   }
 
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes where it must be; the file is cut to size later. */
-  #beginWrite(slot: number, row: number, length: number): void {
+  #beginWrite(slot: number, row: number, length: number): boolean {
     const { arena, slots } = this.#thread;
     const position = slots.position[slot]!;
     const isExact = this.bufferedFd >= 0 && this.#isAlone(position);
@@ -320,7 +372,7 @@ export class RowPipeline {
     if (padded > length) this.#pad(start + length, start + padded);
     this.#growth?.reach(position + padded, this.#end, this);
     this.#addToDigest(slot, length);
-    this.#begin(slot, WRITE_ROW, padded);
+    return this.#begin(slot, WRITE_ROW, padded);
   }
 
   /**
@@ -351,38 +403,57 @@ export class RowPipeline {
     this.#digest.add(row, this.#rowStart(row) + headBytes, length - headBytes, position + headBytes);
   }
 
-  #begin(slot: number, purpose: number, length: number): void {
+  /** False where the row is held instead, as direct I/O was refused for others. */
+  #begin(slot: number, purpose: number, length: number): boolean {
     const { slots } = this.#thread;
     slots.purpose[slot] = purpose;
     slots.length[slot] = length;
     slots.done[slot] = purpose === WRITE_ROW && this.#target.appendsOnly ? this.writtenAhead : 0;
     slots.stalls[slot] = 0;
     if (purpose === WRITE_ROW) this.writtenAhead = 0;
+    if (purpose === WRITE_ROW && !this.#held.isEmpty) return this.#hold(slot);
     this.#submitRest(slot);
+    return true;
   }
 
   /** Prepares what is left of the slot's read or write. */
   #submitRest(slot: number): void {
-    const { engine, slots, arena } = this.#thread;
-    const done = slots.done[slot]!;
-    const length = slots.length[slot]! - done;
-    const offset = this.#fileOffset(slot) + done;
-    if (this.#isMapped(slot)) {
-      const { mapping, start } = this.#origin!;
-      const standing = mapping!.address + start + slots.position[slot]! + done;
-      engine.prepWrite(slot, this.#target.fd, standing, length, offset);
+    const { engine, slots } = this.#thread;
+    const length = slots.length[slot]! - slots.done[slot]!;
+    const address = this.#addressOf(slot);
+    const offset = this.#diskOffset(slot);
+    if (slots.purpose[slot] === READ_ROW) {
+      const { fd, direct } = this.#origin!;
+      slots.direct[slot] = direct ? 1 : 0;
+      engine.prepRead(slot, fd, address, length, offset);
       return;
     }
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + done;
-    if (slots.purpose[slot] === WRITE_ROW) {
-      const isAligned = slots.length[slot]! % this.#target.alignment.offset === 0;
-      engine.prepWrite(slot, isAligned ? this.#target.fd : this.bufferedFd, address, length, offset);
-    } else if (slots.purpose[slot] === READ_PREFIX) {
-      engine.prepRead(slot, this.#target.fd, address, length, offset);
-    } else {
-      const { fd, start } = this.#origin!;
-      engine.prepRead(slot, fd, address + this.#headOf(slots.position[slot]!), length, start + offset);
+    const { fd, direct, alignment } = this.#target;
+    const isAligned = slots.length[slot]! % alignment.offset === 0;
+    this.#targetInFlight += 1;
+    slots.direct[slot] = direct && isAligned ? 1 : 0;
+    if (slots.purpose[slot] === READ_PREFIX) engine.prepRead(slot, fd, address, length, offset);
+    else engine.prepWrite(slot, isAligned ? fd : this.bufferedFd, address, length, offset);
+  }
+
+  /** Where what is left of the slot's row stands in memory. */
+  #addressOf(slot: number): number {
+    const { slots, arena } = this.#thread;
+    const done = slots.done[slot]!;
+    const position = slots.position[slot]!;
+    if (this.#isMapped(slot)) {
+      const { mapping, start } = this.#origin!;
+      return mapping!.address + start + position + done;
     }
+    const headBytes = slots.purpose[slot] === READ_ROW ? this.#headOf(position) : 0;
+    return arena.address + this.#rowStart(slots.row[slot]!) + headBytes + done;
+  }
+
+  /** Where what is left of it goes in the target, or stands in the source. */
+  #diskOffset(slot: number): number {
+    const { slots } = this.#thread;
+    const start = slots.purpose[slot] === READ_ROW ? this.#origin!.start : 0;
+    return start + this.#fileOffset(slot) + slots.done[slot]!;
   }
 
   /** Where the slot's first byte is written in the target, or read in the source. */
@@ -462,8 +533,7 @@ export class RowPipeline {
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
-      return true;
+      return this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
     if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {

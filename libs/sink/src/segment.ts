@@ -41,7 +41,7 @@ export function openSegment(place: SegmentPlace | undefined, { name, offset }: S
     const alignment = { memory: 1, offset: 1 }; // memory: read through no block device
     const version = versionOf(stat);
     const found = { sizeBytes, allocatedBytes, alignment, permissions, modified, identity, version };
-    return { fd, path: shown, start: offset, mapping: null, ...found };
+    return { fd, path: shown, start: offset, mapping: null, direct: false, device: null, ...found };
   } catch (error) {
     native.close(fd);
     throw error;

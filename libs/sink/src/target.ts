@@ -8,6 +8,7 @@ import { native } from '@penstock/aio';
 import type { Answers } from './append-inquiry.ts';
 import { APPEND_ONLY, assertFirstAppend } from './append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
+import { DIRECT_OFF, DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from './direct-refused.ts';
 import { refuseEarly } from './early-refusals.ts';
 import { Lengthening } from './lengthening.ts';
 import { cutDeadEnd } from './seen-end.ts';
@@ -107,6 +108,8 @@ export interface TargetOptions {
   answers: Answers;
   /** True where the file grows with what arrives, however much that is to be. */
   grows: boolean;
+  /** The devices of this thread that refuse direct I/O. */
+  refusingDevices: RefusingDevices;
   /** Takes each descriptor as it is opened, or -1: should the thread be terminated in the next call, others close it. */
   recordFd: (index: number, fd: number) => void;
 }
@@ -144,17 +147,20 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (takenOver) made = name;
     const replaces = atomic && existing?.isFile === true;
     const permissions = modeOfFresh(request, replaces);
-    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, appendsOnly);
+    const tries = !appendsOnly && root.direct !== 'off';
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, { appendsOnly, tries });
     fd = opened.fd;
     options.recordFd(FD_TARGET, fd);
     const stat = statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
+    const notDirect = whyNotDirect(root, opened.direct, options.refusingDevices.has(stat.device));
+    if (notDirect === DIRECT_REFUSED) reopenBuffered(fd, path);
     lockAlone(fd, path);
     if (fresh) made = name; // not before it is locked: another write may have been quicker
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
-    const mode = appendsOnly ? APPEND_ONLY : chooseMode(fd, path, stat, fileSystem, opened.direct);
+    const mode = appendsOnly ? APPEND_ONLY : chooseMode(fd, path, stat, fileSystem, notDirect);
     const isGrown = options.grows && !atomic;
     // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
     if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
@@ -222,7 +228,7 @@ function openFile(
   path: string,
   permissions: number | null,
   request: WriteRequest,
-  appendsOnly: boolean,
+  { appendsOnly, tries }: { appendsOnly: boolean; tries: boolean },
 ): { fd: number; direct: boolean } {
   const fresh = permissions !== null;
   // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
@@ -233,11 +239,11 @@ function openFile(
     (request.durability === 'dsync' ? native.O_DSYNC : 0) |
     (appendsOnly ? native.O_APPEND : 0) |
     (fresh ? native.O_CREAT | native.O_EXCL : 0);
-  let fd = appendsOnly ? -EINVAL : native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0);
+  let fd = tries ? native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0) : -EINVAL;
   const direct = fd !== -EINVAL;
   if (!direct) {
     // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
-    if (fresh) native.unlinkat(dirFd, name);
+    if (fresh && tries) native.unlinkat(dirFd, name);
     fd = native.openat(dirFd, name, flags, permissions ?? 0);
   }
   if (fd === -EEXIST && partKey(name) !== '') throw earlierStands(path);
@@ -264,21 +270,27 @@ export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Targe
   return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
 }
 
+/** Why the file was not opened for direct I/O, or is not to be used so, where that is known before it is looked at. */
+function whyNotDirect(root: Root, offered: boolean, refused: boolean): string | undefined {
+  if (root.direct === 'off') return DIRECT_OFF;
+  if (!offered) return 'this file system does not offer O_DIRECT';
+  return refused ? DIRECT_REFUSED : undefined;
+}
+
 /** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. */
 function chooseMode(
   fd: number,
   path: string,
   { directAlignment, device }: FileStat,
   { inMemory, synchronousDirect }: FileSystem,
-  offered: boolean,
+  notDirect: string | undefined,
 ): Pick<Target, 'direct' | 'modeReason' | 'alignment'> {
-  let why: string | undefined;
-  if (!offered) why = 'this file system does not offer O_DIRECT';
-  else if (directAlignment?.offset === 0) why = 'this file does not support direct I/O (statx DIOALIGN says 0)';
+  let why = notDirect;
+  if (directAlignment?.offset === 0) why ??= 'this file does not support direct I/O (statx DIOALIGN says 0)';
   // Newer kernels accept O_DIRECT on tmpfs, and ignore it.
   if (inMemory) why = 'this file system keeps its files in memory: nothing on it survives power loss';
   if (why !== undefined) {
-    if (offered) setBuffered(fd, path);
+    if (notDirect === undefined) setBuffered(fd, path);
     return { direct: false, modeReason: why, alignment: { memory: 1, offset: 1 } };
   }
   const modeReason = synchronousDirect ? 'btrfs carries out direct I/O while it is submitted' : undefined;

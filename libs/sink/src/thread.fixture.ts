@@ -16,7 +16,7 @@ import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, creat
 import type { AskQueue } from './append-inquiry.ts';
 import { BULK_LANES, runBulk } from './bulk.ts';
 import type { CheckpointCadence } from './checkpoint.ts';
-import { Roots, closeRoots, openRoots } from './roots.ts';
+import { type RootConfig, Roots, closeRoots, openRoots } from './roots.ts';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
 
@@ -60,6 +60,8 @@ export interface BenchOptions {
   depth?: number;
   arenaBytes?: number;
   directory?: string;
+  /** Of both roots. */
+  direct?: RootConfig['direct'];
   checkpoints?: CheckpointCadence;
   shmDirectory?: string;
   shmGroupId?: number;
@@ -83,9 +85,10 @@ export function openBench(options: BenchOptions = {}): Bench {
   const loop = new AioLoop(engine, (error) => fatal.push(error));
   const arenas = [createArenaMemory(options.arenaBytes ?? 16_777_216)];
   const arena = new Arena(arenas[0]!);
+  const { direct = 'auto' } = options;
   const roots = openRoots([
-    { name: 'data', path: directory, writable: true },
-    { name: 'archive', path: archive, writable: false },
+    { name: 'data', path: directory, writable: true, direct },
+    { name: 'archive', path: archive, writable: false, direct },
   ]);
   const thread = new WriterThread({
     engine,

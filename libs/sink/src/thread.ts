@@ -5,6 +5,7 @@ import { DigestThread } from '@penstock/digest';
 import { type Arena, RateTable } from '@penstock/matrix';
 import { type AskQueue, askNobody } from './append-inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
+import { RefusingDevices } from './direct-refused.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowClock } from './row-clock.ts';
@@ -44,6 +45,8 @@ export interface SlotTable {
   stalls: Uint8Array;
   /** READ_ROW and the others above. */
   purpose: Uint8Array;
+  /** 1 where its file was open for direct I/O when it was prepared. */
+  direct: Uint8Array;
 }
 
 export class WriterThread {
@@ -67,6 +70,7 @@ export class WriterThread {
   readonly flushGroups: FlushGroups = new FlushGroups();
   readonly digests: DigestThread;
   readonly rowClock: RowClock;
+  readonly refusingDevices: RefusingDevices = new RefusingDevices();
   /** Small files that are being written now: large writes leave them room in the device's queue. */
   smallWrites = 0;
   /** Bulks that are carried out now: they share what may be open at once. */
@@ -108,6 +112,7 @@ export class WriterThread {
       done: new Int32Array(depth),
       stalls: new Uint8Array(depth),
       purpose: new Uint8Array(depth),
+      direct: new Uint8Array(depth),
     };
   }
 

@@ -213,6 +213,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.finished || this.#failed) return false;
     if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
+    if (this.#rows?.holdsRefused === true) return this.#took(this.#rows.prepareRefused(slot));
     if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING && this.#inquiry?.isOpen !== true) this.#open();
     if (this.#reflinkDue) this.#shareNext();
@@ -357,7 +358,7 @@ class WriteLane implements Lane, FlushWaiter {
   /** @param finished what an earlier attempt has published */
   #openTarget(finished: Checkpoint | null): void {
     const { request } = this.#order;
-    const { roots, engine } = this.#thread;
+    const { roots, engine, refusingDevices } = this.#thread;
     const { source } = request;
     const root = roots.get(request.root, 'root', true);
     try {
@@ -369,6 +370,7 @@ class WriteLane implements Lane, FlushWaiter {
         size: this.#size,
         answers: this.#inquiry?.answers ?? NO_ANSWERS,
         grows: this.#intake !== null && (this.#isStream || this.#size === null),
+        refusingDevices,
         recordFd: (index, fd) => this.#control.recordFd(index, fd),
       });
     } catch (error) {

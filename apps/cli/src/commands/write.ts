@@ -52,6 +52,7 @@ const HOST_OPTIONS = [
   'waitForSpace',
   'limit',
   'rootLimit',
+  'direct',
   'stopGrace',
 ] as const;
 

@@ -34,7 +34,10 @@ export async function checkRoot(root: RootConfig, libaioFile: string | undefined
     const findings = [checkPlace(what, root, directory)];
     if (findings[0]?.verdict === 'fail') return findings;
     if (root.writable) {
-      findings.push(await checkWriting(what, directory, libaioFile), ...checkJournal(what, directory));
+      findings.push(
+        await checkWriting(what, { ...root, path: directory }, libaioFile),
+        ...checkJournal(what, directory),
+      );
       findings.push(checkSpace(what, directory));
     }
     findings.push(...(await checkStrayFiles(what, root.path)));
@@ -62,8 +65,8 @@ function checkPlace(what: string, root: RootConfig, directory: string): Finding 
   return ok(what, place);
 }
 
-async function checkWriting(what: string, directory: string, libaioFile: string | undefined): Promise<Finding> {
-  const { result, told } = await probe(directory, libaioFile);
+async function checkWriting(what: string, place: RootConfig, libaioFile: string | undefined): Promise<Finding> {
+  const { result, told } = await probe(place, libaioFile);
   const { memory, offset } = result.alignment;
   const source = told ? 'by statx' : 'assumed: statx does not tell';
   const found = `${result.mode} (${result.engine}), aligned to ${memory} in memory and ${offset} in the file (${source})`;
@@ -77,11 +80,11 @@ async function checkWriting(what: string, directory: string, libaioFile: string 
 
 /** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx told the alignment. */
 async function probe(
-  directory: string,
+  { path: directory, direct = 'auto' }: RootConfig,
   libaioFile: string | undefined,
 ): Promise<{ result: WriteResult; told: boolean }> {
   const name = `.penstock-doctor-${randomBytes(6).toString('hex')}.part`;
-  const roots = openRoots([{ name: 'data', path: directory, writable: true }]);
+  const roots = openRoots([{ name: 'data', path: directory, writable: true, direct }]);
   let engine: AioEngine | null = null;
   try {
     const opened = openProbe(libaioFile);

@@ -1,0 +1,32 @@
+import { expect, test } from '@jest/globals';
+import { Command } from 'commander';
+import { collectDirect, directArguments, directOf } from './direct.ts';
+import { addHostOptions, hostSettings } from './settings.ts';
+
+test('direct I/O is turned off for all roots, or for one, and one of all may keep it', () => {
+  const choices = collectDirect('captures=auto', collectDirect('off', {}));
+  expect(directOf(choices, 'captures')).toBe('auto');
+  expect(directOf(choices, 'data')).toBe('off');
+  expect(directOf({}, 'data')).toBe('auto');
+  expect(directArguments(choices)).toEqual(['--direct', 'off', '--direct', 'captures=auto']);
+});
+
+test('what is not understood, or said twice, is refused with what is', () => {
+  for (const text of ['', 'on', 'captures', 'captures=', 'captures=never', '*=off'])
+    expect(() => collectDirect(text, {})).toThrow(/captures=off/);
+  expect(() => collectDirect('off', { '*': 'auto' })).toThrow(/twice of all roots/);
+  expect(() => collectDirect('a=off', { a: 'off' })).toThrow(/twice of the root "a"/);
+});
+
+test('the roots of a host say so, and none that it does not have', () => {
+  const rootsOf = (...args: string[]) => {
+    const command = addHostOptions(new Command()).exitOverride();
+    command.parse(['--root', 'a=/tmp', ...args], { from: 'user' });
+    return hostSettings(command.opts<Parameters<typeof hostSettings>[0]>(), { PENSTOCK_DATA: '/tmp' }).roots;
+  };
+  const directs = (...args: string[]) => rootsOf(...args).map(({ name, direct = 'auto' }) => `${name} ${direct}`);
+  expect(directs()).toEqual(['data auto', 'a auto']);
+  expect(directs('--direct', 'off')).toEqual(['data off', 'a off']);
+  expect(directs('--direct', 'a=off')).toEqual(['data auto', 'a off']);
+  expect(() => directs('--direct', 'b=off')).toThrow(/--direct names "b", which is no root/);
+});

@@ -1,0 +1,30 @@
+/** Where direct I/O is tried: `--direct off` for all roots of a host, `--direct captures=off` for one. */
+import { InvalidArgumentError } from 'commander';
+
+/** 'auto': where the file system takes it. 'off': nowhere, and nothing is tried. */
+export type Direct = 'auto' | 'off';
+
+/** By the name of a root; ALL_ROOTS are those that are not named. */
+export type DirectChoices = Readonly<Record<string, Direct>>;
+
+/** No root has this name. */
+export const ALL_ROOTS = '*';
+
+/** One of several `off`, `auto`, `name=off` and `name=auto`. @throws InvalidArgumentError */
+export function collectDirect(text: string, before: DirectChoices): DirectChoices {
+  const [, name = ALL_ROOTS, word] = /^(?:([^=*]+)=)?(auto|off)$/.exec(text) ?? [];
+  if (word === undefined) {
+    throw new InvalidArgumentError('Give off or auto, or the name of a root and one of them, like captures=off.');
+  }
+  if (Object.hasOwn(before, name)) {
+    throw new InvalidArgumentError(`It is said twice of ${name === ALL_ROOTS ? 'all roots' : `the root "${name}"`}.`);
+  }
+  return { ...before, [name]: word as Direct };
+}
+
+/** What holds for the root of this name. */
+export const directOf = (choices: DirectChoices, root: string): Direct => choices[root] ?? choices[ALL_ROOTS] ?? 'auto';
+
+/** As the options that say the same. */
+export const directArguments = (choices: DirectChoices): string[] =>
+  Object.entries(choices).flatMap(([name, word]) => ['--direct', name === ALL_ROOTS ? word : `${name}=${word}`]);

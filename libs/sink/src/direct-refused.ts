@@ -1,0 +1,95 @@
+/**
+ * File systems that open a file for direct I/O and then refuse the writes or reads (mergerfs and others over FUSE, some
+ * network ones): the file is opened anew without it, once for each device, and what was refused goes through the page cache.
+ */
+import { performance } from 'node:perf_hooks';
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { lockAlone } from './lock.ts';
+import type { Alignment, Device } from './stat.ts';
+import type { Target } from './target.ts';
+
+const { EINVAL, EOPNOTSUPP } = constants.errno;
+
+/** What a result says of such a file. */
+export const DIRECT_REFUSED =
+  'this file system opens files for direct I/O (O_DIRECT) and refuses to write them so: they go through the page cache';
+/** What it says where nothing was tried. */
+export const DIRECT_OFF = 'direct I/O is turned off here (direct: off)';
+
+/** Then it is tried again: device numbers of network and FUSE file systems pass on to others. */
+const REMEMBERED_MS = 600_000;
+
+/**
+ * True if the file system has refused direct I/O that kept to its `alignment`; what does not is a mistake of ours.
+ * @param address in memory
+ */
+export function isRefusal(
+  result: number,
+  { memory, offset }: Alignment,
+  address: number,
+  at: number,
+  length: number,
+): boolean {
+  if (result !== -EINVAL && result !== -EOPNOTSUPP) return false;
+  return address % memory === 0 && at % offset === 0 && length % offset === 0;
+}
+
+/** The devices of one thread that refuse direct I/O, and say nothing of it beforehand. */
+export class RefusingDevices {
+  readonly #since = new Map<string, number>();
+
+  note(device: Device): void {
+    this.#since.set(keyOf(device), performance.now());
+  }
+
+  has(device: Device): boolean {
+    if (this.#since.size === 0) return false;
+    const since = this.#since.get(keyOf(device));
+    if (since === undefined) return false;
+    if (performance.now() - since < REMEMBERED_MS) return true;
+    this.#since.delete(keyOf(device));
+    return false;
+  }
+}
+
+const keyOf = ({ major, minor }: Device): string => `${major}:${minor}`;
+
+/**
+ * Opens the file of `fd` anew without O_DIRECT, in the place of `fd`: a file system in user space has opened a file of its
+ * own by the flags of the open, which fcntl(2) does not tell it. A lock of the file goes with the old one.
+ * @throws IoError
+ */
+export function reopenBuffered(fd: number, path: string): void {
+  const flags = native.statusFlags(fd);
+  const own = `/proc/self/fd/${fd}`;
+  const kept = flags & (native.O_WRONLY | native.O_RDWR | native.O_APPEND | native.O_DSYNC | native.O_NONBLOCK);
+  const opened = flags < 0 ? flags : native.openat(native.AT_FDCWD, own, kept, 0);
+  if (opened < 0) {
+    const hint = `${own} was to be opened without direct I/O, which this file system refuses; --direct off does not try it.`;
+    throw new IoError({ syscall: 'openat', errno: opened, path, hint });
+  }
+  const moved = native.duplicateTo(opened, fd);
+  native.close(opened);
+  if (moved < 0) throw new IoError({ syscall: 'dup3', errno: moved, path });
+}
+
+/**
+ * The same of a locked file, of which nothing may be in flight: it is locked anew, and whoever was quicker has the file.
+ * @throws IoError EBUSY where another write has taken it
+ */
+export function reopenLocked({ fd, path }: Pick<Target, 'fd' | 'path'>): void {
+  reopenBuffered(fd, path);
+  lockAlone(fd, path);
+}
+
+/** Goes on writing the target through the page cache. Nothing of it may be in flight. @throws IoError as reopenLocked() */
+export function becomeBuffered(target: Target, devices: RefusingDevices): void {
+  reopenLocked(target);
+  target.direct = false;
+  target.modeReason = DIRECT_REFUSED;
+  target.flushedTogether = false; // bytes in the page cache are in no journal
+  // One that says what direct I/O must keep to has it: then the refusal is of this file, or of this moment.
+  if (target.standing.directAlignment === null) devices.note(target.standing.device);
+}
