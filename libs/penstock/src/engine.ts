@@ -99,7 +99,7 @@ export class Engine {
     };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
-    const watch = onProgress === undefined ? null : this.#watchProgress(block, onProgress);
+    const watch = onProgress == null ? null : this.#watchProgress(block, onProgress);
     try {
       const result = ofLibrary(await done);
       watch?.tell();
@@ -150,8 +150,8 @@ export class Engine {
   }
 }
 
-/** @throws RequestError */
-function flushTime(ms: number | undefined): number | undefined {
+/** In milliseconds; -1 for never. @throws RequestError */
+export function flushTime(ms: number | undefined): number | undefined {
   if (ms === undefined) return undefined;
   if (ms === Number.POSITIVE_INFINITY) return -1;
   if (Number.isInteger(ms) && ms >= 1 && ms <= FLUSH_AFTER_MS_MAX) return ms;

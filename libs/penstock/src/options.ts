@@ -80,13 +80,13 @@ export type FileResult = Omit<WriteResult, 'root' | 'host'>;
 /** The source of a request, whose `path`, if it names one, is a path of the program. */
 export type SourceInput = NonNullable<WriteRequestInput['source']>;
 
-/** The request for the file at `absolute`. @throws (rejects with) RequestError */
-export async function requestFor(
+/** The request for the file at `absolute`. @throws RequestError */
+export function requestFor(
   absolute: string,
   source: SourceInput,
   size: number | string | undefined,
   options: FileOptions,
-): Promise<WriteRequest> {
+): WriteRequest {
   const { mode, offset, publish, durability, checksum, expect, verify, fileMode, limit, matrix } = options;
   return parseRequest({
     path: inRoot(absolute),

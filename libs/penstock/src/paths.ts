@@ -3,28 +3,51 @@
  * is the whole file system. Links are followed here, for the engine refuses those that lead out of where they stand.
  */
 import { isUtf8 } from 'node:buffer';
-import { readlink, realpath, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { IoError, RequestError } from '@penstock/contract';
+import { IoError } from '@penstock/contract';
+import { invalidType, invalidValue } from './node-errors.ts';
+import { refuseSpecial } from './special-files.ts';
 
 /** The root that holds every path. */
 export const ROOT: { name: string; path: string; writable: boolean } = { name: 'fs', path: '/', writable: true };
 
 /** As many links in a row as the kernel follows. */
 const LINKS_MAX = 40;
+/** Of a path that the kernel takes, its end included (PATH_MAX). */
+const PATH_BYTES_MAX = 4096;
 
 /** What `node:fs` takes for a path. */
 export type PathLike = string | URL | Buffer;
 
-/** @throws RequestError for what is no path, and for bytes that are no UTF-8: as text they would name another file. */
-export function pathText(path: PathLike): string {
+/**
+ * The path in words.
+ * @throws TypeError with Node's code for what fs takes for no path either, and for bytes that are no UTF-8: as text they
+ * would name another file
+ */
+export function pathText(path: unknown): string {
+  const text = textOf(path);
+  if (!text.includes('\0')) return text;
+  const shown = path instanceof Uint8Array ? path : text;
+  throw invalidValue('path', shown, 'must be a string, Uint8Array, or URL without null bytes');
+}
+
+function textOf(path: unknown): string {
   if (typeof path === 'string') return path;
-  if (path instanceof URL) return fileURLToPath(path);
-  if (path instanceof Uint8Array && isUtf8(path)) return Buffer.from(path).toString();
-  const value = path instanceof Uint8Array ? Buffer.from(path).toString('latin1') : typeof path;
-  throw new RequestError({ field: 'path', value, accepted: 'a string, a file: URL, or a Buffer that holds UTF-8' });
+  if (isUrl(path)) return fileURLToPath(path);
+  if (!(path instanceof Uint8Array)) throw invalidType('path', 'of type string or an instance of Buffer or URL', path);
+  if (isUtf8(path)) return Buffer.from(path).toString();
+  throw invalidValue('path', path, 'must hold UTF-8: the file is opened by its name in words');
+}
+
+/** As fs knows one, of whichever realm or package it is. */
+function isUrl(path: unknown): path is URL {
+  if (typeof path !== 'object' || path === null) return false;
+  const { href, protocol, auth, path: own } = path as Record<string, unknown>;
+  return Boolean(href) && Boolean(protocol) && auth === undefined && own === undefined;
 }
 
 /** The path inside ROOT of an absolute one. */
@@ -40,50 +63,65 @@ export async function existingFile(path: PathLike): Promise<string> {
   }
 }
 
+/** Where a write to a path goes. */
+export interface FoundTarget {
+  /** Absolute, free of links: where the path is a link, the file that it names. */
+  file: string;
+  /** Whether that name is there already. */
+  stands: boolean;
+}
+
 /**
- * The absolute path, free of links, of the file that a write to `path` makes or replaces: where `path` is a link, the
- * file that it names. The directory must exist, unless `makeDirectories`.
- * @throws (rejects with) IoError
+ * Finds the file that a write to `path` makes or replaces. The directory must exist, unless `makeDirectories`.
+ * @throws (rejects with) IoError as of fs.open(); RequestError naming the kind of what is no regular file
  */
-export async function targetFile(path: PathLike, makeDirectories: boolean): Promise<string> {
+export async function findTarget(path: PathLike, makeDirectories: boolean): Promise<FoundTarget> {
   const text = pathText(path);
-  if (text.includes('\0')) throw new IoError({ syscall: 'open', errno: -constants.errno.EINVAL, path: text });
+  if (text === '') throw refusedOpen('ENOENT', text);
+  if (Buffer.byteLength(text) >= PATH_BYTES_MAX) throw refusedOpen('ENAMETOOLONG', text);
   // Else the slash would be lost below, and a file be written where a directory was meant.
-  if (text.endsWith('/')) throw new IoError({ syscall: 'open', errno: -constants.errno.EISDIR, path: text });
+  if (text.endsWith('/')) throw refusedOpen('EISDIR', text);
   let named = text;
   for (let links = 0; links < LINKS_MAX; links += 1) {
-    const directory = await realDirectory(dirname(named), makeDirectories);
-    const found = join(directory, basename(named));
-    const target = await linkTarget(found);
-    if (target === null) return found;
+    const directory = await realDirectory(dirname(named), makeDirectories, text);
+    const file = join(directory, basename(named));
+    const standing = await standingAt(file, text);
+    if (standing?.isSymbolicLink() !== true) {
+      if (standing !== null) refuseSpecial(text, standing);
+      return { file, stands: standing !== null };
+    }
+    const target = await readlink(file);
+    if (directory.startsWith('/proc/')) await refuseUnnamed(file, target, text);
     named = isAbsolute(target) ? target : `${directory}/${target}`;
   }
-  throw new IoError({ syscall: 'realpath', errno: -constants.errno.ELOOP, path: resolve(text) });
+  throw refusedOpen('ELOOP', text, { hint: `More than ${LINKS_MAX} links in a row: they lead around in a circle.` });
 }
 
-/** False for what cannot be looked at: the engine will say more of it. */
-export async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+/** A link of /proc to an open file leads to it whatever its text is: a pipe has no name, and a removed file none any more. */
+async function refuseUnnamed(link: string, target: string, text: string): Promise<void> {
+  const open = await stat(link).catch(() => null);
+  if (open === null) return;
+  refuseSpecial(text, open);
+  const named = await stat(target).catch(() => null);
+  if (named === null || named.ino !== open.ino || named.dev !== open.dev) throw refusedOpen('ENOENT', text);
 }
 
-async function realDirectory(directory: string, makeDirectories: boolean): Promise<string> {
+/** null where nothing has that name. */
+async function standingAt(file: string, text: string): Promise<Stats | null> {
+  try {
+    return await lstat(file);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw asOpen(error, text);
+  }
+}
+
+async function realDirectory(directory: string, makeDirectories: boolean, text: string): Promise<string> {
   try {
     return await realpath(directory);
   } catch (error) {
-    if (!makeDirectories || codeOf(error) !== 'ENOENT') throw unresolved(error, resolve(directory));
-    return join(await realDirectory(dirname(directory), true), basename(directory)); // the engine makes it
-  }
-}
-
-/** What the link at `path` says; null where no link is. */
-async function linkTarget(path: string): Promise<string | null> {
-  try {
-    return await readlink(path);
-  } catch {
-    return null; // none there, or no link; whatever else is wrong the engine says
+    if (!makeDirectories || codeOf(error) !== 'ENOENT') throw asOpen(error, text);
+    return join(await realDirectory(dirname(directory), true, text), basename(directory)); // the engine makes it
   }
 }
 
@@ -94,4 +132,39 @@ function unresolved(error: unknown, path: string): unknown {
   return errno === undefined || code === undefined
     ? error
     : new IoError({ syscall: 'realpath', errno, code, path, cause: error });
+}
+
+/** As fs.open() of `path` refuses it. */
+export const refusedOpen = (
+  code: 'EISDIR' | 'ELOOP' | 'ENAMETOOLONG' | 'ENOENT',
+  path: string,
+  details: { hint?: string } = {},
+): IoError => new IoError({ syscall: 'open', errno: -constants.errno[code], path, ...details });
+
+/** The error as fs.open() of `path` would have it: what was looked up on the way is no matter of the program. */
+function asOpen(error: unknown, path: string): unknown {
+  const { errno, code } = error as NodeJS.ErrnoException;
+  if (errno === undefined || code === undefined) return error;
+  return new IoError({ syscall: 'open', errno, code, path, cause: error });
+}
+
+/** Calls of the engine that open the file, or look whether it can be. */
+const OPENING = new Set(['openat', 'openat2', 'statx']);
+
+/** What `ended` resolves or rejects with; the refusal to open `file` as fs.open() of `text` tells it. */
+export async function openedAs<T>(ended: Promise<T>, file: string, text: string): Promise<T> {
+  try {
+    return await ended;
+  } catch (error) {
+    const { syscall, errno, code, path, hint } = error as Partial<IoError>;
+    if (syscall === undefined || errno === undefined || !OPENING.has(syscall) || path !== file) throw error;
+    throw new IoError({
+      syscall: 'open',
+      errno,
+      path: text,
+      ...(code === undefined ? {} : { code }),
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
+  }
 }

@@ -323,18 +323,6 @@ test('a size that is said and not kept is an error, and no file', async () => {
   expect(bench.names()).toEqual(['a']);
 });
 
-test('options that fs has and this cannot keep are refused by name', async () => {
-  const refused: [object, string][] = [
-    [{ flags: 'r' }, 'flags'],
-    [{ start: 10 }, 'start'],
-    [{ mode: 'rwx' }, 'mode'],
-  ];
-  for (const [options, field] of refused) {
-    const [error] = (await once(writer.createWriteStream(bench.path('a'), options), 'error')) as [Error];
-    expect(error).toMatchObject({ name: 'RequestError', field });
-  }
-});
-
 test('autoClose false leaves the closing to the program; emitClose false tells nobody', async () => {
   const open = writer.createWriteStream(bench.path('a'), { autoClose: false });
   open.end('x');

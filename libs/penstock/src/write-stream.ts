@@ -2,14 +2,11 @@
 import { performance } from 'node:perf_hooks';
 import { Writable, addAbortSignal } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
-import { RequestError, type WriteRequest } from '@penstock/contract';
 import type { RingProducer } from '@penstock/matrix';
 import type { Engine } from './engine.ts';
-import { readFlags } from './flags.ts';
-import { type FileOptions, type FileResult, type FlushOptions, requestFor } from './options.ts';
-import { type PathLike, isThere, targetFile } from './paths.ts';
-import { umask } from './umask.ts';
+import type { FileOptions, FileResult, FlushOptions } from './options.ts';
+import { findTarget, openedAs, refusedOpen } from './paths.ts';
+import { type StreamArguments, streamRequest } from './stream-arguments.ts';
 
 /** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
 export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'>, FlushOptions {
@@ -64,10 +61,11 @@ export class FileWriteStream extends Writable {
   readonly start: number | undefined;
   /** Whether the stream ends itself after `'finish'` or an error. */
   readonly autoClose: boolean;
+  /** null, also after `'open'`: the file is the engine's. */
+  readonly fd: null = null;
 
   readonly #engine: Engine;
-  readonly #target: PathLike;
-  readonly #options: WriteStreamOptions;
+  readonly #judged: StreamArguments;
   readonly #onOver: (stream: FileWriteStream) => void;
   /** Why it cannot be begun, if the writer was closed before. */
   readonly #refusal: Error | null;
@@ -83,28 +81,27 @@ export class FileWriteStream extends Writable {
   #result: FileResult | undefined;
 
   /** @internal */
-  constructor(engine: Engine, path: PathLike, options: WriteStreamOptions, onOver: (stream: FileWriteStream) => void) {
-    const { flags = 'w', mode = 0o666, start, autoClose = true, emitClose = true, highWaterMark, signal } = options;
-    super({ autoDestroy: autoClose, emitClose, ...(highWaterMark === undefined ? {} : { highWaterMark }) });
-    this.path = path instanceof URL ? fileURLToPath(path) : path;
-    this.flags = flags;
-    this.mode = mode;
+  constructor(engine: Engine, judged: StreamArguments, onOver: (stream: FileWriteStream) => void) {
+    const { flags, mode, start, autoClose, emitClose, highWaterMark, signal, encoding, defaultEncoding } =
+      judged.options;
+    super({
+      autoDestroy: autoClose !== false,
+      emitClose: emitClose !== false,
+      ...(highWaterMark == null ? {} : { highWaterMark }),
+    });
+    this.path = judged.path;
+    this.flags = flags ?? 'w';
+    this.mode = mode ?? 0o666;
     this.start = start;
-    this.autoClose = autoClose;
+    this.autoClose = autoClose !== false;
     this.#engine = engine;
-    this.#target = path;
-    this.#options = options;
+    this.#judged = judged;
     this.#onOver = onOver;
     this.#refusal = refusalOf(engine);
-    const encoding = options.encoding ?? options.defaultEncoding;
-    try {
-      if (encoding !== undefined) this.setDefaultEncoding(encoding);
-      // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
-      if (signal !== undefined) addAbortSignal(signal, this);
-    } catch (error) {
-      this.destroy(); // the base class opens it in the next tick all the same, and nobody could end it
-      throw error;
-    }
+    const ofStrings = encoding || defaultEncoding;
+    if (ofStrings) this.setDefaultEncoding(ofStrings);
+    // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
+    if (signal !== undefined) addAbortSignal(signal, this);
   }
 
   /** Bytes that are in the rows, or were. */
@@ -123,8 +120,8 @@ export class FileWriteStream extends Writable {
   }
 
   /** Ends the stream and calls `callback` once it is closed, as fs does. */
-  close(callback?: (error?: Error | null) => void): void {
-    if (callback !== undefined) {
+  close(callback?: ((error?: Error | null) => void) | null): void {
+    if (callback != null) {
       if (this.closed) {
         process.nextTick(callback);
         return;
@@ -144,9 +141,9 @@ export class FileWriteStream extends Writable {
    * Resolves, and calls `callback`, once all that was written before is in the file, as durably as its option asks for: at
    * once durable unless `durability` is `'none'`. Of a file that has no name yet, in its temporary one.
    */
-  flush(callback?: (error?: Error | null) => void): Promise<void> {
+  flush(callback?: ((error?: Error | null) => void) | null): Promise<void> {
     const flushed = this.#flush();
-    if (callback !== undefined) void tell(flushed, callback);
+    if (callback != null) void tell(flushed, callback);
     return flushed;
   }
 
@@ -185,9 +182,10 @@ export class FileWriteStream extends Writable {
   override _construct(callback: Callback): void {
     void tell(this.#open(), (error) => {
       // Destroyed meanwhile, it knows why: the abort that came of it is no second error.
+      const failed = error != null && !(this.destroyed && this.#over.signal.aborted);
       callback(this.destroyed ? null : error);
-      if (this.destroyed || error != null) return;
-      this.emit('open', -1);
+      if (failed) return;
+      this.emit('open', -1); // as with fs also of a stream that was destroyed before
       this.emit('ready');
     });
   }
@@ -203,10 +201,19 @@ export class FileWriteStream extends Writable {
 
   async #begin(): Promise<void> {
     if (this.#refusal !== null) throw this.#refusal;
-    const { onProgress, flushAfterMs } = this.#options;
-    const signal = this.#over.signal;
-    const options = { signal, onProgress, flushAfterMs, keeps: true };
-    const { producer, ended, request } = await this.#engine.beginStream(() => this.#request(), options);
+    const { text, options: given } = this.#judged;
+    const { flushAfterMs, makeDirectories } = given;
+    const onProgress = given.onProgress ?? undefined;
+    const options = { signal: this.#over.signal, onProgress, flushAfterMs, keeps: true };
+    let file = '';
+    const attempt = await this.#engine.beginStream(async () => {
+      const found = await findTarget(text, makeDirectories ?? false);
+      file = found.file;
+      if (this.#judged.flags.mustExist && !found.stands) throw refusedOpen('ENOENT', text);
+      return streamRequest(file, this.#judged, found.stands);
+    }, options);
+    const { producer, request } = attempt;
+    const ended = openedAs(attempt.ended, file, text);
     this.#ended = ended;
     this.#keeps = request.publish === 'in-place';
     this.#synchronous = request.durability === 'dsync';
@@ -217,30 +224,6 @@ export class FileWriteStream extends Writable {
       throw new Error('the write ended before its first byte came');
     }
     this.#producer = producer;
-  }
-
-  async #request(): Promise<WriteRequest> {
-    const { size, makeDirectories = false, flush, durability } = this.#options;
-    const { mode, synchronous, appends } = readFlags(this.flags);
-    if (this.start !== undefined && this.start !== 0 && mode !== 'overwrite') {
-      throw new RequestError({
-        field: 'start',
-        value: this.start,
-        accepted: '0, or flags "r+", which keep the rest of the file',
-      });
-    }
-    const file = await targetFile(this.#target, makeDirectories);
-    // As with fs, of a file that is made: one that stands there keeps its own, and need not even be ours to change.
-    const stands = await isThere(file);
-    const { mode: bits } = this.#options;
-    return requestFor(file, { kind: 'stream' }, size, {
-      ...this.#options,
-      mode,
-      publish: this.#options.publish ?? (appends ? 'in-place' : undefined),
-      offset: mode === 'overwrite' ? this.start : undefined,
-      durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
-      fileMode: stands || bits === undefined ? undefined : permissionBits(bits),
-    });
   }
 
   /** @internal */
@@ -329,14 +312,4 @@ async function tell(work: Promise<unknown>, callback: Callback): Promise<void> {
   } catch (error) {
     process.nextTick(callback, error);
   }
-}
-
-/** What fs makes of the permission bits of a file that it creates. @throws RequestError */
-function permissionBits(mode: number | string): number {
-  const bits = typeof mode === 'number' ? mode : Number.parseInt(mode, 8);
-  if (!Number.isInteger(bits) || bits < 0) {
-    throw new RequestError({ field: 'mode', value: mode, accepted: 'permission bits like 0o640' });
-  }
-  // oxlint-disable-next-line no-bitwise -- they are bits
-  return bits & 0o777 & ~umask();
 }

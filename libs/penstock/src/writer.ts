@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { RequestError } from '@penstock/contract';
 import { WriterPool } from '@penstock/pool';
 import { type Bytes, bytesOf } from './bytes.ts';
+import { callOptions, textOptions } from './call-options.ts';
 import { Engine } from './engine.ts';
 import {
   type CopyOptions,
@@ -14,8 +15,9 @@ import {
   requestFor,
   type SourceInput,
 } from './options.ts';
-import { type PathLike, ROOT, targetFile } from './paths.ts';
+import { findTarget, openedAs, pathText, type PathLike, ROOT } from './paths.ts';
 import { type Pieces, pumpBytes, pumpPieces } from './pump.ts';
+import { judgeStream } from './stream-arguments.ts';
 import { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 /** What a writer may use of the machine. */
@@ -64,7 +66,8 @@ const IDLE_MS = 100;
  *
  * One writer serves a whole program: its threads, contexts and row memory are shared by all writes.
  */
-export async function openWriter(options: WriterOptions = {}): Promise<Writer> {
+export async function openWriter(given?: WriterOptions | null): Promise<Writer> {
+  const options = callOptions(given);
   let death: Error | undefined;
   const pool = new WriterPool({
     threads: wholeNumber('threads', options.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64),
@@ -125,10 +128,18 @@ export class Writer implements AsyncDisposable {
    * survives power loss.
    *
    * Bytes must not be changed while they are written. Of an iteration no more is taken than fits into free rows.
+   * `given` are options, or an encoding, as with fs.
    */
-  async writeFile(path: PathLike, data: FileData, options: WriteFileOptions = {}): Promise<FileResult> {
+  async writeFile(
+    path: PathLike,
+    data: FileData,
+    given?: WriteFileOptions | BufferEncoding | null,
+  ): Promise<FileResult> {
     this.#engine.assertOpen();
-    const { size, encoding, makeDirectories = false } = options;
+    const options = textOptions<WriteFileOptions>(given);
+    const text = pathText(path);
+    const { size, encoding, makeDirectories } = options;
+    const find = findingAs(text, makeDirectories);
     const bytes = bytesOf(data, encoding);
     const source = bytes === null && isSource(data) ? data : null;
     if (bytes === null && source === null && !isIteration(data)) {
@@ -140,18 +151,18 @@ export class Writer implements AsyncDisposable {
     }
     if (source !== null) {
       const { ended } = await this.#engine.begin(async () => {
-        const [from, file] = await Promise.all([inRootSource(source), targetFile(path, makeDirectories)]);
+        const [from, file] = await Promise.all([inRootSource(source), find.file()]);
         return requestFor(file, from, size, options);
       }, options);
-      return ended;
+      return find.named(ended);
     }
-    const { producer, ended } = await this.#engine.beginStream(async () => {
-      const file = await targetFile(path, makeDirectories);
-      return requestFor(file, { kind: 'stream' }, bytes?.byteLength ?? size, options);
-    }, options);
+    const { producer, ended } = await this.#engine.beginStream(
+      async () => requestFor(await find.file(), { kind: 'stream' }, bytes?.byteLength ?? size, options),
+      options,
+    );
     if (bytes !== null) {
       void pumpBytes(bytes, producer);
-      return ended;
+      return find.named(ended);
     }
     const pieces = data as Pieces;
     let failed: { error: unknown } | undefined;
@@ -159,7 +170,7 @@ export class Writer implements AsyncDisposable {
       failed = { error };
     });
     try {
-      return await ended;
+      return await find.named(ended);
     } catch (error) {
       leave(pieces);
       throw failed === undefined ? error : failed.error; // itself, not its copy that went through the thread
@@ -167,27 +178,30 @@ export class Writer implements AsyncDisposable {
   }
 
   /** Copies the file `from` to `to`; resolves as writeFile() does. A source that changes meanwhile fails the copy. */
-  async copyFile(from: PathLike, to: PathLike, options: CopyOptions = {}): Promise<FileResult> {
+  async copyFile(from: PathLike, to: PathLike, given?: CopyOptions | null): Promise<FileResult> {
     this.#engine.assertOpen();
-    const { size, makeDirectories = false } = options;
+    const options = callOptions<CopyOptions>(given);
+    const { size, makeDirectories } = options;
+    const find = findingAs(pathText(to), makeDirectories);
     const { ended } = await this.#engine.begin(async () => {
-      const [source, file] = await Promise.all([copySource(from, options), targetFile(to, makeDirectories)]);
+      const [source, file] = await Promise.all([copySource(from, options), find.file()]);
       return requestFor(file, source, size, options);
     }, options);
-    return ended;
+    return find.named(ended);
   }
 
   /**
-   * A stream into the file `path`: takes the place of `fs.createWriteStream`. What cannot be is told by its `'error'`.
-   * `options` may be an encoding, as with fs.
+   * A stream into the file `path`: takes the place of `fs.createWriteStream`. `options` may be an encoding, as with fs.
+   * Arguments that cannot be throw at once: TypeError or RangeError with Node's codes, RequestError for an option that fs
+   * has not. What the file system refuses is told by `'error'`.
    */
-  createWriteStream(path: PathLike, options: WriteStreamOptions | BufferEncoding = {}): FileWriteStream {
-    const given = typeof options === 'string' ? { encoding: options } : options;
+  createWriteStream(path: PathLike, options?: WriteStreamOptions | BufferEncoding | null): FileWriteStream {
+    const judged = judgeStream(path, options);
     let onOver: () => void;
     const over = new Promise<void>((resolve) => {
       onOver = resolve;
     });
-    const stream = new FileWriteStream(this.#engine, path, given, (ended) => {
+    const stream = new FileWriteStream(this.#engine, judged, (ended) => {
       this.#streams.delete(ended);
       onOver();
     });
@@ -218,6 +232,18 @@ export class Writer implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Finds the file that `text` names, and has the refusal to open it tell that name. */
+function findingAs(
+  text: string,
+  makeDirectories: boolean | undefined,
+): { file: () => Promise<string>; named: <T>(ended: Promise<T>) => Promise<T> } {
+  let file = '';
+  return {
+    file: async () => (file = (await findTarget(text, makeDirectories ?? false)).file),
+    named: (ended) => openedAs(ended, file, text),
+  };
 }
 
 /** The source with its path, if it names one, inside the root of all paths. */

@@ -28,6 +28,8 @@ const OF_OWNER = 0o700;
 const OF_GROUP_AND_OTHERS = 0o077;
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
+/** Of owner, group and others; set-user-ID and the like are given once all bytes are there. */
+const PERMISSIONS = 0o777;
 
 /** The kernel's limit for a value, and for all names of a file together (XATTR_SIZE_MAX, XATTR_LIST_MAX). */
 const ATTRIBUTE_BYTES_MAX = 65_536;
@@ -53,14 +55,19 @@ export function closeTakenOver(fd: number, { permissions }: FileStat, mode: numb
 
 /**
  * Before the first byte goes into a file where it stands: closes it to whom `fileMode` will, and takes rights from it
- * that were given to another content. Once for each target.
+ * that were given to another content; a log that it has made gets its permissions. Once for each target.
  * @throws IoError
  */
 export function closeInPlace(target: Target, request: WriteRequest, origin: Origin | null): void {
   if (request.publish === 'atomic' || target.isClosed) return;
   target.isClosed = true;
-  const { fd, path, standing } = target;
+  const { fd, path, standing, unpublishedName } = target;
   const bits = askedBits(request, origin);
+  if (unpublishedName !== null && request.source.kind === 'stream') {
+    // A log that others follow from its first byte on, however long it grows: what is refused here the end reports.
+    if (bits !== undefined) native.fchmod(fd, bits & PERMISSIONS);
+    return;
+  }
   // What its owner may do the owner can change at any time.
   const left = bits === undefined ? standing.permissions : standing.permissions & (bits | OF_OWNER);
   if (left === standing.permissions && standing.setId === 0) return;
