@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AioEngine, AioLoop, libaioPort, syscallPort } from '@penstock/aio';
 import { type FileSource, type WriteRequestInput, type WriteResult, parseRequest } from '@penstock/contract';
 import { Arena, Control, type JobBlock, STOP_CANCEL, createArenaMemory } from '@penstock/matrix';
-import { NO_JOB, Roots, type Root, WriterThread, closeRoots, openRoots, runWrite } from '@penstock/sink';
+import { NO_JOB, Roots, WriterThread, runWrite } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 
@@ -50,7 +50,7 @@ class Disk {
   readonly archive: string;
   readonly block: JobBlock;
   readonly #thread: WriterThread;
-  readonly #roots: Root[];
+  readonly #roots: Roots;
   readonly #fatal: unknown[] = [];
   #jobs = 0;
 
@@ -59,16 +59,16 @@ class Disk {
     this.archive = archive;
     const engine = new AioEngine(libaioPort() ?? syscallPort(), 32);
     const loop = new AioLoop(engine, (error) => this.#fatal.push(error));
-    this.#roots = openRoots([
+    this.#roots = new Roots([
       { name: 'data', path, writable: true },
       { name: 'archive', path: archive, writable: false },
     ]);
     const arena = new Arena(createArenaMemory(16 * MIB));
-    this.#thread = new WriterThread({ engine, loop, arena, roots: new Roots(this.#roots), index: 0 });
+    this.#thread = new WriterThread({ engine, loop, arena, roots: this.#roots, index: 0 });
     this.block = new Control(1, 1).job(0);
     undo.push(() => {
       engine.destroy();
-      closeRoots(this.#roots);
+      this.#roots.close();
       expect(this.#fatal).toEqual([]);
     });
   }

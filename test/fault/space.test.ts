@@ -102,7 +102,7 @@ asRoot(
 );
 
 asRoot(
-  'a read-only disk and a forbidden file fail at once, with the call',
+  'a forbidden file fails at once, with the call',
   async () => {
     mountSmall();
     writeFileSync(join(mount, 'immutable'), 'x');
@@ -113,10 +113,6 @@ asRoot(
     const forbidden = { path: 'immutable', root: 'disk', size: 4096, publish: 'in-place' };
     const denied = await system.finished(await system.add(forbidden, options));
     expect(denied).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^EPERM: .*immutable/) });
-    run('mount', '-o', 'remount,ro', mount);
-    undo.push(() => run('mount', '-o', 'remount,rw', mount));
-    const refused = await system.finished(await system.add({ path: 'b', root: 'disk', size: 4096 }, options));
-    expect(refused).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^EROFS: /) });
   },
   120_000,
 );

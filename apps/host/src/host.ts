@@ -2,6 +2,7 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
+import { statSync } from 'node:fs';
 import {
   IoError,
   type JobRequest,
@@ -9,6 +10,7 @@ import {
   WriteAbortedError,
   type WriteProgress,
   changesInPlace,
+  isBulkResult,
   toWire,
 } from '@penstock/contract';
 import { type HostSettings, makeDirectories, type StoreSettings } from '@penstock/config';
@@ -16,11 +18,12 @@ import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
 import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
-import { NO_JOB, makeSegmentDirectory } from '@penstock/sink';
+import { NO_JOB, RootMounts, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { askKernel } from './admission/file-system.ts';
 import { askLeavingRoom } from './admission/reserve.ts';
 import { FallbackLog } from './fallbacks.ts';
+import { RootHealth } from './roots/health.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
@@ -34,6 +37,9 @@ const SAMPLES_STEERED_MS = [50, 150, 300];
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
 
+/** How often a write is begun while its root is another directory each time. */
+const TRIES_MAX = 3;
+
 export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> {
   threads: number;
   depth: number;
@@ -43,6 +49,15 @@ export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> 
   onFallback: (text: string) => void;
   /** Told of what went wrong outside any single job. */
   onError: (error: Error) => void;
+  /** Told in words of what becomes of roots while the host runs. */
+  onNote?: (text: string) => void;
+}
+
+/** An attempt that has been let through. */
+interface Begun {
+  job: WriteJobInfo;
+  jobName: string;
+  ticket: Ticket;
 }
 
 interface SampledWrite {
@@ -62,6 +77,8 @@ export class Host {
   readonly noSegmentsReason: string | null;
   readonly #fetcher: Fetcher;
   readonly #name: string;
+  readonly #mounts: RootMounts;
+  readonly #health: RootHealth;
   readonly #admission: Admission;
   /** One for the queue of any host, one for this host's own. */
   readonly #workers: readonly WriteWorker[];
@@ -80,6 +97,22 @@ export class Host {
       ...options,
       onThreadDeath: options.onError,
       askQueue: (question) => this.#workers[0]!.answerOnAppends(question),
+    });
+    this.#mounts = new RootMounts({
+      roots: options.roots,
+      expect: (root, mount) => this.pool.rootWords.expect(root, mount),
+      onMoved: (root, { fileSystem, source }) =>
+        options.onNote?.(`root ${root} is on another mount now: ${fileSystem} on ${source}`),
+    });
+    const { roots, name: host, onNote } = options;
+    this.#health = new RootHealth({
+      roots,
+      host,
+      mounts: this.#mounts,
+      onNote,
+      onChange: (sick) => {
+        for (const worker of this.#workers) worker.tellSickRoots(sick);
+      },
     });
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
@@ -120,6 +153,7 @@ export class Host {
   static async start(options: HostOptions): Promise<Host> {
     const host = new Host(options);
     try {
+      await Promise.all(options.roots.map(({ name }) => host.#mounts.lookAgain(name)));
       await Promise.all(host.#workers.map((worker) => worker.ready()));
       return host;
     } catch (error) {
@@ -135,13 +169,48 @@ export class Host {
   ): Promise<JobResult> {
     const runnable = await withManifest(request, job);
     const jobName = `${job.id}@${job.createdAtMs}`;
-    const applicant = { request: runnable, jobName, starts: job.starts };
-    const ticket = this.#admission.tryAdmit(runnable) ?? (await this.#admit(applicant, job));
-    try {
-      return await this.#write(runnable, job, jobName, ticket, report);
-    } finally {
-      ticket.release();
+    const refusal = this.#health.refusalOf(runnable);
+    if (refusal !== null) throw refusal;
+    for (let tries = 1; ; tries += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- a second time only where a root was to be opened anew
+      const result = await this.#try(runnable, job, jobName, tries, report);
+      if (result !== 'again') return result;
     }
+  }
+
+  /** 'again' where a root has another directory at its path than the write was begun in. */
+  async #try(
+    request: JobRequest,
+    job: WriteJobInfo,
+    jobName: string,
+    tries: number,
+    report: (progress: WriteProgress) => void,
+  ): Promise<JobResult | 'again'> {
+    const applicant = { request, jobName, starts: job.starts };
+    let ticket: Ticket | null = null;
+    try {
+      ticket = this.#admission.tryAdmit(request) ?? (await this.#admit(applicant, job));
+      const result = await this.#write(request, { job, jobName, ticket }, report);
+      if (!isBulkResult(result) || result.failed === 0) this.#health.succeeded(request);
+      else if (await this.#isToComeAgain(request, { result }, tries)) return 'again';
+      return result;
+    } catch (error) {
+      if (await this.#isToComeAgain(request, { error }, tries)) return 'again';
+      throw error;
+    } finally {
+      ticket?.release();
+    }
+  }
+
+  /** @throws RootError where a root is at fault, and not the job */
+  async #isToComeAgain(
+    request: JobRequest,
+    outcome: { error: unknown } | { result: JobResult },
+    tries: number,
+  ): Promise<boolean> {
+    const fault = await this.#health.judge(request, outcome);
+    if (fault instanceof Error) throw fault;
+    return fault === 'again' && tries < TRIES_MAX;
   }
 
   /** Waits for a closer look at the disk; not any longer than the job is this host's. */
@@ -165,9 +234,7 @@ export class Host {
 
   async #write(
     request: JobRequest,
-    job: WriteJobInfo,
-    jobName: string,
-    ticket: Ticket,
+    { job, jobName, ticket }: Begun,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
     const running = this.#start(request, jobName, job);
@@ -253,6 +320,7 @@ export class Host {
     await Promise.all(this.#workers.map((worker) => worker.close()));
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
+    this.#health.close();
     await this.#fetcher.close();
     await this.pool.close();
   }
@@ -273,12 +341,12 @@ function refusalOfSegments({ shmDirectory, shmGroupId }: HostOptions): string | 
 /** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */
 function makeRoots(options: HostOptions): void {
   for (const root of options.roots) {
-    if (!root.writable) continue;
     try {
-      makeDirectories(root.path);
+      if (root.writable) makeDirectories(root.path);
+      else statSync(root.path);
     } catch (error) {
       const { errno = 0, code = 'EUNKNOWN' } = error as NodeJS.ErrnoException;
-      throw new IoError({ syscall: 'mkdir', errno, code, path: root.path, cause: error });
+      throw new IoError({ syscall: root.writable ? 'mkdir' : 'stat', errno, code, path: root.path, cause: error });
     }
   }
 }

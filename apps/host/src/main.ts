@@ -59,6 +59,7 @@ async function main(): Promise<void> {
       ...(libaio === undefined ? {} : { libaio }),
       onFallback: say,
       onError: complain,
+      onNote: log,
     });
     const { name, threads, depth, jobs, memoryBytes, roots } = settings;
     say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);

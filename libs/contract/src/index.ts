@@ -85,3 +85,4 @@ export {
   type WriteResult,
 } from './result.ts';
 export { formatBytes, parseSize, SIZE_BYTES_MAX } from './size.ts';
+export { ROOT_UNUSABLE, RootError, type RootErrorDetails } from './root-error.ts';

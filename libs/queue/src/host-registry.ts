@@ -7,6 +7,8 @@ export interface HostRecord {
   startedAtMs: number;
   /** When it last said that it is there; it does so four times a minute. */
   seenAtMs: number;
+  /** Roots that it cannot use now. */
+  sickRoots: string[];
 }
 
 /** What is needed of a Redis client, BullMQ's or ioredis's own. */
@@ -34,10 +36,10 @@ export async function readHosts(client: HashClient, key: string, nowMs: number =
 
 function recordOf(name: string, json: string): HostRecord {
   try {
-    const { startedAtMs = 0, seenAtMs = 0 } = JSON.parse(json) as Partial<HostRecord>;
-    return { name, startedAtMs, seenAtMs };
+    const { startedAtMs = 0, seenAtMs = 0, sickRoots = [] } = JSON.parse(json) as Partial<HostRecord>;
+    return { name, startedAtMs, seenAtMs, sickRoots };
   } catch {
-    return { name, startedAtMs: 0, seenAtMs: 0 };
+    return { name, startedAtMs: 0, seenAtMs: 0, sickRoots: [] };
   }
 }
 
@@ -50,6 +52,7 @@ export class HostBeat {
   readonly #onError: (error: unknown) => void;
   readonly #timer: NodeJS.Timeout;
   #telling: Promise<void> | null = null;
+  #sickRoots: readonly string[] = [];
 
   constructor(client: HashClient, key: string, name: string, onError: (error: unknown) => void) {
     this.#client = client;
@@ -58,6 +61,13 @@ export class HostBeat {
     this.#onError = onError;
     this.#timer = setInterval(() => this.#tell(), BEAT_MS).unref();
     this.#tell();
+  }
+
+  /** Tells at once which roots the host cannot use from now on. */
+  tellSick(roots: readonly string[]): void {
+    this.#sickRoots = roots;
+    if (this.#telling === null) this.#tell();
+    else void this.#telling.then(() => this.#tell()); // what is under way may say otherwise
   }
 
   /** Resolves when what was under way has been told, or could not be. */
@@ -77,7 +87,8 @@ export class HostBeat {
   }
 
   async #send(): Promise<void> {
-    const record = { startedAtMs: this.#startedAtMs, seenAtMs: Date.now() };
+    const sick = this.#sickRoots.length === 0 ? {} : { sickRoots: this.#sickRoots };
+    const record = { startedAtMs: this.#startedAtMs, seenAtMs: Date.now(), ...sick };
     try {
       await this.#client.hset(this.#key, { [this.#name]: JSON.stringify(record) });
     } catch (error) {

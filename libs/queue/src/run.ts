@@ -23,6 +23,8 @@ export class Run {
   /** The job shows that it was begun before, whatever its counts say. */
   readonly hasPast: boolean;
   hasSettled = false;
+  /** Its job is one for other hosts: the next is not taken at once. */
+  holdsBack = false;
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
   readonly #abortListeners: ((reason: Error) => void)[] = [];

@@ -1,5 +1,5 @@
 // What becomes of a job whose attempt failed: one table, from the failure to what another attempt could change.
-import type { WireError } from '@penstock/contract';
+import { ROOT_UNUSABLE, type WireError } from '@penstock/contract';
 
 /** What a job can wait for without an attempt being counted. */
 export type WaitCause =
@@ -8,6 +8,7 @@ export type WaitCause =
   | 'descriptors'
   | 'AIO contexts'
   | 'the file system to answer'
+  | 'the root'
   | 'other appends to end';
 
 export type Verdict =
@@ -46,10 +47,11 @@ const WAITS: readonly Wait[] = [
  * Never again: whatever says of itself that it is not `retryable`, which for system calls is the contract's list of
  * permanent errno names (EROFS, EACCES, EPERM, ENOENT, EFBIG ...), and every bad request. Waits: the table above, of
  * system calls alone, since an error that only carries such a code (a bulk's, of its first file) speaks of more than one
- * call. All else counts as an attempt: EIO, ESTALE, a thread that died, an error nobody knows.
+ * call. A root that cannot be used is the host's own word for what ails it. All else counts as an attempt: EIO, ESTALE, a thread that died, an error nobody knows.
  */
 export function verdictOn({ code, syscall, retryable }: Pick<WireError, 'code' | 'syscall' | 'retryable'>): Verdict {
   if (!retryable) return { kind: 'never' };
+  if (code === ROOT_UNUSABLE) return { kind: 'wait', cause: 'the root' };
   if (syscall === undefined) return { kind: 'retry' };
   const wait = WAITS.find(
     ({ codes, syscalls }) => codes.includes(code) && (syscalls === undefined || syscalls.includes(syscall)),

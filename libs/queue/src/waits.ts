@@ -48,10 +48,10 @@ export function nextDelayMs({ tries, waitedMs }: WaitRecord, waitMsMax: number, 
 /** True for the tries that are worth a line in the job's log: the 1st, 2nd, 4th, 8th … */
 export const isLogged = ({ tries }: WaitRecord): boolean => (tries & (tries - 1)) === 0;
 
-/** "waiting for space: 2.00 GiB needed, 1.10 GiB free on data … (attempt not counted; next try in 4 s)" */
+/** "waiting for root data of host a: read-only file system (…)", "waiting for space: 2.00 GiB needed, 1.10 GiB free on data … (attempt not counted; next try in 4 s)" */
 export function waitNote(cause: WaitCause, wire: WireError, delayMs: number): string {
-  const why = (wire.hint ?? wire.message).replace(/\.$/, '');
-  return `waiting for ${cause}: ${why} (attempt not counted; next try in ${formatWait(delayMs)})`;
+  const why = cause === 'the root' ? wire.message : `${cause}: ${(wire.hint ?? wire.message).replace(/\.$/, '')}`;
+  return `waiting for ${why} (attempt not counted; next try in ${formatWait(delayMs)})`;
 }
 
 /** The failure of a job that waited for as long as it may. */

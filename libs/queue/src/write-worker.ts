@@ -8,6 +8,7 @@ import {
   type ManifestSource,
   parseJob,
   RequestError,
+  RootError,
   toWire,
   WriteAbortedError,
   type WireError,
@@ -25,11 +26,12 @@ import { checkRedis, connected, explain, redisOptions, sever, type Connection } 
 import { within } from './deadline.ts';
 import { EarlyOrders } from './early-orders.ts';
 import { ErrorRelay } from './error-relay.ts';
-import { type HashClient, HostBeat, registryKey } from './host-registry.ts';
+import { type HashClient, HostBeat, type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
 import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { PatientWorker } from './patient-worker.ts';
 import { ProgressReporter } from './progress-reporter.ts';
+import { Restraint } from './restraint.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
@@ -114,6 +116,10 @@ const stalledCountMax = 10;
 const neighbourEndsMax = 10;
 /** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
 const finishMsMax = 2000;
+/** A host tells that it is there four times a minute, by its own clock. */
+const hostSeenMsMax = 120_000;
+/** How old may be what is known of the other hosts. */
+const hostsBelievedMs = 1000;
 /** With no job at hand there is hardly anything left to tell. */
 const idleMsMax = 500;
 
@@ -128,6 +134,8 @@ export class WriteWorker {
   readonly #queueName: string;
   readonly #seat: Seat;
   readonly #orders = new EarlyOrders();
+  readonly #restraint = new Restraint();
+  #hosts: { known: HostRecord[]; readAtMs: number } = { known: [], readAtMs: Number.NEGATIVE_INFINITY };
   #feed: SteerFeed | null = null;
   /** The connection that ends of jobs are recorded over. */
   #client: Client | undefined;
@@ -187,6 +195,15 @@ export class WriteWorker {
   async answerOnAppends(question: AppendQuestion): Promise<AppendAnswer> {
     await this.#started;
     return this.#places!.answer(question);
+  }
+
+  /**
+   * Says which roots this host cannot use from now on. While another host can, few of the jobs for them are taken here,
+   * and those go back.
+   */
+  tellSickRoots(roots: readonly string[]): void {
+    this.#beat?.tellSick(roots);
+    if (roots.length === 0) this.#restraint.releaseAll();
   }
 
   #limitTo(jobs: number): void {
@@ -336,7 +353,7 @@ export class WriteWorker {
       const held = run.holdsLock; // asks the clock, so also where there is nothing to tell before the end
       if ('result' in outcome && progress.idle && !hasFailures(outcome.result)) progress.drop();
       else if (held) {
-        outcome = (await Promise.race([this.#conclude(job, token, progress, outcome), run.loss])) ?? outcome;
+        outcome = (await Promise.race([this.#conclude(job, run, token, progress, outcome), run.loss])) ?? outcome;
       }
       // Else the job is another's: nothing of this run may be told of it.
       if (run.lost !== null) {
@@ -349,6 +366,7 @@ export class WriteWorker {
     } finally {
       run.release();
       if (this.#runs.get(id) === run) this.#runs.delete(id);
+      if (run.holdsBack) await this.#restraint.hold();
     }
   }
 
@@ -450,7 +468,13 @@ export class WriteWorker {
   }
 
   /** Tells Redis what has to be told before BullMQ records the end; resolves with what that end is. */
-  async #conclude(job: WriteJob, token: string, progress: ProgressReporter, outcome: Outcome): Promise<Outcome> {
+  async #conclude(
+    job: WriteJob,
+    run: Run,
+    token: string,
+    progress: ProgressReporter,
+    outcome: Outcome,
+  ): Promise<Outcome> {
     if ('result' in outcome) {
       await Promise.all([progress.close(), this.#log(job, failuresOf(outcome.result))]);
       return outcome;
@@ -463,6 +487,7 @@ export class WriteWorker {
     let ended = outcome;
     const verdict = verdictOn(wire);
     if (verdict.kind === 'wait' && this.#waitMsMax > 0) {
+      run.holdsBack = verdict.cause === 'the root' && (await this.#othersMayTake(rootOf(outcome.error)));
       wire = await this.#wait(job, token, progress, wire, verdict.cause);
       ended = { error: fromWire(wire) };
     }
@@ -475,6 +500,24 @@ export class WriteWorker {
   #isNeighbour(job: WriteJob, caught: unknown): boolean {
     if (!(caught instanceof Error) || Reflect.get(caught, 'blameless') !== true) return false;
     return job.attemptsStarted - job.attemptsMade <= neighbourEndsMax;
+  }
+
+  /** Whether another host, seen lately, may carry out what this one cannot for want of `root`. */
+  async #othersMayTake(root: unknown): Promise<boolean> {
+    if (this.#options.queue === 'own' || typeof root !== 'string') return false;
+    if (performance.now() - this.#hosts.readAtMs > hostsBelievedMs) await this.#readHosts();
+    const { host } = this.#options;
+    const sinceMs = Date.now() - hostSeenMsMax;
+    return this.#hosts.known.some(
+      ({ name, seenAtMs, sickRoots }) => name !== host && seenAtMs > sinceMs && !sickRoots.includes(root),
+    );
+  }
+
+  async #readHosts(): Promise<void> {
+    const { prefix = DEFAULT_PREFIX } = this.#options;
+    const key = registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
+    const known = this.#client === undefined ? [] : await readHosts(this.#client, key);
+    this.#hosts = { known, readAtMs: performance.now() };
   }
 
   get #waitMsMax(): number {
@@ -537,6 +580,7 @@ export class WriteWorker {
   }
 
   async #stop(): Promise<void> {
+    this.#restraint.end();
     const worker = await this.#started.catch(() => null);
     if (worker === null) return;
     const backend = worker.getBackend();
@@ -566,6 +610,9 @@ export class WriteWorker {
     await this.#workEnded(); // a job may have come at the last moment
   }
 }
+
+/** Of a RootError. */
+const rootOf = (error: unknown): unknown => (error instanceof RootError ? error.root : undefined);
 
 type Outcome = { result: JobResult } | { error: unknown };
 

@@ -37,6 +37,7 @@ beforeEach(() => {
   umask = process.umask(0o022);
   const port = libaioPort() ?? syscallPort();
   bench = openBench({
+    forAllUsers: true,
     port: {
       name: port.name,
       setup: (depth) => port.setup(depth),

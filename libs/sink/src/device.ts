@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
-import { mountOf, parseMounts } from './mounts.ts';
+import { mountOf, readMounts } from './mounts.ts';
 import { statAt } from './stat.ts';
 
 export interface RootDevice {
@@ -20,7 +20,7 @@ export function deviceOf(path: string): RootDevice {
   const stat = statAt(native.AT_FDCWD, real);
   if (typeof stat === 'number') throw new IoError({ syscall: 'statx', errno: stat, path: real });
   const number = `${stat.device.major}:${stat.device.minor}`;
-  const mount = mountOf(parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')), real);
+  const mount = mountOf(readMounts(), real);
   return { number, fileSystem: mount?.fileSystem ?? 'unknown', tags: tagsOf(`/sys/dev/block/${number}`) };
 }
 

@@ -146,6 +146,8 @@ withSwap('a swap file in use is refused as what it is, and not as a running prog
 asRoot(
   'in a sticky directory the file of another user is not replaced, and that is said before the first byte',
   async () => {
+    bench.close();
+    bench = openBench({ forAllUsers: true });
     chmodSync(bench.directory, 0o1777);
     writeFileSync(at('a'), 'old');
     chownSync(at('a'), 1, 1);

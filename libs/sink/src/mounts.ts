@@ -1,33 +1,79 @@
-/** The file systems of this machine, as /proc/self/mountinfo tells them. */
+/** The file systems of this machine, as /proc/self/mountinfo tells them: without a call that a hung disk could keep. */
+import { readFileSync } from 'node:fs';
 
 export interface Mount {
+  /** As statx tells it; may be another mount's once this one is gone. */
+  id: number;
+  /** Of the mount that this one lies on. */
+  parentId: number;
+  /** major:minor. One file system may be mounted in several places, each a mount of its own. */
+  device: string;
   directory: string;
   fileSystem: string;
   /** The device or what else is mounted. */
   source: string;
 }
 
-/** Reads mountinfo (proc(5)): later lines cover earlier ones. */
+/** What is mounted now. */
+export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+
+/** Reads mountinfo (proc(5)). */
 export function parseMounts(mountinfo: string): Mount[] {
   return mountinfo
     .split('\n')
     .filter((line) => line.includes(' - '))
     .map((line) => {
       const [before = '', after = ''] = line.split(' - ');
+      const [id = '', parentId = '', device = '', , directory = '/'] = before.split(' ');
       const [fileSystem = '', source = ''] = after.split(' ');
-      return { directory: unescape(before.split(' ')[4] ?? '/'), fileSystem, source: unescape(source) };
+      return {
+        id: Number(id),
+        parentId: Number(parentId),
+        device,
+        directory: unescape(directory),
+        fileSystem,
+        source: unescape(source),
+      };
     });
 }
 
 /** The mount that the absolute, real `path` lies on. */
-export function mountOf(mounts: readonly Mount[], path: string): Mount | undefined {
-  let found: Mount | undefined;
-  for (const mount of mounts) {
-    const prefix = mount.directory === '/' ? '/' : `${mount.directory}/`;
-    const covers = path === mount.directory || path.startsWith(prefix);
-    if (covers && mount.directory.length >= (found?.directory.length ?? 0)) found = mount;
-  }
+export const mountOf = (mounts: readonly Mount[], path: string): Mount | undefined => lineage(mounts, path).at(-1);
+
+/**
+ * The mounts that lead to the absolute, real `path`, the outermost first and the one that it lies on last: as the kernel
+ * finds them on its way, so that what a later mount covers is left out.
+ */
+export function lineage(mounts: readonly Mount[], path: string): Mount[] {
+  const ids = new Set(mounts.map(({ id }) => id));
+  const outermost = mounts.find(
+    ({ id, parentId, directory }) => directory === '/' && (parentId === id || !ids.has(parentId)),
+  );
+  const found: Mount[] = [];
+  for (let mount = outermost; mount !== undefined && !found.includes(mount); mount = nextOn(mounts, mount, path))
+    found.push(mount);
   return found;
+}
+
+/** The first mount on `mount` that is met on the way to `path`. */
+function nextOn(mounts: readonly Mount[], mount: Mount, path: string): Mount | undefined {
+  let next: Mount | undefined;
+  for (const other of mounts) {
+    if (other.parentId !== mount.id || other.id === mount.id || !covers(other, path)) continue;
+    if (next === undefined || other.directory.length < next.directory.length) next = other;
+  }
+  return next;
+}
+
+/** True where `path` is the directory of `mount`, or lies below it. */
+function covers({ directory }: Mount, path: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+}
+
+/** True where something is mounted below the real directory `path`, and not at it. */
+export function hasMountsBelow(mounts: readonly Mount[], path: string): boolean {
+  const prefix = path === '/' ? '/' : `${path}/`;
+  return mounts.some(({ directory }) => directory.startsWith(prefix) && directory !== path);
 }
 
 /** The kernel writes space, tab, newline and backslash as octal escapes. */

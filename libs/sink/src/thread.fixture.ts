@@ -1,5 +1,5 @@
 /** For tests: a writer thread's parts in this thread, over a fresh root on the disk that holds the checkout. */
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
@@ -16,7 +16,7 @@ import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, creat
 import type { AskQueue } from './append-inquiry.ts';
 import { BULK_LANES, runBulk } from './bulk.ts';
 import type { CheckpointCadence } from './checkpoint.ts';
-import { type RootConfig, Roots, closeRoots, openRoots } from './roots.ts';
+import { type RootConfig, Roots } from './roots.ts';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
 
@@ -56,6 +56,8 @@ export interface WriteOptions {
 }
 
 export interface BenchOptions {
+  /** Below /var/tmp, where any user gets to: a checkout may be in a home that is its user's alone. */
+  forAllUsers?: boolean;
   port?: AioPort | PortFactory;
   depth?: number;
   arenaBytes?: number;
@@ -72,7 +74,8 @@ const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
 
 export function openBench(options: BenchOptions = {}): Bench {
   mkdirSync(scratch, { recursive: true });
-  const home = mkdtempSync(join(scratch, 'sink-'));
+  const home = mkdtempSync(join(options.forAllUsers === true ? '/var/tmp' : scratch, 'sink-'));
+  if (options.forAllUsers === true) chmodSync(home, 0o755);
   const directory = options.directory ?? join(home, 'data');
   const archive = join(home, 'archive');
   mkdirSync(directory, { recursive: true });
@@ -86,7 +89,7 @@ export function openBench(options: BenchOptions = {}): Bench {
   const arenas = [createArenaMemory(options.arenaBytes ?? 16_777_216)];
   const arena = new Arena(arenas[0]!);
   const { direct = 'auto' } = options;
-  const roots = openRoots([
+  const roots = new Roots([
     { name: 'data', path: directory, writable: true, direct },
     { name: 'archive', path: archive, writable: false, direct },
   ]);
@@ -94,7 +97,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     engine,
     loop,
     arena,
-    roots: new Roots(roots),
+    roots,
     segments:
       options.shmDirectory === undefined ? undefined : { directory: options.shmDirectory, groupId: options.shmGroupId },
     index: 0,
@@ -134,7 +137,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     names: () => readdirSync(directory).toSorted(),
     close() {
       engine.destroy();
-      closeRoots(roots);
+      roots.close();
       rmSync(home, { recursive: true, force: true });
       const after = openDescriptors().length;
       if (after > before) throw new Error(`${after - before} descriptors were left open`);

@@ -157,6 +157,8 @@ class WriteLane implements Lane, FlushWaiter {
   #inquiry: AppendInquiry | null = null;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
+  /** Which opening of the root the target is in. */
+  #rootOpening = 0;
   #trail: CheckpointTrail | null = null;
   /** What arrives can be told from other bytes of its source, and so gone on with. */
   #isTellable = false;
@@ -361,6 +363,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { roots, engine, refusingDevices } = this.#thread;
     const { source } = request;
     const root = roots.get(request.root, 'root', true);
+    this.#rootOpening = root.opening;
     try {
       this.#target = openTarget(root, request, {
         identity: this.#order,
@@ -839,6 +842,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
     this.#assertHeld();
     const target = this.#target!;
+    this.#thread.roots.assertStands(this.#order.request.root, this.#rootOpening);
     this.#trail!.finish(this.#size!);
     this.#enter(PUBLISHING);
     publish(target, this.#order.request, this.#order);

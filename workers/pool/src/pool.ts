@@ -30,11 +30,9 @@ import {
   BULK_LANES,
   CHECKPOINTS_DEFAULT,
   NO_JOB,
-  type Root,
   type RootConfig,
-  closeRoots,
+  RootWords,
   jobKeyOf,
-  openRoots,
   tokenOf,
 } from '@penstock/sink';
 import {
@@ -136,9 +134,10 @@ export class WriterPool {
   readonly rowBudgetBytes: number;
   /** The limits of the host and its roots, in the order of the roots. */
   readonly rates: RateTable;
+  /** What mount each root is to be found on, in the order of the roots; any at first. */
+  readonly rootWords: RootWords;
   readonly #control: Control;
   readonly #arenas: ArenaMemory[];
-  readonly #roots: Root[];
   readonly #piscina: Piscina;
   readonly #threadCount: number;
   /** One for each thread, and when it has ended; a dead thread's is made anew with the next task. */
@@ -167,10 +166,8 @@ export class WriterPool {
   #closing = false;
   #closed: Promise<boolean> | undefined;
 
-  /** @throws IoError naming a root that cannot be opened */
   constructor(options: PoolOptions) {
     const { threads, depth, jobs, engine } = options;
-    this.#roots = openRoots(options.roots);
     this.jobSlots = threads * jobs;
     this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
@@ -180,10 +177,11 @@ export class WriterPool {
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
-    this.rates = options.rates ?? new RateTable(this.#roots.length);
+    this.rates = options.rates ?? new RateTable(options.roots.length);
     this.#seenBytes = new Float64Array(this.jobSlots);
     this.#lookedAt = new Int32Array(threadSlots).fill(turnTime());
     this.#told = new Uint8Array(threadSlots);
+    this.rootWords = new RootWords(threadSlots, options.roots.length);
     this.rowBudgetBytes = Math.floor(options.memoryBytes / threads);
     this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(this.rowBudgetBytes));
     heldArenas.add(this.#arenas);
@@ -195,7 +193,8 @@ export class WriterPool {
       arenas: this.#arenas,
       rates: this.rates.buffer,
       depth,
-      roots: this.#roots,
+      roots: options.roots,
+      rootWords: this.rootWords.buffer,
       engine,
       ...(options.checkpointBytes === undefined
         ? {}
@@ -489,6 +488,7 @@ export class WriterPool {
       const result = block.context === 0 ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
+      for (const fd of this.rootWords.take(index)) native.close(fd);
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }
@@ -548,6 +548,5 @@ export class WriterPool {
     await Promise.all(this.#exits.values());
     await this.#undertaker.close();
     heldArenas.delete(this.#arenas);
-    closeRoots(this.#roots);
   }
 }

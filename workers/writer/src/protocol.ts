@@ -3,7 +3,14 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EngineChoice } from '@penstock/aio';
 import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
-import type { AppendAnswer, AppendQuestion, BulkOrder, CheckpointCadence, Root, SegmentPlace } from '@penstock/sink';
+import type {
+  AppendAnswer,
+  AppendQuestion,
+  BulkOrder,
+  CheckpointCadence,
+  RootConfig,
+  SegmentPlace,
+} from '@penstock/sink';
 
 /** The workerData of every writer thread. */
 export interface WriterSetup {
@@ -17,8 +24,9 @@ export interface WriterSetup {
   rates: SharedArrayBuffer;
   /** iocbs in flight at once, a thread. */
   depth: number;
-  /** Opened by the main thread: descriptors belong to the process, and would outlive the thread that opened them. */
-  roots: Root[];
+  roots: RootConfig[];
+  /** The words of RootWords, with a block for each thread slot. */
+  rootWords: SharedArrayBuffer;
   /** Where segments of shared memory are looked for; absent: nowhere. */
   segments?: SegmentPlace;
   engine: EngineChoice;

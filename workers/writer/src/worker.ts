@@ -11,7 +11,7 @@ import { threadId, workerData } from 'node:worker_threads';
 import { AioLoop, native, type OpenedEngine, openEngine } from '@penstock/aio';
 import { IoError, fromWire, toWire } from '@penstock/contract';
 import { Arena, Control, RateTable } from '@penstock/matrix';
-import { type AppendAnswer, type AskQueue, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import { type AppendAnswer, type AskQueue, RootWords, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
 import type {
   FromWriter,
   QueueAnswer,
@@ -34,7 +34,8 @@ const block = control.thread(index);
 block.taskId = native.gettid();
 // Module level: row memory stays referenced for as long as the thread's context may exist.
 const arena = new Arena(setup.arenas[index]!);
-const roots = new Roots(setup.roots);
+const rootWords = new RootWords(setup.threadSlots, setup.roots.length, setup.rootWords);
+const roots = new Roots(setup.roots, rootWords, index);
 const rates = new RateTable(setup.roots.length, setup.rates);
 let starting: Promise<WriterThread> | undefined;
 
@@ -168,5 +169,6 @@ export default async function serve({ port }: WriterSession): Promise<void> {
     });
     port.postMessage({ threadIndex: index } satisfies FromWriter);
   });
+  roots.close(); // parked, no timer of the thread comes round
   port.close();
 }

@@ -1,6 +1,6 @@
 /** The roots: whether they can be used, and how a real write goes there. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statfsSync, unlinkSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AioEngine, AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
 import { type WriteResult, formatBytes, parseRequest, toWire } from '@penstock/contract';
@@ -10,13 +10,11 @@ import {
   type RootConfig,
   Roots,
   WriterThread,
-  closeRoots,
   fileSystemOf,
   forgetsFreed,
   mountOf,
   nearestExisting,
-  openRoots,
-  parseMounts,
+  readMounts,
   runWrite,
   statFd,
 } from '@penstock/sink';
@@ -48,7 +46,7 @@ export async function checkRoot(root: RootConfig, libaioFile: string | undefined
 }
 
 function checkPlace(what: string, root: RootConfig, directory: string): Finding {
-  const mount = mountOf(parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')), directory);
+  const mount = mountOf(readMounts(), directory);
   const on = mount === undefined ? '' : `, ${mount.fileSystem} on ${mount.source}`;
   const missing = existsSync(root.path) ? '' : ' (not there yet: the host makes it)';
   const place = `${root.path}${root.writable ? '' : ' (read only)'}${missing}${on}`;
@@ -84,7 +82,7 @@ async function probe(
   libaioFile: string | undefined,
 ): Promise<{ result: WriteResult; told: boolean }> {
   const name = `.penstock-doctor-${randomBytes(6).toString('hex')}.part`;
-  const roots = openRoots([{ name: 'data', path: directory, writable: true, direct }]);
+  const roots = new Roots([{ name: 'data', path: directory, writable: true, direct }]);
   let engine: AioEngine | null = null;
   try {
     const opened = openProbe(libaioFile);
@@ -95,7 +93,7 @@ async function probe(
         engine: own,
         loop: new AioLoop(own, reject),
         arena: new Arena(createArenaMemory(HUGE_PAGE_BYTES)),
-        roots: new Roots(roots),
+        roots,
         index: 0,
         engineReason: opened.reason,
       });
@@ -107,7 +105,7 @@ async function probe(
     return { result, told: statxTells(join(directory, name)) };
   } finally {
     engine?.destroy();
-    closeRoots(roots);
+    roots.close();
     if (existsSync(join(directory, name))) unlinkSync(join(directory, name));
   }
 }

@@ -1,0 +1,277 @@
+/**
+ * Roots that cannot be used, whatever is written there: read-only, unmounted, gone, or failing one write after another.
+ * Their jobs go back to the queue for another host; the host looks again until they are well.
+ */
+import { performance } from 'node:perf_hooks';
+import {
+  type JobRequest,
+  type JobResult,
+  RootError,
+  type WireError,
+  hintFor,
+  isBulkResult,
+  requestsOf,
+  toWire,
+} from '@penstock/contract';
+import type { RootConfig, RootMounts } from '@penstock/sink';
+import { type Condition, type Inspect, inspectRoot } from './inspect.ts';
+
+/** How often a root that cannot be used is looked at. */
+const LOOK_MS = 2000;
+/** So many writes that fail one after the other, and none in between that ends well, are the disk's fault. */
+const FAILURES_MAX = 3;
+
+/** What a root can be the reason of; ENOENT, EACCES and the like are the job's own fault where the root is well. */
+const OF_ROOTS: ReadonlySet<string> = new Set(
+  'EROFS ENOENT EACCES EPERM ENOTDIR ESTALE ELOOP ETIMEDOUT EIO ENXIO ENODEV ENOMEDIUM ENOTCONN ECONNABORTED EHOSTDOWN'.split(
+    ' ',
+  ),
+);
+/** What the disk says, though its root can be looked at. */
+const OF_DISKS: ReadonlySet<string> = new Set(['EIO', 'ENXIO', 'ENODEV', 'ENOMEDIUM', 'EROFS']);
+
+interface Sickness {
+  reason: string;
+  hint: string | undefined;
+  /** The root looks well and writes failed: one is let through from time to time. Then in time of performance.now(). */
+  tryAtMs: number | null;
+}
+
+interface Patient {
+  root: RootConfig;
+  sickness: Sickness | null;
+  /** Writes that failed by the disk since the last that ended well. */
+  failures: number;
+  /** Whether files could be made right in it when the host began; undefined before it is known. */
+  wasOpen: boolean | undefined;
+  looking: Promise<Condition> | null;
+}
+
+export interface RootHealthOptions {
+  roots: readonly RootConfig[];
+  host: string;
+  mounts: RootMounts;
+  /** Told in words when a root cannot be used any more, and when it can again. */
+  onNote?: ((text: string) => void) | undefined;
+  /** Told of the names of all roots that cannot be used, whenever they change. */
+  onChange?: ((sick: string[]) => void) | undefined;
+  /** For tests. */
+  inspect?: Inspect;
+}
+
+export class RootHealth {
+  readonly #options: RootHealthOptions;
+  readonly #patients: ReadonlyMap<string, Patient>;
+  /** Roots that are sick, or whose last write failed by the disk: for most writes there is nothing to be done. */
+  readonly #noted = new Set<Patient>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking = false;
+
+  constructor(options: RootHealthOptions) {
+    this.#options = options;
+    const blank = { sickness: null, failures: 0, wasOpen: undefined, looking: null };
+    this.#patients = new Map(options.roots.map((root) => [root.name, { root, ...blank }]));
+    for (const patient of this.#patients.values()) void this.#begin(patient);
+  }
+
+  /** Why this host cannot carry out `request` now, or null. */
+  refusalOf(request: JobRequest): RootError | null {
+    const { mounts } = this.#options;
+    mounts.glance();
+    if (this.#noted.size === 0 && !mounts.hasGone) return null;
+    for (const name of rootsOf(request)) {
+      const patient = this.#patients.get(name);
+      if (patient === undefined) continue; // whoever opens it refuses it
+      this.#takeMount(patient);
+      const { sickness } = patient;
+      if (sickness !== null && !maybeTried(sickness)) return this.#errorOf(patient, sickness);
+    }
+    return null;
+  }
+
+  /** Says that a write ended well. */
+  succeeded(request: JobRequest): void {
+    if (this.#noted.size === 0) return;
+    for (const name of rootsOf(request)) {
+      const patient = this.#patients.get(name);
+      if (patient === undefined) continue;
+      patient.failures = 0;
+      // One that was begun before its root fell ill proves nothing but where writes alone were what was wrong.
+      if (patient.sickness === null || patient.sickness.tryAtMs !== null) this.#recover(patient);
+    }
+  }
+
+  /**
+   * What a write came to that failed, or a bulk of which files did: the fault of a root, which the job is to be put back
+   * for; 'again' where a root is to be opened anew and the write is begun anew with it; null where it is the job's own.
+   */
+  async judge(
+    request: JobRequest,
+    outcome: { error: unknown } | { result: JobResult },
+  ): Promise<RootError | 'again' | null> {
+    let again = false;
+    for (const { name, error } of this.#suspects(request, outcome)) {
+      // oxlint-disable-next-line no-await-in-loop -- the first that is found is enough
+      const found = await this.#examine(this.#patients.get(name)!, error);
+      if (found instanceof RootError) return found;
+      again ||= found === 'again';
+    }
+    return again ? 'again' : null;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** A failure for each root that may be its reason. */
+  #suspects(
+    request: JobRequest,
+    outcome: { error: unknown } | { result: JobResult },
+  ): { name: string; error: WireError }[] {
+    if ('error' in outcome) return this.#suspectsOf(rootsOf(request), toWire(outcome.error));
+    if (!isBulkResult(outcome.result) || !('files' in request)) return [];
+    const requests = requestsOf(request);
+    const found = new Map<string, { name: string; error: WireError }>();
+    for (const [index, item] of outcome.result.items.entries()) {
+      if (!('error' in item)) continue;
+      for (const suspect of this.#suspectsOf(rootsOf(requests[index]!), item.error))
+        found.set(`${suspect.name} ${item.error.code}`, suspect);
+    }
+    return [...found.values()];
+  }
+
+  #suspectsOf(names: readonly string[], error: WireError): { name: string; error: WireError }[] {
+    if (!OF_ROOTS.has(error.code)) return [];
+    const { path } = error;
+    return names
+      .filter((name) => {
+        const top = this.#patients.get(name)?.root.path;
+        // Of the later failures of a bulk only the code is kept.
+        return (
+          top !== undefined && (path === undefined || path === top || path.startsWith(top === '/' ? '/' : `${top}/`))
+        );
+      })
+      .map((name) => ({ name, error }));
+  }
+
+  async #examine(patient: Patient, error: WireError): Promise<RootError | 'again' | null> {
+    const { name, path } = patient.root;
+    await this.#options.mounts.lookAgain(name);
+    if (this.#takeMount(patient)) return this.#errorOf(patient, patient.sickness!);
+    if (error.code === 'ESTALE' && error.path === path) return 'again';
+    const fault = this.#faultIn(patient, await this.#lookAt(patient));
+    if (fault !== null) return this.#errorOf(patient, this.#sicken(patient, fault.code, fault.reason));
+    if (!OF_DISKS.has(error.code) || (error.code === 'EROFS' && this.#isElsewhere(name, error.path))) return null;
+    patient.failures += 1;
+    this.#noted.add(patient);
+    if (patient.failures >= FAILURES_MAX) {
+      const reason = `${error.message.split('. ')[0]}; ${patient.failures} writes failed in a row`;
+      return this.#errorOf(patient, this.#sicken(patient, error.code, reason, performance.now() + LOOK_MS));
+    }
+    if (error.code !== 'EROFS') return null;
+    // Read-only for a moment only, or by its journal alone: another attempt is right either way.
+    return new RootError({ root: name, host: this.#options.host, reason: error.message });
+  }
+
+  /** True where the file is on another file system than the root's own, which may be read-only by intent. */
+  #isElsewhere(name: string, path: string | undefined): boolean {
+    const { mounts } = this.#options;
+    if (path === undefined || !mounts.isDivided(name)) return false;
+    return mounts.mountBelow(name, path)?.id !== mounts.mountOf(name)?.id;
+  }
+
+  /** A question that is asked from now on; the one that is under way may have been answered before the failure. */
+  async #lookAt(patient: Patient): Promise<Condition> {
+    await patient.looking;
+    patient.looking ??= (this.#options.inspect ?? inspectRoot)(patient.root).finally(() => {
+      patient.looking = null;
+    });
+    return patient.looking;
+  }
+
+  async #begin(patient: Patient): Promise<void> {
+    const condition = await this.#lookAt(patient);
+    patient.wasOpen = condition.isOpen;
+    if (condition.fault !== null) this.#sicken(patient, condition.fault.code, condition.fault.reason);
+  }
+
+  #faultIn({ root, wasOpen }: Patient, { fault, isOpen }: Condition): Condition['fault'] {
+    if (fault !== null || isOpen || wasOpen !== true || !root.writable) return fault;
+    return { code: 'EACCES', reason: 'it may not be written any more: permission denied' };
+  }
+
+  /** Takes down whether what was mounted at the root is gone. Returns true if so. */
+  #takeMount(patient: Patient): boolean {
+    const gone = this.#options.mounts.goneFrom(patient.root.name);
+    if (gone === null) return false;
+    if (patient.sickness === null) {
+      const reason = `what was mounted there is gone: ${gone.fileSystem} on ${gone.source}`;
+      this.#sicken(patient, 'ENODEV', reason);
+    }
+    return true;
+  }
+
+  #sicken(patient: Patient, code: string, reason: string, tryAtMs: number | null = null): Sickness {
+    const { name, path } = patient.root;
+    const was = patient.sickness;
+    patient.sickness = { reason, hint: hintFor('openat', code), tryAtMs };
+    this.#noted.add(patient);
+    this.#timer ??= setInterval(() => void this.#lookAgain(), LOOK_MS);
+    if (was === null) {
+      this.#options.onNote?.(`root ${name} cannot be used: ${reason} (${path}); its jobs wait, or go to other hosts`);
+      this.#tell();
+    }
+    return patient.sickness;
+  }
+
+  #recover(patient: Patient): void {
+    this.#noted.delete(patient);
+    patient.failures = 0;
+    if (patient.sickness === null) return;
+    patient.sickness = null;
+    this.#options.onNote?.(`root ${patient.root.name} can be used again`);
+    if (this.#tell().length === 0) this.close();
+  }
+
+  #tell(): string[] {
+    const sick = [...this.#patients.values()].filter(({ sickness }) => sickness !== null).map(({ root }) => root.name);
+    this.#options.onChange?.(sick);
+    return sick;
+  }
+
+  async #lookAgain(): Promise<void> {
+    if (this.#looking) return; // one that does not answer is not asked twice
+    this.#looking = true;
+    await Promise.all([...this.#noted].map((patient) => this.#follow(patient)));
+    this.#looking = false;
+  }
+
+  async #follow(patient: Patient): Promise<void> {
+    if (patient.sickness === null || patient.sickness.tryAtMs !== null) return;
+    await this.#options.mounts.lookAgain(patient.root.name);
+    if (this.#takeMount(patient)) return;
+    const fault = this.#faultIn(patient, await this.#lookAt(patient));
+    if (fault === null) this.#recover(patient);
+    else this.#sicken(patient, fault.code, fault.reason);
+  }
+
+  #errorOf({ root }: Patient, { reason, hint }: Sickness): RootError {
+    return new RootError({ root: root.name, host: this.#options.host, reason, hint });
+  }
+}
+
+/** True for the one that may find out whether writes succeed again. */
+function maybeTried(sickness: Sickness): boolean {
+  const now = performance.now();
+  if (sickness.tryAtMs === null || now < sickness.tryAtMs) return false;
+  sickness.tryAtMs = now + LOOK_MS;
+  return true;
+}
+
+/** The roots that `request` names, each once. */
+function rootsOf(request: JobRequest): string[] {
+  const requests = 'files' in request ? requestsOf(request) : [request];
+  const names = requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root]));
+  return [...new Set(names)];
+}
