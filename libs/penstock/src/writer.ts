@@ -66,21 +66,21 @@ const IDLE_MS = 100;
  *
  * One writer serves a whole program: its threads, contexts and row memory are shared by all writes.
  */
-export async function openWriter(given?: WriterOptions | null): Promise<Writer> {
-  const options = callOptions(given);
+export async function openWriter(options?: WriterOptions | null): Promise<Writer> {
+  const given = callOptions(options);
   let death: Error | undefined;
   const pool = new WriterPool({
-    threads: wholeNumber('threads', options.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64),
-    depth: wholeNumber('depth', options.depth ?? DEPTH, 1, 4096),
-    jobs: wholeNumber('jobs', options.jobs ?? JOBS, 1, 256),
-    memoryBytes: wholeNumber('memoryBytes', options.memoryBytes ?? MEMORY_BYTES, MEMORY_BYTES_MIN, 2 ** 40),
-    engine: options.engine ?? 'auto',
-    ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
-    roots: [rootFor(options.direct)],
+    threads: wholeNumber('threads', given.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64),
+    depth: wholeNumber('depth', given.depth ?? DEPTH, 1, 4096),
+    jobs: wholeNumber('jobs', given.jobs ?? JOBS, 1, 256),
+    memoryBytes: wholeNumber('memoryBytes', given.memoryBytes ?? MEMORY_BYTES, MEMORY_BYTES_MIN, 2 ** 40),
+    engine: given.engine ?? 'auto',
+    ...(given.libaio === undefined ? {} : { libaio: given.libaio }),
+    roots: [rootFor(given.direct)],
     idleMs: IDLE_MS,
     onThreadDeath: (error) => {
       death = error;
-      options.onThreadDeath?.(error);
+      given.onThreadDeath?.(error);
     },
   });
   try {
@@ -128,17 +128,17 @@ export class Writer implements AsyncDisposable {
    * survives power loss.
    *
    * Bytes must not be changed while they are written. Of an iteration no more is taken than fits into free rows.
-   * `given` are options, or an encoding, as with fs.
+   * `options` may be an encoding, as with fs.
    */
   async writeFile(
     path: PathLike,
     data: FileData,
-    given?: WriteFileOptions | BufferEncoding | null,
+    options?: WriteFileOptions | BufferEncoding | null,
   ): Promise<FileResult> {
     this.#engine.assertOpen();
-    const options = textOptions<WriteFileOptions>(given);
+    const given = textOptions<WriteFileOptions>(options);
     const text = pathText(path);
-    const { size, encoding, makeDirectories } = options;
+    const { size, encoding, makeDirectories } = given;
     const find = findingAs(text, makeDirectories);
     const bytes = bytesOf(data, encoding);
     const source = bytes === null && isSource(data) ? data : null;
@@ -152,13 +152,13 @@ export class Writer implements AsyncDisposable {
     if (source !== null) {
       const { ended } = await this.#engine.begin(async () => {
         const [from, file] = await Promise.all([inRootSource(source), find.file()]);
-        return requestFor(file, from, size, options);
-      }, options);
+        return requestFor(file, from, size, given);
+      }, given);
       return find.named(ended);
     }
     const { producer, ended } = await this.#engine.beginStream(
-      async () => requestFor(await find.file(), { kind: 'stream' }, bytes?.byteLength ?? size, options),
-      options,
+      async () => requestFor(await find.file(), { kind: 'stream' }, bytes?.byteLength ?? size, given),
+      given,
     );
     if (bytes !== null) {
       void pumpBytes(bytes, producer);
@@ -178,15 +178,15 @@ export class Writer implements AsyncDisposable {
   }
 
   /** Copies the file `from` to `to`; resolves as writeFile() does. A source that changes meanwhile fails the copy. */
-  async copyFile(from: PathLike, to: PathLike, given?: CopyOptions | null): Promise<FileResult> {
+  async copyFile(from: PathLike, to: PathLike, options?: CopyOptions | null): Promise<FileResult> {
     this.#engine.assertOpen();
-    const options = callOptions<CopyOptions>(given);
-    const { size, makeDirectories } = options;
+    const given = callOptions<CopyOptions>(options);
+    const { size, makeDirectories } = given;
     const find = findingAs(pathText(to), makeDirectories);
     const { ended } = await this.#engine.begin(async () => {
-      const [source, file] = await Promise.all([copySource(from, options), find.file()]);
-      return requestFor(file, source, size, options);
-    }, options);
+      const [source, file] = await Promise.all([copySource(from, given), find.file()]);
+      return requestFor(file, source, size, given);
+    }, given);
     return find.named(ended);
   }
 
