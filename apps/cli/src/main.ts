@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `penstock`: runs one command, tells in one line what went wrong, and ends with its exit code. */
 import { createRequire } from 'node:module';
+import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
 import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './failures.ts';
 import { printJson, say, surviveBrokenPipes, tell as tellLine } from './output.ts';
 import { runProgram } from './program.ts';
@@ -10,6 +11,7 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 
 async function run(args: string[]): Promise<number> {
   try {
+    assertUtf8Arguments(args, process.env);
     await runProgram(args, version);
     return 0;
   } catch (error) {

@@ -12,6 +12,7 @@ import {
   STOP_SIGNALS,
   storeSettings,
 } from '@penstock/config';
+import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
 import { toWire } from '@penstock/contract';
 import { Command, InvalidArgumentError } from 'commander';
 import { Gateway } from './gateway.ts';
@@ -38,6 +39,7 @@ const log = logOf('penstock gateway');
 const complain = complainTo(log);
 
 async function main(): Promise<void> {
+  assertUtf8Arguments(process.argv.slice(2), process.env);
   command.parse();
   const options = command.opts<{ port: number; address: string; redis?: string; data?: string }>();
   const stopped = new Promise<void>((resolve) => {

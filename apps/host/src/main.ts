@@ -12,6 +12,7 @@ import {
   STOP_SIGNALS,
 } from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
+import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
 import { formatBytes, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 
@@ -32,6 +33,7 @@ const command = addHostOptions(new Command('penstock host'))
 const complain = complainTo(log);
 
 async function main(): Promise<void> {
+  assertUtf8Arguments(process.argv.slice(2), process.env);
   command.parse();
   const options = command.opts();
   const asked = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);

@@ -1,6 +1,7 @@
 /** `penstock enqueue`: puts a write into the queue and leaves. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import { ANY_HOST, type JobRequestInput } from '@penstock/contract';
@@ -139,11 +140,14 @@ async function requestFrom(
   if (path !== undefined || Object.keys(described).length > 0) {
     throw new UsageError('--request is the whole request: give it alone, or the path and options alone');
   }
-  return parseJson(json === '-' ? await text(process.stdin) : json.startsWith('@') ? readRequest(json.slice(1)) : json);
+  if (json === '-') return parseJson(textOf(await buffer(process.stdin)));
+  return parseJson(json.startsWith('@') ? textOf(readFileSync(json.slice(1))) : json);
 }
 
-function readRequest(file: string): string {
-  return readFileSync(file, 'utf8');
+/** JSON is UTF-8; what is none would name another file. */
+function textOf(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString();
+  throw new UsageError('--request is not JSON: it is not UTF-8');
 }
 
 function parseJson(json: string): JobRequestInput {
