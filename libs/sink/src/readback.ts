@@ -9,6 +9,7 @@ import type { RowExtent, RowPlan } from '@penstock/matrix';
 import { isRefusal, reopenLocked } from './direct-refused.ts';
 import { FreeRows } from './free-rows.ts';
 import { HeldMoves } from './held-moves.ts';
+import { RowFlow } from './row-flow.ts';
 import { STALLS_MAX } from './rows.ts';
 import type { Target } from './target.ts';
 import { READ_BACK, type WriterThread } from './thread.ts';
@@ -29,6 +30,7 @@ export class Readback {
   readonly #extent: RowExtent;
   readonly #digest: FileDigest;
   readonly #freeRows: FreeRows;
+  readonly #flow: RowFlow;
   /** By row: the chunk it reads, where that begins in the file, and its length. */
   readonly #rowChunk: Int32Array;
   readonly #rowPosition: Float64Array;
@@ -62,6 +64,8 @@ export class Readback {
     this.#digest = digest;
     const rows = plan.bufferRows;
     this.#freeRows = new FreeRows(rows, digest);
+    const { offset, memory } = target.alignment;
+    this.#flow = new RowFlow(thread, thread.flows.of(target.identity), null, Math.max(offset, memory));
     this.#rowChunk = new Int32Array(rows);
     this.#rowPosition = new Float64Array(rows);
     this.#rowLength = new Int32Array(rows);
@@ -100,6 +104,8 @@ export class Readback {
     if (this.#stopped || run === undefined) return false;
     const row = this.#freeRows.peek(this.#plan.bufferRows);
     if (row === -1) return false;
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
     this.#freeRows.take();
     const position = this.#position;
     const length = Math.min(this.#plan.ioBytes, run.end - position);
@@ -121,6 +127,7 @@ export class Readback {
     slots.length[slot] = Math.ceil((lead + length) / align) * align;
     slots.done[slot] = 0;
     slots.stalls[slot] = 0;
+    this.#flow.begin(slot, slots.length[slot], pieceBytes, false);
     this.#inFlight += 1;
     this.#submitRest(slot);
     return true;
@@ -130,11 +137,13 @@ export class Readback {
    * Takes the completion of a read. True if its slot was prepared again, for the residual; otherwise it is released.
    * @throws IoError where the read failed
    */
-  complete(slot: number, result: number, refused: boolean): boolean {
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
+    if (!refused) this.#flow.cameBack(slot, result, latencyMs);
     const { slots } = this.#thread;
     this.reads += 1;
     if (result < 0 && !this.#stopped && this.#isRefusedDirect(slot, result)) {
       this.#held.hold(slots, slot);
+      this.#flow.end(slot);
       this.#thread.engine.releaseSlot(slot);
       this.#inFlight -= 1;
       return false;
@@ -177,7 +186,11 @@ export class Readback {
       reopenLocked(this.#target);
       this.isDirect = false;
     }
-    this.#held.putBack(this.#thread.slots, slot);
+    const { slots } = this.#thread;
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
+    this.#held.putBack(slots, slot);
+    this.#flow.begin(slot, slots.length[slot]!, pieceBytes, false);
     this.#inFlight += 1;
     this.#submitRest(slot);
     return true;
@@ -186,7 +199,7 @@ export class Readback {
   #submitRest(slot: number): void {
     const { engine, slots } = this.#thread;
     slots.direct[slot] = this.isDirect ? 1 : 0;
-    const length = slots.length[slot]! - slots.done[slot]!;
+    const length = this.#flow.next(slot, slots.length[slot]! - slots.done[slot]!);
     engine.prepRead(slot, this.#target.fd, this.#addressOf(slot), length, this.#diskOffset(slot));
   }
 
@@ -214,6 +227,7 @@ export class Readback {
 
   #releaseRow(slot: number): void {
     this.#inFlight -= 1;
+    this.#flow.end(slot);
     this.#freeRows.put(this.#thread.slots.row[slot]!);
     this.#thread.engine.releaseSlot(slot);
   }

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, RequestError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { SLOT_COMPLETED, native } from '@penstock/aio';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
@@ -14,6 +14,7 @@ import { type Span, bytesBehind } from './edges.ts';
 import { becomeBuffered, isRefusal } from './direct-refused.ts';
 import { FreeRows } from './free-rows.ts';
 import { HeldMoves } from './held-moves.ts';
+import { RowFlow } from './row-flow.ts';
 import type { RowStock } from './row-stock.ts';
 import type { RowRoom } from './growth.ts';
 import { type Origin, changed, readRefused } from './origin.ts';
@@ -77,6 +78,7 @@ export class RowPipeline {
   #end: number;
   readonly #plan: RowPlan;
   readonly #pace: Pace;
+  readonly #flow: RowFlow;
   #extent: RowExtent;
   readonly #stock: RowStock;
   /** What sums up the rows, where a sum or a readback was asked for. */
@@ -119,6 +121,7 @@ export class RowPipeline {
     pace: Pace,
   ) {
     this.#pace = pace;
+    this.#flow = flowOf(thread, target, from.origin);
     this.#thread = thread;
     this.#target = target;
     this.#source = from.source;
@@ -210,7 +213,11 @@ export class RowPipeline {
       if (this.#targetInFlight > 0) return false;
       becomeBuffered(this.#target, this.#thread.refusingDevices);
     }
-    this.#held.putBack(this.#thread.slots, slot);
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
+    const { slots } = this.#thread;
+    this.#held.putBack(slots, slot);
+    this.#flow.begin(slot, slots.length[slot]!, pieceBytes, false);
     this.#submitRest(slot);
     return true;
   }
@@ -221,6 +228,8 @@ export class RowPipeline {
     const { slots, smallWrites } = this.#thread;
     const row = this.#stock.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
     if (row === -1) return false;
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
     const position = this.#nextPosition;
     const wanted = this.#arrivals?.peekedBytes ?? Math.min(this.#plan.ioBytes, this.#dataEnd - position);
     // What has arrived in a row goes as a whole; what is only read back is not limited.
@@ -234,15 +243,16 @@ export class RowPipeline {
     this.#rowPosition[row] = position;
     if (position < this.#prefixEnd) {
       // It may end inside a block, with the write itself: whole blocks are read, and what is behind it ignored.
-      this.#begin(slot, READ_PREFIX, roundUp(length, this.#target.alignment.offset));
+      this.#begin(slot, READ_PREFIX, roundUp(length, this.#target.alignment.offset), pieceBytes);
       if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
     } else if (this.#origin === null) {
       if (this.#source !== null) this.#fill(this.#source, row, length, position);
-      this.#beginWrite(slot, row, length);
+      this.#beginWrite(slot, row, length, pieceBytes);
     } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
-      this.#begin(slot, WRITE_ROW, length); // from where it stands
+      this.#begin(slot, WRITE_ROW, length, pieceBytes); // from where it stands
     } else {
-      this.#begin(slot, READ_ROW, roundUp(length - this.#headOf(position), this.#origin.alignment.offset));
+      const wholeBytes = roundUp(length - this.#headOf(position), this.#origin.alignment.offset);
+      this.#begin(slot, READ_ROW, wholeBytes, pieceBytes);
       // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
       if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
     }
@@ -295,7 +305,8 @@ export class RowPipeline {
    * was read); otherwise it is released.
    * @throws IoError where the row failed; its slot is released
    */
-  complete(slot: number, result: number, refused: boolean): boolean {
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
+    if (!refused) this.#flow.cameBack(slot, result, latencyMs);
     const purpose = this.#thread.slots.purpose[slot];
     const reading = purpose !== WRITE_ROW;
     if (purpose !== READ_ROW) this.#targetInFlight -= 1;
@@ -311,8 +322,14 @@ export class RowPipeline {
       this.#releaseRow(slot);
       return false;
     }
-    if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
-    return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
+    try {
+      if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
+      return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
+    } catch (error) {
+      // What it has in flight is counted for all writes to the device.
+      if (this.#thread.engine.stateOf(slot) === SLOT_COMPLETED) this.#releaseRow(slot);
+      throw error;
+    }
   }
 
   /** True where the slot's file was open for direct I/O as it was submitted, and that is what was refused. */
@@ -335,6 +352,7 @@ export class RowPipeline {
   #hold(slot: number): false {
     const { slots, engine } = this.#thread;
     this.#held.hold(slots, slot);
+    this.#flow.end(slot);
     engine.releaseSlot(slot);
     return false;
   }
@@ -360,7 +378,7 @@ export class RowPipeline {
   }
 
   /** Prepares the write of a row's `length` bytes, padded to what the disk takes where it must be; the file is cut to size later. */
-  #beginWrite(slot: number, row: number, length: number): boolean {
+  #beginWrite(slot: number, row: number, length: number, pieceBytes: number): boolean {
     const { arena, slots } = this.#thread;
     const position = slots.position[slot]!;
     const isExact = this.bufferedFd >= 0 && this.#isAlone(position);
@@ -372,7 +390,7 @@ export class RowPipeline {
     if (padded > length) this.#pad(start + length, start + padded);
     this.#growth?.reach(position + padded, this.#end, this);
     this.#addToDigest(slot, length);
-    return this.#begin(slot, WRITE_ROW, padded);
+    return this.#begin(slot, WRITE_ROW, padded, pieceBytes);
   }
 
   /**
@@ -403,23 +421,37 @@ export class RowPipeline {
     this.#digest.add(row, this.#rowStart(row) + headBytes, length - headBytes, position + headBytes);
   }
 
-  /** False where the row is held instead, as direct I/O was refused for others. */
-  #begin(slot: number, purpose: number, length: number): boolean {
+  /**
+   * False where the row is held instead, as direct I/O was refused for others.
+   * @param pieceBytes what of it may go at once; 0 of a row that was read: as then
+   */
+  #begin(slot: number, purpose: number, length: number, pieceBytes: number): boolean {
     const { slots } = this.#thread;
+    if (pieceBytes > 0) this.#flow.begin(slot, length, pieceBytes, purpose === READ_ROW);
     slots.purpose[slot] = purpose;
     slots.length[slot] = length;
-    slots.done[slot] = purpose === WRITE_ROW && this.#target.appendsOnly ? this.writtenAhead : 0;
+    slots.done[slot] = 0;
     slots.stalls[slot] = 0;
-    if (purpose === WRITE_ROW) this.writtenAhead = 0;
+    if (purpose === WRITE_ROW) this.#takeAhead(slot);
     if (purpose === WRITE_ROW && !this.#held.isEmpty) return this.#hold(slot);
     this.#submitRest(slot);
     return true;
   }
 
+  /** Of a file that is only appended to, what stands there already of the slot's row. */
+  #takeAhead(slot: number): void {
+    const { slots } = this.#thread;
+    if (this.#target.appendsOnly && this.writtenAhead > 0) {
+      slots.done[slot] = this.writtenAhead;
+      this.bytesWritten += Math.max(0, this.writtenAhead - this.#headOf(slots.position[slot]!));
+    }
+    this.writtenAhead = 0;
+  }
+
   /** Prepares what is left of the slot's read or write. */
   #submitRest(slot: number): void {
     const { engine, slots } = this.#thread;
-    const length = slots.length[slot]! - slots.done[slot]!;
+    const length = this.#flow.next(slot, slots.length[slot]! - slots.done[slot]!);
     const address = this.#addressOf(slot);
     const offset = this.#diskOffset(slot);
     if (slots.purpose[slot] === READ_ROW) {
@@ -497,13 +529,17 @@ export class RowPipeline {
   #afterWrite(slot: number, result: number): boolean {
     const { slots } = this.#thread;
     this.writes += 1;
+    const position = slots.position[slot]!;
+    const before = Math.max(slots.done[slot]!, this.#headOf(position));
     if (!this.#isWhole(slot, result)) {
-      this.shortWrites += 1;
+      if (!this.#flow.isPiece(slot, result)) this.shortWrites += 1;
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
+      const done = slots.done[slot]!;
+      this.#rowPosition[slots.row[slot]!] = position + done;
+      this.bytesWritten += Math.max(done, before) - before;
       return true;
     }
-    const position = slots.position[slot]!;
-    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - this.#headOf(position);
+    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - before;
     this.#noteWritten(slot);
     this.#releaseRow(slot);
     return false;
@@ -533,7 +569,12 @@ export class RowPipeline {
     const done = slots.done[slot]! + result;
     this.reads += 1;
     if (done >= wanted) {
-      return this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted);
+      this.#flow.endRead(slot);
+      return this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted, 0);
+    }
+    if (this.#flow.isPiece(slot, result)) {
+      this.#goOn(slot, result, origin.alignment, 'pread');
+      return true;
     }
     // A short read is the end of the file, or the kernel's whim: only the file knows.
     if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
@@ -569,6 +610,7 @@ export class RowPipeline {
   }
 
   #releaseRow(slot: number): void {
+    this.#flow.end(slot);
     this.#stock.put(this.#thread.slots.row[slot]!);
     this.#thread.engine.releaseSlot(slot);
   }
@@ -578,6 +620,15 @@ export class RowPipeline {
     if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
     return this.#extent.start + row * this.#plan.rowStride;
   }
+}
+
+/** A mapped origin is memory, and waits for no device. */
+function flowOf(thread: WriterThread, target: Target, origin: Origin | null): RowFlow {
+  const { flows } = thread;
+  const read = origin === null || origin.mapping !== null ? null : origin;
+  const { offset, memory } = target.alignment;
+  const alignBytes = Math.max(offset, memory, read?.alignment.offset ?? 1, read?.alignment.memory ?? 1);
+  return new RowFlow(thread, flows.of(target.identity), read === null ? null : flows.of(read.identity), alignBytes);
 }
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

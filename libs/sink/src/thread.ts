@@ -6,6 +6,7 @@ import { type Arena, RateTable } from '@penstock/matrix';
 import { type AskQueue, askNobody } from './append-inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { RefusingDevices } from './direct-refused.ts';
+import { DeviceFlows } from './device-flow.ts';
 import { FlushGroups } from './flush-groups.ts';
 import type { Roots } from './roots.ts';
 import { RowClock } from './row-clock.ts';
@@ -47,6 +48,12 @@ export interface SlotTable {
   purpose: Uint8Array;
   /** 1 where its file was open for direct I/O when it was prepared. */
   direct: Uint8Array;
+  /** Of a row: the longest piece of it that goes at once, what counts as in flight of it, and what went last. */
+  pieceBytes: Int32Array;
+  flowBytes: Int32Array;
+  askedBytes: Int32Array;
+  /** 1 while it is read from another device than the one it is written to. */
+  reads: Uint8Array;
 }
 
 export class WriterThread {
@@ -68,6 +75,7 @@ export class WriterThread {
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
+  readonly flows: DeviceFlows = new DeviceFlows();
   readonly digests: DigestThread;
   readonly rowClock: RowClock;
   readonly refusingDevices: RefusingDevices = new RefusingDevices();
@@ -113,6 +121,10 @@ export class WriterThread {
       stalls: new Uint8Array(depth),
       purpose: new Uint8Array(depth),
       direct: new Uint8Array(depth),
+      pieceBytes: new Int32Array(depth),
+      flowBytes: new Int32Array(depth),
+      askedBytes: new Int32Array(depth),
+      reads: new Uint8Array(depth),
     };
   }
 

@@ -262,8 +262,8 @@ class WriteLane implements Lane, FlushWaiter {
       const purpose = this.#thread.slots.purpose[slot]!;
       if (purpose === WRITE_ROW) this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
       if (purpose === WRITE_ROW || purpose === READ_ROW || purpose === READ_PREFIX)
-        this.#afterRow(slot, result, refused);
-      else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused);
+        this.#afterRow(slot, result, refused, latencyMs);
+      else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused, latencyMs);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
       else if (purpose === SYNC_PARTIAL) this.#afterPartialFlush(slot, result, refused);
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
@@ -728,10 +728,11 @@ class WriteLane implements Lane, FlushWaiter {
 
   // -------------------------------------------------------------------------------------------------------- rows
 
-  #afterRow(slot: number, result: number, refused: boolean): void {
+  #afterRow(slot: number, result: number, refused: boolean, latencyMs: number): void {
     const rows = this.#rows!;
-    if (rows.complete(slot, result, refused)) {
+    if (rows.complete(slot, result, refused, latencyMs)) {
       this.#inFlight += 1;
+      this.#publishProgress();
       return;
     }
     this.#partial?.noteRow();
@@ -808,8 +809,8 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(VERIFYING);
   }
 
-  #afterReadback(slot: number, result: number, refused: boolean): void {
-    if (this.#readback!.complete(slot, result, refused)) this.#inFlight += 1;
+  #afterReadback(slot: number, result: number, refused: boolean, latencyMs: number): void {
+    if (this.#readback!.complete(slot, result, refused, latencyMs)) this.#inFlight += 1;
     this.#publishProgress();
   }
 
