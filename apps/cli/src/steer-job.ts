@@ -1,5 +1,4 @@
 /** What the commands that steer have in common: which queue, one order to it, one answer. */
-import { hostname, userInfo } from 'node:os';
 import { Command } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import type { SteeredState, WriteQueue } from '@penstock/queue';
@@ -9,17 +8,6 @@ import { openStoreOf, type StoreOptions } from './store-options.ts';
 
 export interface SteerOptions extends StoreOptions {
   json?: boolean;
-}
-
-/** The name of a person at a machine, as the queue keeps it: ann@ops-1. */
-export function whoAsks(): string {
-  let name = 'uid';
-  try {
-    name = userInfo().username;
-  } catch {
-    name = `uid ${process.getuid?.() ?? '?'}`; // no entry in the list of users, as in a container
-  }
-  return `${name}@${hostname()}`;
 }
 
 /** A command with the options of all that steer. */

@@ -240,3 +240,12 @@ test('calls that promise reject with what fs throws of a path, and take options 
   });
   expect(bench.names()).toEqual(['a', 'b']);
 });
+
+test('what calls back may be left out as null', async () => {
+  const stream = writer.createWriteStream(bench.path('a'));
+  stream.write('x');
+  await stream.flush(null);
+  stream.close(null);
+  await once(stream, 'close');
+  expect(bench.read('a').toString()).toBe('x');
+});

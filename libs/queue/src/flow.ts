@@ -7,6 +7,7 @@ import {
   type WriteRequestInput,
 } from '@penstock/contract';
 import type { FlowJob, JobsOptions } from 'bullmq';
+import { assertList } from './given.ts';
 import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from './names.ts';
 
 /** Many writes, and one more when all of them are done. */
@@ -39,7 +40,8 @@ export type FlowOptions = Pick<
 
 /** The jobs that `flow` comes to, in BullMQ's form. @throws RequestError, naming the shard */
 export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { job: FlowJob; ids: FlowIds } {
-  const { shards, manifest, onShardFailure = 'fail' } = flow;
+  const { shards, manifest, onShardFailure = 'fail' } = (flow as WriteFlow | null | undefined) ?? ({} as WriteFlow);
+  assertList('shards', shards);
   if (shards.length === 0) {
     throw new RequestError({ field: 'shards', value: shards, accepted: 'at least one write' });
   }

@@ -1,6 +1,7 @@
 // Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run.
 import { ANY_HOST, type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
 import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
+import { assertName, assertRepeat } from './given.ts';
 import { JOB_NAME } from './names.ts';
 
 /** When a scheduled write is due: every so many milliseconds, or as a cron pattern says. */
@@ -26,6 +27,8 @@ export async function upsertSchedule(
   input: JobRequestInput,
   options: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'>,
 ): Promise<string> {
+  assertName('name', name);
+  assertRepeat(repeat);
   const request = parseJob(input);
   const host = request.target?.host ?? ANY_HOST;
   if (host !== ANY_HOST) {

@@ -25,6 +25,7 @@ import { CapacityGate, type WaitForRoom } from './capacity.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { againAfterFailover } from './failover.ts';
 import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';
+import { assertId, assertList, optionsOf } from './given.ts';
 import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { knownBytes } from './known-bytes.ts';
@@ -42,6 +43,7 @@ import { refusalOf } from './refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { unknown, WatchHub, type WatchEvent } from './watch.ts';
+import { whoAsks } from './who-asks.ts';
 
 /** Which queue, and who is told of its troubles. */
 export interface WriteQueueOptions {
@@ -90,7 +92,13 @@ export class WriteQueue {
   #closed = false;
   #brokeBy: ConnectionError | null = null;
 
+  /** @throws RequestError without a connection */
   constructor(o: WriteQueueOptions) {
+    const connection: unknown = (o as WriteQueueOptions | null | undefined)?.connection;
+    if (typeof connection !== 'object' || connection === null) {
+      const accepted = 'where Redis is: {"url": "redis://host:6379"} or {"socketPath": "/path/redis.sock"}';
+      throw new RequestError({ field: 'connection', value: connection, accepted });
+    }
     this.#options = o;
     this.#errors = new ErrorRelay((error) => o.onError?.(error));
   }
@@ -109,23 +117,24 @@ export class WriteQueue {
    *
    * A write for one host goes into that host's queue, and its id ends with "@" and the host's name.
    */
-  async add(request: JobRequestInput, options: AddOptions = {}): Promise<string> {
+  async add(request: JobRequestInput, options?: AddOptions | null): Promise<string> {
     const [id = ''] = await this.addBulk([request], options);
     return id;
   }
 
   /** Adds many jobs; none if one of the requests is refused. The ids are in the order of the requests. */
-  async addBulk(requests: readonly JobRequestInput[], options: AddOptions = {}): Promise<string[]> {
-    const { signal, waitMsMax, ...jobOptions } = options;
-    if (options.jobId !== undefined && requests.length > 1) {
+  async addBulk(requests: readonly JobRequestInput[], options?: AddOptions | null): Promise<string[]> {
+    assertList('requests', requests);
+    const { signal, waitMsMax, ...jobOptions } = optionsOf(options);
+    if (jobOptions.jobId !== undefined && requests.length > 1) {
       // The first alone would be added, and all of them be told as added.
       const accepted = 'no id for several writes: each has one of its own';
-      throw new RequestError({ field: 'jobId', value: options.jobId, accepted });
+      throw new RequestError({ field: 'jobId', value: jobOptions.jobId, accepted });
     }
     const jobs = requests.map((request, index): Added => {
       const data = requests.length === 1 ? parseJob(request) : parseNth(request, index);
       // An id of our own making, so that a command sent again after a break adds nothing twice.
-      const jobId = idForHost(options.jobId ?? newJobId(), data.target?.host);
+      const jobId = idForHost(jobOptions.jobId ?? newJobId(), data.target?.host);
       return { name: JOB_NAME, data, opts: { ...jobOptions, jobId } };
     });
     return this.#use(async (opened) => {
@@ -159,8 +168,9 @@ export class WriteQueue {
    * Limits the bytes of all jobs that have not ended, in the queues of all hosts, as far as requests tell them; null
    * lifts the limit. Jobs that are there already count, also beyond it. Producers heed it within a second.
    */
-  async setCapacity({ bytes, whenFull = 'reject' }: { bytes: number | null; whenFull?: WhenFull }): Promise<void> {
-    if (bytes !== null && !(Number.isSafeInteger(bytes) && bytes >= 0)) {
+  async setCapacity(capacity: { bytes: number | null; whenFull?: WhenFull }): Promise<void> {
+    const { bytes, whenFull = 'reject' } = optionsOf(capacity);
+    if (bytes === undefined || (bytes !== null && !(Number.isSafeInteger(bytes) && bytes >= 0))) {
       throw new RangeError(`a capacity of ${bytes} bytes is not accepted; give whole bytes from 0 on, or null`);
     }
     await this.#use(async (opened) => {
@@ -200,8 +210,8 @@ export class WriteQueue {
    * before the defaults, for every job of the flow. Where the queue's capacity is limited, all of them together have to
    * fit, as with add().
    */
-  async addFlow(flow: WriteFlow, options: FlowOptions & WaitForRoom = {}): Promise<FlowIds> {
-    const { signal, waitMsMax, ...jobOptions } = options;
+  async addFlow(flow: WriteFlow, options?: (FlowOptions & WaitForRoom) | null): Promise<FlowIds> {
+    const { signal, waitMsMax, ...jobOptions } = optionsOf(options);
     const { job, ids } = flowJobs(flow, newJobId(), jobOptions);
     return this.#use(async (opened) => {
       if (opened.gate.limited ?? (await opened.gate.look())) {
@@ -221,9 +231,9 @@ export class WriteQueue {
     name: string,
     repeat: Repeat,
     request: JobRequestInput,
-    options: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'> = {},
+    options?: Omit<JobsOptions, 'jobId' | 'repeat' | 'delay'> | null,
   ): Promise<string> {
-    return this.#use((opened) => upsertSchedule(this.#anyHost(opened), name, repeat, request, options));
+    return this.#use((opened) => upsertSchedule(this.#anyHost(opened), name, repeat, request, optionsOf(options)));
   }
 
   /** Ends the schedule `name`, and takes its next job away; false if there is none. A job that runs goes on. */
@@ -240,11 +250,13 @@ export class WriteQueue {
    * Follows a job to its end, however long ago that was; then the iteration is over. It outlasts breaks of the
    * connection. Rejects with UnknownJobError if there is no such job, with the signal's reason when it is aborted.
    */
-  async *watch(id: string, o: { signal?: AbortSignal } = {}): AsyncGenerator<WatchEvent, void, undefined> {
+  async *watch(id: string, o?: { signal?: AbortSignal } | null): AsyncGenerator<WatchEvent, void, undefined> {
+    assertId(id);
+    const { signal } = optionsOf(o);
     const opened = await this.#open();
     if (!isJobId(id)) throw unknown(id);
     try {
-      yield* this.#place(opened, queueNameOf(id)).hub.watch(id, o.signal);
+      yield* this.#place(opened, queueNameOf(id)).hub.watch(id, signal);
     } catch (error) {
       throw this.#explained(error);
     }
@@ -253,10 +265,12 @@ export class WriteQueue {
   /**
    * Cancels a job, wherever it is. One that no host has begun is failed when this resolves; one that is written stops
    * within a second, and what was written of it is removed. Resolves with where it was, once the queue has the order.
-   * Rejects with UnknownJobError, with JobEndedError if it has ended already.
+   * Rejects with UnknownJobError, with JobEndedError if it has ended already. `by` is the user of this process and its
+   * machine, unless `cancellation` says who else.
    */
-  async cancel(id: string, cancellation: Cancellation): Promise<SteeredState> {
-    const state = await this.#steer(id, (steering) => steering.cancel(id, cancellation));
+  async cancel(id: string, cancellation?: Partial<Cancellation> | null): Promise<SteeredState> {
+    const { by, ...said } = optionsOf(cancellation);
+    const state = await this.#steer(id, (steering) => steering.cancel(id, { by: by ?? whoAsks(), ...said }));
     if (state !== 'active') await this.#use((opened) => this.#release(opened, id)); // else its host does
     return state;
   }
@@ -292,12 +306,12 @@ export class WriteQueue {
    * the queue, for a host that starts later too.
    */
   limitHost(host: string, limit: { bytesPerSecond: number } | null): Promise<void> {
-    return this.#steer('', (steering) => steering.limitHost(host, limit?.bytesPerSecond ?? null));
+    return this.#steer('', (steering) => steering.limitHost(host, bytesOf(limit)));
   }
 
   /** Limits all that is written to a root, on each host that has it by itself, or on one. Else as `limitHost`. */
   limitRoot(root: string, limit: { bytesPerSecond: number } | null, host?: string): Promise<void> {
-    return this.#steer('', (steering) => steering.limitRoot(root, limit?.bytesPerSecond ?? null, host));
+    return this.#steer('', (steering) => steering.limitRoot(root, bytesOf(limit), host));
   }
 
   /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
@@ -319,6 +333,7 @@ export class WriteQueue {
   /** BullMQ's own view of a job: state, logs, removal; null if there is none. Rejects with BrokenJobError for one that cannot be read. */
   job(id: string): Promise<WriteJob | null> {
     return this.#use(async (opened) => {
+      assertId(id);
       if (!isJobId(id)) return null;
       const { queue } = this.#place(opened, queueNameOf(id));
       try {
@@ -342,7 +357,8 @@ export class WriteQueue {
     sever(opened.redis);
   }
 
-  #steer<T>(id: string, act: (steering: Steering) => Promise<T>): Promise<T> {
+  async #steer<T>(id: string, act: (steering: Steering) => Promise<T>): Promise<T> {
+    assertId(id);
     return this.#use((opened) => act(this.#place(opened, queueNameOf(id)).steering));
   }
 
@@ -463,6 +479,10 @@ function groupByQueue(jobs: readonly Added[]): Map<string, { job: Added; index: 
   }
   return groups;
 }
+
+/** null lifts a limit; one without its rate is no limit. */
+const bytesOf = (limit: { bytesPerSecond: number } | null): number | null =>
+  limit === null ? null : (optionsOf(limit).bytesPerSecond as number);
 
 /** A rate as a request's own limit takes it: a number, or a text like "100MiB". What is none of them is judged as it is. */
 function rateOf(rate: number | string): number {

@@ -1,6 +1,6 @@
 /** `penstock cancel`: ends a job for good, wherever it is. */
 import type { Command } from 'commander';
-import { type SteerOptions, steerCommand, steerJob, whoAsks } from '../steer-job.ts';
+import { type SteerOptions, steerCommand, steerJob } from '../steer-job.ts';
 
 const EXAMPLES = `  $ penstock cancel 1q9jvken2byc5
   $ penstock cancel 1q9jvken2byc5 --why "the disk is needed"`;
@@ -17,7 +17,7 @@ export function cancelCommand(): Command {
       steerJob(
         options,
         id,
-        (queue) => queue.cancel(id, { by: whoAsks(), ...(options.why === undefined ? {} : { why: options.why }) }),
+        (queue) => queue.cancel(id, options.why === undefined ? {} : { why: options.why }),
         (state) =>
           state === 'active' ? `job ${id} is being stopped by its host` : `job ${id} is cancelled; it was ${state}`,
       ),

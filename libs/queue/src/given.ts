@@ -1,0 +1,35 @@
+/** What a caller of the queue's client gives, judged before anything is sent: programs leave things out, or mix them up. */
+import { RequestError } from '@penstock/contract';
+
+/** Options that may be left out, also as null. @throws RequestError for what is no object */
+export function optionsOf<T extends object>(given: T | null | undefined): Partial<T> {
+  if (given === undefined || given === null) return {};
+  if (typeof given === 'object') return given;
+  throw new RequestError({ field: 'options', value: given, accepted: 'an object, or nothing' });
+}
+
+/** @throws RequestError */
+export function assertId(id: unknown): asserts id is string {
+  if (typeof id === 'string') return;
+  throw new RequestError({ field: 'id', value: id, accepted: 'the id of a job, as add() resolves with it' });
+}
+
+/** @throws RequestError */
+export function assertList(field: string, given: unknown): asserts given is readonly unknown[] {
+  if (!Array.isArray(given)) throw new RequestError({ field, value: given, accepted: 'a list of writes' });
+}
+
+/** When a schedule is due. @throws RequestError */
+export function assertRepeat(given: unknown): void {
+  const { every, pattern } = (given ?? {}) as { every?: unknown; pattern?: unknown };
+  const isOne = typeof every === 'number' ? every >= 1 : typeof pattern === 'string' && pattern !== '';
+  if (isOne) return;
+  const accepted = 'an object like {"every": 3600000}, in milliseconds, or {"pattern": "0 3 * * *"}';
+  throw new RequestError({ field: 'repeat', value: given, accepted });
+}
+
+/** @throws RequestError */
+export function assertName(field: string, given: unknown): asserts given is string {
+  if (typeof given === 'string' && given !== '') return;
+  throw new RequestError({ field, value: given, accepted: 'a name' });
+}
