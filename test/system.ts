@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
-import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
+import { EmbeddedRedis, findRedisServer, type RedisServerBinary } from '@penstock/redis';
 
 // Compiled code of the bench lies one level deeper, below dist.
 const repository = fileURLToPath(new URL(import.meta.url.includes('/test/dist/') ? '../../' : '../', import.meta.url));
@@ -26,6 +26,22 @@ export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: R
   >;
   const found = record[name];
   return found === undefined ? null : { bin: found.bin, env: found.env ?? {} };
+}
+
+/** A fresh directory on the checkout's own disk. */
+export function makeHome(): string {
+  mkdirSync(scratch, { recursive: true });
+  return mkdtempSync(join(scratch, 'e2e-'));
+}
+
+export function installedRedis(): RedisServerBinary {
+  const server = findRedisServer({
+    path: process.env['PATH'] ?? '',
+    nativeFile,
+    ...(process.env['REDIS_SERVER'] ? { explicit: process.env['REDIS_SERVER'] } : {}),
+  });
+  if (server === null) throw new Error('no redis-server: run npm test, which finds or unpacks one');
+  return server;
 }
 
 export interface HostProcess {
@@ -58,17 +74,10 @@ export class System {
   }
 
   static async open(): Promise<System> {
-    mkdirSync(scratch, { recursive: true });
-    const home = mkdtempSync(join(scratch, 'e2e-'));
+    const home = makeHome();
     const data = join(home, 'data');
     mkdirSync(data);
-    const server = findRedisServer({
-      path: process.env['PATH'] ?? '',
-      nativeFile,
-      ...(process.env['REDIS_SERVER'] ? { explicit: process.env['REDIS_SERVER'] } : {}),
-    });
-    if (server === null) throw new Error('no redis-server: run npm test, which finds or unpacks one');
-    const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server });
+    const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server: installedRedis() });
     const system = new System(home, data, redis);
     await system.events.waitUntilReady();
     return system;

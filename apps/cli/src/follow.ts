@@ -11,7 +11,7 @@ export type Outcome<Result extends JobResult> =
 
 /**
  * Follows the job `id` until it is completed or has failed for good; `title` names it on the line. Whoever knows what
- * the job asked for knows its `Result`.
+ * the job asked for knows its `Result`. `onWaiting` is called each time it waits for a host, also where one put it back.
  * @throws the reason of `signal` when that is aborted first; what the queue says where there is no such job
  */
 export async function follow<Result extends JobResult>(
@@ -20,12 +20,14 @@ export async function follow<Result extends JobResult>(
   title: string,
   line: ProgressLine,
   signal: AbortSignal,
+  onWaiting: () => void = () => {},
 ): Promise<Outcome<Result>> {
   try {
     for await (const event of queue.watch(id, { signal })) {
       switch (event.type) {
         case 'waiting':
           line.state(title, event.note ?? 'waiting in the queue');
+          onWaiting();
           break;
         case 'active':
           break; // its first progress follows at once

@@ -19,7 +19,10 @@ function fakeHost(): { ended: Promise<string>; outcome: string | null; stop(): P
   return host;
 }
 
-function keeperOver(workers: () => number): {
+function keeperOver(
+  workers: () => number,
+  lookMs = 1,
+): {
   keeper: HostKeeper;
   started: ReturnType<typeof fakeHost>[];
   said: string[];
@@ -38,7 +41,7 @@ function keeperOver(workers: () => number): {
     },
     say: (text) => said.push(text),
     signal: new AbortController().signal,
-    lookMs: 1,
+    lookMs,
   });
   const startSeen = (): Promise<void> =>
     new Promise((resolve) => {
@@ -68,6 +71,21 @@ test('when the host of another command goes, one is started', async () => {
   await keeper.ensure();
   const kept = keeper.keep();
   const seen = startSeen();
+  workers = 0;
+  await seen;
+  await keeper.stop();
+  await kept;
+  expect(started).toHaveLength(1);
+});
+
+test('when the write is put back, one is started as soon as the host that did so is gone', async () => {
+  let workers = 1;
+  const { keeper, started, startSeen } = keeperOver(() => workers, 600_000);
+  await keeper.ensure();
+  const kept = keeper.keep();
+  const seen = startSeen();
+  keeper.look();
+  expect(started).toHaveLength(0); // it counts while it is on its way out
   workers = 0;
   await seen;
   await keeper.stop();

@@ -4,6 +4,9 @@ import type { AppProcess } from './app-process.ts';
 
 /** Between two looks at who serves the queue: a host that another command had started may go with it. */
 const LOOK_MS = 1000;
+/** A host that puts a job back is on its way out, and counts until it is gone: looks come this close together then. */
+const CLOSE_LOOK_MS = 50;
+const CLOSE_LOOKS_MS = 3000;
 /** Hosts of ours that may die before it is no accident any more. */
 const DEATHS_MAX = 3;
 
@@ -25,6 +28,9 @@ export class HostKeeper {
   #host: Pick<AppProcess, 'ended' | 'outcome' | 'stop'> | null = null;
   #keeping: Promise<void> | null = null;
   #deaths = 0;
+  /** In time of performance.now(). */
+  #closeUntil = 0;
+  #wake: () => void = () => {};
 
   constructor(options: HostKeeperOptions) {
     this.#options = options;
@@ -48,6 +54,12 @@ export class HostKeeper {
     this.#host = await this.#options.start(this.#over);
   }
 
+  /** To be called when the write waits: its host may just be going. */
+  look(): void {
+    this.#closeUntil = performance.now() + CLOSE_LOOKS_MS;
+    this.#wake();
+  }
+
   /** Looks after the host until stopped. @throws when a host cannot be started, or dies again and again */
   keep(): Promise<void> {
     this.#keeping ??= this.#keep();
@@ -58,8 +70,7 @@ export class HostKeeper {
     const signal = this.#over;
     while (!signal.aborted) {
       // oxlint-disable no-await-in-loop -- each look follows from the one before
-      const ended = this.#host?.ended ?? new Promise<never>(() => {});
-      await Promise.race([ended, delay(this.#options.lookMs ?? LOOK_MS, undefined, { signal })]).catch(() => {});
+      await this.#pause(signal);
       if (signal.aborted) return;
       this.#mourn();
       if (this.#host === null && !(await this.#isServed()) && !signal.aborted) {
@@ -67,6 +78,20 @@ export class HostKeeper {
       }
       // oxlint-enable no-await-in-loop
     }
+  }
+
+  /** Until the next look is due, or something has happened. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const isClose = this.#host === null && performance.now() < this.#closeUntil;
+    const ms = isClose ? CLOSE_LOOK_MS : (this.#options.lookMs ?? LOOK_MS);
+    const due = delay(ms, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => {});
+    const ended = this.#host?.ended ?? new Promise<never>(() => {});
+    await Promise.race([ended, woken, due]);
+    over.abort();
   }
 
   async #isServed(): Promise<boolean> {

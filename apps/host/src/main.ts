@@ -52,7 +52,8 @@ async function main(): Promise<void> {
   const { notes, warnings, ...tuning } = tuneHost(asked);
   const settings = { ...asked, ...tuning };
   for (const warning of warnings) log(warning);
-  const store = await openStore(settings.redis, process.env);
+  // Started quiet by another command, which has it open as well and says the same.
+  const store = await openStore(settings.redis, process.env, options['quiet'] === true ? undefined : complain);
   try {
     const libaio = readLibaio();
     const host = await Host.start({

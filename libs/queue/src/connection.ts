@@ -219,8 +219,15 @@ export function explain(error: unknown, connection: Connection): ConnectionError
   const byCode = isKnownCode(code) ? { code, ...reasonsOfCodes[code] } : certificateReason(code);
   const reason =
     byCode ?? refusalOf(error) ?? reasonsOfMessages.find(([pattern]) => pattern.test(message))?.[1] ?? null;
-  return reason === null ? null : refuse(connection, reason, error);
+  if (reason === null) return null;
+  const hasEnded = isEmbedded(connection) && GONE_CODES.has(reason.code);
+  return refuse(connection, hasEnded ? { ...reason, hint: restarted } : reason, error);
 }
+
+/** The embedded Redis, which the processes that use it start again. */
+const isEmbedded = (connection: Connection): boolean => 'socketPath' in connection && (connection.handoverMs ?? 0) > 0;
+const GONE_CODES: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE']);
+const restarted = 'It has ended: whoever uses it starts it again, or reports why that cannot be.';
 
 function isKnownCode(code: string): code is keyof typeof reasonsOfCodes {
   return Object.hasOwn(reasonsOfCodes, code);

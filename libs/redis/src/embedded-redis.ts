@@ -15,10 +15,12 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
+import { diedOfSpace, lackOfSpace } from './disk.ts';
 import { RedisStartError, remedyOf } from './errors.ts';
 import { launch, logFileOf, type RunningServer } from './launch.ts';
 import { probe } from './probe.ts';
 import { makePrivateDirectory, makePrivateTemporaryDirectory, socketPathOf } from './socket-path.ts';
+import { Use } from './users.ts';
 
 export interface EmbeddedRedisOptions {
   /** The data directory; the server keeps its files in `redis/` below it, which is made if need be. */
@@ -43,6 +45,9 @@ const lookEveryMs = 3;
 const lockEveryMs = 15;
 /** The last write has to reach the disk; then there is nothing left to wait for. */
 const stopMsMax = 10_000;
+/** Between two looks at a full disk. */
+const spaceEveryMs = 500;
+const soonMs = 5000;
 const restartMsMin = 100;
 const restartMsMax = 2000;
 const logTailBytes = 2000;
@@ -51,8 +56,8 @@ const logTailBytes = 2000;
  * The Redis of one data directory, shared by every penstock process that uses it.
  *
  * Whoever comes first starts it; every process that has it open looks after it. When it dies, by whatever cause, the
- * first to notice starts it again on the same append-only file. It never outlives the process that started it.
- * Open it in the main thread: the kernel ties the server to the thread that started it.
+ * first to notice starts it again on the same append-only file. It lasts as long as anybody has it open, whoever
+ * started it, and ends with the last of them, however that ends.
  */
 export class EmbeddedRedis {
   /** Where it listens; the same for every process, and for every server that follows a dead one. */
@@ -60,8 +65,11 @@ export class EmbeddedRedis {
 
   readonly #directory: string;
   readonly #options: EmbeddedRedisOptions;
+  readonly #use: Use;
   /** The server this process started, until its end was seen. */
   #server: RunningServer | null = null;
+  /** Servers of ours that exited unasked, one soon after the other. */
+  #exits = 0;
   /** A silent connection: its end is the news that the server is gone. */
   #link: Socket | null = null;
   #recovery: Promise<void> | null = null;
@@ -72,6 +80,7 @@ export class EmbeddedRedis {
     this.#options = o;
     this.#directory = directory;
     this.socketPath = socketPath;
+    this.#use = Use.take(directory);
   }
 
   /**
@@ -94,14 +103,14 @@ export class EmbeddedRedis {
     }
   }
 
-  /** Whether the server that runs now was started by this process: others take over when it dies. */
+  /** Whether the server that runs now was started by this process. */
   get started(): boolean {
     return this.#server !== null;
   }
 
   /**
-   * Lets go of it. The server is stopped, in order, if this process started it; other processes that have it open
-   * start it again at once. Resolves when it is gone. Never rejects; may be called twice.
+   * Lets go of it. The server is stopped, in order, if nobody else has it open; resolves when it is gone then. Never
+   * rejects; may be called twice.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -112,8 +121,12 @@ export class EmbeddedRedis {
     this.#closing.abort();
     await this.#recovery;
     const server = this.#server;
-    if (server !== null) {
+    const isLast = this.#use.release();
+    if (server !== null && (isLast || server.endsWithUs)) {
       await stop(server, this.#link ?? (await linkTo(server, this.socketPath)));
+      this.#removeSocketDirectory();
+    } else if (isLast && this.#link !== null) {
+      await stopOrphan(this.#link);
       this.#removeSocketDirectory();
     }
     this.#link?.destroy();
@@ -134,7 +147,7 @@ export class EmbeddedRedis {
       if (found.state === 'loading') deadline.loading();
       if (tried?.ended != null) {
         // Whoever closed last may have removed the socket's directory between our making it and the server's bind.
-        if (existsSync(dirname(this.socketPath))) throw this.#failed(tried);
+        if (existsSync(dirname(this.socketPath))) throw await this.#failed(tried);
         tried = null;
       }
       if (deadline.leftMs() === 0) throw await this.#mute(found.state);
@@ -154,6 +167,7 @@ export class EmbeddedRedis {
     const server = await launch({
       directory: this.#directory,
       socketPath: this.socketPath,
+      users: this.#use.path,
       server: this.#options.server,
       appendfsync: this.#options.appendfsync ?? 'always',
     });
@@ -179,7 +193,11 @@ export class EmbeddedRedis {
   }
 
   async #forgetAtEnd(server: RunningServer): Promise<void> {
-    await server.end;
+    const begun = performance.now();
+    const how = await server.end;
+    // One that was killed is none the worse for it.
+    const isSick = how.startsWith('exited') && !this.#closing.signal.aborted;
+    this.#exits = isSick ? (performance.now() - begun < soonMs ? this.#exits + 1 : 1) : 0;
     if (this.#server === server) this.#server = null;
   }
 
@@ -195,12 +213,15 @@ export class EmbeddedRedis {
   }
 
   async #recover(): Promise<void> {
+    // One that exits again and again, each time at its first command, would be started fifty times a second.
+    if (this.#exits > 1) await this.#pause(Math.min(restartMsMin * 2 ** Math.min(this.#exits, 10), restartMsMax));
     let restartMs = restartMsMin;
     while (this.#link === null && !this.#closing.signal.aborted) {
       try {
+        await this.#awaitSpace();
         await this.#ensure();
       } catch (error) {
-        this.#options.onError?.(error instanceof Error ? error : new Error(String(error)));
+        this.#tell(error);
         await this.#pause(restartMs);
         restartMs = Math.min(restartMs * 2, restartMsMax);
       }
@@ -216,15 +237,41 @@ export class EmbeddedRedis {
     }
   }
 
-  #failed(server: RunningServer): RedisStartError {
+  async #failed(server: RunningServer): Promise<RedisStartError> {
     const log = readTail(logFileOf(this.#directory), server.logStart);
+    const full = await lackOfSpace(this.#directory);
     return new RedisStartError({
-      code: 'EREDISSTART',
+      code: full === null ? 'EREDISSTART' : 'ENOSPC',
       path: this.#options.server.bin,
-      reason: `The embedded Redis in ${this.#directory} did not start: ${this.#options.server.bin} ${server.ended}.`,
-      hint: remedyOf(log),
+      reason: `The embedded Redis in ${this.#directory} did not start: ${this.#options.server.bin} ${server.ended}.${full === null ? '' : ` ${full}`}`,
+      hint: full === null ? remedyOf(log) : 'Free some space there.',
       log,
     });
+  }
+
+  /**
+   * Waits while the disk is full that a server died of: started there it would end again at the next record. Whoever
+   * looks after this is told why nothing goes on.
+   */
+  async #awaitSpace(): Promise<void> {
+    const log = readTail(logFileOf(this.#directory), 0);
+    // Root may have room where others have none.
+    if (!diedOfSpace(log) && this.#exits === 0) return;
+    for (let told = false; !this.#closing.signal.aborted; told = true) {
+      const full = await lackOfSpace(this.#directory);
+      if (full === null) return;
+      if (!told) {
+        const reason = `The embedded Redis in ${this.#directory} has ended. ${full}`;
+        const hint = 'Free some space there: it is started again then, and all goes on by itself.';
+        const lastWords = log.trimEnd().split('\n').slice(-2).join('\n');
+        this.#tell(new RedisStartError({ code: 'ENOSPC', path: this.#directory, reason, hint, log: lastWords }));
+      }
+      await this.#pause(spaceEveryMs);
+    }
+  }
+
+  #tell(error: unknown): void {
+    this.#options.onError?.(error instanceof Error ? error : new Error(String(error)));
   }
 
   /** Time is over. A server of ours that is mute is ended, so that the next try finds the lock free. */
@@ -306,6 +353,16 @@ async function stop(server: RunningServer, link: Socket | null): Promise<void> {
   await server.end;
   clearTimeout(timer);
   link?.destroy();
+}
+
+/** Of a server that another process started, which left it to us: its end is the end of the link. */
+async function stopOrphan(link: Socket): Promise<void> {
+  link.ref();
+  link.write('SHUTDOWN NOSAVE\r\n');
+  // The shell beside it ends it by force where it hangs.
+  const gone = new AbortController();
+  link.once('close', () => gone.abort());
+  if (!link.destroyed) await delay(stopMsMax + 2000, undefined, { signal: gone.signal }).catch(() => {});
 }
 
 /** A server that has only just been started answers in a moment; then it can be stopped in order, not killed. */

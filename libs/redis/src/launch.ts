@@ -8,43 +8,7 @@ import { join } from 'node:path';
 import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
 import { RedisStartError } from './errors.ts';
-
-/**
- * Becomes the server. Standard input: a pipe from the starter; output: one word to the starter, then the log;
- * 3: the lock file, whose open file description is not shared with the starter once this runs.
- *
- * setpriv has the kernel kill the server with its parent, however the parent dies; PPID is compared afterwards, since
- * a parent that died before is not noticed. Without setpriv a shell waits for the pipe's end and kills.
- * KILL, not TERM: it cannot be held up, and with appendfsync always nothing that was answered can be lost by it.
- */
-const launcher = `
-starter=$1 lock=$2
-shift 2
-if [ "$lock" = flock ]; then
-  command -v flock >/dev/null || { echo unsupported; exit 0; }
-  flock -n 3
-  case $? in
-    0) ;;
-    1) echo held; exit 0 ;;
-    *) echo unsupported; exit 0 ;;
-  esac
-fi
-echo locked
-exec >&2
-if setpriv --pdeathsig KILL true 2>/dev/null; then
-  exec setpriv --pdeathsig KILL sh -c '[ "$PPID" = "$0" ] && exec "$@"' "$starter" "$@" </dev/null
-fi
-exec 4<&0 </dev/null
-"$@" 4<&- &
-server=$!
-{ read -r _ <&4; kill -KILL "$server"; } 2>/dev/null &
-watchdog=$!
-exec 4<&-
-wait "$server"
-status=$?
-kill "$watchdog" 2>/dev/null
-exit "$status"
-`;
+import { launcher } from './launcher.ts';
 
 const logBytesMax = 1 << 20;
 
@@ -52,6 +16,8 @@ export interface LaunchOptions {
   /** The server's own directory, absolute and real; it exists and is writable. */
   directory: string;
   socketPath: string;
+  /** The pipe that its users hold; the caller is one of them. Empty: the server lasts as long as this process. */
+  users: string;
   server: RedisServerBinary;
   appendfsync: 'always' | 'everysec';
 }
@@ -64,6 +30,8 @@ export interface RunningServer {
   readonly end: Promise<string>;
   /** Where its log began with this start, in bytes. */
   readonly logStart: number;
+  /** True where it ends with this process, whoever else uses it. */
+  readonly endsWithUs: boolean;
   /** Keeps this process alive until the end is seen; a running server alone does not. */
   hold(): void;
   /** Ends it without grace. */
@@ -100,18 +68,24 @@ async function attempt(o: LaunchOptions, lock: 'flock' | 'socket'): Promise<Runn
   try {
     const logStart = rotate(logFile);
     opened.push(openForLaunch(logFile), openForLaunch(join(o.directory, 'redis.lock')));
-    const child = spawn('sh', ['-c', launcher, 'penstock-redis', String(process.pid), lock, ...commandOf(o)], {
-      cwd: o.directory,
-      stdio: ['pipe', 'pipe', ...opened],
-      // A session of its own: Ctrl-C in the terminal is for this process, which then stops the server in order.
-      detached: true,
-      // An inherited LANG that is not installed here makes Redis 7.2 and Valkey refuse to start.
-      env: { ...process.env, LC_ALL: 'C', ...o.server.env },
-    });
-    const running = new Child(child, logStart);
-    const word = await firstWord(child);
+    // A socket of this process keeps no second server out once this process is gone.
+    const users = lock === 'flock' ? o.users : '';
+    const child = spawn(
+      'sh',
+      ['-c', launcher, 'penstock-redis', lock, users, logFile, String(logStart), ...commandOf(o)],
+      {
+        cwd: o.directory,
+        stdio: ['pipe', 'pipe', ...opened],
+        // A session of its own: Ctrl-C in the terminal is for this process, which then stops the server in order.
+        detached: true,
+        // An inherited LANG that is not installed here makes Redis 7.2 and Valkey refuse to start.
+        env: { ...process.env, LC_ALL: 'C', ...o.server.env },
+      },
+    );
+    const running = new Child(child, logStart, users === '');
+    const [word = '', pid] = (await firstLine(child)).split(' ');
     if (word === 'locked') {
-      running.letGo();
+      running.letGo(Number(pid));
       return running;
     }
     const end = await running.end;
@@ -170,7 +144,7 @@ function openForLaunch(file: string): number {
 }
 
 /** What the launcher says first; empty if it ended without a word. */
-async function firstWord(child: ChildProcess): Promise<string> {
+async function firstLine(child: ChildProcess): Promise<string> {
   const { stdout } = child;
   if (stdout === null) return '';
   let said = '';
@@ -189,11 +163,14 @@ class Child implements RunningServer {
   ended: string | null = null;
   readonly end: Promise<string>;
   readonly logStart: number;
+  readonly endsWithUs: boolean;
   readonly #process: ChildProcess;
+  #serverPid = 0;
 
-  constructor(child: ChildProcess, logStart: number) {
+  constructor(child: ChildProcess, logStart: number, endsWithUs: boolean) {
     this.#process = child;
     this.logStart = logStart;
+    this.endsWithUs = endsWithUs;
     this.end = new Promise((resolve) => {
       const finish = (how: string): void => {
         this.ended ??= how;
@@ -208,7 +185,8 @@ class Child implements RunningServer {
   }
 
   /** From here on a running server alone does not keep this process alive. */
-  letGo(): void {
+  letGo(serverPid: number): void {
+    this.#serverPid = serverPid;
     this.#process.unref();
     // The pipe of a child process is a net.Socket, though its type says Writable.
     const pipe = this.#process.stdin;
@@ -220,8 +198,13 @@ class Child implements RunningServer {
   }
 
   kill(): void {
-    this.#process.stdin?.destroy(); // the watchdog's signal, where there is one
-    this.#process.kill('SIGKILL');
+    // The server itself: without setpriv a shell stands between. Until its end was seen nobody else has its number.
+    if (this.ended !== null || this.#serverPid === 0) return;
+    try {
+      process.kill(this.#serverPid, 'SIGKILL');
+    } catch {
+      // it has ended, and the shell has yet to say so
+    }
   }
 }
 

@@ -20,7 +20,7 @@ function serverWithOnly(...tools: string[]): RedisServerBinary {
   return { ...stage.server, env: { ...stage.server.env, PATH: bin } };
 }
 
-test.each([['neither'], ['flock', 'flock'], ['setpriv', 'setpriv', 'true']])(
+test.each([['neither'], ['setpriv', 'setpriv', 'true']])(
   'with %s, several processes make one server and it dies with its starter',
   async (_name, ...tools) => {
     const server = serverWithOnly(...tools);
@@ -40,6 +40,22 @@ test.each([['neither'], ['flock', 'flock'], ['setpriv', 'setpriv', 'true']])(
     expect(await stage.pidOf(socketPath)).not.toBe(pid);
   },
 );
+
+test('with flock alone, several processes make one server, which stays for the others when its starter is killed', async () => {
+  const server = serverWithOnly('flock');
+  const directory = stage.directory();
+  const opened = await Promise.all(Array.from({ length: 3 }, () => stage.openElsewhere({ directory, server })));
+  const [starter, ...more] = opened.filter(({ started }) => started);
+  expect(more).toEqual([]);
+  const socketPath = starter?.socketPath ?? '';
+  const pid = await stage.pidOf(socketPath);
+  starter?.child.kill('SIGKILL');
+  await gone(starter?.child.pid ?? 0);
+  expect(await stage.pidOf(socketPath)).toBe(pid);
+  for (const { child } of opened) child.kill('SIGKILL');
+  await gone(pid);
+  expect(existsSync(socketPath)).toBe(false);
+});
 
 test('with neither, a killed server is started again and a closed one leaves nothing', async () => {
   const redis = await stage.open(stage.directory(), { server: serverWithOnly() });

@@ -85,6 +85,8 @@ import {
 const FD_ORIGIN = 2;
 /** What arrives has no file that it is read from. */
 const FD_PARTIAL = FD_ORIGIN;
+/** What a stopped write has written of at least this much is left to the next attempt. */
+const KEPT_BYTES_MIN = 8_388_608;
 
 /** One attempt at a request. */
 export interface WriteOrder extends AttemptIdentity {
@@ -721,7 +723,8 @@ class WriteLane implements Lane, FlushWaiter {
     const comesAgain = reason === 'shutdown' || (this.#brokeOff && this.#order.comesAgain === true);
     if (!comesAgain || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
     const bytes = this.#rows?.contiguousBytes ?? 0;
-    if (bytes < this.#thread.checkpoints.bytes) return false; // soon written again, and no file is left to wait for it
+    const least = Math.min(this.#thread.checkpoints.bytes, KEPT_BYTES_MIN);
+    if (bytes < least) return false; // soon written again, and no file is left to wait for it
     if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
     return this.#trail.isRecorded;
   }

@@ -199,7 +199,7 @@ async function write(
     signal.throwIfAborted();
     const queue = await opening;
     answer.id = await queue.add(request, options.attempts === undefined ? {} : { attempts: options.attempts });
-    const outcome = await follow<WriteResult>(queue, answer.id, path, line, signal);
+    const outcome = await follow<WriteResult>(queue, answer.id, path, line, signal, () => keeper.look());
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;
     if (options.json !== true) {

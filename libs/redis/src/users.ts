@@ -1,0 +1,68 @@
+// Who uses the server of a directory: each user has one named pipe open for writing. The kernel counts them, and forgets
+// the dead, so that nobody has to be judged gone by a file that was left. Nothing is ever written to it.
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+
+/** One user's hold on the server. */
+export class Use {
+  /** The pipe's file; empty where none can be had: then a server lasts as long as its starter. */
+  readonly path: string;
+  #descriptor: number | null;
+
+  private constructor(path: string, descriptor: number | null) {
+    this.path = path;
+    this.#descriptor = descriptor;
+  }
+
+  /** To be taken before the server is looked for: from then on no other user ends it. */
+  static take(directory: string): Use {
+    const path = join(directory, 'redis.users');
+    const descriptor = openPipe(path) ?? makePipe(path);
+    return new Use(descriptor === null ? '' : path, descriptor);
+  }
+
+  /** Gives it up; true if nobody else holds one, or where that cannot be known. Without effect the second time. */
+  release(): boolean {
+    const descriptor = this.#descriptor;
+    if (descriptor === null) return false;
+    this.#descriptor = null;
+    let reader: number | null = null;
+    try {
+      reader = openSync(this.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+    } catch {
+      // the directory is gone: whoever waits at the pipe's other end sees to the rest
+    }
+    closeSync(descriptor);
+    if (reader === null) return false;
+    try {
+      // The end of the file if nobody has it open for writing; EAGAIN otherwise.
+      return readSync(reader, Buffer.alloc(1)) === 0;
+    } catch {
+      return false;
+    } finally {
+      closeSync(reader);
+    }
+  }
+}
+
+/** For reading too: that never waits for the other end. Null where there is no pipe. */
+function openPipe(path: string): number | null {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+  } catch {
+    return null;
+  }
+  if (fstatSync(descriptor).isFIFO()) return descriptor;
+  closeSync(descriptor);
+  return null;
+}
+
+/** Node cannot make one. Once in the life of a directory; another process may do so at the same time. */
+function makePipe(path: string): number | null {
+  spawnSync('mkfifo', ['-m', '600', path], { stdio: 'ignore' });
+  return openPipe(path);
+}
