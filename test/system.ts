@@ -83,8 +83,13 @@ export class System {
     return system;
   }
 
-  /** A host process that is ready for jobs; `args` are its own options. */
-  async host(args: string[] = [], wrapper: string[] = [], env: Record<string, string> = {}): Promise<HostProcess> {
+  /** A host process that is ready for jobs; `args` are its own options, `data` is the directory of its root "data". */
+  async host(
+    args: string[] = [],
+    wrapper: string[] = [],
+    env: Record<string, string> = {},
+    data: string = this.data,
+  ): Promise<HostProcess> {
     const command = [
       ...wrapper,
       process.execPath,
@@ -94,7 +99,7 @@ export class System {
       '--data',
       this.home,
       '--root',
-      `data=${this.data}`,
+      `data=${data}`,
       ...args,
     ];
     const child = spawn(command[0]!, command.slice(1), {

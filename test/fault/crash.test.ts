@@ -210,9 +210,12 @@ withStrace(
     expect(submitted.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(128);
     expect(Math.max(...submitted)).toBeGreaterThan(8);
     expect(lines.some((line) => line.includes('io_getevents'))).toBe(true);
-    expect(lines.some((line) => line.includes('pwrite64('))).toBe(false);
+    expect(lines.some((line) => line.includes('pwrite64(') && !isRecord(line))).toBe(false);
   },
 );
+
+/** The host's record of the partial file, in its data directory: begun by '='. */
+const isRecord = (line: string): boolean => /pwrite64\(\d+[^,]*, "=/.test(line);
 
 const FLUSHED_ALONE = ['pwrite64', 'ftruncate', 'fdatasync', 'renameat', 'fsync'];
 const FLUSHED_TOGETHER = ['pwrite64', 'ftruncate', 'renameat', 'fsync'];
@@ -240,6 +243,7 @@ for (const { what, size, order } of [
     await system.finished(await system.add({ path: 'new/deep/a.dat', size }));
     await host.end('SIGTERM');
     const made = callsIn(log)
+      .filter((line) => !isRecord(line))
       .filter((line) => (line.includes(system.data) && line.endsWith('= 0')) || line.includes('pwrite64('))
       .flatMap((line) => /\d+ +(\w+)\(/.exec(line)?.slice(1) ?? []);
     const expected = onJournal() ? order : FLUSHED_ALONE;

@@ -9,7 +9,6 @@ import {
   type JobResult,
   WriteAbortedError,
   type WriteProgress,
-  changesInPlace,
   isBulkResult,
   toWire,
 } from '@penstock/contract';
@@ -17,13 +16,14 @@ import { type HostSettings, makeDirectories, type StoreSettings } from '@penstoc
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
 import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
-import { type Connection, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
-import { NO_JOB, RootMounts, makeSegmentDirectory } from '@penstock/sink';
+import { type Connection, type PartOwner, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
+import { RootMounts, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
 import { askKernel } from './admission/file-system.ts';
 import { askLeavingRoom } from './admission/reserve.ts';
 import { FallbackLog } from './fallbacks.ts';
 import { RootHealth } from './roots/health.ts';
+import { LeftParts } from './left-parts/left-parts.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
 import { stopWrite } from './stopping.ts';
@@ -47,9 +47,11 @@ export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> 
   libaio?: string;
   /** Told of writes that do not go the best way, once for each root and reason. */
   onFallback: (text: string) => void;
+  /** Where it is recorded which partial files there are; absent: nowhere, and those that are left stay. */
+  dataDirectory?: string;
   /** Told of what went wrong outside any single job. */
   onError: (error: Error) => void;
-  /** Told in words of what becomes of roots while the host runs. */
+  /** Told in words of what becomes of roots while the host runs, and of what it removes by itself. */
   onNote?: (text: string) => void;
 }
 
@@ -75,6 +77,7 @@ export class Host {
   readonly pool: WriterPool;
   /** Why jobs from shared memory will fail; null where they need not. */
   readonly noSegmentsReason: string | null;
+  readonly #leftParts: LeftParts | null;
   readonly #fetcher: Fetcher;
   readonly #name: string;
   readonly #mounts: RootMounts;
@@ -93,10 +96,12 @@ export class Host {
     this.#name = options.name;
     makeRoots(options);
     this.noSegmentsReason = refusalOfSegments(options);
+    this.#leftParts = this.#openLeftParts(options);
     this.pool = new WriterPool({
       ...options,
       onThreadDeath: options.onError,
       askQueue: (question) => this.#workers[0]!.answerOnAppends(question),
+      partFiles: this.#leftParts?.files,
     });
     this.#mounts = new RootMounts({
       roots: options.roots,
@@ -147,6 +152,27 @@ export class Host {
     );
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
     this.#keeper = setInterval(() => this.#keep(), options.lockDurationMs / KEEPS_PER_LOCK);
+  }
+
+  /** Other jobs do not need it: a host that cannot have it says so, and what it leaves stays. */
+  #openLeftParts({ dataDirectory, name: host, roots, onNote, onError }: HostOptions): LeftParts | null {
+    if (dataDirectory === undefined) return null;
+    const judge = (jobs: readonly string[]): Promise<PartOwner[]> => this.#workers[0]!.judgeParts(jobs);
+    const onRemoved = (text: string): void => onNote?.(text);
+    try {
+      return new LeftParts({
+        dataDirectory,
+        host,
+        roots,
+        judge,
+        onRemoved,
+        onError: (error) => onError(asError(error)),
+      });
+    } catch (error) {
+      const { message } = asError(error);
+      onNote?.(`partial files that this host leaves are not recorded, and stay: ${message}`);
+      return null;
+    }
   }
 
   /** A host that takes jobs. @throws where its roots or the queue cannot be had */
@@ -279,8 +305,8 @@ export class Host {
 
   #start(request: JobRequest, jobName: string, job: WriteJobInfo): RunningWrite {
     const { starts, comesAgain } = job;
-    // What is written into files that others write to as well is named there.
-    const reference = 'files' in request || changesInPlace(request) ? job.reference : NO_JOB;
+    // Files that others write to as well, and partial ones that are left, name the job.
+    const { reference } = job;
     if ('files' in request || request.source.kind !== 'url') return this.pool.run(request, jobName, starts, reference);
     const running = this.pool.runStream(request, jobName, starts, comesAgain, reference);
     this.#fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
@@ -323,8 +349,11 @@ export class Host {
     this.#health.close();
     await this.#fetcher.close();
     await this.pool.close();
+    this.#leftParts?.close();
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
 

@@ -89,6 +89,12 @@ export class AppendPlaces {
     return `${this.#realm}/${queue}/${encodeURIComponent(id)}/${addedAtMs.toString(36)}`;
   }
 
+  /** The key of the hash of the job that `reference` names, and when it was added; null where it is of another Redis. */
+  keyOf(reference: string): { key: string; addedAtMs: number } | null {
+    const job = this.#parse(reference);
+    return job === null ? null : { key: this.#keyOf(job), addedAtMs: job.addedAtMs };
+  }
+
   /** Rejects where Redis does. */
   async answer({ own, entries }: AppendQuestion): Promise<AppendAnswer> {
     const [place, fates] = await Promise.all([this.#placeOf(own), this.#fatesOf(entries)]);

@@ -20,6 +20,7 @@ export { LockLostError } from './run.ts';
 export type { Repeat, Schedule } from './schedule.ts';
 export type { ShardOutcome } from './shards.ts';
 export { ShardError } from './whole-flow.ts';
+export type { PartOwner } from './part-owners.ts';
 export { Slots } from './slots.ts';
 export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { type StandingLimits, type Steer } from './steer.ts';

@@ -30,6 +30,7 @@ import { type HashClient, HostBeat, type HostRecord, readHosts, registryKey } fr
 import { Leases } from './leases.ts';
 import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { PatientWorker } from './patient-worker.ts';
+import { type PartOwner, PartOwners, workerNameOf } from './part-owners.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Restraint } from './restraint.ts';
 import { Run } from './run.ts';
@@ -143,6 +144,7 @@ export class WriteWorker {
   #places: AppendPlaces | undefined;
   #broken: BrokenJobs | undefined;
   #starts: StartCounter | undefined;
+  #owners: PartOwners | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
   #worker: PatientWorker<unknown, JobResult> | undefined;
@@ -206,6 +208,12 @@ export class WriteWorker {
     if (roots.length === 0) this.#restraint.releaseAll();
   }
 
+  /** Whether jobs that partial files here are of may be taken up by this host. In the order of the references. */
+  async judgeParts(references: readonly string[]): Promise<PartOwner[]> {
+    await this.#started;
+    return this.#owners!.judge(references);
+  }
+
   #limitTo(jobs: number): void {
     this.#limit = Math.min(jobs, this.#options.concurrency);
     if (this.#worker !== undefined) this.#worker.concurrency = this.#limit;
@@ -224,7 +232,7 @@ export class WriteWorker {
         concurrency,
         autorun: false,
         // The name becomes part of a connection's name, which may not have spaces in it.
-        name: host.replaceAll(/[^\u0021-\u007E]/g, '_'),
+        name: workerNameOf(host),
         lockDuration: lockDurationMs ?? lockDurationMsDefault,
         skipLockRenewal: true, // see leases.ts
         stalledInterval: stalledIntervalMs ?? stalledIntervalMsDefault,
@@ -242,6 +250,7 @@ export class WriteWorker {
       this.#client = await worker.getBackend().client; // an ioredis client
       this.#places = await AppendPlaces.open(this.#client, this.#options.prefix ?? DEFAULT_PREFIX);
       this.#starts = new StartCounter(this.#client);
+      this.#owners = new PartOwners(this.#client, this.#places, host);
       this.#worker = worker;
       this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;

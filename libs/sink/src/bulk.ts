@@ -53,6 +53,8 @@ export interface BulkOrder {
   again: boolean;
   /** As of an AttemptIdentity. */
   job: string;
+  /** The first of its places among the records of partial files: one for each of BULK_LANES. */
+  partPlace?: number;
 }
 
 /**
@@ -110,7 +112,7 @@ class BulkRun {
     this.#thread.bulks += 1;
     const share = Math.max(1, Math.floor(THREAD_LANES / this.#thread.bulks));
     const length = Math.min(lanes.jobs, share);
-    await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane))));
+    await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane), lane)));
     this.#thread.bulks -= 1;
     if (this.#aborted || this.#next < this.#requests.length) {
       throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // nobody said stop: its time was over
@@ -161,20 +163,21 @@ class BulkRun {
   }
 
   /** Writes one item after the other, until none is left or the job is stopped. */
-  async #work(block: JobBlock): Promise<void> {
+  async #work(block: JobBlock, lane: number): Promise<void> {
     while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE && !this.#aborted) {
       const index = this.#next;
       this.#next += 1;
       // oxlint-disable-next-line no-await-in-loop -- a lane is one write at a time
-      await this.#write(index, block);
+      await this.#write(index, block, lane);
     }
   }
 
-  async #write(index: number, block: JobBlock): Promise<void> {
-    const { jobName, attemptToken, again, job } = this.#order;
+  async #write(index: number, block: JobBlock, lane: number): Promise<void> {
+    const { jobName, attemptToken, again, job, partPlace } = this.#order;
     const request = this.#requests[index]!;
     const control = new ItemControl(this.#control, block, this.#progress, request.size ?? 0);
-    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, job, swept: true };
+    const place = partPlace === undefined ? {} : { partPlace: partPlace + lane };
+    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, job, swept: true, ...place };
     try {
       this.#succeed(index, await runWrite(this.#thread, order, control));
     } catch (error) {

@@ -15,3 +15,5 @@ export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { hasMountsBelow, lineage, type Mount, mountOf, readMounts } from './mounts.ts';
 export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';
+export { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from './part-records.ts';
+export { type LeftPartFate, removeLeftPart } from './left-part.ts';

@@ -8,6 +8,7 @@ import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './checkpoint.ts';
 import { RefusingDevices } from './direct-refused.ts';
 import { DeviceFlows } from './device-flow.ts';
 import { FlushGroups } from './flush-groups.ts';
+import { type PartFiles, PartRecords } from './part-records.ts';
 import type { Roots } from './roots.ts';
 import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
@@ -72,6 +73,8 @@ export class WriterThread {
   readonly checkpoints: CheckpointCadence;
   /** Asks the queue what becomes of jobs that a file names. */
   readonly askQueue: AskQueue;
+  /** Where it is recorded which partial files there are; null where nobody would look. */
+  readonly partRecords: PartRecords | null;
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
   readonly flushGroups: FlushGroups = new FlushGroups();
@@ -98,6 +101,8 @@ export class WriterThread {
     checkpoints?: CheckpointCadence | undefined;
     /** Absent: there is no queue. */
     askQueue?: AskQueue | undefined;
+    /** Absent: partial files are not recorded. */
+    partFiles?: PartFiles | undefined;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
@@ -112,6 +117,7 @@ export class WriterThread {
     this.engineReason = parts.engineReason;
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     this.askQueue = parts.askQueue ?? askNobody;
+    this.partRecords = parts.partFiles === undefined ? null : new PartRecords(parts.partFiles);
     const { depth } = parts.engine;
     this.slots = {
       row: new Int32Array(depth),

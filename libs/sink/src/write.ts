@@ -54,7 +54,7 @@ import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origi
 import { OriginFlush } from './origin-flush.ts';
 import { Pace } from './pace.ts';
 import { PartialRow } from './partial-row.ts';
-import type { AttemptIdentity } from './parts.ts';
+import { type AttemptIdentity, partName } from './parts.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
@@ -95,6 +95,8 @@ export interface WriteOrder extends AttemptIdentity {
   swept?: boolean;
   /** True where another attempt follows if the bytes break off. */
   comesAgain?: boolean;
+  /** The attempt's place among the records of partial files. */
+  partPlace?: number;
   /** Where the bytes arrive, if they are neither computed nor read: of whatever kind the request says its source is. */
   ring?: RingOutlet;
 }
@@ -157,6 +159,8 @@ class WriteLane implements Lane, FlushWaiter {
   #span: Span = WHOLE_FILE;
   /** What the queue is asked of other appends; while it is, the write waits with nothing open but its source. */
   #inquiry: AppendInquiry | null = null;
+  /** As it was opened at the beginning, for its name and path alone. */
+  #partRoot: Pick<Root, 'name' | 'path'> | null = null;
   /** An earlier attempt's part is this one's now. */
   #takenOver = false;
   /** Which opening of the root the target is in. */
@@ -348,6 +352,8 @@ class WriteLane implements Lane, FlushWaiter {
     // Published first: totals are 0 until the source is known.
     this.#publishProgress();
     const root = roots.get(request.root, 'root', true);
+    this.#partRoot = root;
+    this.#recordPart(false);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
     if (this.#order.again && this.#order.swept !== true) {
       this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
@@ -357,6 +363,18 @@ class WriteLane implements Lane, FlushWaiter {
     const finished = this.#findFinished(root);
     if (finished !== null) this.#size = finished.durableBytes;
     this.#openTarget(finished);
+  }
+
+  /** Before it is made, or once it is left for a later attempt: so that its host finds it again. */
+  #recordPart(isLeft: boolean): void {
+    const { request, job, jobKey, attemptToken, partPlace } = this.#order;
+    const { partRecords } = this.#thread;
+    const root = this.#partRoot;
+    if (partRecords === null || partPlace === undefined || root === null) return;
+    if (request.publish !== 'atomic' && request.mode !== 'create') return; // it has no name but its last
+    const name = partName(jobKey, attemptToken);
+    if (isLeft) partRecords.keep(job, root, request.path, name);
+    else partRecords.note(partPlace, job, root, request.path, name);
   }
 
   /** @param finished what an earlier attempt has published */
@@ -971,6 +989,7 @@ class WriteLane implements Lane, FlushWaiter {
       const root = this.#takenOver ? this.#thread.roots.find(request.root) : undefined;
       if (root !== undefined) sweepParts(root, request.path, this.#order);
     } else if (this.#keepForNextAttempt()) {
+      if (target.unpublishedName !== null) this.#recordPart(true);
       target.unpublishedName = null;
     } else {
       const { mode } = this.#order.request;

@@ -30,6 +30,7 @@ import {
   BULK_LANES,
   CHECKPOINTS_DEFAULT,
   NO_JOB,
+  type PartFiles,
   type RootConfig,
   RootWords,
   jobKeyOf,
@@ -68,6 +69,8 @@ export interface PoolOptions {
   /** A running write records how far it is after so many bytes. */
   checkpointBytes?: number;
   libaio?: string;
+  /** Where partial files are recorded, for who has to find them after this process was killed; absent: nowhere. */
+  partFiles?: PartFiles | undefined;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
   /** Answers what a write has to ask about the jobs that its file names; absent: nobody knows them. */
@@ -203,6 +206,7 @@ export class WriterPool {
         ? {}
         : { segments: { directory: options.shmDirectory, groupId: options.shmGroupId } }),
       ...(options.libaio === undefined ? {} : { libaio: options.libaio }),
+      ...(options.partFiles === undefined ? {} : { partFiles: options.partFiles }),
     };
     this.#piscina = new Piscina({
       filename: (options.entry ?? writerEntry).href,
@@ -283,12 +287,15 @@ export class WriterPool {
   #takeSlot(
     starts: number,
     job: string,
-  ): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'job' | 'jobSlot'> } {
+  ): { block: JobBlock; attempt: Pick<WriteTask, 'attemptToken' | 'again' | 'job' | 'jobSlot' | 'partPlace'> } {
     const jobSlot = this.#freeJobSlots.pop();
     if (jobSlot === undefined) throw new Error(`more than ${this.jobSlots} writes at once were handed to the pool`);
     const block = (this.#blocks[jobSlot] ??= this.#control.job(jobSlot));
     block.reset();
-    return { block, attempt: { attemptToken: tokenOf(starts), again: starts > 1, job, jobSlot } };
+    return {
+      block,
+      attempt: { attemptToken: tokenOf(starts), again: starts > 1, job, jobSlot, partPlace: jobSlot * BULK_LANES },
+    };
   }
 
   #begin(block: JobBlock, task: WriterTask): RunningWrite {

@@ -23,6 +23,7 @@ const task = (jobSlot: number): WriterTask => ({
   attemptToken: 'token',
   again: false,
   job: NO_JOB,
+  partPlace: 0,
   jobSlot,
 });
 const result = { bytes: 1 } as JobResult;

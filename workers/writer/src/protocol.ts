@@ -8,6 +8,7 @@ import type {
   AppendQuestion,
   BulkOrder,
   CheckpointCadence,
+  PartFiles,
   RootConfig,
   SegmentPlace,
 } from '@penstock/sink';
@@ -32,6 +33,8 @@ export interface WriterSetup {
   engine: EngineChoice;
   /** How often a running write records how far it is; absent: as the sink has it. */
   checkpoints?: CheckpointCadence;
+  /** Where partial files are recorded; absent: nowhere. */
+  partFiles?: PartFiles;
   /** The libaio to load, where it is not under its usual name. */
   libaio?: string;
 }
@@ -47,6 +50,8 @@ export interface WriteTask {
   job: string;
   /** True where another attempt follows if the bytes break off. */
   comesAgain?: boolean;
+  /** Its place among the records of partial files. */
+  partPlace: number;
   /** The job block this attempt reports to; no other attempt has it while this one runs. */
   jobSlot: number;
   /** Where the bytes arrive, if another thread brings them; its port is transferred with the task. */

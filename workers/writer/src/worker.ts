@@ -66,8 +66,8 @@ async function writerThread(): Promise<WriterThread> {
 async function start(): Promise<WriterThread> {
   const { engine, reason: engineReason } = await createEngine();
   const loop = new AioLoop(engine, dieWith, () => block.turn());
-  const { segments, checkpoints } = setup;
-  const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints };
+  const { segments, checkpoints, partFiles } = setup;
+  const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints, partFiles };
   return new WriterThread({ ...parts, askQueue });
 }
 

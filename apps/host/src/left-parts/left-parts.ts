@@ -1,0 +1,142 @@
+/**
+ * Removes partial files that nobody will take up: those of writes that went to another host, or were cancelled or removed
+ * while this one was gone. A while after the start, and from then on while there are any, the queue is asked whose they
+ * still are.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { IoError, formatBytes } from '@penstock/contract';
+import type { PartOwner } from '@penstock/queue';
+import type { LeftPartFate, PartRecord, RootConfig } from '@penstock/sink';
+import { PartRecordFiles } from './records.ts';
+import type { RemoverOrder } from './remover.ts';
+
+/** Hosts that are there for one write alone have ended by then. */
+const FIRST_MS = 2000;
+const EVERY_MS = 30_000;
+
+export interface LeftPartsOptions {
+  dataDirectory: string;
+  /** The name of the host. */
+  host: string;
+  roots: readonly RootConfig[];
+  /** Whether this host may take up jobs, in the order of their references. */
+  judge(jobs: readonly string[]): Promise<PartOwner[]>;
+  /** Told what was removed. */
+  onRemoved(text: string): void;
+  onError(error: unknown): void;
+  /** For tests, in milliseconds. */
+  firstMs?: number;
+  everyMs?: number;
+}
+
+const keyOf = ({ rootPath, directory, name }: PartRecord): string => `${rootPath}\0${directory}\0${name}`;
+
+/** The compiled entry of the remover; the same file from `src/` and from `dist/`. */
+const removerEntry = new URL('../../dist/left-parts/remover.js', import.meta.url);
+
+export class LeftParts {
+  readonly #options: LeftPartsOptions;
+  readonly #records: PartRecordFiles;
+  /** Of those that are not there any more. */
+  readonly #gone = new Set<string>();
+  /** Of those that could not be removed. */
+  readonly #told = new Set<string>();
+  /** By root. */
+  readonly #removers = new Map<string, ChildProcess>();
+  #timer: NodeJS.Timeout;
+  #closed = false;
+
+  /** @throws what the file system says where the data directory cannot be had */
+  constructor(options: LeftPartsOptions) {
+    this.#options = options;
+    this.#records = new PartRecordFiles(options.dataDirectory, options.host);
+    this.#timer = this.#lookAfter(options.firstMs ?? FIRST_MS);
+  }
+
+  /** For the writer threads. */
+  get files(): PartRecordFiles['files'] {
+    return this.#records.files;
+  }
+
+  #lookAfter(ms: number): NodeJS.Timeout {
+    return setTimeout(() => void this.#look(), ms).unref();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const left = this.#records.kept().filter((record) => !this.#gone.has(keyOf(record)));
+      if (left.length > 0) await this.#removeOver(left);
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    if (!this.#closed) this.#timer = this.#lookAfter(this.#options.everyMs ?? EVERY_MS);
+  }
+
+  async #removeOver(left: readonly PartRecord[]): Promise<void> {
+    const owners = await this.#options.judge(left.map(({ job }) => job));
+    const over = left.filter((_record, index) => owners[index] === 'over');
+    const byRoot = new Map<string, PartRecord[]>();
+    for (const record of over) byRoot.set(record.rootPath, [...(byRoot.get(record.rootPath) ?? []), record]);
+    const waits = [...byRoot].map(([rootPath, records]) => this.#removeIn(rootPath, records));
+    // One that hangs is left alone until it answers; the next look passes its root over.
+    void Promise.allSettled(waits);
+  }
+
+  async #removeIn(rootPath: string, records: PartRecord[]): Promise<void> {
+    // Of '/' the records have ''.
+    const root = this.#options.roots.find(({ path, writable }) => writable && (path === '/' ? '' : path) === rootPath);
+    if (root === undefined || this.#removers.has(rootPath) || this.#closed) return;
+    const remover = fork(removerEntry, { execArgv: [], stdio: 'ignore' });
+    this.#removers.set(rootPath, remover);
+    remover.unref();
+    remover.channel?.unref();
+    try {
+      remover.on('error', (error) => this.#options.onError(error));
+      const answered = once(remover, 'message') as Promise<[LeftPartFate[]]>;
+      const ended = once(remover, 'exit');
+      remover.send({ root, records } satisfies RemoverOrder);
+      const answer = await Promise.race([answered, ended.then(() => null)]);
+      if (answer !== null) this.#tell(root, records, answer[0]);
+      await ended;
+    } catch (error) {
+      this.#options.onError(error);
+    } finally {
+      this.#removers.delete(rootPath);
+    }
+  }
+
+  #tell({ name: rootName, path }: RootConfig, records: readonly PartRecord[], fates: readonly LeftPartFate[]): void {
+    let bytes = 0;
+    const removed: string[] = [];
+    for (const [index, fate] of fates.entries()) {
+      const record = records[index]!;
+      const file = join(path, record.directory, record.name);
+      if (fate.kind === 'failed') {
+        if (this.#told.has(keyOf(record))) continue; // it is tried again at each look, and told once
+        this.#told.add(keyOf(record));
+        this.#options.onError(new IoError({ syscall: 'unlinkat', errno: fate.errno, path: file }));
+        continue;
+      }
+      if (fate.kind === 'written') continue; // it is asked for again
+      this.#gone.add(keyOf(record));
+      if (fate.kind === 'gone') continue;
+      bytes += fate.bytes;
+      removed.push(file);
+    }
+    if (removed.length === 0) return;
+    const files = removed.length === 1 ? 'a partial file' : `${removed.length} partial files`;
+    this.#options.onRemoved(
+      `removed ${files} (${formatBytes(bytes)}) on root ${rootName} that no job goes on with: ${removed[0]}${removed.length > 1 ? ', …' : ''}`,
+    );
+  }
+
+  /** After the last write. What is still to be removed is left to the next host of this data directory. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const remover of this.#removers.values()) remover.kill('SIGKILL');
+    this.#records.close((record) => this.#gone.has(keyOf(record)));
+  }
+}
