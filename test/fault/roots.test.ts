@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Job } from 'bullmq';
 import { type Undo, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
 import { System } from '../system.ts';
 
 let system: System;
@@ -200,6 +201,35 @@ asRoot(
     run('touch', join(root, 'plain'));
     const denied = await system.finished(await write('plain/below'));
     expect(denied).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/^ENOTDIR: /) });
+  },
+  120_000,
+);
+
+const noDisk = whyNoDisk();
+(noDisk === '' ? test : test.skip)(
+  `of jobs for a disk whose writes fail one after the other two lose an attempt, and all are written once it is well${noDisk}`,
+  async () => {
+    const disk = await SettableDisk.make(system.home, { make: ['mkfs.ext4', '-q', '-O', '^has_journal'] });
+    try {
+      const host = await system.host(['--name', 'ill', '--threads', '1', '--root', `disk=${disk.mount}`]);
+      expect((await system.finished(await write('before'))).failedReason).toBeUndefined();
+      await disk.fail({ write: 'EIO' });
+      const data = (index: number) => ({ path: `${index}`, root: 'disk', size: BYTES });
+      const options = { attempts: 5, backoff: { type: 'fixed', delay: 200 } };
+      const jobs = await Promise.all(Array.from({ length: 20 }, (_, index) => system.add(data(index), options)));
+      await until(() => host.said().includes('root disk cannot be used: EIO'));
+      await disk.fail({});
+      const ends = [];
+      for (const job of jobs) ends.push(await system.finished(job));
+      for (const end of ends) expect(end).toMatchObject({ returnvalue: { bytes: BYTES } });
+      expect(ends.reduce((lost, end) => lost + end.attemptsMade - 1, 0)).toBeLessThanOrEqual(2);
+      expect(host.said()).toMatch(
+        /root disk cannot be used: EIO.*3 writes failed in a row[^]*root disk can be used again/,
+      );
+      await host.end('SIGTERM');
+    } finally {
+      await disk.close();
+    }
   },
   120_000,
 );

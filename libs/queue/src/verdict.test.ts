@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { IoError, RequestError, toWire, WriteAbortedError } from '@penstock/contract';
+import { IoError, RequestError, RootError, toWire, WriteAbortedError } from '@penstock/contract';
 import { constants } from 'node:os';
 import { BulkError } from './bulk-error.ts';
 import { LockLostError } from './run.ts';
@@ -82,5 +82,10 @@ describe('waited for, and not counted', () => {
     ['statfs', 'ETIMEDOUT', 'the file system to answer'],
   ] as const)('%s with %s waits for %s', (syscall, code, cause) => {
     expect(ofCall(syscall, code)).toEqual({ kind: 'wait', cause });
+  });
+
+  test('a root that its host cannot use', () => {
+    const error = new RootError({ root: 'data', host: 'a', reason: 'read-only file system' });
+    expect(verdictOn(toWire(error))).toEqual({ kind: 'wait', cause: 'the root' });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { IoError, toWire } from '@penstock/contract';
+import { IoError, RootError, toWire } from '@penstock/contract';
 import { formatWait, isLogged, nextDelayMs, readRecord, waitNote, waitedOut } from './waits.ts';
 
 const full = toWire(
@@ -54,6 +54,10 @@ describe('the record of a wait', () => {
 test('the note says the figures, that no attempt is counted, and when it is tried again', () => {
   expect(waitNote('space', full, 4000)).toBe(
     'waiting for space: 2.00 GiB needed, 1.10 GiB free on data (attempt not counted; next try in 4 s)',
+  );
+  const sick = toWire(new RootError({ root: 'data', host: 'a', reason: 'read-only file system', hint: 'Remount it.' }));
+  expect(waitNote('the root', sick, 1000)).toBe(
+    'waiting for root data of host a: read-only file system (attempt not counted; next try in 1 s)',
   );
 });
 

@@ -2,7 +2,6 @@
  * Roots that cannot be used, whatever is written there: read-only, unmounted, gone, or failing one write after another.
  * Their jobs go back to the queue for another host; the host looks again until they are well.
  */
-import { performance } from 'node:perf_hooks';
 import {
   type JobRequest,
   type JobResult,
