@@ -19,8 +19,9 @@ export { RateCell, RateTable, rateTime } from './rate.ts';
 export {
   type RingBeginning,
   type RingInlet,
+  type RingOpening,
   type RingOutlet,
-  type RingPlace,
+  type RingRows,
   closeRingOf,
   createRing,
 } from './ring.ts';

@@ -32,7 +32,7 @@ export function chooseMatrix(size: number, preferred: MatrixShape = DEFAULT_MATR
   return { rows: Math.max(1, Math.min(preferred.rows, Math.ceil(size / rowBytes))), rowBytes };
 }
 
-/** What a stream keeps for as long as it is open, bytes or none: a thread has room for many of them. */
+/** What a stream has of rows at a time: a thread has room for many of them. */
 const STREAM_BYTES_MAX = 8_388_608;
 const STREAM_ROWS_MIN = 8;
 

@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { fromWire } from '@penstock/contract';
 import {
+  ASKED,
   BEGUN,
   BEGUN_AT_HIGH,
   BEGUN_AT_LOW,
@@ -12,6 +13,7 @@ import {
   FLUSHES_DONE,
   FLUSH_AFTER,
   FREED,
+  GRANTS,
   INLET_ENDED,
   INLET_FAILED,
   INLET_FILLING,
@@ -20,6 +22,7 @@ import {
   INLET_WAITS,
   KEEPS,
   OUTLET_CLOSED,
+  OUTLET_EMPTY,
   OUTLET_READY,
   OUTLET_STATE,
   OUTLET_TEXT,
@@ -33,14 +36,16 @@ import {
   PLACE_START_LOW,
   PLACE_THREAD,
   type RingMessage,
-  type RingOutlet,
-  type RingPlace,
   type RingBeginning,
+  type RingOpening,
+  type RingOutlet,
+  type RingRows,
   START_AT_HIGH,
   START_AT_LOW,
   STANDS,
   START_IDENTITY_BYTES,
   TAIL,
+  TAIL_GRANT,
   TOTAL_HIGH,
   TOTAL_LOW,
   WAKE_UP,
@@ -63,10 +68,18 @@ export interface RingListener {
   abandoned(): void;
 }
 
-/** Takes the rows of one write as they are filled, and gives them back in any order. Allocates nothing by row. */
+/**
+ * Takes the rows of one write as they are filled, and gives them back in any order. Allocates nothing by row.
+ *
+ * Rows are the producer's between grant() and withdraw(); what it had pushed into one that was not full when they were
+ * taken away is a row as well, up to the last whole block, and the bytes behind that go into the first row of the next
+ * grant.
+ */
 export class RingConsumer {
   /** Bytes of the row that take() returned last. */
   takenBytes = 0;
+  /** Bytes of all rows that were taken before they were full, as their rows were taken away. */
+  cutTotal = 0;
 
   readonly #outlet: RingOutlet;
   readonly #words: Int32Array;
@@ -75,8 +88,21 @@ export class RingConsumer {
   #producerGone = false;
   #waits = false;
 
+  #align = 1;
+  /** How often there have been rows, modulo 2^32. */
+  #grants = 0;
+  /** Bytes that stood at the start of the first row when it was granted, and full rows that were taken by then. */
+  #head = 0;
+  #takenBefore = 0;
   #rowBytes = 0;
+  /** 0 while there are none. */
   #rowCount = 0;
+  /** The producer gets no more of these rows, and copies nothing into them any more. */
+  #withdrawn = false;
+  #quiet = false;
+  /** Bytes of the row that was not full when its rows were taken away, which were taken as a row. */
+  #cut = 0;
+  #cutTaken = false;
   /** Rows taken so far, modulo 2^32, and the next one. */
   #taken = 0;
   #nextRow = 0;
@@ -95,24 +121,124 @@ export class RingConsumer {
     outlet.port.on('close', () => this.#afterPortClosed());
   }
 
-  /** The rows are there: the producer may fill them. */
-  open({ thread, start, rowStride, rowBytes, rowCount, head, startAt = FIRST_BYTE }: RingPlace): void {
+  /** The write has its file: the producer may say where it begins, and ask for rows. */
+  begin({ thread, head, align, startAt = FIRST_BYTE }: RingOpening): void {
     const words = this.#words;
+    this.#align = align;
+    this.#head = head;
+    Atomics.store(words, PLACE_THREAD, thread);
+    Atomics.store(words, START_AT_LOW, startAt.offset | 0);
+    Atomics.store(words, START_AT_HIGH, Math.floor(startAt.offset / TWO_TO_32));
+    storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
+    Atomics.store(words, OUTLET_STATE, OUTLET_EMPTY);
+    this.#wakeInlet();
+  }
+
+  /** Rows are there: the producer may fill them, from `carriedBytes` of the first on. */
+  grant({ start, rowStride, rowBytes, rowCount }: RingRows): void {
+    const words = this.#words;
+    const carried = this.carriedBytes;
+    // Rows that nothing was pushed into are followed by others that begin in the same way.
+    if (carried > 0 || this.#cut > 0 || this.#taken !== this.#takenBefore) this.#head = carried;
+    this.#takenBefore = this.#taken;
+    this.#withdrawn = false;
+    this.#quiet = false;
+    this.#cut = 0;
+    this.#cutTaken = false;
     this.#rowBytes = rowBytes;
     this.#rowCount = rowCount;
-    this.#released = new Uint8Array(rowCount);
-    Atomics.store(words, PLACE_THREAD, thread);
+    if (this.#released.length < rowCount) this.#released = new Uint8Array(rowCount);
+    else this.#released.fill(0);
+    this.#nextRow = 0;
+    this.#oldestRow = 0;
+    this.#freed = this.#taken; // the row that was cut is none of the full ones
+    Atomics.store(words, FREED, this.#freed);
+    // The producer's, but it stores none while it has no rows.
+    if (this.#grants !== 0) Atomics.store(words, PARTIAL, carried);
     Atomics.store(words, PLACE_START_LOW, start | 0);
     Atomics.store(words, PLACE_START_HIGH, Math.floor(start / TWO_TO_32));
     Atomics.store(words, PLACE_ROW_STRIDE, rowStride);
     Atomics.store(words, PLACE_ROW_BYTES, rowBytes);
     Atomics.store(words, PLACE_ROW_COUNT, rowCount);
-    Atomics.store(words, PLACE_HEAD, head);
-    Atomics.store(words, START_AT_LOW, startAt.offset | 0);
-    Atomics.store(words, START_AT_HIGH, Math.floor(startAt.offset / TWO_TO_32));
-    storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
+    Atomics.store(words, PLACE_HEAD, this.#head);
+    this.#grants = (this.#grants + 1) | 0;
+    Atomics.store(words, GRANTS, this.#grants);
     Atomics.store(words, OUTLET_STATE, OUTLET_READY);
     this.#wakeInlet();
+  }
+
+  /** The producer fills no further row. What it has filled is still to be taken, up to `isEmptied`. */
+  withdraw(): void {
+    this.#withdrawn = true;
+    Atomics.store(this.#words, OUTLET_STATE, OUTLET_EMPTY);
+    this.#wakeInlet(); // one that waits for a row to come free has to ask for others
+  }
+
+  /** True once withdrawn rows hold nothing that is to be taken, but for `carriedBytes`. */
+  get isEmptied(): boolean {
+    if (!this.#isQuiet()) return false;
+    const ended = Atomics.load(this.#words, INLET_STATE) === INLET_ENDED;
+    if (Atomics.load(this.#words, FILLED) !== this.#taken) return false;
+    if (this.#cutTaken) return true;
+    return ended ? this.#tailBytes() === 0 || this.#tailTaken : this.#wholeBlocks() === 0;
+  }
+
+  /** The rows are another write's from now on, and `carriedBytes` are kept for the next grant. */
+  leaveRows(): void {
+    assert(this.isEmptied, 'rows of a ring were given away that hold bytes');
+    this.#rowCount = 0;
+  }
+
+  /** Bytes at the start of the first row of the next grant: those of the row that was not full, from `cutBytes` on. */
+  get carriedBytes(): number {
+    return Math.max(0, Atomics.load(this.#words, PARTIAL) - this.#cut);
+  }
+
+  /** Bytes at the start of the row that is not full that were taken as a row, when its rows were taken away. */
+  get cutBytes(): number {
+    return this.#cut;
+  }
+
+  /** True while there are none and the producer wants some, or has ended with bytes left; else the listener is told. */
+  get wantsRows(): boolean {
+    if (this.#rowCount > 0 || this.#closed) return false;
+    if (this.#lacksRows()) return true;
+    this.#waits = true;
+    Atomics.store(this.#words, OUTLET_WAITS, 1);
+    return this.#lacksRows(); // looked at once more, as in take()
+  }
+
+  #lacksRows(): boolean {
+    const state = Atomics.load(this.#words, INLET_STATE);
+    if (state === INLET_ENDED) return !this.#tailTaken && this.#tailBytes() > 0;
+    return state === INLET_FILLING && Atomics.load(this.#words, ASKED) === 1;
+  }
+
+  /** True while the producer has bytes that found no row. */
+  get isAsked(): boolean {
+    return Atomics.load(this.#words, ASKED) === 1;
+  }
+
+  /** After withdraw(): no copy is under way, and none will be. */
+  #isQuiet(): boolean {
+    if (!this.#withdrawn || this.#quiet) return this.#quiet;
+    this.#quiet = this.#producerGone || Atomics.load(this.#words, COPYING) === 0;
+    return this.#quiet;
+  }
+
+  /** Of the row that is not full. */
+  #wholeBlocks(): number {
+    const bytes = Atomics.load(this.#words, PARTIAL);
+    return bytes - (bytes % this.#align);
+  }
+
+  /** Once the producer has ended: the bytes behind the full rows that were not taken with the row that was cut. */
+  #tailBytes(): number {
+    const words = this.#words;
+    const tail = Atomics.load(words, TAIL);
+    if (tail === 0) return 0;
+    // It has not found these rows yet: then nothing stands there but what they began with.
+    return Atomics.load(words, TAIL_GRANT) === this.#grants ? tail - this.#cut : this.#head;
   }
 
   /**
@@ -140,7 +266,7 @@ export class RingConsumer {
     const words = this.#words;
     // The state first: what was filled and the tail are final once it says so.
     if (Atomics.load(words, INLET_STATE) !== INLET_ENDED) return false;
-    return Atomics.load(words, FILLED) === this.#taken && (this.#tailTaken || Atomics.load(words, TAIL) === 0);
+    return Atomics.load(words, FILLED) === this.#taken && (this.#tailTaken || this.#tailBytes() === 0);
   }
 
   /** The next filled row, its bytes in `takenBytes`; -1 where there is none, and then the listener is told of the next. */
@@ -156,25 +282,34 @@ export class RingConsumer {
       Atomics.store(this.#words, OUTLET_WAITS, 0);
     }
     const row = this.#nextRow;
-    this.#nextRow = row + 1 === this.#rowCount ? 0 : row + 1;
+    if (!this.#cutTaken) this.#nextRow = row + 1 === this.#rowCount ? 0 : row + 1;
     return row;
   }
 
   /** Takes the next row into account, if there is one. */
   #somethingFilled(): boolean {
     const words = this.#words;
+    const quiet = this.#isQuiet(); // first: what is filled is final then
     const state = Atomics.load(words, INLET_STATE); // before FILLED, as in `exhausted`
-    if (state === INLET_FAILED || this.#closed || this.#rowCount === 0) return false;
+    if (state === INLET_FAILED || this.#closed || this.#rowCount === 0 || this.#cutTaken) return false;
     if (Atomics.load(words, FILLED) !== this.#taken) {
       this.takenBytes = this.#rowBytes;
       this.#taken = (this.#taken + 1) | 0;
       return true;
     }
-    if (state !== INLET_ENDED || this.#tailTaken) return false;
-    const tail = Atomics.load(words, TAIL);
-    if (tail === 0) return false;
-    this.takenBytes = tail;
-    this.#tailTaken = true;
+    if (state === INLET_ENDED) {
+      const tail = this.#tailTaken ? 0 : this.#tailBytes();
+      if (tail === 0) return false;
+      this.takenBytes = tail;
+      this.#tailTaken = true;
+      return true;
+    }
+    const cut = quiet ? this.#wholeBlocks() : 0;
+    if (cut === 0) return false;
+    this.takenBytes = cut;
+    this.#cut = cut;
+    this.cutTotal += cut;
+    this.#cutTaken = true;
     return true;
   }
 
@@ -187,7 +322,7 @@ export class RingConsumer {
     return Atomics.load(this.#words, FILLED);
   }
 
-  /** The row that is being filled, once all full ones are taken. */
+  /** The row that is being filled, once all full ones are taken; of one that was cut `partialBytes` stand from `cutBytes` on. */
   get partialRow(): number {
     return this.#nextRow;
   }
@@ -199,7 +334,7 @@ export class RingConsumer {
   get partialBytes(): number {
     const words = this.#words;
     if (Atomics.load(words, FILLED) !== this.#taken) return 0;
-    const bytes = Atomics.load(words, PARTIAL);
+    const bytes = this.carriedBytes;
     if (Atomics.load(words, INLET_STATE) !== INLET_FILLING) return 0;
     // A row that was full meanwhile has left the word to the next one: what was read may be that one's.
     return Atomics.load(words, FILLED) === this.#taken ? bytes : 0;
@@ -251,7 +386,7 @@ export class RingConsumer {
       this.#freed = (this.#freed + 1) | 0;
     }
     Atomics.store(this.#words, FREED, this.#freed);
-    this.#wakeInlet();
+    if (!this.#withdrawn) this.#wakeInlet();
   }
 
   /**

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/aio';
 import { toWire } from '@penstock/contract';
 import {
+  ASKED,
   BEGUN,
   BEGUN_AT_HIGH,
   BEGUN_AT_LOW,
@@ -13,6 +14,7 @@ import {
   FLUSHES_DONE,
   FLUSH_AFTER,
   FREED,
+  GRANTS,
   INLET_ENDED,
   INLET_FAILED,
   INLET_STATE,
@@ -20,6 +22,7 @@ import {
   INLET_WAITS,
   KEEPS,
   OUTLET_CLOSED,
+  OUTLET_OPENING,
   OUTLET_READY,
   OUTLET_STATE,
   OUTLET_TEXT,
@@ -41,6 +44,7 @@ import {
   STANDS,
   START_IDENTITY_BYTES,
   TAIL,
+  TAIL_GRANT,
   TOTAL_HIGH,
   TOTAL_LOW,
   WAKE_UP,
@@ -65,6 +69,7 @@ export class RingProducer {
   readonly #words: Int32Array;
   readonly #onClosed: (() => void) | undefined;
   #waiting: ((writable: boolean) => void)[] = [];
+  #opening: ((opened: boolean) => void)[] = [];
   #flushes: { asked: number; resolve: (flushed: boolean) => void }[] = [];
   /** end() or fail() was called. */
   #over = false;
@@ -72,7 +77,11 @@ export class RingProducer {
   #gone = false;
   #toldClosed = false;
 
-  // Known once the rows are there.
+  /** The word that says it waits for rows is 1. */
+  #asked = false;
+
+  // Known once rows are there, and found anew with each grant.
+  #grant = 0;
   #address = 0;
   #rowStride = 0;
   #rowBytes = 0;
@@ -101,7 +110,7 @@ export class RingProducer {
     return this.#over || this.#gone || Atomics.load(this.#words, OUTLET_STATE) === OUTLET_CLOSED;
   }
 
-  /** Where in its source the write wants this to begin; known once writable() has resolved with true. */
+  /** Where in its source the write wants this to begin; known once opened() or writable() has resolved with true. */
   get startAt(): RingStart {
     const words = this.#words;
     const low = Atomics.load(words, START_AT_LOW) >>> 0;
@@ -128,17 +137,34 @@ export class RingProducer {
    * where there is no free row, or none yet, or none any more.
    */
   push(bytes: Uint8Array): number {
+    const words = this.#words;
     let taken = 0;
-    while (taken < bytes.byteLength && this.#hasFreeRow()) {
-      const part = Math.min(this.#rowBytes - this.#rowFilled, bytes.byteLength - taken);
-      if (!this.#copy(bytes.subarray(taken, taken + part))) break;
-      taken += part;
-      this.#rowFilled += part;
-      if (this.#rowFilled === this.#rowBytes) this.#handOver();
+    // Said before the state is looked at, and until the words below say what was copied: either this sees that the rows
+    // are taken away, or who takes them sees the copying, and waits for what it comes to.
+    Atomics.store(words, COPYING, 1);
+    try {
+      while (taken < bytes.byteLength && this.#hasFreeRow()) {
+        if (Atomics.load(words, GRANTS) !== this.#grant) this.#findRows();
+        const part = Math.min(this.#rowBytes - this.#rowFilled, bytes.byteLength - taken);
+        const address = this.#address + this.#row * this.#rowStride + this.#rowFilled;
+        native.copyTo(address, part === bytes.byteLength ? bytes : bytes.subarray(taken, taken + part));
+        taken += part;
+        this.#rowFilled += part;
+        if (this.#rowFilled === this.#rowBytes) this.#handOver();
+      }
+      if (taken > 0) this.#tellPushed(taken);
+    } finally {
+      Atomics.store(words, COPYING, 0);
     }
-    this.bytesPushed += taken;
-    if (taken > 0) Atomics.store(this.#words, PARTIAL, this.#rowFilled);
     return taken;
+  }
+
+  #tellPushed(taken: number): void {
+    this.bytesPushed += taken;
+    Atomics.store(this.#words, PARTIAL, this.#rowFilled);
+    if (!this.#asked) return;
+    this.#asked = false;
+    Atomics.store(this.#words, ASKED, 0);
   }
 
   /**
@@ -192,7 +218,16 @@ export class RingProducer {
     };
   }
 
-  /** Resolves once push() takes at least one byte (true), or never will again (false). */
+  /** Resolves with true once the write has its file, with or without rows; with false where it has ended first. */
+  opened(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#opening.push(resolve);
+      this.#inlet.port.ref();
+      this.#wake();
+    });
+  }
+
+  /** Asks for rows. Resolves once push() takes at least one byte (true), or never will again (false). */
   writable(): Promise<boolean> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
@@ -217,6 +252,7 @@ export class RingProducer {
     if (this.#over) return;
     // The tail first: whoever sees that this has ended takes it for final. A head alone is no tail.
     Atomics.store(this.#words, TAIL, this.bytesPushed === 0 ? 0 : this.#rowFilled);
+    Atomics.store(this.#words, TAIL_GRANT, this.#grant);
     Atomics.store(this.#words, INLET_STATE, INLET_ENDED);
     this.#leave();
   }
@@ -236,39 +272,29 @@ export class RingProducer {
     this.#inlet.port.close(); // messages posted before it still arrive
   }
 
-  /** Finds the rows, once they are there. */
+  /** True where push() takes something, unless the rows are taken away first. */
   #hasFreeRow(): boolean {
     const words = this.#words;
     if (this.#over || this.#gone || Atomics.load(words, OUTLET_STATE) !== OUTLET_READY) return false;
-    if (this.#rowCount === 0) this.#findRows();
+    if (Atomics.load(words, GRANTS) !== this.#grant) return true; // others than were known here, and all free
     const unfreed = (Atomics.load(words, FILLED) - Atomics.load(words, FREED)) | 0;
     return unfreed < this.#rowCount;
   }
 
+  /** Within a push alone: then they are not taken away while they are found. */
   #findRows(): void {
     const words = this.#words;
+    this.#grant = Atomics.load(words, GRANTS);
     const { buffer, start } = this.#inlet.arenas[Atomics.load(words, PLACE_THREAD)]!;
     const low = Atomics.load(words, PLACE_START_LOW) >>> 0;
     const rowsStart = Atomics.load(words, PLACE_START_HIGH) * TWO_TO_32 + low;
     this.#address = native.addressOf(new Uint8Array(buffer, start)) + rowsStart;
     this.#rowStride = Atomics.load(words, PLACE_ROW_STRIDE);
     this.#rowBytes = Atomics.load(words, PLACE_ROW_BYTES);
-    this.#rowFilled = this.#beginsFurther ? 0 : Atomics.load(words, PLACE_HEAD);
+    // What it had pushed into a row that was taken away stands at the start of the first one.
+    this.#rowFilled = this.#beginsFurther && this.bytesPushed === 0 ? 0 : Atomics.load(words, PLACE_HEAD);
     this.#rowCount = Atomics.load(words, PLACE_ROW_COUNT);
-  }
-
-  /** False if the write is over: then the rows may be another write's already, and nothing is copied. */
-  #copy(bytes: Uint8Array): boolean {
-    const words = this.#words;
-    // Said before the state is looked at: either this sees that the ring is closed, or its closer sees the copying.
-    Atomics.store(words, COPYING, 1);
-    try {
-      if (Atomics.load(words, OUTLET_STATE) !== OUTLET_READY) return false;
-      native.copyTo(this.#address + this.#row * this.#rowStride + this.#rowFilled, bytes);
-      return true;
-    } finally {
-      Atomics.store(words, COPYING, 0);
-    }
+    this.#row = 0;
   }
 
   #handOver(): void {
@@ -285,8 +311,13 @@ export class RingProducer {
 
   /** Tells those who wait how things are, or says that there are some and looks once more. */
   #wake(): void {
-    if (this.#waiting.length > 0 && !this.closed && !this.#hasFreeRow()) {
-      Atomics.store(this.#words, INLET_WAITS, 1);
+    // Looked at once for all that follows: rows that are there now may be taken away while this runs.
+    let free = this.#hasFreeRow();
+    const waitsForRows = this.#waiting.length > 0 && !this.closed && !free;
+    if (waitsForRows || (this.#opening.length > 0 && !this.#isOpen)) Atomics.store(this.#words, INLET_WAITS, 1);
+    if (waitsForRows) {
+      this.#askForRows();
+      free = this.#hasFreeRow();
     }
     const { closed } = this;
     if (closed && !this.#over && !this.#toldClosed) {
@@ -294,12 +325,36 @@ export class RingProducer {
       this.#onClosed?.();
     }
     if (this.#flushes.length > 0) this.#tellFlushed(closed);
-    if (this.#waiting.length === 0 || (!closed && !this.#hasFreeRow())) return;
+    if (this.#opening.length > 0 && (closed || this.#isOpen)) this.#tellOpened(closed);
+    if (this.#waiting.length === 0 || (!closed && !free)) return;
     Atomics.store(this.#words, INLET_WAITS, 0);
-    if (this.#flushes.length === 0) this.#inlet.port.unref();
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#unrefIfDone();
     for (const resolve of waiting) resolve(!closed);
+  }
+
+  get #isOpen(): boolean {
+    return Atomics.load(this.#words, OUTLET_STATE) !== OUTLET_OPENING;
+  }
+
+  #tellOpened(closed: boolean): void {
+    const opening = this.#opening;
+    this.#opening = [];
+    this.#unrefIfDone();
+    for (const resolve of opening) resolve(!closed);
+  }
+
+  /** Of rows that are full it hears as they come free; where it has none, the write has to stand in line for some. */
+  #askForRows(): void {
+    this.#asked = true;
+    Atomics.store(this.#words, ASKED, 1);
+    if (Atomics.load(this.#words, OUTLET_STATE) !== OUTLET_READY) this.#wakeOutlet();
+  }
+
+  /** Who waits for nothing need not stay for it. */
+  #unrefIfDone(): void {
+    if (this.#flushes.length + this.#waiting.length + this.#opening.length === 0) this.#inlet.port.unref();
   }
 
   #tellFlushed(closed: boolean): void {
@@ -310,6 +365,6 @@ export class RingProducer {
       else if (closed) flush.resolve(false);
       else this.#flushes.push(flush);
     }
-    if (this.#flushes.length === 0 && this.#waiting.length === 0) this.#inlet.port.unref();
+    this.#unrefIfDone();
   }
 }

@@ -10,11 +10,14 @@ import {
   INLET_WAITS,
   OUTLET_WAITS,
   type RingInlet,
-  type RingPlace,
+  type RingOpening,
+  type RingRows,
   closeRingOf,
   createRing,
   ringWords,
 } from './ring.ts';
+
+type RingPlace = RingOpening & RingRows;
 
 const SEED = 20_110_608;
 const arena: ArenaMemory = createArenaMemory(2_097_152);
@@ -45,8 +48,14 @@ const placeOf = (fields: Partial<RingPlace> = {}): RingPlace => ({
   rowBytes: 16,
   rowCount: 3,
   head: 0,
+  align: 4,
   ...fields,
 });
+
+function open(consumer: RingConsumer, place: RingPlace): void {
+  consumer.begin(place);
+  consumer.grant(place);
+}
 
 function openConsumer(outlet: ReturnType<typeof createRing>['outlet']): Pick<Ends, 'consumer' | 'heard'> {
   const heard: Ends['heard'] = { arrived: 0, failed: [] };
@@ -70,7 +79,7 @@ function openBoth(fields: Partial<RingPlace> = {}, opened = true): Ends {
     closed += 1;
   });
   const { consumer, heard } = openConsumer(outlet);
-  if (opened) consumer.open(place);
+  if (opened) open(consumer, place);
   return { inlet, producer, consumer, place, heard, closedTold: () => closed };
 }
 
@@ -174,7 +183,7 @@ describe('bytes', () => {
     const { producer, consumer, place } = openBoth({}, false);
     expect(producer.push(new Uint8Array(5))).toBe(0);
     producer.end();
-    consumer.open(place);
+    open(consumer, place);
     expect([consumer.take(), consumer.exhausted]).toEqual([-1, true]);
   });
 });
@@ -232,7 +241,7 @@ describe('wake-ups', () => {
     const { producer, consumer, place } = openBoth({}, false);
     const first = producer.writable();
     const second = producer.writable();
-    consumer.open(place);
+    open(consumer, place);
     expect(await Promise.all([first, second])).toEqual([true, true]);
     producer.push(new Uint8Array(48));
     const third = producer.writable();
@@ -265,7 +274,7 @@ describe('wake-ups', () => {
     });
     consumers.push(consumer);
     const worker = startProducer(inlet, size, 'end');
-    consumer.open(place);
+    open(consumer, place);
     let position = 0;
     let turn = 0;
     while (!consumer.exhausted) {
@@ -317,7 +326,7 @@ describe('ends', () => {
   test.each(['fail', 'exit'] as const)('a producing thread that ends by "%s" is heard, once', async (end) => {
     const { inlet, outlet } = createRing([arena]);
     const { consumer, heard } = openConsumer(outlet);
-    consumer.open(placeOf({ rowCount: 40 }));
+    open(consumer, placeOf({ rowCount: 40 }));
     await startProducer(inlet, 30, end);
     await until(() => heard.failed.length > 0);
     await setImmediate();
@@ -329,7 +338,7 @@ describe('ends', () => {
     const { producer, consumer, heard, place } = openBoth({}, false);
     producer.end();
     await until(() => producer.closed);
-    consumer.open(place);
+    open(consumer, place);
     for (let turn = 0; turn < 5; turn += 1) await setImmediate(); // oxlint-disable-line no-await-in-loop
     expect([consumer.exhausted, heard.failed]).toEqual([true, []]);
   });

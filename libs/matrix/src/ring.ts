@@ -27,10 +27,8 @@ export interface RingOutlet {
   port: MessagePort;
 }
 
-/** Where the ring's rows lie. */
-export interface RingPlace {
-  /** The thread whose arena it is. */
-  thread: number;
+/** Rows that the producer may fill. */
+export interface RingRows {
   /** First byte of the first row, from the start of the arena's aligned part. */
   start: number;
   /** Bytes from one row to the next. */
@@ -38,11 +36,19 @@ export interface RingPlace {
   /** Bytes of one full row. */
   rowBytes: number;
   rowCount: number;
+}
+
+/** What a write knows once it has its file. */
+export interface RingOpening {
+  /** The thread whose arena has the rows. */
+  thread: number;
   /**
    * Bytes of the very first row that are not the producer's: its first byte begins behind them. One that begins further
    * on in its source, at `startAt`, fills the row from its start.
    */
   head: number;
+  /** Rows may be taken back in the middle of one: up to the last multiple of so many bytes it is written, a power of two. */
+  align: number;
   /** Absent: the producer is to begin with the first byte of its source. */
   startAt?: RingStart;
 }
@@ -69,7 +75,7 @@ const BLOCK_WORDS = 32;
 const BLOCK_BYTES = 128;
 
 // The writer thread's block. CLOSED is also stored by the main thread, once that thread is gone.
-export const OUTLET_STATE = 0; // OUTLET_OPENING, OUTLET_READY, OUTLET_CLOSED
+export const OUTLET_STATE = 0; // OUTLET_OPENING, OUTLET_READY, OUTLET_CLOSED, OUTLET_EMPTY
 export const PLACE_THREAD = 1;
 export const PLACE_START_LOW = 2;
 export const PLACE_START_HIGH = 3;
@@ -83,13 +89,14 @@ export const START_IDENTITY_BYTES = 12; // of the text in the outlet's part; -1 
 export const FREED = 8; // rows given back so far, modulo 2^32
 export const FLUSHES_DONE = 13; // asks answered so far, modulo 2^32
 export const STANDS = 14; // 1 once the file is as long as it will be and has all its bytes, or the write is over
+export const GRANTS = 15; // how often there have been rows, modulo 2^32
 export const OUTLET_WAITS = 9; // 1 stored by the writer thread, exchanged for 0 by whoever then wakes it
 
 // The producer's block.
 export const INLET_STATE = 32; // INLET_FILLING, INLET_ENDED, INLET_FAILED
 export const FILLED = 33; // full rows so far, modulo 2^32
 export const TAIL = 34; // bytes in the row behind the full ones; final once the state is INLET_ENDED
-export const COPYING = 35; // 1 while bytes are being copied into a row
+export const COPYING = 35; // 1 while bytes are being copied into rows, and until the words say so
 export const BEGUN_AT_LOW = 37; // where in its source the first byte that comes stands
 export const BEGUN_AT_HIGH = 38;
 export const TOTAL_LOW = 39; // bytes of the whole source; -1 in the high word where nobody knows
@@ -100,14 +107,18 @@ export const PARTIAL = 43; // bytes in the row that is being filled, its head in
 export const FLUSHES_ASKED = 44; // so far, modulo 2^32
 export const KEEPS = 45; // 1 where what was written stays, though the bytes break off
 export const FLUSH_AFTER = 46; // milliseconds until a row goes out as far as it is filled; 0 is the default, -1 never
+export const ASKED = 47; // 1 while the producer has bytes that found no row
+export const TAIL_GRANT = 48; // of which rows the tail is
 export const INLET_WAITS = 36; // 1 stored by the producer, exchanged for 0 by whoever then wakes it
 
-/** The write has no rows yet. */
+/** The write has no file yet. */
 export const OUTLET_OPENING = 0;
 /** The words of the rows' place are there. */
 export const OUTLET_READY = 1;
 /** The write is over: no byte may be copied into the rows any more. */
 export const OUTLET_CLOSED = 2;
+/** The write has its file and no rows, or none any more: it gets some when the producer asks. */
+export const OUTLET_EMPTY = 3;
 
 export const INLET_FILLING = 0;
 /** All bytes are there. */
@@ -165,6 +176,7 @@ export const takeWait = (words: Int32Array, waits: number): boolean =>
  */
 export function closeRingOf(control: SharedArrayBuffer, thread: number): boolean {
   const words = ringWords(control);
+  // The thread is known from the moment on at which the producer may ask for rows.
   if (Atomics.load(words, OUTLET_STATE) === OUTLET_OPENING || Atomics.load(words, PLACE_THREAD) !== thread) return true;
   Atomics.store(words, OUTLET_STATE, OUTLET_CLOSED);
   return Atomics.load(words, COPYING) === 0;

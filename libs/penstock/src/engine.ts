@@ -1,6 +1,13 @@
 /** The engine in this process: writes take their turn, run on a thread, are watched, and end as their caller expects. */
 import { randomUUID } from 'node:crypto';
-import { type JobResult, isBulkResult, RequestError, WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import {
+  type JobResult,
+  isBulkResult,
+  RequestError,
+  WriteAbortedError,
+  type WriteProgress,
+  type WriteRequest,
+} from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/pool';
 import { AbortError, throwIfAborted } from './abort.ts';
@@ -33,11 +40,22 @@ export interface StreamAttempt extends Attempt {
 export interface StreamOptions extends CallOptions, FlushOptions {
   /** True where bytes stay in a file that is changed where it stands, though no more of them come. */
   keeps?: boolean;
+  /** True where the bytes are there already: the write does not wait for the program, and so not long for the others. */
+  isWhole?: boolean;
+}
+
+/** What may run at once, all threads together. */
+export interface EngineLimits {
+  /** Writes whose bytes are there, or are read or computed. */
+  jobs: number;
+  /** Streams, which may be open for long without a byte. */
+  streams: number;
 }
 
 export class Engine {
   readonly #pool: WriterPool;
   readonly #turns: Turns;
+  readonly #streamTurns: Turns;
   /** Writes that run or wait for their turn. */
   readonly #open = new Set<Promise<unknown>>();
   /** Names this engine's writes for ever, and tells each from the others. */
@@ -45,9 +63,11 @@ export class Engine {
   #count = 0;
   #refuses = false;
 
-  constructor(pool: WriterPool) {
+  /** @param limits in all no more than the pool has job slots */
+  constructor(pool: WriterPool, { jobs, streams }: EngineLimits) {
     this.#pool = pool;
-    this.#turns = new Turns(pool.jobSlots);
+    this.#turns = new Turns(jobs, 'writes run at once (threads x jobs)');
+    this.#streamTurns = new Turns(streams, 'streams are open at once (threads x streams)');
   }
 
   /**
@@ -55,32 +75,34 @@ export class Engine {
    * now on. Rejects with AbortError when the signal is aborted first.
    */
   async begin(prepare: () => Promise<WriteRequest>, options: CallOptions): Promise<Attempt> {
-    const { request, name } = await this.#takeTurn(prepare, options);
+    const { request, name } = await this.#takeTurn(this.#turns, prepare, options);
     const running = limited(this.#pool.run(request, name, 1), request);
-    return { ended: this.#track(this.#follow(running, null, options)) };
+    return { ended: this.#track(this.#follow(running, null, this.#turns, options)) };
   }
 
   /** The same of a request whose source is a stream. */
   async beginStream(prepare: () => Promise<WriteRequest>, options: StreamOptions): Promise<StreamAttempt> {
     const flushAfterMs = flushTime(options.flushAfterMs);
-    const { request, name } = await this.#takeTurn(prepare, options);
+    const turns = options.isWhole === true ? this.#turns : this.#streamTurns;
+    const { request, name } = await this.#takeTurn(turns, prepare, options);
     const running = limited(this.#pool.runStream(request, name, 1), request);
     const producer = new RingProducer(running.inlet);
     const isSeen = request.publish === 'in-place';
     producer.arrange({ keeps: isSeen && options.keeps === true, flushAfterMs });
-    const ended = this.#track(this.#follow(running, producer, options));
+    const ended = this.#track(this.#follow(running, producer, turns, options));
     if (isSeen) endWithProcess(producer, ended);
     return { producer, request, ended };
   }
 
   #takeTurn(
+    turns: Turns,
     prepare: () => Promise<WriteRequest>,
-    { signal }: CallOptions,
+    { signal, onProgress }: CallOptions,
   ): Promise<{ request: WriteRequest; name: string }> {
     const turn = async (): Promise<{ request: WriteRequest; name: string }> => {
       throwIfAborted(signal);
       const request = await prepare();
-      await this.#turns.take(signal);
+      await whileTold(turns, onProgress, () => turns.take(signal));
       return { request, name: `${this.#name}-${(this.#count += 1)}` };
     };
     return this.#track(turn());
@@ -89,6 +111,7 @@ export class Engine {
   async #follow(
     running: RunningWrite,
     producer: RingProducer | null,
+    turns: Turns,
     { signal, onProgress }: CallOptions,
   ): Promise<FileResult> {
     const { block, done } = running;
@@ -111,7 +134,7 @@ export class Engine {
       forgetStop();
       watch?.end();
       signal?.removeEventListener('abort', stop); // from here on the block is another write's
-      this.#turns.release();
+      turns.release();
     }
   }
 
@@ -149,6 +172,33 @@ export class Engine {
     await this.#pool.close();
   }
 }
+
+/** Has `onProgress` told why nothing happens, for as long as `wait` waits for a turn. */
+async function whileTold(
+  turns: Turns,
+  onProgress: CallOptions['onProgress'],
+  wait: () => Promise<void>,
+): Promise<void> {
+  const tell = (): void => onProgress?.(waitingForTurn(`waiting for its turn: ${turns.count} ${turns.what}`));
+  const timer = onProgress !== undefined && turns.areTaken ? setInterval(tell, SAMPLE_MS) : undefined;
+  try {
+    await wait();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const waitingForTurn = (note: string): WriteProgress => ({
+  progress: 0,
+  bytesWritten: 0,
+  bytesDurable: 0,
+  totalBytes: 0,
+  bytesPerSecond: 0,
+  etaMs: null,
+  inFlight: 0,
+  phase: 'waiting',
+  note,
+});
 
 /** In milliseconds; -1 for never. @throws RequestError */
 export function flushTime(ms: number | undefined): number | undefined {

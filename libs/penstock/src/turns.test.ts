@@ -8,7 +8,7 @@ const settle = (): Promise<void> =>
   });
 
 test('as many run as there are places, and the others in the order in which they came', async () => {
-  const turns = new Turns(2);
+  const turns = new Turns(2, 'writes run at once');
   const begun: number[] = [];
   for (const index of [0, 1, 2, 3, 4]) void turns.take(undefined).then(() => begun.push(index));
   await settle();
@@ -23,7 +23,7 @@ test('as many run as there are places, and the others in the order in which they
 });
 
 test('one that is aborted leaves the line, and takes nobody’s place', async () => {
-  const turns = new Turns(1);
+  const turns = new Turns(1, 'writes run at once');
   await turns.take(undefined);
   const controller = new AbortController();
   const leaving = turns.take(controller.signal);

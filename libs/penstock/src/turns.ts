@@ -4,9 +4,20 @@ import { AbortError, throwIfAborted } from './abort.ts';
 export class Turns {
   #free: number;
   readonly #line: (() => void)[] = [];
+  /** So many run at once. */
+  readonly count: number;
+  /** What runs, and what says how many may, for whoever waits. */
+  readonly what: string;
 
-  constructor(count: number) {
+  constructor(count: number, what: string) {
     this.#free = count;
+    this.count = count;
+    this.what = what;
+  }
+
+  /** True where whoever comes now has to wait. */
+  get areTaken(): boolean {
+    return this.#free === 0;
   }
 
   /** Resolves when it is the caller's turn, which ends with release(). Rejects with AbortError. */

@@ -219,7 +219,7 @@ export class FileWriteStream extends Writable {
     this.#synchronous = request.durability === 'dsync';
     // A write can fail while nobody writes: the disk is full, its thread died.
     ended.catch((error: unknown) => super.destroy(error as Error));
-    if (!(await producer.writable())) {
+    if (!(await producer.opened())) {
       await ended;
       throw new Error('the write ended before its first byte came');
     }

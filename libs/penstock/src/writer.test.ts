@@ -123,11 +123,13 @@ test('an aborted write rejects as Node does, once nothing is left of it; what st
 });
 
 test('an abort reaches a write whose source has nothing to say, one that waits its turn, and one not begun', async () => {
-  const writer = await bench.open({ threads: 1, jobs: 1 });
+  const writer = await bench.open({ threads: 1, streams: 1 });
   const silent = new Readable({ read() {} });
   const [first, second, third] = [new AbortController(), new AbortController(), new AbortController()];
   const outcomes = [first, second].map(({ signal }, index) =>
-    writer.writeFile(bench.path(`${index}`), index === 0 ? silent : 'x', { signal }).catch((error: unknown) => error),
+    writer
+      .writeFile(bench.path(`${index}`), index === 0 ? silent : Readable.from('x'), { signal })
+      .catch((error: unknown) => error),
   );
   while (bench.names().length === 0) await setImmediate();
   second.abort();

@@ -26,9 +26,17 @@ export interface WriterOptions {
   threads?: number | undefined;
   /** iocbs in flight at once, a thread. Default 64: with the threads, best below the 256 tags of a common device. */
   depth?: number | undefined;
-  /** Writes, open streams among them, that run at once on one thread; further ones wait for their turn. Default 32. */
+  /** Writes of bytes that are there, or read or computed, at once on one thread; others wait for a turn. Default 32. */
   jobs?: number | undefined;
-  /** Row memory of all threads together; only rows that are used take up memory. Default 256 MiB. */
+  /**
+   * Streams, and writes of what an iteration brings, that may be open at once on one thread, written or not; further ones
+   * wait for their turn. Default 1024. Each takes three descriptors of the process (`ulimit -n`).
+   */
+  streams?: number | undefined;
+  /**
+   * Row memory of all threads together; only rows that are used take up memory. Where it is short, streams have rows in
+   * turns, and only while bytes come. Default 256 MiB.
+   */
   memoryBytes?: number | undefined;
   /** What carries the I/O. Default `'auto'`: libaio, else raw system calls, else plain positional writes. */
   engine?: 'auto' | 'libaio' | 'syscalls' | 'positional' | undefined;
@@ -55,6 +63,7 @@ export interface WriteFileOptions extends FileOptions, FlushOptions {
 
 const DEPTH = 64;
 const JOBS = 32;
+const STREAMS = 1024;
 const MEMORY_BYTES = 268_435_456;
 const MEMORY_BYTES_MIN = 2_097_152; // one huge page
 /** Long enough that a program that writes now and then finds its threads awake, short enough to wait for at its end. */
@@ -69,10 +78,13 @@ const IDLE_MS = 100;
 export async function openWriter(options?: WriterOptions | null): Promise<Writer> {
   const given = callOptions(options);
   let death: Error | undefined;
+  const threads = wholeNumber('threads', given.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64);
+  const jobs = wholeNumber('jobs', given.jobs ?? JOBS, 1, 256);
+  const streams = wholeNumber('streams', given.streams ?? STREAMS, 1, 16_384);
   const pool = new WriterPool({
-    threads: wholeNumber('threads', given.threads ?? Math.min(4, Math.max(1, availableParallelism())), 1, 64),
+    threads,
     depth: wholeNumber('depth', given.depth ?? DEPTH, 1, 4096),
-    jobs: wholeNumber('jobs', given.jobs ?? JOBS, 1, 256),
+    jobs: jobs + streams,
     memoryBytes: wholeNumber('memoryBytes', given.memoryBytes ?? MEMORY_BYTES, MEMORY_BYTES_MIN, 2 ** 40),
     engine: given.engine ?? 'auto',
     ...(given.libaio === undefined ? {} : { libaio: given.libaio }),
@@ -89,7 +101,7 @@ export async function openWriter(options?: WriterOptions | null): Promise<Writer
     await pool.close();
     throw death ?? error;
   }
-  return new Writer(new Engine(pool));
+  return new Writer(new Engine(pool, { jobs: threads * jobs, streams: threads * streams }));
 }
 
 function rootFor(direct: WriterOptions['direct'] = 'auto'): typeof ROOT & { direct?: 'off' } {
@@ -158,7 +170,7 @@ export class Writer implements AsyncDisposable {
     }
     const { producer, ended } = await this.#engine.beginStream(
       async () => requestFor(await find.file(), { kind: 'stream' }, bytes?.byteLength ?? size, given),
-      given,
+      { ...given, isWhole: bytes !== null },
     );
     if (bytes !== null) {
       void pumpBytes(bytes, producer);

@@ -55,6 +55,13 @@ export class Arrivals implements RowStock {
     this.#usedCount += 1;
   }
 
+  /** True if neither a slot nor the digest has a row; the digest wakes the loop where it is the last that does. */
+  get isSettled(): boolean {
+    if (this.#undigestedCount > 0) this.#digest!.awaitProgress();
+    if (this.#undigestedCount > 0) this.#collect();
+    return this.#usedCount === 0 && this.#undigestedCount === 0 && this.#peeked === -1;
+  }
+
   /** The digest may still read some: they stay the producer's and this write's. */
   get allFree(): boolean {
     return this.#usedCount === 0;

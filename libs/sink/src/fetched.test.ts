@@ -46,7 +46,7 @@ async function beginAndStop(
   identity: string | null = 'etag "a"',
 ): Promise<void> {
   const { producer, done } = attempt('1', fields);
-  expect(await producer.writable()).toBe(true);
+  expect(await producer.opened()).toBe(true);
   expect(producer.startAt).toEqual({ offset: 0, identity: null });
   producer.begin({ offset: 0, totalBytes: SIZE, identity });
   await producer.pushAll(stamp(1).subarray(0, 10 * MIB));
@@ -62,7 +62,7 @@ test.each(['atomic', 'in-place'] as const)(
   async (publish) => {
     await beginAndStop({ publish });
     const { producer, done } = attempt('2', { publish });
-    expect(await producer.writable()).toBe(true);
+    expect(await producer.opened()).toBe(true);
     const { offset, identity } = producer.startAt;
     expect(identity).toBe('etag "a"');
     expect(offset).toBeGreaterThanOrEqual(4 * MIB);
@@ -80,7 +80,7 @@ test.each(['atomic', 'in-place'] as const)(
   async (publish) => {
     await beginAndStop({ publish });
     const { producer, done } = attempt('2', { publish });
-    expect(await producer.writable()).toBe(true);
+    expect(await producer.opened()).toBe(true);
     expect(producer.startAt.offset).toBeGreaterThan(0);
     const shorter = stamp(2).subarray(0, 3 * MIB + 5);
     producer.begin({ offset: 0, totalBytes: shorter.length, identity: 'etag "b"' });
@@ -96,14 +96,14 @@ test.each(['atomic', 'in-place'] as const)(
 test('nothing is gone on from that nothing tells apart, or that is to be summed up', async () => {
   await beginAndStop({}, null);
   const blind = attempt('2');
-  expect(await blind.producer.writable()).toBe(true);
+  expect(await blind.producer.opened()).toBe(true);
   expect(blind.producer.startAt).toEqual({ offset: 0, identity: null });
   blind.producer.fail(new Error('enough seen'));
   await expect(blind.done).rejects.toThrow('enough seen');
 
   await beginAndStop({ checksum: 'crc32c' });
   const { producer, done } = attempt('2', { checksum: 'crc32c' });
-  expect(await producer.writable()).toBe(true);
+  expect(await producer.opened()).toBe(true);
   expect(producer.startAt.offset).toBe(0);
   producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
   await producer.pushAll(stamp(1));
@@ -114,7 +114,7 @@ test('nothing is gone on from that nothing tells apart, or that is to be summed 
 
 test('a write that is stopped while the server has not answered gives its rows back, and its producer hears of it', async () => {
   const { producer, done } = attempt('1');
-  expect(await producer.writable()).toBe(true);
+  expect(await producer.opened()).toBe(true);
   bench.control.job(63).requestStop(STOP_CANCEL);
   await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
   while (!producer.closed) await setImmediate(); // oxlint-disable-line no-await-in-loop
@@ -126,7 +126,7 @@ test('the size that the server tells is reserved at once, and all there is where
   for (const totalBytes of [SIZE, null, 0]) {
     const { producer, done } = attempt('1');
     const bytes = stamp(3).subarray(0, totalBytes ?? SIZE);
-    expect(await producer.writable()).toBe(true); // oxlint-disable-line no-await-in-loop
+    expect(await producer.opened()).toBe(true); // oxlint-disable-line no-await-in-loop
     producer.begin({ offset: 0, totalBytes, identity: null });
     await producer.pushAll(bytes); // oxlint-disable-line no-await-in-loop
     producer.end();
@@ -141,7 +141,7 @@ test('an append whose size only the server tells leaves nothing behind, and begi
   await beginAndStop({ mode: 'append' }, null);
   expect(written().equals(before)).toBe(true);
   const { producer, done } = attempt('2', { mode: 'append' });
-  expect(await producer.writable()).toBe(true);
+  expect(await producer.opened()).toBe(true);
   expect(producer.startAt).toEqual({ offset: 0, identity: null });
   producer.begin({ offset: 0, totalBytes: SIZE, identity: 'etag "a"' });
   await producer.pushAll(stamp(1));
@@ -164,7 +164,7 @@ test.each([
     // oxlint-disable no-await-in-loop -- one attempt after the other
     await beginAndStop(fields);
     const { producer, done } = attempt('2', fields);
-    expect(await producer.writable()).toBe(true);
+    expect(await producer.opened()).toBe(true);
     const asked = producer.startAt;
     expect(asked.offset).toBeGreaterThanOrEqual(4 * MIB);
     // Rows are whole blocks of the file, not of the source.

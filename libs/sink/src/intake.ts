@@ -3,18 +3,16 @@
  * fails it when they never will, and sees to it that no producer writes into rows that are somebody else's.
  */
 import { constants } from 'node:os';
-import { clearInterval, setInterval, setTimeout } from 'node:timers';
+import { setTimeout } from 'node:timers';
 import { IoError } from '@penstock/contract';
 import type { AioLoop } from '@penstock/aio';
-import { type RingBeginning, RingConsumer, type RingOutlet, type RowExtent, type RowPlan } from '@penstock/matrix';
+import { type RingBeginning, RingConsumer, type RingOpening, type RingOutlet, type RowExtent } from '@penstock/matrix';
 import type { FileDigest } from '@penstock/digest';
 import { Arrivals } from './arrivals.ts';
 import type { RowMemory } from './row-memory.ts';
+import type { StopClock } from './stop-clock.ts';
 
 const { EPIPE } = constants.errno;
-
-/** How often a write that gets no bytes looks whether it is to stop. */
-const STOP_LOOK_MS = 100;
 
 /** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
 const QUIET_LOOK_MS = 5;
@@ -23,11 +21,12 @@ export class Intake {
   /** Where the bytes come out. */
   readonly ring: RingConsumer;
   readonly #loop: AioLoop;
-  readonly #stopLook: ReturnType<typeof setInterval>;
+  readonly #stopClock: StopClock;
 
   /** @param fail tells the lane that the bytes will never be whole */
-  constructor(outlet: RingOutlet, loop: AioLoop, path: string, fail: (error: unknown) => void) {
+  constructor(outlet: RingOutlet, loop: AioLoop, stopClock: StopClock, path: string, fail: (error: unknown) => void) {
     this.#loop = loop;
+    this.#stopClock = stopClock;
     const failed = (error: unknown): void => {
       fail(error);
       loop.wake(); // which forgets the lane, and offers its rows to others
@@ -41,17 +40,12 @@ export class Intake {
       },
     });
     // Nothing else runs a lane that has nothing in flight and gets no bytes.
-    this.#stopLook = setInterval(() => loop.wake(), STOP_LOOK_MS);
+    stopClock.add();
   }
 
-  /** Lets the producer fill the rows of `extent`, from `startAt` of its bytes on. */
-  open(
-    extent: RowExtent,
-    plan: RowPlan,
-    o: { thread: number; head: number; startAt: { offset: number; identity: string | null } },
-  ): void {
-    const { rowStride, ioBytes: rowBytes, bufferRows: rowCount } = plan;
-    this.ring.open({ start: extent.start, rowStride, rowBytes, rowCount, ...o });
+  /** The write has its file: its producer may say from where on its bytes come, and ask for rows. */
+  begin(opening: RingOpening): void {
+    this.ring.begin(opening);
   }
 
   /** From where on the bytes come, and how many there are; null while a producer that says so has not. */
@@ -70,20 +64,20 @@ export class Intake {
   }
 
   close(): void {
-    this.ring.close();
-    clearInterval(this.#stopLook);
+    returnWhenQuiet(this.ring, null, null, this.#loop);
+    this.#stopClock.remove();
   }
 }
 
-/** Gives rows back as soon as no producer copies into them: at once, or some milliseconds later. */
+/** Closes the ring, and gives its rows back if there are any, as soon as no producer copies: at once, or some milliseconds later. */
 export function returnWhenQuiet(
   ring: Pick<RingConsumer, 'close'>,
-  extent: RowExtent,
-  rowMemory: RowMemory,
+  extent: RowExtent | null,
+  rowMemory: RowMemory | null,
   loop: Pick<AioLoop, 'wake'>,
 ): void {
   if (ring.close()) {
-    rowMemory.release(extent);
+    if (extent !== null) rowMemory?.release(extent);
     return;
   }
   setTimeout(() => {

@@ -9,9 +9,10 @@
 import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/aio';
-import type { RingConsumer, RowExtent, RowPlan } from '@penstock/matrix';
+import type { RingConsumer } from '@penstock/matrix';
 import type { Arrivals } from './arrivals.ts';
 import type { Span } from './edges.ts';
+import type { RowLease } from './row-lease.ts';
 import type { SeenGrowth } from './seen-growth.ts';
 import type { Target } from './target.ts';
 import { SYNC_PARTIAL, type WriterThread } from './thread.ts';
@@ -37,8 +38,7 @@ export class PartialRow {
   readonly #target: Target;
   readonly #durability: WriteRequest['durability'];
   readonly #span: Span;
-  readonly #plan: RowPlan;
-  readonly #extent: RowExtent;
+  readonly #lease: RowLease;
   readonly #ring: RingConsumer;
   readonly #arrivals: Arrivals;
   readonly #rows: RowsUnderway;
@@ -50,6 +50,7 @@ export class PartialRow {
   /** Full rows that were taken when the partial one was written last, and how much of it was. */
   #writtenRow = 0;
   #writtenBytes = 0;
+  #writtenCut = 0;
   /** The file offset behind the last byte written here; 0 before the first. */
   #writtenEnd = 0;
   /** True where what was written is to be flushed before it counts. */
@@ -73,7 +74,7 @@ export class PartialRow {
     thread: WriterThread,
     target: Target,
     request: WriteRequest,
-    o: { span: Span; plan: RowPlan; extent: RowExtent; ring: RingConsumer; arrivals: Arrivals },
+    o: { span: Span; lease: RowLease; ring: RingConsumer; arrivals: Arrivals },
     rows: RowsUnderway,
     growth: SeenGrowth | null,
   ) {
@@ -81,8 +82,7 @@ export class PartialRow {
     this.#target = target;
     this.#durability = request.durability;
     this.#span = o.span;
-    this.#plan = o.plan;
-    this.#extent = o.extent;
+    this.#lease = o.lease;
     this.#ring = o.ring;
     this.#arrivals = o.arrivals;
     this.#rows = rows;
@@ -198,8 +198,9 @@ export class PartialRow {
 
   /** How much of the row behind `row` full ones is in the file, or was never the producer's. */
   #written(row: number): number {
-    if (row === this.#writtenRow) return this.#writtenBytes;
-    return 0;
+    if (row !== this.#writtenRow) return 0;
+    // What was cut off for a row of its own lies before the row.
+    return Math.max(0, this.#writtenBytes - (this.#ring.cutTotal - this.#writtenCut));
   }
 
   /** Writes what has come of the row since the last time, and makes the file end there. @throws IoError */
@@ -209,11 +210,11 @@ export class PartialRow {
     const from = this.#written(row);
     const start = this.#span.start + this.#rows.nextPosition;
     if (bytes > from) {
-      const memory = this.#thread.arena.address + this.#extent.start + this.#ring.partialRow * this.#plan.rowStride;
-      this.#writeBytes(memory + from, bytes - from, start + from);
+      this.#writeBytes(this.#lease.partialAddress + from, bytes - from, start + from);
       this.#writtenRow = row;
       this.#writtenBytes = bytes;
       this.#rows.writtenAhead = bytes;
+      this.#writtenCut = this.#ring.cutTotal;
       this.#writtenEnd = start + bytes;
       this.#dirty = true;
       this.#growth?.noteWritten(start + bytes);

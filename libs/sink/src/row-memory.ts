@@ -55,6 +55,17 @@ export class RowMemory {
     return extent;
   }
 
+  /** True while another write waits for rows of the kind that these `sizeBytes` are. */
+  isShortOf(sizeBytes: number): boolean {
+    return this.#lineOf(sizeBytes).length > 0;
+  }
+
+  /** Rows for a write that stands in no line, where nobody else does; null where somebody does, or they are not there. */
+  takeSpare(sizeBytes: number): RowExtent | null {
+    if (this.isShortOf(sizeBytes)) return null;
+    return isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
+  }
+
   /** Gives rows back. No iocb in flight may point into them. */
   release(extent: RowExtent): void {
     if (isSmall(extent.sizeBytes)) this.#smallBytes -= extent.sizeBytes;

@@ -79,7 +79,8 @@ export class RowPipeline {
   readonly #plan: RowPlan;
   readonly #pace: Pace;
   readonly #flow: RowFlow;
-  #extent: RowExtent;
+  /** null while a producer has brought nothing and the rows are others'. */
+  #extent: RowExtent | null;
   readonly #stock: RowStock;
   /** What sums up the rows, where a sum or a readback was asked for. */
   readonly #digest: FileDigest | null;
@@ -107,7 +108,7 @@ export class RowPipeline {
   writtenAhead = 0;
 
   /**
-   * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more
+   * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more; null: by takeAgain()
    * @param pace asked before each row
    */
   constructor(
@@ -116,7 +117,7 @@ export class RowPipeline {
     from: RowSource,
     place: RowPlace,
     plan: RowPlan,
-    extent: RowExtent,
+    extent: RowExtent | null,
     digest: FileDigest | null,
     pace: Pace,
   ) {
@@ -441,11 +442,12 @@ export class RowPipeline {
   /** Of a file that is only appended to, what stands there already of the slot's row. */
   #takeAhead(slot: number): void {
     const { slots } = this.#thread;
-    if (this.#target.appendsOnly && this.writtenAhead > 0) {
-      slots.done[slot] = this.writtenAhead;
-      this.bytesWritten += Math.max(0, this.writtenAhead - this.#headOf(slots.position[slot]!));
+    const ahead = Math.min(slots.length[slot]!, this.writtenAhead);
+    if (this.#target.appendsOnly && ahead > 0) {
+      slots.done[slot] = ahead;
+      this.bytesWritten += Math.max(0, ahead - this.#headOf(slots.position[slot]!));
     }
-    this.writtenAhead = 0;
+    this.writtenAhead -= ahead; // more than 0 is left behind a row that was cut off for itself
   }
 
   /** Prepares what is left of the slot's read or write. */
@@ -617,8 +619,8 @@ export class RowPipeline {
 
   #rowStart(row: number): number {
     // Beside a mapping the one row in memory is for the padded end of the file.
-    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent.start;
-    return this.#extent.start + row * this.#plan.rowStride;
+    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent!.start;
+    return this.#extent!.start + row * this.#plan.rowStride;
   }
 }
 

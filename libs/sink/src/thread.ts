@@ -13,6 +13,7 @@ import type { Roots } from './roots.ts';
 import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
 import type { SegmentPlace } from './segment-directory.ts';
+import { StopClock } from './stop-clock.ts';
 
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
@@ -82,6 +83,7 @@ export class WriterThread {
   readonly digests: DigestThread;
   readonly rowClock: RowClock;
   readonly refusingDevices: RefusingDevices = new RefusingDevices();
+  readonly stopClock: StopClock;
   /** Small files that are being written now: large writes leave them room in the device's queue. */
   smallWrites = 0;
   /** Bulks that are carried out now: they share what may be open at once. */
@@ -110,6 +112,7 @@ export class WriterThread {
     this.rowMemory = new RowMemory(parts.arena);
     this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
     this.rowClock = new RowClock(parts.loop);
+    this.stopClock = new StopClock(parts.loop);
     this.roots = parts.roots;
     this.segments = parts.segments;
     this.rates = parts.rates ?? new RateTable(parts.roots.count);

@@ -59,6 +59,7 @@ import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAIT
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
 import { resultOf } from './result.ts';
+import { RowLease } from './row-lease.ts';
 import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from './reserve.ts';
 import { RowPipeline, type RowSource } from './rows.ts';
 import { SeenGrowth } from './seen-growth.ts';
@@ -180,7 +181,13 @@ class WriteLane implements Lane, FlushWaiter {
   /** Sums up what is written; null where no checksum and no readback was asked for. */
   #digest: FileDigest | null = null;
   #rowExtent: RowExtent | null = null;
+  /** Of what arrives: when it has rows. */
+  #lease: RowLease | null = null;
+  #arrivals: Arrivals | null = null;
+  /** So much row memory it stands in line for. */
+  #wantedBytes = 0;
   #readback: Readback | null = null;
+  #waitsToReadBack = false;
   readonly #submitCallsBefore: number;
   readonly #retriesBefore: number;
   readonly #latency: RecordableHistogram;
@@ -202,7 +209,9 @@ class WriteLane implements Lane, FlushWaiter {
     this.#latency = thread.borrowHistogram();
     const { ring, request } = order;
     this.#intake =
-      ring === undefined ? null : new Intake(ring, thread.loop, request.path, (error) => this.#breakOff(error));
+      ring === undefined
+        ? null
+        : new Intake(ring, thread.loop, thread.stopClock, request.path, (error) => this.#breakOff(error));
   }
 
   /** What brings the bytes has failed, and not the disk: what is written is right. */
@@ -227,12 +236,14 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && this.#originFlush?.isDone === false)
       return this.#took(this.#originFlush.prepare(slot));
-    if (this.#phase === WAITING && !this.#takeRows()) return false;
+    if (this.#phase === WAITING && !this.#takeRows())
+      return this.#inFlight === 0 && this.#took(this.#partial?.prepare(slot) === true);
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
       if (this.#partial?.holdsRows !== true && this.#took(this.#rows.prepare(slot))) return true;
       if (this.#inFlight === 0 && this.#partial !== null && this.#took(this.#partial.prepare(slot))) return true;
+      if (this.#lease !== null && !this.#rows.exhausted) this.#tendLease(this.#lease);
       // The end of what arrives may bring no row of its own.
       if (!this.#rows.exhausted || this.#inFlight > 0) return false;
       this.#endWriting();
@@ -319,8 +330,8 @@ class WriteLane implements Lane, FlushWaiter {
     if (!paused || this.#phase > WRITING) return false;
     if (this.#inFlight > 0 || this.#rows?.isDrained === false) return true;
     this.#pausedIn = this.#phase;
-    if (!this.#sharesRows) {
-      this.#thread.rowMemory.leave(this);
+    this.#thread.rowMemory.leave(this);
+    if (this.#intake === null) {
       this.#returnRows();
       this.#uncountSmall();
     }
@@ -328,14 +339,10 @@ class WriteLane implements Lane, FlushWaiter {
     return true;
   }
 
-  /** True where a producer fills the rows: it cannot be told that they are another write's for a while. */
-  get #sharesRows(): boolean {
-    return this.#intake !== null && this.#rowExtent !== null;
-  }
-
   #endPause(): void {
-    const needsRows = (this.#pausedIn === WAITING || this.#rows !== null) && !this.#sharesRows;
-    if (needsRows) this.#waitForRows();
+    // Of what arrives the lease knows whether it needs rows.
+    if (this.#intake !== null && this.#rows !== null) this.#enter(WRITING);
+    else if (this.#intake === null && (this.#pausedIn === WAITING || this.#rows !== null)) this.#waitForRows();
     else this.#enter(this.#pausedIn);
   }
 
@@ -420,8 +427,10 @@ class WriteLane implements Lane, FlushWaiter {
       this.#reflink = new Reflink(this.#target, this.#origin!, this.#size!);
       this.#reflinkDue = true;
       this.#enter(WRITING);
-    } else {
+    } else if (this.#intake === null) {
       this.#waitForRows();
+    } else {
+      this.#letBegin(this.#intake);
     }
   }
 
@@ -532,7 +541,8 @@ class WriteLane implements Lane, FlushWaiter {
 
   #waitForRows(): void {
     // Nobody waits in line behind a write that waits for its source.
-    if (this.#originFlush?.isDone !== false) this.#thread.rowMemory.join(this, this.#rowBytes);
+    this.#wantedBytes = this.#lease?.wantedBytes ?? this.#rowBytes;
+    if (this.#originFlush?.isDone !== false) this.#thread.rowMemory.join(this, this.#wantedBytes);
     this.#enter(WAITING);
   }
 
@@ -594,21 +604,15 @@ class WriteLane implements Lane, FlushWaiter {
     this.#waitForRows();
   }
 
-  /** True once the rows are there and writing has begun. */
+  /** True once writing has begun, or goes on: what arrives may have no rows yet. */
   #takeRows(): boolean {
-    const { rowMemory } = this.#thread;
-    const extent = this.#rowExtent ?? rowMemory.take(this, this.#rowBytes);
-    if (extent === null) {
-      this.#control.waitForRows?.(this.#rowBytes, rowMemory.usedBytes);
+    if (this.#rows !== null) return this.#takeRowsAgain(this.#rows);
+    if (this.#intake === null) {
+      this.#rowExtent = this.#takeTurn();
+      if (this.#rowExtent === null) return false;
+    } else if (this.#isFetched && !this.#hasBegun(this.#intake)) {
       return false;
     }
-    if (this.#rows !== null) {
-      this.#goOnWith(this.#rows, extent);
-      return true;
-    }
-    if (this.#intake !== null && this.#rowExtent === null) this.#openIntake(this.#intake, extent);
-    this.#rowExtent = extent;
-    if (this.#intake !== null && this.#isFetched && !this.#hasBegun(this.#intake)) return false;
     const size = this.#size;
     const target = this.#target!;
     this.#growth = this.#chooseGrowth(target);
@@ -616,9 +620,10 @@ class WriteLane implements Lane, FlushWaiter {
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
     const from = this.#rowSource();
-    this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, extent, this.#digest, this.#pace());
-    if (this.#isStream) this.#watchPartialRow(from.arrivals!, extent, this.#rows);
-    if (this.#isSmall) this.#countSmall();
+    const pace = this.#pace();
+    this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, this.#rowExtent, this.#digest, pace);
+    if (this.#isStream) this.#watchPartialRow(from.arrivals!, this.#rows);
+    if (this.#isSmall && this.#intake === null) this.#countSmall();
     this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
     if (this.#keepsHoles) reserveSparse(target, size!, Math.min(size!, this.#origin!.allocatedBytes));
@@ -629,16 +634,59 @@ class WriteLane implements Lane, FlushWaiter {
     const isFoundAgain = this.#order.request.mode !== 'append' || target.lengthening?.isRecorded === true;
     if (this.#order.swept === undefined && worthIt && isFoundAgain) this.#trail!.begin(checkpoints);
     this.#enter(WRITING);
+    // At once, where there are some: it has bytes by now, or soon.
+    if (this.#lease !== null) this.#takeSpareRows(this.#lease);
     if (this.#rows.exhausted) this.#endWriting(); // an empty file, or one that is all hole
     return true;
   }
 
-  /** After a pause. */
+  /** The rows that it stands in line for; null while they are not there, and then its progress says what it waits for. */
+  #takeTurn(): RowExtent | null {
+    const { rowMemory } = this.#thread;
+    const extent = rowMemory.take(this, this.#wantedBytes);
+    if (extent === null) this.#control.waitForRows?.(this.#wantedBytes, rowMemory.usedBytes);
+    return extent;
+  }
+
+  /** After a pause, or once bytes have come again. */
+  #takeRowsAgain(rows: RowPipeline): boolean {
+    if (!rows.exhausted) {
+      const extent = this.#takeTurn();
+      if (extent === null) return false;
+      this.#goOnWith(rows, extent);
+    }
+    this.#thread.rowMemory.leave(this); // of no effect but where what was to arrive has ended without a byte
+    this.#enter(WRITING);
+    return true;
+  }
+
   #goOnWith(rows: RowPipeline, extent: RowExtent): void {
     rows.takeAgain(extent);
     this.#rowExtent = extent;
+    this.#lease?.grant(extent);
     if (this.#isSmall) this.#countSmall();
-    this.#enter(WRITING);
+  }
+
+  #takeSpareRows(lease: RowLease): void {
+    const extent = this.#rows!.exhausted ? null : this.#thread.rowMemory.takeSpare(lease.wantedBytes);
+    if (extent !== null) this.#goOnWith(this.#rows!, extent);
+  }
+
+  /** Of what arrives, with nothing to take now: gives its rows back where others need them, and asks for some with bytes. */
+  #tendLease(lease: RowLease): void {
+    lease.tend();
+    if (this.#inFlight === 0 && this.#arrivals!.isSettled) {
+      const extent = lease.takeBack();
+      if (extent !== null) {
+        this.#rowExtent = null;
+        this.#uncountSmall();
+        this.#thread.rowMemory.release(extent);
+        this.#thread.loop.wake(); // whoever waits for them may have been asked before this write in this turn
+      }
+    }
+    if (lease.extent !== null || !this.#intake!.ring.wantsRows) return;
+    this.#waitForRows();
+    this.#thread.loop.wake();
   }
 
   #pace(): Pace {
@@ -658,9 +706,9 @@ class WriteLane implements Lane, FlushWaiter {
       : null;
   }
 
-  #watchPartialRow(arrivals: Arrivals, extent: RowExtent, rows: RowPipeline): void {
+  #watchPartialRow(arrivals: Arrivals, rows: RowPipeline): void {
     const { ring } = this.#intake!;
-    const where = { span: this.#span, plan: this.#plan, extent, ring, arrivals };
+    const where = { span: this.#span, lease: this.#lease!, ring, arrivals };
     const growth = this.#growth instanceof SeenGrowth ? this.#growth : null;
     const partial = new PartialRow(this.#thread, this.#target!, this.#order.request, where, rows, growth);
     rows.bufferedFd = partial.open();
@@ -671,18 +719,23 @@ class WriteLane implements Lane, FlushWaiter {
 
   #rowSource(): RowSource {
     if (this.#intake !== null) {
-      return { source: null, origin: null, arrivals: this.#intake.arrivals(this.#plan.bufferRows, this.#digest) };
+      this.#arrivals = this.#intake.arrivals(this.#plan.bufferRows, this.#digest);
+      return { source: null, origin: null, arrivals: this.#arrivals };
     }
     const origin = this.#origin;
     if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
     return { source: this.#source!, origin, arrivals: null };
   }
 
-  #openIntake(intake: Intake, extent: RowExtent): void {
+  /** Has the producer begin: rows come with its bytes, and until then they are others'. */
+  #letBegin(intake: Intake): void {
     const { resumedFrom } = this.#trail!;
     const identity = resumedFrom > 0 ? this.#target!.checkpoint!.source : null;
     const startAt = { offset: resumedFrom, identity };
-    intake.open(extent, this.#plan, { thread: this.#thread.index, head: this.#span.headBytes, startAt });
+    const align = this.#offsetAlignment;
+    this.#lease = new RowLease(this.#thread, intake, this.#plan, align);
+    intake.begin({ thread: this.#thread.index, head: this.#span.headBytes, align, startAt });
+    this.#enter(WAITING);
   }
 
   /** What is to be summed up; null where neither a checksum nor a readback was asked for. */
@@ -778,6 +831,7 @@ class WriteLane implements Lane, FlushWaiter {
   #endWriting(): void {
     const target = this.#target!;
     if (this.#rows !== null) this.#size = this.#rows.settle();
+    this.#thread.rowMemory.leave(this); // the end of what arrives may have come while it stood in line
     if (this.#digest === null) this.#returnRows();
     else this.#digest.finish(); // it may still read them
     this.#enter(SYNCING);
@@ -824,10 +878,24 @@ class WriteLane implements Lane, FlushWaiter {
       this.#publishFile();
       return;
     }
+    if (!this.#hasReadbackRows()) return;
     const dropped = native.dropPageCache(target.fd); // of a file that is direct there is nothing in it
     if (dropped < 0) throw new IoError({ syscall: 'posix_fadvise', errno: dropped, path: target.path });
     this.#readback = new Readback(this.#thread, target, this.#span.start, this.#plan, this.#rowExtent!, this.#digest!);
     this.#enter(VERIFYING);
+  }
+
+  /** True once it has all rows of its plan: of what arrived there may be none at the end, or one. */
+  #hasReadbackRows(): boolean {
+    if (this.#rowExtent !== null && this.#rowExtent.sizeBytes >= this.#rowBytes) return true;
+    const { rowMemory } = this.#thread;
+    if (!this.#waitsToReadBack) {
+      this.#waitsToReadBack = true;
+      this.#returnRows();
+      rowMemory.join(this, this.#rowBytes);
+    }
+    this.#rowExtent = rowMemory.take(this, this.#rowBytes);
+    return this.#rowExtent !== null;
   }
 
   #afterReadback(slot: number, result: number, refused: boolean, latencyMs: number): void {

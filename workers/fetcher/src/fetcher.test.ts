@@ -64,8 +64,8 @@ class Reader {
   }
 
   open(offset = 0): this {
-    const place = { thread: 0, start: 0, rowStride: ROW_BYTES, rowBytes: ROW_BYTES, rowCount: ROW_COUNT, head: 0 };
-    this.ring.open({ ...place, startAt: { offset, identity: this.#identity } });
+    this.ring.begin({ thread: 0, head: 0, align: 1, startAt: { offset, identity: this.#identity } });
+    this.ring.grant({ start: 0, rowStride: ROW_BYTES, rowBytes: ROW_BYTES, rowCount: ROW_COUNT });
     this.#takeAll();
     return this;
   }

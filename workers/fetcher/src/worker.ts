@@ -27,8 +27,8 @@ async function perform({ order, inlet }: FetchTask): Promise<void> {
     },
   };
   try {
-    // Not before there are rows: a server would not wait while other writes have them.
-    if (!(await producer.writable())) return;
+    // Rows come with the bytes: a server that does not answer keeps none from other writes.
+    if (!(await producer.opened())) return;
     await fetchInto(order, producer.startAt, destination, means, writeOver.signal);
     producer.end();
   } catch (error) {

@@ -1,0 +1,28 @@
+/** One timer per thread: has the writes looked at that get no bytes, and so would not see that they are to stop. */
+import { clearInterval, setInterval } from 'node:timers';
+import type { AioLoop } from '@penstock/aio';
+
+const STOP_LOOK_MS = 100;
+
+export class StopClock {
+  readonly #loop: Pick<AioLoop, 'wake'>;
+  #count = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(loop: Pick<AioLoop, 'wake'>) {
+    this.#loop = loop;
+  }
+
+  /** One write more to look at. */
+  add(): void {
+    this.#count += 1;
+    this.#timer ??= setInterval(() => this.#loop.wake(), STOP_LOOK_MS);
+  }
+
+  remove(): void {
+    this.#count -= 1;
+    if (this.#count > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
