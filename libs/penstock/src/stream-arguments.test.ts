@@ -144,7 +144,9 @@ async function made(create: Create, name: string, options: object): Promise<stri
     stream.end('AB');
   });
   if (error !== null) return `${error.code}, ${error.syscall} ${error.path?.replace(bench.directory, '')}`;
-  return `${bench.read(name).toString()} ${(statSync(bench.path(name)).mode & 0o7777).toString(8)}`;
+  const permissions = statSync(bench.path(name)).mode & 0o7777;
+  fs.chmodSync(bench.path(name), 0o600); // else an ordinary user could not read every one of them
+  return `${bench.read(name).toString()} ${permissions.toString(8)}`;
 }
 
 test('numbers as flags make of a file that is there, and of one that is not, what fs makes of them', async () => {

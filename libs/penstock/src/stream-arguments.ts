@@ -24,6 +24,9 @@ export interface StreamArguments {
   bits: number | undefined;
 }
 
+/** Options that fs has not. */
+const REQUEST_FIELDS = ['size', 'publish', 'durability', 'checksum', 'expect', 'verify', 'limit', 'matrix'] as const;
+
 /** Functions of `options.fs` that fs calls; any of the last two may be missing if the other is there. */
 const FS_FUNCTIONS = ['open', 'close', 'write', 'writev'] as const;
 
@@ -52,7 +55,8 @@ export function judgeStream(path: unknown, given: unknown): StreamArguments {
   const shown = typeof path === 'string' || Buffer.isBuffer(path) ? path : text;
   const judged = { text, path: shown, options, flags, bits: readFileMode(options.mode) };
   flushTime(options.flushAfterMs);
-  streamRequest('/judged', judged, true); // what is wrong with the fields of a request is found by now too
+  // What is wrong with a field of the request is found by now too.
+  if (REQUEST_FIELDS.some((field) => options[field] !== undefined)) streamRequest('/judged', judged, true);
   return judged;
 }
 
