@@ -99,7 +99,11 @@ onBtrfs(
   'on btrfs, which says nothing of alignment, every file is right',
   async () => {
     const result = await expectAllSizes(mountDisk(['mkfs.btrfs', '-q'], 268_435_456, 4096));
-    expect(result).toMatchObject({ mode: 'aio-direct', fallbackReason: expect.stringContaining('btrfs') });
+    // Which mode is the kernel's affair: grounds.test.ts pins it.
+    expect(result).toMatchObject({
+      mode: expect.stringMatching(/^aio-/),
+      fallbackReason: expect.stringContaining('btrfs'),
+    });
   },
   120_000,
 );

@@ -5,7 +5,10 @@
  * Every call here is synchronous: a koffi call costs 0.2 us synchronous and 24 us asynchronous, and koffi's
  * asynchronous calls inside worker threads have crashed (Koromix/koffi#190).
  */
+import { constants } from 'node:os';
 import koffi from 'koffi';
+
+const { ENOSYS } = constants.errno;
 
 export const O_RDONLY = 0;
 export const O_WRONLY = 0o1;
@@ -214,6 +217,14 @@ const FS_IOC_FIEMAP = 0xc020660b; // the same on x64 and arm64
  */
 export const mapExtents = (fd: number, fiemap: Uint8Array): number => fail(ioctlC(fd, FS_IOC_FIEMAP, fiemap));
 
+const FS_IOC_GETFLAGS = 0x80086601; // the same on x64 and arm64
+const inodeFlags = new Uint32Array(new ArrayBuffer(8));
+/** The FS_IOC_GETFLAGS ioctl (chattr's flags of the file): the flags, or -errno; -ENOTTY where there are none. */
+export function fileFlags(fd: number): number {
+  const result = fail(ioctlC(fd, FS_IOC_GETFLAGS, inodeFlags));
+  return result < 0 ? result : inodeFlags[0]!;
+}
+
 const fdatasyncC = libc.func('int fdatasync(int)');
 /** fdatasync(2): 0 or -errno. Blocks the calling thread. */
 export const fdatasync = (fd: number): number => fail(fdatasyncC(fd));
@@ -325,6 +336,22 @@ const syscallStatx = libc.func('long syscall(long, long, str, long, long, void *
 /** statx(2) into `buffer` (256 bytes): 0 or -errno. An empty `path` with AT_EMPTY_PATH names `dirFd` itself. */
 export const statx = (dirFd: number, path: string, flags: number, mask: number, buffer: Uint8Array): number =>
   fail(Number(syscallStatx(NR.statx, dirFd, path, flags, mask, buffer)));
+
+const STATX_MNT_ID = 0x1000;
+const STATX_MNT_ID_UNIQUE = 0x4000;
+const STX_MNT_ID_WORD = 0x90 / 4;
+const TWO_TO_32 = 4_294_967_296;
+const mountStat = new Uint32Array(new ArrayBuffer(STATX_BYTES));
+function mountId(fd: number, mask: number): number {
+  const result = fail(Number(syscallStatx(NR.statx, fd, '', AT_EMPTY_PATH, mask, mountStat)));
+  if (result < 0) return result;
+  if ((mountStat[0]! & mask) === 0) return -ENOSYS;
+  return mountStat[STX_MNT_ID_WORD + 1]! * TWO_TO_32 + mountStat[STX_MNT_ID_WORD]!;
+}
+/** The number of the mount that an open file lies on, as in /proc/self/mountinfo, or -errno; -ENOSYS before Linux 5.8. */
+export const mountIdOf = (fd: number): number => mountId(fd, STATX_MNT_ID);
+/** A number that no other mount gets before the machine starts anew, or -errno; -ENOSYS before Linux 6.8. */
+export const uniqueMountIdOf = (fd: number): number => mountId(fd, STATX_MNT_ID_UNIQUE);
 
 // -------------------------------------------------------------------------------------------------------- AIO
 

@@ -51,6 +51,8 @@ export interface WriteResult {
   engine: Engine;
   /** Why it is not 'aio-direct', or by raw system calls though there is a libaio, where that is so. */
   fallbackReason?: string;
+  /** false: nothing of it survives power loss, whatever its durability, as `fallbackReason` says; absent otherwise. */
+  durable?: false;
   /** Of a copy alone. After a 'reflink' mode and matrix tell how its rows would have gone: there were none. */
   copied?: CopyWay;
   /** Why it is no reflink, where one was asked for. */
@@ -121,6 +123,7 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   mode: z.enum(WRITE_MODES),
   engine: z.enum(ENGINES),
   fallbackReason: z.string().exactOptional(),
+  durable: z.literal(false).exactOptional(),
   copied: z.enum(COPY_WAYS).exactOptional(),
   noReflinkReason: z.string().exactOptional(),
   holeBytes: countSchema.exactOptional(),
@@ -170,6 +173,8 @@ export interface BulkResult {
   engine: Engine;
   /** Why not all were written 'aio-direct': what is told of the first that was not. */
   fallbackReason?: string;
+  /** false: nothing of them survives power loss, as `fallbackReason` says; absent otherwise. */
+  durable?: false;
   durationsMs: {
     /** From the begin of the first file to the end of the last. */
     total: number;
@@ -213,6 +218,7 @@ export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
   modes: z.partialRecord(z.enum(WRITE_MODES), countSchema),
   engine: z.enum(ENGINES),
   fallbackReason: z.string().exactOptional(),
+  durable: z.literal(false).exactOptional(),
   durationsMs: z.object({ total: rateSchema }),
   bytesPerSecond: rateSchema,
   filesPerSecond: rateSchema,

@@ -8,16 +8,12 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { NO_JOB, addedAtMs, readRecord } from './append-record.ts';
 import type { AttemptIdentity } from './parts.ts';
-import type { Target } from './target.ts';
 
 const { EPERM } = constants.errno;
 
-/** How such a file is written. */
-export const APPEND_ONLY: Pick<Target, 'direct' | 'modeReason' | 'alignment'> = Object.freeze({
-  direct: false,
-  modeReason: 'the file is append-only (chattr +a): its rows go through the page cache, one after the other',
-  alignment: Object.freeze({ memory: 1, offset: 1 }),
-});
+/** What the result says of such a file. */
+export const APPENDS_ONLY =
+  'the file is append-only (chattr +a): its rows go through the page cache, one after the other';
 
 /** @throws IoError EPERM where an attempt at the same job may have appended already */
 export function assertFirstAppend(fd: number, path: string, { jobKey, job, again }: AttemptIdentity): void {

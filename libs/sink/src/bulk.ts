@@ -88,6 +88,7 @@ class BulkRun {
   #bytes = 0;
   readonly #modes: Partial<Record<WriteMode, number>> = {};
   #fallbackReason: string | undefined;
+  #isKept = true;
   #writes = 0;
   #reads = 0;
   #shortWrites = 0;
@@ -129,6 +130,7 @@ class BulkRun {
       modes: this.#modes,
       engine: engine.port.name as Engine,
       ...(this.#fallbackReason === undefined ? {} : { fallbackReason: this.#fallbackReason }),
+      ...(this.#isKept ? {} : { durable: false as const }),
       durationsMs: { total },
       bytesPerSecond: (this.#bytes / total) * 1000,
       filesPerSecond: ((files - this.#failed) / total) * 1000,
@@ -193,6 +195,7 @@ class BulkRun {
     this.#bytes += bytes;
     this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
     this.#fallbackReason ??= fallbackReason;
+    if (result.durable === false) this.#isKept = false;
     this.#writes += result.writes;
     this.#reads += result.reads;
     this.#shortWrites += result.shortWrites;

@@ -88,7 +88,8 @@ export function reopenLocked({ fd, path }: Pick<Target, 'fd' | 'path'>): void {
 export function becomeBuffered(target: Target, devices: RefusingDevices): void {
   reopenLocked(target);
   target.direct = false;
-  target.modeReason = DIRECT_REFUSED;
+  target.bypassesCache = false;
+  target.modeReason = target.isKept ? DIRECT_REFUSED : `${target.modeReason}; ${DIRECT_REFUSED}`;
   target.flushedTogether = false; // bytes in the page cache are in no journal
   // One that says what direct I/O must keep to has it: then the refusal is of this file, or of this moment.
   if (target.standing.directAlignment === null) devices.note(target.standing.device);

@@ -12,6 +12,8 @@ export interface Mount {
   fileSystem: string;
   /** The device or what else is mounted. */
   source: string;
+  /** Of the file system, as it was mounted. */
+  options: string[];
 }
 
 /** What is mounted now. */
@@ -25,7 +27,7 @@ export function parseMounts(mountinfo: string): Mount[] {
     .map((line) => {
       const [before = '', after = ''] = line.split(' - ');
       const [id = '', parentId = '', device = '', , directory = '/'] = before.split(' ');
-      const [fileSystem = '', source = ''] = after.split(' ');
+      const [fileSystem = '', source = '', options = ''] = after.split(' ');
       return {
         id: Number(id),
         parentId: Number(parentId),
@@ -33,6 +35,7 @@ export function parseMounts(mountinfo: string): Mount[] {
         directory: unescape(directory),
         fileSystem,
         source: unescape(source),
+        options: options.split(',').map(unescape),
       };
     });
 }

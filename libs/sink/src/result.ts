@@ -44,7 +44,7 @@ export function resultOf(facts: WriteFacts): WriteResult {
   const { request, thread, target, sizeBytes, rows, phaseMs } = facts;
   const { source } = request;
   const asynchronous = thread.engine.port.name !== 'positional';
-  const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.direct ? 'direct' : 'buffered'}`;
+  const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.bypassesCache ? 'direct' : 'buffered'}`;
   const fallbackReason = [thread.engineReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
   const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
   const durationsMs = {
@@ -65,6 +65,7 @@ export function resultOf(facts: WriteFacts): WriteResult {
     mode,
     engine: thread.engine.port.name as WriteResult['engine'],
     ...(fallbackReason === '' ? {} : { fallbackReason }),
+    ...(target.isKept ? {} : { durable: false as const }),
     ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
     ...(target.keepsRest ? { offset: target.baseOffset, fileBytes: fileBytesOf(target, sizeBytes) } : {}),
     ...(facts.resumedFrom > 0 ? { resumedFrom: facts.resumedFrom } : {}),

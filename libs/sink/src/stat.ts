@@ -166,8 +166,6 @@ const F_FSID = 56;
 export const BLOCK_BYTES_MAX = 65_536;
 
 // <linux/magic.h>
-const TMPFS_MAGIC = 0x01021994;
-const RAMFS_MAGIC = 0x858458f6;
 const BTRFS_MAGIC = 0x9123683e;
 
 /** What a file system says of itself. */
@@ -181,10 +179,6 @@ export interface FileSystem {
   /** Bytes left for this user, and in all. */
   availableBytes: number;
   totalBytes: number;
-  /** True where files live in memory alone: nothing survives power loss, whatever is flushed. */
-  inMemory: boolean;
-  /** True where direct I/O is accepted but carried out while it is submitted. */
-  synchronousDirect: boolean;
   /** True where space that is reserved by one call stays taken as long as a byte of it belongs to the file. */
   keepsCutSpace: boolean;
 }
@@ -203,8 +197,6 @@ export function fileSystemOf(fd: number, path: string): FileSystem {
     blockBytes: Math.min(BLOCK_BYTES_MAX, Math.max(512, blockBytes)),
     availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
     totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
-    inMemory: type === TMPFS_MAGIC || type === RAMFS_MAGIC,
-    synchronousDirect: type === BTRFS_MAGIC,
     keepsCutSpace: type === BTRFS_MAGIC,
   };
 }

@@ -6,10 +6,11 @@ import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/aio';
 import type { Answers } from './append-inquiry.ts';
-import { APPEND_ONLY, assertFirstAppend } from './append-only.ts';
+import { APPENDS_ONLY, assertFirstAppend } from './append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { DIRECT_OFF, DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from './direct-refused.ts';
 import { refuseEarly } from './early-refusals.ts';
+import { groundOf } from './ground.ts';
 import { Lengthening } from './lengthening.ts';
 import { cutDeadEnd } from './seen-end.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
@@ -21,15 +22,8 @@ import { type AttemptIdentity, partKey, partName, splitPath } from './parts.ts';
 import { isForeign } from './planted.ts';
 import { renameNoReplace } from './rename-new.ts';
 import { type Root, openParent } from './roots.ts';
-import {
-  type Alignment,
-  type FileStat,
-  type FileSystem,
-  fileSystemOf,
-  guessAlignment,
-  statAt,
-  statFd,
-} from './stat.ts';
+import { type FileStat, type FileSystem, fileSystemOf, statAt, statFd } from './stat.ts';
+import { type TargetMode, chooseMode } from './write-mode.ts';
 
 const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ESTALE } = constants.errno;
 
@@ -41,14 +35,10 @@ const SEEN_EMPTY =
   'the name appeared with its bytes: it may have been seen empty for a moment (no RENAME_NOREPLACE, no links)';
 
 /** An open target. */
-export interface Target {
+export interface Target extends TargetMode {
   fd: number;
   /** The absolute path it will have, for messages. */
   path: string;
-  direct: boolean;
-  /** What keeps it from direct or asynchronous I/O, or from durability, where anything does. */
-  modeReason: string | undefined;
-  alignment: Alignment;
   dirFd: number;
   /** The group of writes that a flush of the directory serves (FlushGroups). */
   flushGroup: string;
@@ -160,7 +150,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
-    const mode = appendsOnly ? APPEND_ONLY : chooseMode(fd, path, stat, fileSystem, notDirect);
+    const ground = groundOf(dirFd, fileSystem, stat.device);
+    const isAllocated = standsWhole(request, stat, options.size);
+    const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
     const isGrown = options.grows && !atomic;
     // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
     if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
@@ -251,6 +243,12 @@ function openFile(
   return { fd, direct };
 }
 
+/** True where every byte that is written takes the place of one that has its block already. */
+function standsWhole({ mode, offset = 0 }: WriteRequest, stat: FileStat, size: number | null): boolean {
+  if (mode !== 'overwrite' || size === null) return false;
+  return offset + size <= stat.sizeBytes && stat.allocatedBytes >= stat.sizeBytes;
+}
+
 function lengthen(
   fd: number,
   path: string,
@@ -275,26 +273,6 @@ function whyNotDirect(root: Root, offered: boolean, refused: boolean): string | 
   if (root.direct === 'off') return DIRECT_OFF;
   if (!offered) return 'this file system does not offer O_DIRECT';
   return refused ? DIRECT_REFUSED : undefined;
-}
-
-/** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. */
-function chooseMode(
-  fd: number,
-  path: string,
-  { directAlignment, device }: FileStat,
-  { inMemory, synchronousDirect }: FileSystem,
-  notDirect: string | undefined,
-): Pick<Target, 'direct' | 'modeReason' | 'alignment'> {
-  let why = notDirect;
-  if (directAlignment?.offset === 0) why ??= 'this file does not support direct I/O (statx DIOALIGN says 0)';
-  // Newer kernels accept O_DIRECT on tmpfs, and ignore it.
-  if (inMemory) why = 'this file system keeps its files in memory: nothing on it survives power loss';
-  if (why !== undefined) {
-    if (notDirect === undefined) setBuffered(fd, path);
-    return { direct: false, modeReason: why, alignment: { memory: 1, offset: 1 } };
-  }
-  const modeReason = synchronousDirect ? 'btrfs carries out direct I/O while it is submitted' : undefined;
-  return { direct: true, modeReason, alignment: directAlignment ?? guessAlignment(device) };
 }
 
 /**
@@ -377,12 +355,6 @@ function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolea
   native.close(fd);
   if (typeof stat === 'number' || isForeign(dirFd, stat)) return false;
   return length > 0 && Buffer.from(value.buffer, 0, length).toString('latin1') === identity.jobKey;
-}
-
-/** Takes O_DIRECT from an open descriptor. @throws IoError */
-function setBuffered(fd: number, path: string): void {
-  const result = native.setStatusFlags(fd, 0);
-  if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
 }
 
 /** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */

@@ -12,6 +12,7 @@ import {
   WriterThread,
   fileSystemOf,
   forgetsFreed,
+  groundOf,
   mountOf,
   nearestExisting,
   readMounts,
@@ -68,11 +69,17 @@ async function checkWriting(what: string, place: RootConfig, libaioFile: string 
   const { memory, offset } = result.alignment;
   const source = told ? 'by statx' : 'assumed: statx does not tell';
   const found = `${result.mode} (${result.engine}), aligned to ${memory} in memory and ${offset} in the file (${source})`;
-  if (result.mode === 'aio-direct') return ok(`${what}: writing`, found);
+  if (result.fallbackReason === undefined) return ok(`${what}: writing`, found);
+  const remedy =
+    result.durable === false
+      ? 'what is written there is gone after a power loss, whatever its durability: put the root on a disk'
+      : result.mode === 'aio-direct'
+        ? 'writes are correct'
+        : 'writes are correct but slower; ext4 and XFS on a real disk take direct asynchronous I/O';
   return warn(
     `${what}: writing`,
     `${result.mode} (${result.engine}): ${result.fallbackReason ?? 'no reason is known'}`,
-    'writes are correct but slower; ext4 and XFS on a real disk take direct asynchronous I/O',
+    remedy,
   );
 }
 
@@ -121,11 +128,21 @@ function openProbe(libaioFile: string | undefined): OpenedEngine {
   }
 }
 
+const HIDDEN_GROUND = (what: string): Finding =>
+  warn(
+    `${what}: power loss`,
+    'an overlay, and what takes its writes cannot be seen from here: it may be memory, or a disk without a journal',
+    'put the root on a volume',
+  );
+
 /** Whether a repair after a power loss may destroy what has been acknowledged. */
 function checkJournal(what: string, directory: string): Finding[] {
   const fd = openSync(directory, 'r');
   try {
-    if (!forgetsFreed(fileSystemOf(fd, directory), statFd(fd, directory).device)) return [];
+    const fileSystem = fileSystemOf(fd, directory);
+    const { device } = statFd(fd, directory);
+    if (groundOf(fd, fileSystem, device).isHidden) return [HIDDEN_GROUND(what)];
+    if (!forgetsFreed(fileSystem, device)) return [];
   } finally {
     closeSync(fd);
   }
