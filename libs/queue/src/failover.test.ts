@@ -76,3 +76,29 @@ test('after a failover behind the same address a running job and one added then 
   expect(await successor.client.zcard('bull:penstock:completed')).toBe(2);
   expect(told.filter((message) => message.includes('replica')).length).toBeLessThanOrEqual(2);
 }, 60_000);
+
+test('an order that is given after a failover reaches the host that has been writing all along', async () => {
+  const begun = new AbortController();
+  const worker = new WriteWorker({
+    connection: { url: address.url },
+    concurrency: 2,
+    host: 'a-host',
+    onError,
+    perform: (_request, job) =>
+      new Promise((_resolve, reject) => {
+        job.whenAborted(reject);
+        begun.abort();
+      }),
+  });
+  toClose.push(() => worker.close());
+  await worker.ready();
+  const queue = new WriteQueue({ connection: { url: address.url }, onError });
+  toClose.push(() => queue.close());
+  const id = await queue.add({ path: 'running', size: 1 });
+  if (!begun.signal.aborted) await once(begun.signal, 'abort');
+  await failOver();
+  expect(await queue.cancel(id, { by: 'a test', why: 'it is over' })).toBe('active');
+  const events = [];
+  for await (const event of queue.watch(id)) events.push(event);
+  expect(events.at(-1)).toMatchObject({ type: 'failed', error: { code: 'ECANCELED' } });
+}, 60_000);
