@@ -2,7 +2,6 @@
  * Settings: command-line options before environment variables before defaults. Every penstock process reads them
  * here, so that the same words mean the same everywhere; the libs get values.
  */
-import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -299,11 +298,8 @@ export function parseRoot(text: string): RootConfig {
   if (name === undefined || directory === undefined) {
     throw new InvalidArgumentError('Give name=directory or name=directory:ro, like captures=/srv/captures.');
   }
-  const path = resolve(directory);
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new InvalidArgumentError(`${path} is not a directory.`);
-  }
-  return { name, path, writable: readOnly === undefined };
+  // What is there is looked at by whoever can wait for it: a file system that does not answer would hold up all else.
+  return { name, path: resolve(directory), writable: readOnly === undefined };
 }
 
 const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;

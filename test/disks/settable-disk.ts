@@ -134,6 +134,12 @@ export class SettableDisk {
     return this.#order({});
   }
 
+  /** Unmounts it and mounts it again: what the kernel remembers of its files is forgotten, and asked of the disk. */
+  async forget(): Promise<void> {
+    await this.#insist('umount', this.mount);
+    await command('mount', this.device, this.mount);
+  }
+
   /** As if this process had ended without closing it. */
   abandon(): void {
     this.#process.disconnect();

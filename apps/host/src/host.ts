@@ -2,7 +2,6 @@
  * The host: takes write jobs from the queue, hands each to a writer thread, and reports progress sampled from shared
  * memory. All of it on the main thread, which never touches a file of a job.
  */
-import { statSync } from 'node:fs';
 import {
   IoError,
   type JobRequest,
@@ -12,10 +11,10 @@ import {
   isBulkResult,
   toWire,
 } from '@penstock/contract';
-import { type HostSettings, makeDirectories, type StoreSettings } from '@penstock/config';
+import type { HostSettings, StoreSettings } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
-import { ProgressMeter, type RunningWrite, WriterPool } from '@penstock/pool';
+import { DevicePools, ProgressMeter, type RunningWrite, type SilenceNews, type SlotTurn } from '@penstock/pool';
 import { type Connection, type PartOwner, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { RootMounts, makeSegmentDirectory } from '@penstock/sink';
 import { Admission, type Applicant, NOTHING_RESERVED, type Ticket } from './admission/admission.ts';
@@ -34,6 +33,9 @@ const SAMPLE_MS = 500;
  * mostly, or at a later one where its disk is slow. */
 const SAMPLES_STEERED_MS = [50, 150, 300];
 
+/** The device of a root that cannot be looked at: no other's. */
+const NO_DEVICE = -1;
+
 /** Locks are renewed three times in their duration; the threads hear of it soon enough to miss one of these as well. */
 const KEEPS_PER_LOCK = 8;
 
@@ -49,6 +51,8 @@ export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> 
   onFallback: (text: string) => void;
   /** Where it is recorded which partial files there are; absent: nowhere, and those that are left stay. */
   dataDirectory?: string;
+  /** By name of each root: the number of its device, or null where its file system has not answered yet. */
+  devices: ReadonlyMap<string, number | null>;
   /** Told of what went wrong outside any single job. */
   onError: (error: Error) => void;
   /** Told in words of what becomes of roots while the host runs, and of what it removes by itself. */
@@ -74,7 +78,7 @@ interface SampledWrite {
 }
 
 export class Host {
-  readonly pool: WriterPool;
+  readonly pool: DevicePools;
   /** Why jobs from shared memory will fail; null where they need not. */
   readonly noSegmentsReason: string | null;
   readonly #leftParts: LeftParts | null;
@@ -83,6 +87,7 @@ export class Host {
   readonly #mounts: RootMounts;
   readonly #health: RootHealth;
   readonly #admission: Admission;
+  readonly #options: HostOptions;
   /** One for the queue of any host, one for this host's own. */
   readonly #workers: readonly WriteWorker[];
   readonly #limits: HostLimits;
@@ -94,26 +99,30 @@ export class Host {
 
   private constructor(options: HostOptions) {
     this.#name = options.name;
-    makeRoots(options);
+    this.#options = options;
     this.noSegmentsReason = refusalOfSegments(options);
     this.#leftParts = this.#openLeftParts(options);
-    this.pool = new WriterPool({
+    this.pool = new DevicePools({
       ...options,
       onThreadDeath: options.onError,
+      onSilence: (news) => this.#tellSilence(news),
       askQueue: (question) => this.#workers[0]!.answerOnAppends(question),
       partFiles: this.#leftParts?.files,
     });
     this.#mounts = new RootMounts({
       roots: options.roots,
       expect: (root, mount) => this.pool.rootWords.expect(root, mount),
-      onMoved: (root, { fileSystem, source }) =>
-        options.onNote?.(`root ${root} is on another mount now: ${fileSystem} on ${source}`),
+      onMoved: (root, { fileSystem, source, device }) => {
+        this.pool.setDevice(root, deviceNumber(device));
+        options.onNote?.(`root ${root} is on another mount now: ${fileSystem} on ${source}`);
+      },
     });
     const { roots, name: host, onNote } = options;
     this.#health = new RootHealth({
       roots,
       host,
       mounts: this.#mounts,
+      silent: roots.filter((root) => options.devices.get(root.name) == null).map((root) => root.name),
       onNote,
       onChange: (sick) => {
         for (const worker of this.#workers) worker.tellSickRoots(sick);
@@ -125,7 +134,11 @@ export class Host {
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
     const { redis } = options;
     const ask = redis.kind === 'embedded' ? askLeavingRoom(askKernel, redis.directory) : undefined;
-    this.#admission = new Admission(options.roots, ask);
+    this.#admission = new Admission(ask);
+    for (const root of options.roots) {
+      const device = options.devices.get(root.name) ?? null;
+      if (device !== null) this.#admission.add(root, device);
+    }
     const slots = new Slots(this.pool.jobSlots);
     this.#workers = (['any', 'own'] as const).map(
       (queue) =>
@@ -179,7 +192,8 @@ export class Host {
   static async start(options: HostOptions): Promise<Host> {
     const host = new Host(options);
     try {
-      await Promise.all(options.roots.map(({ name }) => host.#mounts.lookAgain(name)));
+      const answering = options.roots.filter(({ name }) => options.devices.get(name) != null);
+      await Promise.all(answering.map(({ name }) => host.#mounts.lookAgain(name)));
       await Promise.all(host.#workers.map((worker) => worker.ready()));
       return host;
     } catch (error) {
@@ -197,6 +211,8 @@ export class Host {
     const jobName = `${job.id}@${job.createdAtMs}`;
     const refusal = this.#health.refusalOf(runnable);
     if (refusal !== null) throw refusal;
+    const silence = this.pool.silenceOf(runnable);
+    if (silence !== null) throw silence;
     for (let tries = 1; ; tries += 1) {
       // oxlint-disable-next-line no-await-in-loop -- a second time only where a root was to be opened anew
       const result = await this.#try(runnable, job, jobName, tries, report);
@@ -263,6 +279,8 @@ export class Host {
     { job, jobName, ticket }: Begun,
     report: (progress: WriteProgress) => void,
   ): Promise<JobResult> {
+    const turn = this.pool.enter(request);
+    if (turn !== null) await this.#sit(turn, job);
     const running = this.#start(request, jobName, job);
     const { block } = running;
     ticket.follow(block);
@@ -303,6 +321,18 @@ export class Host {
     }
   }
 
+  /** Waits until its file system's threads can take one more; not any longer than the job is this host's. */
+  async #sit(turn: SlotTurn, job: WriteJobInfo): Promise<void> {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      job.whenAborted(reject);
+    });
+    try {
+      await Promise.race([turn.granted, aborted]);
+    } finally {
+      turn.leave();
+    }
+  }
+
   #start(request: JobRequest, jobName: string, job: WriteJobInfo): RunningWrite {
     const { starts, comesAgain } = job;
     // Files that others write to as well, and partial ones that are left, name the job.
@@ -320,6 +350,7 @@ export class Host {
   }
 
   #sample(): void {
+    this.pool.watch();
     for (const sampled of this.#sampled) this.#sampleOne(sampled);
   }
 
@@ -335,25 +366,60 @@ export class Host {
     return limit === 0 ? progress : { ...progress, limit };
   }
 
+  #tellSilence({ roots, some, silentMs, silent }: SilenceNews): void {
+    const seconds = `${Math.round(silentMs / 1000)} s`;
+    const reason = silent ? `it does not answer: nothing has come back from its disk for ${seconds}` : null;
+    if (!some) {
+      for (const root of roots) this.#health.tellSilent(root, reason);
+      return;
+    }
+    const words = silent
+      ? `do not come on: nothing has come back to them for ${seconds}`
+      : `come on again, after ${seconds}`;
+    this.#options.onNote?.(`jobs of several file systems ${words} (roots ${roots.join(', ')})`);
+  }
+
+  /** The root named `name`, which had not answered when this host began, is on this device, or cannot be used. */
+  rootAnswered(name: string, answer: number | IoError): void {
+    const root = this.#options.roots.find((each) => each.name === name);
+    if (root === undefined) return;
+    // One that cannot be used is told of by its jobs from now on.
+    const device = typeof answer === 'number' ? answer : NO_DEVICE;
+    if (typeof answer !== 'number') this.#options.onError(answer);
+    this.pool.setDevice(name, device);
+    this.#admission.add(root, device);
+    void this.#mounts.lookAgain(name).then(() => this.#health.tellSilent(name, null));
+  }
+
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */
   async drain(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.drain('shutdown')));
   }
 
-  /** Drains, and gives everything back: threads, contexts, connections. */
-  async close(): Promise<void> {
+  /**
+   * Drains, and gives everything back: threads, contexts, connections. Resolves with false where a disk that does not
+   * answer keeps threads of this process, which can then end by exitNow() alone.
+   */
+  async close(): Promise<boolean> {
     await this.drain();
     await Promise.all(this.#workers.map((worker) => worker.close()));
     clearInterval(this.#sampler);
     clearInterval(this.#keeper);
     this.#health.close();
     await this.#fetcher.close();
-    await this.pool.close();
+    const isFree = await this.pool.close();
     this.#leftParts?.close();
+    return isFree;
   }
 }
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** As statx and stat have the device that mountinfo calls "8:1". */
+function deviceNumber(device: string): number {
+  const [major = 0, minor = 0] = device.split(':').map(Number);
+  return (minor & 0xff) + major * 256 + (minor >> 8) * 1_048_576;
+}
 
 const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
 
@@ -364,18 +430,5 @@ function refusalOfSegments({ shmDirectory, shmGroupId }: HostOptions): string | 
     return null;
   } catch (error) {
     return toWire(error).message;
-  }
-}
-
-/** The default root is made on first use; a root that cannot be had must stop the host before it takes a job. */
-function makeRoots(options: HostOptions): void {
-  for (const root of options.roots) {
-    try {
-      if (root.writable) makeDirectories(root.path);
-      else statSync(root.path);
-    } catch (error) {
-      const { errno = 0, code = 'EUNKNOWN' } = error as NodeJS.ErrnoException;
-      throw new IoError({ syscall: root.writable ? 'mkdir' : 'stat', errno, code, path: root.path, cause: error });
-    }
   }
 }

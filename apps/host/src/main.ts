@@ -5,6 +5,7 @@ import {
   addHostOptions,
   commandOutput,
   complainTo,
+  defaultRoot,
   hostSettings,
   logOf,
   openStore,
@@ -13,8 +14,10 @@ import {
 } from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
 import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
-import { formatBytes, toWire } from '@penstock/contract';
+import { native } from '@penstock/aio';
+import { formatBytes, type IoError, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
+import { askRoots, isAsking } from './roots/asking.ts';
 
 const RELEASED = 'the command that started it ends';
 
@@ -49,22 +52,36 @@ async function main(): Promise<void> {
     if (process.send !== undefined && !process.connected) resolve(RELEASED);
   });
 
-  const { notes, warnings, ...tuning } = tuneHost(asked);
-  const settings = { ...asked, ...tuning };
+  // A root that is silent now joins later: whatever looks at it before this thread does may wait for ever.
+  let host: Host | null = null;
+  const early: (readonly [string, number | IoError])[] = [];
+  const isMade = defaultRoot(asked.dataDirectory).path;
+  const questions = asked.roots.map(({ name, path }) => ({ name, path, isMade: path === isMade }));
+  const devices = await askRoots(questions, (name, answer) => {
+    if (host === null) early.push([name, answer]);
+    else host.rootAnswered(name, answer);
+  });
+  const answering = asked.roots.filter(({ name }) => devices.get(name) !== null);
+  const { notes, warnings, roots: tuned, ...tuning } = tuneHost({ ...asked, roots: answering });
+  const roots = asked.roots.map((root) => tuned.find(({ name }) => name === root.name) ?? root);
+  const settings = { ...asked, ...tuning, roots };
   for (const warning of warnings) log(warning);
   // Started quiet by another command, which has it open as well and says the same.
   const store = await openStore(settings.redis, process.env, options['quiet'] === true ? undefined : complain);
+  let isFree = true;
   try {
     const libaio = readLibaio();
-    const host = await Host.start({
+    host = await Host.start({
       ...settings,
+      devices,
       connection: store.connection,
       ...(libaio === undefined ? {} : { libaio }),
       onFallback: say,
       onError: complain,
       onNote: log,
     });
-    const { name, threads, depth, jobs, memoryBytes, roots } = settings;
+    for (const [root, answer] of early) host.rootAnswered(root, answer);
+    const { name, threads, depth, jobs, memoryBytes } = settings;
     say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);
     for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
     for (const note of notes) say(note);
@@ -72,11 +89,20 @@ async function main(): Promise<void> {
     say('ready');
     process.send?.({ ready: true });
     say(`stopping: ${await stopped}`);
-    await host.close();
+    isFree = await host.close();
   } finally {
     await store.close();
   }
+  if (!isFree || isAsking()) await endWithout();
   if (process.connected) process.disconnect();
+}
+
+/** Ends the process though threads of it are inside calls to a disk that does not answer: they are not waited for. */
+async function endWithout(): Promise<void> {
+  log('ends without its threads that a disk holds: their jobs are back in the queue');
+  // Whoever waits for this process may see it until the disk has answered: the kernel keeps what is inside the call.
+  if (process.connected) await new Promise<void>((resolve) => process.send?.({ ended: true }, () => resolve()));
+  native.exitNow(0);
 }
 
 try {
@@ -87,4 +113,5 @@ try {
     process.send?.({ failed: toWire(error) }, () => process.disconnect());
   }
   process.exitCode = 1;
+  if (isAsking()) native.exitNow(1); // it was said what is wrong; a root that does not answer is not waited for
 }

@@ -1,19 +1,30 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { WriteAbortedError } from '@penstock/contract';
-import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
+import { type JobReading, STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { LockLostError } from '@penstock/queue';
 import { stopWrite } from './stopping.ts';
 
+let bytes = 0;
+/** Of a write to whose rows something comes back all the time. */
+const moving = (): JobReading => ({
+  phase: 'writing',
+  bytesWritten: (bytes += 1),
+  bytesDurable: 0,
+  totalBytes: 0,
+  inFlight: 1,
+});
+const standing = (): JobReading => ({ ...moving(), bytesWritten: 0 });
+
 /** A write that takes down what it is told. */
-function fakeWrite(silent = false) {
+function fakeWrite({ silent = false, read = moving } = {}) {
   const told: unknown[] = [];
   let left: (error: Error) => void = () => {};
   const leaving = new Promise<Error>((resolve) => {
     left = resolve;
   });
   const write = {
-    block: { requestStop: (stop: number) => void told.push(stop) },
+    block: { requestStop: (stop: number) => void told.push(stop), read },
     look: () => void told.push('look'),
     isSilent: () => silent,
     leave: (error: Error) => left(error),
@@ -35,9 +46,22 @@ for (const [reason, error, word] of reasons)
   });
 
 test('one whose disk is silent is left behind long before that', async () => {
-  const { write, leaving } = fakeWrite(true);
+  const { write, leaving } = fakeWrite({ silent: true });
   stopWrite(write, new WriteAbortedError('cancel'), 3_600_000);
   expect(await leaving).toMatchObject({ cause: { message: expect.stringContaining('does not answer') } });
+});
+
+test('a cancelled one to which nothing comes back is left behind within a second, another is waited for', async () => {
+  const hour = 3_600_000;
+  const cancelled = fakeWrite({ read: standing });
+  const shutDown = fakeWrite({ read: standing });
+  const beganAt = performance.now();
+  stopWrite(cancelled.write, new WriteAbortedError('cancel'), hour);
+  const forget = stopWrite(shutDown.write, new WriteAbortedError('shutdown'), hour);
+  const first = await Promise.race([cancelled.leaving, shutDown.leaving]);
+  forget();
+  expect(first).toMatchObject({ reason: 'cancel' });
+  expect(performance.now() - beganAt).toBeLessThan(1000);
 });
 
 test('one that ends in time is not left behind', async () => {

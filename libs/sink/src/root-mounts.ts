@@ -4,12 +4,15 @@
  */
 import { realpath } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 import { type Mount, hasMountsBelow, lineage, mountOf, readMounts } from './mounts.ts';
 import type { RootConfig } from './roots.ts';
 import { ANY_MOUNT, NO_MOUNT } from './root-words.ts';
 
 /** How old may be what is known of the mounts when a write is begun. */
 const BELIEVED_MS = 1000;
+/** How long a root's file system may take to say where its path leads. */
+const ANSWER_MS_MAX = 2000;
 
 interface Place {
   index: number;
@@ -21,6 +24,8 @@ interface Place {
   /** The ids of the mounts below that one: what remains when it goes. */
   below: ReadonlySet<number>;
   isGone: boolean;
+  /** Its real path is being asked for. */
+  asking: Promise<string | null> | null;
 }
 
 export interface RootMountsOptions {
@@ -44,7 +49,7 @@ export class RootMounts {
     this.#options = options;
     const places = options.roots.map(({ name, path }, index): [string, Place] => [
       name,
-      { index, path, realPath: null, mount: null, below: new Set(), isGone: false },
+      { index, path, realPath: null, mount: null, below: new Set(), isGone: false, asking: null },
     ]);
     this.#places = new Map(places);
   }
@@ -55,14 +60,19 @@ export class RootMounts {
   }
 
   /**
-   * Looks again, at the links of the root's path too: never rejects. May take as long as its file system does. What the
-   * root is on when it is first looked at is right.
+   * Looks again, at the links of the root's path too: never rejects. Takes a while where its file system does not answer,
+   * which is asked one question at a time. What the root is on when it is first looked at is right.
    */
   async lookAgain(name: string): Promise<void> {
     const place = this.#places.get(name);
     if (place === undefined) return;
     const before = place.realPath;
-    place.realPath = await realpath(place.path).catch(() => before); // what is not there is found by whoever opens it
+    place.asking ??= realpath(place.path)
+      .catch(() => null) // what is not there is found by whoever opens it
+      .finally(() => {
+        place.asking = null;
+      });
+    place.realPath = (await Promise.race([place.asking, setTimeout(ANSWER_MS_MAX, null, { ref: false })])) ?? before;
     this.#look(place.realPath === before || before === null ? null : place);
   }
 

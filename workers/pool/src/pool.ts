@@ -332,13 +332,16 @@ export class WriterPool {
       if (session.answered > 0) progressed = true;
       session.answered = 0;
       if (session.running === 0) continue;
+      const { threadIndex } = session;
+      // A flush may take its time: what is waited for is rows.
+      const rowsInFlight = threadIndex !== -1 && this.#control.thread(threadIndex).inFlight > 0;
       if (this.#stands(session)) stuck = true;
       for (const slot of session.slots) {
-        const { phase, bytesWritten, inFlight } = this.#blocks[slot]!.read();
+        const { phase, bytesWritten } = this.#blocks[slot]!.read();
         const seen = PHASES.indexOf(phase) * SEEN_PHASE + bytesWritten;
         if (this.#seenBytes[slot] !== seen) progressed = true;
         this.#seenBytes[slot] = seen;
-        if (inFlight > 0 && phase === 'writing') stuck = true;
+        if (rowsInFlight && phase === 'writing') stuck = true;
       }
     }
     this.#silence.take({ progressed, stuck }, performance.now());
@@ -361,9 +364,9 @@ export class WriterPool {
     return this.#silence.sinceMs;
   }
 
-  /** True where a further write can be run. */
-  get hasFreeSlot(): boolean {
-    return this.#freeJobSlots.length > 0;
+  /** Writes that can be run besides those that run now. */
+  get freeSlots(): number {
+    return this.#freeJobSlots.length;
   }
 
   /** Has every thread look at the limits: they have changed. */

@@ -18,14 +18,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-const admission = (): Admission =>
-  new Admission(
-    ['one', 'two'].map((name) => ({ name, path: join(home, name), writable: true })),
-    () => {
-      asked += 1;
-      return Promise.resolve({ ...disk });
-    },
-  );
+function admission(): Admission {
+  const gate = new Admission(() => {
+    asked += 1;
+    return Promise.resolve({ ...disk });
+  });
+  for (const name of ['one', 'two']) gate.add({ name, path: join(home, name), writable: true }, 1);
+  return gate;
+}
 const of = (request: JobRequestInput, starts = 1): Applicant => ({
   request: parseJob(request),
   jobName: 'job@1',
@@ -128,7 +128,8 @@ test('the files of a bulk count together', async () => {
 test('a disk that cannot be asked fails the write with the call and the path', async () => {
   rmSync(join(home, 'one'), { recursive: true });
   mkdirSync(join(home, 'one'));
-  const gate = new Admission([{ name: 'one', path: join(home, 'one'), writable: true }]);
+  const gate = new Admission();
+  gate.add({ name: 'one', path: join(home, 'one'), writable: true }, 1);
   rmSync(join(home, 'one'), { recursive: true });
   await expect(gate.admit(write(1))).rejects.toMatchObject({
     code: 'ENOENT',

@@ -3,7 +3,6 @@
  * to another job of this host. A job that finds none is refused with ENOSPC, and waits in the queue (see libs/queue,
  * verdict.ts); one that no such disk could ever hold is refused for good.
  */
-import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
@@ -59,16 +58,21 @@ export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
 export class Admission {
   readonly #places = new Map<string, Place>();
 
-  /** The roots must exist. `ask` is what tests have instead of statfs. */
-  constructor(roots: readonly RootConfig[], ask?: AskSpace) {
-    const byDevice = new Map<number, FileSystem>();
-    for (const root of roots) {
-      if (!root.writable) continue;
-      const device = statSync(root.path).dev; // roots of one file system share what is free on it
-      const fileSystem = byDevice.get(device) ?? new FileSystem(root.path, ask);
-      byDevice.set(device, fileSystem);
-      this.#places.set(root.name, { root, fileSystem });
-    }
+  readonly #byDevice = new Map<number, FileSystem>();
+  readonly #ask: AskSpace | undefined;
+
+  /** `ask` is what tests have instead of statfs. */
+  constructor(ask?: AskSpace) {
+    this.#ask = ask;
+  }
+
+  /** From now on `root` is known to be on the device of this number. */
+  add(root: RootConfig, device: number): void {
+    if (!root.writable) return;
+    // Roots of one file system share what is free on it.
+    const fileSystem = this.#byDevice.get(device) ?? new FileSystem(root.path, this.#ask);
+    this.#byDevice.set(device, fileSystem);
+    this.#places.set(root.name, { root, fileSystem });
   }
 
   /** Lets a job through at once where there is ample room, as for most: null where that takes a closer look. */

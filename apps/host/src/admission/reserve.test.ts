@@ -37,8 +37,8 @@ test('it keeps nothing on another file system, or where there is none', async ()
 });
 
 test('a write that would take the last of it waits for space, and the refusal says what is left to Redis', async () => {
-  const roots = [{ name: 'data', path: join(home, 'files'), writable: true }];
-  const gate = new Admission(roots, askLeavingRoom(ask, home));
+  const gate = new Admission(askLeavingRoom(ask, home));
+  gate.add({ name: 'data', path: join(home, 'files'), writable: true }, 1);
   const request = parseJob({ path: 'a.dat', size: 1000 * MIB - 40_960 });
   await expect(gate.admit({ request, jobName: 'job@1', starts: 1 })).rejects.toMatchObject({
     code: 'ENOSPC',

@@ -44,12 +44,16 @@ interface Patient {
   /** Whether files could be made right in it when the host began; undefined before it is known. */
   wasOpen: boolean | undefined;
   looking: Promise<Condition> | null;
+  /** Its disk does not answer: it is asked nothing until tellSilent() says otherwise. */
+  silent: boolean;
 }
 
 export interface RootHealthOptions {
   roots: readonly RootConfig[];
   host: string;
   mounts: RootMounts;
+  /** Names of roots that have not answered yet: tellSilent() says when they have. */
+  silent?: readonly string[];
   /** Told in words when a root cannot be used any more, and when it can again. */
   onNote?: ((text: string) => void) | undefined;
   /** Told of the names of all roots that cannot be used, whenever they change. */
@@ -68,9 +72,28 @@ export class RootHealth {
 
   constructor(options: RootHealthOptions) {
     this.#options = options;
-    const blank = { sickness: null, failures: 0, wasOpen: undefined, looking: null };
+    const blank = { sickness: null, failures: 0, wasOpen: undefined, looking: null, silent: false };
     this.#patients = new Map(options.roots.map((root) => [root.name, { root, ...blank }]));
-    for (const patient of this.#patients.values()) void this.#begin(patient);
+    for (const [name, patient] of this.#patients) {
+      if (options.silent?.includes(name) !== true) void this.#begin(patient);
+    }
+    // Once whoever made this has it: what it is told of this it hands on.
+    queueMicrotask(() => {
+      for (const name of options.silent ?? []) this.tellSilent(name, 'it has not answered since this host began');
+    });
+  }
+
+  /** The disk of the root `name` does not answer, in the words of `reason`, or with null it does again. */
+  tellSilent(name: string, reason: string | null): void {
+    const patient = this.#patients.get(name);
+    if (patient === undefined || patient.silent === (reason !== null)) return;
+    patient.silent = reason !== null;
+    if (reason !== null) {
+      this.#sicken(patient, 'ETIMEDOUT', reason);
+      return;
+    }
+    this.#recover(patient);
+    if (patient.wasOpen === undefined) void this.#begin(patient);
   }
 
   /** Why this host cannot carry out `request` now, or null. */
@@ -247,7 +270,7 @@ export class RootHealth {
   }
 
   async #follow(patient: Patient): Promise<void> {
-    if (patient.sickness === null || patient.sickness.tryAtMs !== null) return;
+    if (patient.sickness === null || patient.sickness.tryAtMs !== null || patient.silent) return;
     await this.#options.mounts.lookAgain(patient.root.name);
     if (this.#takeMount(patient)) return;
     const fault = this.#faultIn(patient, await this.#lookAt(patient));

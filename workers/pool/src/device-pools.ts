@@ -1,0 +1,214 @@
+/**
+ * The writer pools of a host, one per file system: what can hang does not share threads, slots or row memory with what
+ * need not. A host whose roots are all on one file system has one pool. Jobs of several file systems at once (a copy from
+ * one to another) have a pool of their own, so that they hold up each other at most.
+ */
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { IoError, type JobRequest, requestsOf, type WriteRequest } from '@penstock/contract';
+import { RateTable } from '@penstock/matrix';
+import type { RootWords } from '@penstock/sink';
+import { type PoolOptions, type RunningStream, type RunningWrite, WriterPool } from './pool.ts';
+import { SlotLine, type SlotTurn } from './slot-line.ts';
+
+/** A root whose device nobody knows, because its file system has not answered since the host began. */
+export const UNKNOWN_DEVICE = null;
+
+/** Roots whose disk has fallen silent, or answers again. */
+export interface SilenceNews {
+  roots: readonly string[];
+  /** True where it may be some of them alone: jobs of several file systems hang. */
+  some: boolean;
+  /** For how many milliseconds nothing has come back, or had come back. */
+  silentMs: number;
+  silent: boolean;
+}
+
+export interface DevicePoolsOptions extends Omit<PoolOptions, 'rates' | 'onFree' | 'idleMs'> {
+  /** By name of each root: the device number of its file system (st_dev), or UNKNOWN_DEVICE. */
+  devices: ReadonlyMap<string, number | null>;
+  onSilence?: (news: SilenceNews) => void;
+}
+
+/** Names the pool for jobs of several file systems, and for what no root can be told of. */
+const SEVERAL = 'several';
+
+interface Place {
+  pool: WriterPool;
+  line: SlotLine;
+  /** Since when it was silent at the last look, or null. */
+  silentSinceMs: number | null;
+}
+
+export class DevicePools {
+  /** Writes that run at once in all pools together. */
+  readonly jobSlots: number;
+  /** Row memory of one thread. */
+  readonly rowBudgetBytes: number;
+  /** The limits of the host and its roots, in the order of the roots. */
+  readonly rates: RateTable;
+  /** Which mount each root is to be found on, by its index: for every pool, those that are made later included. */
+  readonly rootWords: Pick<RootWords, 'expect'> = { expect: (root, mount) => this.#expect(root, mount) };
+  readonly #mounts = new Map<number, number>();
+  readonly #options: DevicePoolsOptions;
+  /** By name of the root. */
+  readonly #devices: Map<string, number | null>;
+  /** By device, made with the first job for it. */
+  readonly #places = new Map<number | typeof SEVERAL, Place>();
+  /** Roots whose device is UNKNOWN_DEVICE. */
+  #unknown: number;
+  /** File systems that have a share of the row memory. */
+  readonly #shares: number;
+  /** Of a host whose roots are on one file system. */
+  #only: Place | null = null;
+  readonly #memoryBytes: number;
+
+  constructor(options: DevicePoolsOptions) {
+    this.#options = options;
+    this.#devices = new Map(options.devices);
+    this.rates = new RateTable(options.roots.length);
+    const known = [...this.#devices.values()].filter((device) => device !== null);
+    this.#unknown = this.#devices.size - known.length;
+    this.#shares = Math.max(1, new Set(known).size + this.#unknown);
+    // One share more for jobs of several file systems, where there are several.
+    this.#memoryBytes = Math.floor(options.memoryBytes / (this.#shares === 1 ? 1 : this.#shares + 1));
+    this.jobSlots = this.#shares * options.threads * options.jobs;
+    this.rowBudgetBytes = Math.floor(this.#memoryBytes / options.threads);
+    // Threads take long to start: those of the first root that can be written are likely to be wanted.
+    const first = options.roots.find(({ name, writable }) => writable && this.#devices.get(name) != null);
+    if (this.#shares === 1) this.#only = this.#placeOf([]);
+    else if (first !== undefined) this.#placeOf([first.name]);
+  }
+
+  /** The root named `name` is on this device from now on: its file system has answered, or another was mounted there. */
+  setDevice(name: string, device: number): void {
+    this.#devices.set(name, device);
+    this.#unknown = [...this.#devices.values()].filter((each) => each === UNKNOWN_DEVICE).length;
+  }
+
+  #expect(root: number, mount: number): void {
+    this.#mounts.set(root, mount);
+    for (const { pool } of this.#places.values()) pool.rootWords.expect(root, mount);
+  }
+
+  /** null where `request` can be run in this very turn of the event loop, else what to wait for. */
+  enter(request: JobRequest): SlotTurn | null {
+    return this.#placeFor(request).line.enter();
+  }
+
+  /** As of WriterPool, after enter(). */
+  run(request: JobRequest, jobName: string, starts: number, job?: string): RunningWrite {
+    return this.#placeFor(request).pool.run(request, jobName, starts, job);
+  }
+
+  /** As of WriterPool, after enter(). */
+  runStream(request: WriteRequest, jobName: string, starts: number, comesAgain: boolean, job?: string): RunningStream {
+    return this.#placeFor(request).pool.runStream(request, jobName, starts, comesAgain, job);
+  }
+
+  /** Why nothing of `request` is to be begun now: a disk that it needs does not answer. null where none is known to. */
+  silenceOf(request: JobRequest): IoError | null {
+    if (!this.#mayBeSilent) return null;
+    for (const name of rootsOf(request)) {
+      const device = this.#devices.get(name);
+      if (device === undefined) continue; // the thread says that there is no such root
+      if (device === UNKNOWN_DEVICE) return this.#silence(name, null);
+      const since = this.#places.get(this.#keyOf(device))?.silentSinceMs ?? null;
+      if (since !== null) return this.#silence(name, since);
+    }
+    return this.#severalSilenceOf(request);
+  }
+
+  /** False for nearly ever: it is asked for each job. */
+  get #mayBeSilent(): boolean {
+    for (const { silentSinceMs } of this.#places.values()) if (silentSinceMs !== null) return true;
+    return this.#unknown > 0;
+  }
+
+  /** Jobs of several file systems hold up each other. */
+  #severalSilenceOf(request: JobRequest): IoError | null {
+    const since = this.#places.get(SEVERAL)?.silentSinceMs ?? null;
+    if (since === null || this.#keyFor(rootsOf(request)) !== SEVERAL) return null;
+    return this.#silence(rootsOf(request)[0]!, since);
+  }
+
+  #silence(name: string, sinceMs: number | null): IoError {
+    const path = this.#options.roots.find((root) => root.name === name)!.path;
+    const time = sinceMs === null ? 'since this host began' : `for ${formatSeconds(performance.now() - sinceMs)}`;
+    const hint = `Root ${name} has not answered ${time}: check its device, its server and the mount.`;
+    return new IoError({ syscall: 'statfs', errno: -constants.errno.ETIMEDOUT, path, hint });
+  }
+
+  /** To be called twice a second: looks whether every disk answers. */
+  watch(): void {
+    for (const [key, place] of this.#places) {
+      const { pool, silentSinceMs: was } = place;
+      pool.watch();
+      const since = pool.silentSinceMs;
+      place.silentSinceMs = since;
+      if ((was === null) === (since === null)) continue;
+      const roots = this.#rootsAt(key);
+      const some = key === SEVERAL && this.#only === null;
+      this.#options.onSilence?.({ roots, some, silentMs: performance.now() - (since ?? was!), silent: since !== null });
+      if (since !== null) place.line.refuse(this.#silence(roots[0]!, since));
+    }
+  }
+
+  /** The names of the roots that the pool `key` writes to. */
+  #rootsAt(key: number | typeof SEVERAL): string[] {
+    const names = [...this.#devices.keys()];
+    return this.#shares === 1 || key === SEVERAL ? names : names.filter((name) => this.#devices.get(name) === key);
+  }
+
+  /** Has every thread look at the limits: they have changed. */
+  look(): void {
+    for (const { pool } of this.#places.values()) pool.look();
+  }
+
+  /** As of WriterPool, of all pools. */
+  async close(): Promise<boolean> {
+    const closed = await Promise.all([...this.#places.values()].map(({ pool }) => pool.close()));
+    return closed.every(Boolean);
+  }
+
+  #placeFor(request: JobRequest): Place {
+    return this.#only ?? this.#placeOf(rootsOf(request));
+  }
+
+  #placeOf(names: readonly string[]): Place {
+    const key = this.#keyFor(names);
+    const { onSilence: _onSilence, devices: _devices, ...options } = this.#options;
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      const { rates } = this;
+      const onFree = (): void => line.serve();
+      const pool = new WriterPool({ ...options, memoryBytes: this.#memoryBytes, rates, onFree });
+      for (const [root, mount] of this.#mounts) pool.rootWords.expect(root, mount);
+      const line = new SlotLine(() => pool.freeSlots);
+      place = { pool, line, silentSinceMs: null };
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  #keyFor(names: readonly string[]): number | typeof SEVERAL {
+    const keys = new Set(names.map((name) => this.#keyOf(this.#devices.get(name))));
+    const [only = SEVERAL] = keys;
+    return keys.size === 1 ? only : SEVERAL;
+  }
+
+  /** A device that is first seen when all shares are given out has none of its own. */
+  #keyOf(device: number | null | undefined): number | typeof SEVERAL {
+    if (device == null || this.#shares === 1) return SEVERAL;
+    const devices = [...this.#places.keys()].filter((key) => key !== SEVERAL);
+    return devices.includes(device) || devices.length < this.#shares ? device : SEVERAL;
+  }
+}
+
+const formatSeconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+/** The roots that `request` names, some of them more than once. */
+function rootsOf(request: JobRequest): string[] {
+  const requests = 'files' in request ? requestsOf(request) : [request];
+  return requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root]));
+}
