@@ -37,6 +37,8 @@ export interface Dashboard {
   plugin: FastifyPluginCallback;
   /** Shows one more queue. */
   show(queue: Queue, description: string): void;
+  /** Says at a queue that is shown why it stands still; null: it goes on. */
+  tellStandstill(queueName: string, why: string | null): void;
 }
 
 /** The dashboard of `queue` below `basePath`, to which others can be added. */
@@ -44,6 +46,15 @@ export function dashboard(queue: Queue, basePath: string): Dashboard {
   // The data stays as it is: the page's own "duplicate" adds a job from what it shows.
   const server = new FastifyAdapter();
   server.setBasePath(basePath);
+  const standstills = new Map<string, string>();
+  const adapterOf = (shown: Queue, description: string): BullMQAdapter => {
+    const adapter = makeAdapter(shown, description);
+    adapter.getDescription = () => {
+      const why = standstills.get(shown.name);
+      return why === undefined ? description : `${description} — ${why}`;
+    };
+    return adapter;
+  };
   const board = createBullBoard({
     queues: [adapterOf(queue, 'File writes: a job each, or a job for many')],
     serverAdapter: server,
@@ -60,10 +71,14 @@ export function dashboard(queue: Queue, basePath: string): Dashboard {
   return {
     plugin: server.registerPlugin(),
     show: (more, description) => board.addQueue(adapterOf(more, description)),
+    tellStandstill: (queueName, why) => {
+      if (why === null) standstills.delete(queueName);
+      else standstills.set(queueName, why);
+    },
   };
 }
 
-function adapterOf(queue: Queue, description: string): BullMQAdapter {
+function makeAdapter(queue: Queue, description: string): BullMQAdapter {
   const adapter = new BullMQAdapter(queue, { description, jobDataSchema: jobJsonSchema });
   adapter.setFormatter('name', (job: ShownJob) => readableName(job));
   adapter.setFormatter('progress', readableProgress);

@@ -1,5 +1,5 @@
 /** The queues of single hosts, as the hosts' registry names them: shown beside the queue of any host. */
-import { defaultJobOptions, queueOfHost, readHosts, registryKey } from '@penstock/queue';
+import { defaultJobOptions, queueOfHost, readHosts, registryKey, standstillOf } from '@penstock/queue';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Dashboard } from './dashboard.ts';
@@ -21,8 +21,11 @@ export class HostQueues {
     this.#onError = onError;
   }
 
-  /** Adds the queues of hosts that have come since the last look. Never throws: the page is served without them. */
-  async show(board: Pick<Dashboard, 'show'>): Promise<void> {
+  /**
+   * Adds the queues of hosts that have come since the last look, and says which queues stand still. Never throws: the page
+   * is served without that.
+   */
+  async show(board: Pick<Dashboard, 'show' | 'tellStandstill'>): Promise<void> {
     if (performance.now() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = performance.now();
     try {
@@ -33,6 +36,11 @@ export class HostQueues {
         queue.on('error', this.#onError);
         this.#queues.set(name, queue);
         board.show(queue, `File writes for the host ${name} alone`);
+      }
+      for (const queue of [this.#anyHost, ...this.#queues.values()]) {
+        // oxlint-disable-next-line no-await-in-loop -- few, and seldom
+        const why = await standstillOf(this.#redis, queue.name, (part) => queue.toKey(part));
+        board.tellStandstill(queue.name, why);
       }
     } catch (error) {
       this.#onError(error as Error);

@@ -157,6 +157,7 @@ export class Host {
             this.#limits.take(standing);
             this.pool.look();
           },
+          onNote: (text) => options.onNote?.(text),
           // Both lose the same Redis: it is told once.
           onError: (error) => {
             if (queue === 'any' || error.name !== 'ConnectionError') options.onError(error);

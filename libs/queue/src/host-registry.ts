@@ -1,4 +1,6 @@
 // Which hosts there are: a hash in Redis in which each host tells its name, when it began and when it was last there.
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 
 /** A host that was there in the last month. */
 export interface HostRecord {
@@ -9,6 +11,15 @@ export interface HostRecord {
   seenAtMs: number;
   /** Roots that it cannot use now. */
   sickRoots: string[];
+  /** Another process that has this name too, as it was last seen; null where there is none. */
+  twin: HostProcess | null;
+}
+
+/** Which process a host is. */
+export interface HostProcess {
+  pid: number;
+  /** Its machine's name. */
+  machine: string;
 }
 
 /** What is needed of a Redis client, BullMQ's or ioredis's own. */
@@ -36,10 +47,26 @@ export async function readHosts(client: HashClient, key: string, nowMs: number =
 
 function recordOf(name: string, json: string): HostRecord {
   try {
-    const { startedAtMs = 0, seenAtMs = 0, sickRoots = [] } = JSON.parse(json) as Partial<HostRecord>;
-    return { name, startedAtMs, seenAtMs, sickRoots };
+    const { startedAtMs = 0, seenAtMs = 0, sickRoots = [], twin = null } = JSON.parse(json) as Partial<HostRecord>;
+    return { name, startedAtMs, seenAtMs, sickRoots, twin };
   } catch {
-    return { name, startedAtMs: 0, seenAtMs: 0, sickRoots: [] };
+    return { name, startedAtMs: 0, seenAtMs: 0, sickRoots: [], twin: null };
+  }
+}
+
+/** Two hosts of one name: what is for that host alone lands on either's disks. */
+export class TwinHostError extends Error {
+  override readonly name: string = 'TwinHostError';
+  readonly code = 'ETWINHOST';
+  readonly hint: string;
+
+  constructor(host: string, twin: HostProcess | null) {
+    const who = twin === null ? 'a host of an earlier version' : `process ${twin.pid} on machine ${twin.machine}`;
+    const hint = 'Give each host a --name of its own, or stop one of them.';
+    super(
+      `Another host is called '${host}' too: ${who}. Both take the writes that are for '${host}' alone, so that each lands on the disks of either. ${hint}`,
+    );
+    this.hint = hint;
   }
 }
 
@@ -53,6 +80,14 @@ export class HostBeat {
   readonly #timer: NodeJS.Timeout;
   #telling: Promise<void> | null = null;
   #sickRoots: readonly string[] = [];
+  readonly #process: HostProcess & { instance: string } = {
+    pid: process.pid,
+    machine: hostname(),
+    instance: randomUUID(),
+  };
+  #twin: HostProcess | null = null;
+  /** It has told of itself: whoever has written over that since lives. */
+  #hasTold = false;
 
   constructor(client: HashClient, key: string, name: string, onError: (error: unknown) => void) {
     this.#client = client;
@@ -88,11 +123,50 @@ export class HostBeat {
 
   async #send(): Promise<void> {
     const sick = this.#sickRoots.length === 0 ? {} : { sickRoots: this.#sickRoots };
-    const record = { startedAtMs: this.#startedAtMs, seenAtMs: Date.now(), ...sick };
     try {
+      this.#lookForTwin(await this.#client.hget(this.#key, this.#name));
+      const twin = this.#twin === null ? {} : { twin: this.#twin };
+      const record = { startedAtMs: this.#startedAtMs, seenAtMs: Date.now(), ...this.#process, ...twin, ...sick };
       await this.#client.hset(this.#key, { [this.#name]: JSON.stringify(record) });
+      this.#hasTold = true;
     } catch (error) {
       this.#onError(error);
     }
+  }
+
+  #lookForTwin(json: string | null): void {
+    const other = processIn(json);
+    if (other.instance === this.#process.instance || (json === null && !this.#hasTold)) {
+      this.#twin = null;
+      return;
+    }
+    // One that was killed, or ended, has left its record. On this machine its process tells; elsewhere its next beat does.
+    const lives = this.#hasTold ? json !== null : other.machine === this.#process.machine && isAlive(other.pid);
+    if (!lives) return;
+    this.#twin = other.pid === 0 ? null : { pid: other.pid, machine: other.machine };
+    this.#onError(new TwinHostError(this.#name, this.#twin));
+  }
+}
+
+function processIn(json: string | null): HostProcess & { instance: string } {
+  try {
+    const {
+      pid = 0,
+      machine = '',
+      instance = '',
+    } = JSON.parse(json ?? '{}') as Partial<HostProcess & { instance: string }>;
+    return { pid, machine, instance };
+  } catch {
+    return { pid: 0, machine: '', instance: '' };
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid <= 0 || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -14,7 +14,9 @@ export {
 } from './connection.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
 export { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
-export { type HostRecord, readHosts, registryKey } from './host-registry.ts';
+export { type LostJobs, LostJobError } from './lost-jobs.ts';
+export { standstillOf } from './standstill.ts';
+export { type HostProcess, type HostRecord, readHosts, registryKey, TwinHostError } from './host-registry.ts';
 export { oncePerPath } from './once-per-path.ts';
 export { LockLostError } from './run.ts';
 export type { Repeat, Schedule } from './schedule.ts';

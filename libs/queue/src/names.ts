@@ -30,9 +30,18 @@ export const queueNameOf = (jobId: string): string => queueOfHost(hostOfId(jobId
 /** What stands beside the jobs in Redis, under names like theirs: a job that is called "wait" would be the queue's end. */
 const TAKEN_IDS: ReadonlySet<string> = new Set(Object.keys(new QueueKeys().getKeys(QUEUE_NAME)));
 
+/** What BullMQ keeps beside the jobs under names of three parts. */
+const TAKEN_FIRST_PARTS: ReadonlySet<string> = new Set(['de', 'metrics', 'repeat']);
+
 /** False for what no job is called: beside the jobs stand keys of BullMQ and of ours, and a command must not touch them. */
-export const isJobId = (id: string): boolean =>
-  !TAKEN_IDS.has(id) && (!id.includes(':') || /^repeat:.+:\d+$/s.test(id)); // BullMQ's own, of a schedule
+export function isJobId(id: string): boolean {
+  if (TAKEN_IDS.has(id)) return false;
+  if (!id.includes(':')) return true;
+  if (/^repeat:.+:\d+$/s.test(id)) return true; // BullMQ's own, of a schedule
+  // BullMQ takes ids of exactly three parts; ours and most of its own keys have two.
+  const [first = '', ...others] = id.split(':');
+  return others.length === 2 && !TAKEN_FIRST_PARTS.has(first);
+}
 
 /**
  * The id of a job that is added for `host`, made of one that its producer chose or was given: the host's name is put

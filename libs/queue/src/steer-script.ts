@@ -81,6 +81,12 @@ elseif verb == 'pause' then
   end
 else
   steer.paused = nil
+  -- In no line at all (lost-jobs.ts): it gets the next place.
+  if state == 'waiting' and not call('LPOS', wait, id) and not call('LPOS', paused, id) then
+    call('RPUSH', wait, id)
+    call('ZADD', marker, 0, '0')
+    call('XADD', events, '*', 'event', 'waiting', 'jobId', id)
+  end
   if steer.due and state == 'delayed' then
     call('ZADD', delayed, math.max(tonumber(steer.due), tonumber(now)) * 4096, id)
     local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')

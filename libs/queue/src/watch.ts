@@ -13,6 +13,7 @@ import type { Redis } from 'ioredis';
 import { redisOptions, sever, type Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { foreignResult, isJobResult, isProgress } from './foreign.ts';
+import { LostJobError, lostAmong } from './lost-jobs.ts';
 import { queueNameOf } from './names.ts';
 
 /** What is told of a job that is followed. */
@@ -80,7 +81,10 @@ export class WatchHub {
     this.#add(watch, signal);
     try {
       await this.#listen();
-      watch.adopt(await this.#look(jobId));
+      const sight = await this.#look(jobId);
+      if (sight.state === 'waiting' && (await this.#isLost(jobId)))
+        throw new LostJobError(jobId, this.#options.queueName);
+      watch.adopt(sight);
       yield* watch.follow();
     } finally {
       this.#remove(watch, signal);
@@ -168,6 +172,11 @@ export class WatchHub {
     // From now on it is ready again only after a break, in which the stream may have lost its beginning.
     events.getBackend().on('ready', () => void this.#recheck());
     return events;
+  }
+
+  async #isLost(jobId: string): Promise<boolean> {
+    const { redis, toKey } = this.#options;
+    return (await lostAmong(redis, toKey, [jobId])).length > 0;
   }
 
   #tell(jobId: string, at: string, event: JobEvent): void {

@@ -29,6 +29,7 @@ import { assertId, assertList, optionsOf } from './given.ts';
 import { FreedSubscription } from './freed-subscription.ts';
 import { type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { knownBytes } from './known-bytes.ts';
+import { findLostJobs, type LostJobs } from './lost-jobs.ts';
 import {
   DEFAULT_PREFIX,
   defaultJobOptions,
@@ -41,6 +42,7 @@ import {
 } from './names.ts';
 import { refusalOf } from './refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
+import { standstillOf } from './standstill.ts';
 import { type SteeredState, Steering } from './steering.ts';
 import { unknown, WatchHub, type WatchEvent } from './watch.ts';
 import { whoAsks } from './who-asks.ts';
@@ -317,6 +319,26 @@ export class WriteQueue {
   /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
   workers(host?: string): Promise<number> {
     return this.#use((opened) => this.#place(opened, queueOfHost(host)).queue.getWorkersCount());
+  }
+
+  /**
+   * Why no host takes anything from the queue of any host, or of `host`, though there are hosts: it is paused or
+   * rate-limited. In words; null where it goes on.
+   */
+  standstill(host?: string): Promise<string | null> {
+    return this.#use((opened) => {
+      const queueName = queueOfHost(host);
+      const { queue } = this.#place(opened, queueName);
+      return standstillOf(opened.redis, queueName, (part) => queue.toKey(part));
+    });
+  }
+
+  /** Jobs that stand in no line of the queue of any host, or of `host`, so that nobody ever takes them. Reads all keys. */
+  lostJobs(host?: string): Promise<LostJobs> {
+    return this.#use((opened) => {
+      const { queue } = this.#place(opened, queueOfHost(host));
+      return findLostJobs(opened.redis, (part) => queue.toKey(part));
+    });
   }
 
   /** The hosts that were there in the last month, and when each was last. */

@@ -36,6 +36,7 @@ import { Restraint } from './restraint.ts';
 import { Run } from './run.ts';
 import { type ShardOutcome, shardsOf } from './shards.ts';
 import { type Seat, Slots } from './slots.ts';
+import { standstillOf, StandstillWatch } from './standstill.ts';
 import { hasPast, StartCounter, startsOf } from './starts.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
@@ -101,6 +102,8 @@ export interface WriteWorkerOptions {
   perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
   /** Told of the limits of this host and its roots: before the first job is taken, and when they change. */
   onLimits?: (limits: StandingLimits) => void;
+  /** Told in words when the queue stands still, because it was paused or limited, and when it goes on. */
+  onNote?: (text: string) => void;
   /** Told of what no job's result tells: a lost connection, a lost lock. Repetitions are left out. */
   onError(error: Error): void;
 }
@@ -145,6 +148,7 @@ export class WriteWorker {
   #broken: BrokenJobs | undefined;
   #starts: StartCounter | undefined;
   #owners: PartOwners | undefined;
+  #standstill: StandstillWatch | undefined;
   /** Jobs taken at a time, while the slots say less than all. */
   #limit: number;
   #worker: PatientWorker<unknown, JobResult> | undefined;
@@ -255,6 +259,11 @@ export class WriteWorker {
       this.#tallyEnds(worker, this.#client);
       worker.concurrency = this.#limit;
       if (this.#options.queue === 'own') await this.#register(this.#client);
+      const standstill = async (): Promise<string | null> => {
+        const redis = (await worker.getBackend().client) as unknown as Redis; // an ioredis client
+        return standstillOf(redis, this.#queueName, (part) => worker.toKey(part));
+      };
+      this.#standstill = new StandstillWatch(standstill, (text) => this.#options.onNote?.(text));
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return worker;
     } catch (error) {
@@ -606,6 +615,7 @@ export class WriteWorker {
     // By force: all has been told, and an orderly close would wait for a Redis that is away, for ever.
     const clients = [await backend.client, await backend.blockingClient];
     this.#beat?.close();
+    this.#standstill?.close();
     const closed = worker.close(true);
     for (const client of clients) if (client !== undefined) sever(client);
     await within(finishMsMax, closed);

@@ -16,6 +16,7 @@ import {
   targetOption,
   wholeNumber,
 } from '../request-options.ts';
+import { sayStandstill } from '../standstill.ts';
 import { openStoreOf, storeFlags, type StoreOptions } from '../store-options.ts';
 
 interface EnqueueOptions extends RequestOptions, StoreOptions {
@@ -113,6 +114,7 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
     const id = await addTold(queue, request, inQueue);
     print(id);
     const target = request.target?.host;
+    await sayStandstill(queue, target);
     if ((await queue.workers(target)) === 0) {
       const flags = storeFlags(storeOptions, process.env);
       const one = target === undefined || target === ANY_HOST;

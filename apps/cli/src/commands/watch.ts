@@ -9,6 +9,7 @@ import { answering, type JobAnswer } from '../job-report.ts';
 import { print, readerGone, say, tellingScreen } from '../output.ts';
 import { createProgressLine, silentProgress } from '../progress-line.ts';
 import { describeBulk, describeResult } from '../result-text.ts';
+import { sayStandstill } from '../standstill.ts';
 import { openStoreOf, type StoreOptions } from '../store-options.ts';
 
 interface WatchOptions extends StoreOptions {
@@ -53,6 +54,7 @@ async function watch(
     if (job !== null && job.finishedOn === undefined && (await queue.workers()) === 0) {
       say('no host serves this queue now: the write waits until one is started (penstock host)');
     }
+    if (job !== null && job.finishedOn === undefined) await sayStandstill(queue, job.data.target?.host);
     const outcome = await follow<JobResult>(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;

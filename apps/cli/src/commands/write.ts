@@ -24,6 +24,7 @@ import {
   wholeNumber,
 } from '../request-options.ts';
 import { describeResult } from '../result-text.ts';
+import { sayStandstill } from '../standstill.ts';
 import { openStoreOf, storeFlags } from '../store-options.ts';
 import { refuseOptionsBesideStdin, writeStandardInput } from '../write-stdin.ts';
 
@@ -199,6 +200,7 @@ async function write(
     signal.throwIfAborted();
     const queue = await opening;
     answer.id = await queue.add(request, options.attempts === undefined ? {} : { attempts: options.attempts });
+    await sayStandstill(queue, options.on);
     const outcome = await follow<WriteResult>(queue, answer.id, path, line, signal, () => keeper.look());
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;

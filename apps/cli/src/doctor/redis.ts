@@ -5,6 +5,7 @@ import { toWire } from '@penstock/contract';
 import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
 import { Redis } from 'ioredis';
 import { type Finding, fail, ok, warn } from './finding.ts';
+import { checkQueue } from './queue.ts';
 
 const CONNECT_MS_MAX = 3000;
 
@@ -25,6 +26,7 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
       const { trouble } = await checkServer(store.connection, CONNECT_MS_MAX);
       if (trouble !== null) findings.push(failureOf(trouble));
       findings.push(...judgeRedis(await client.info(), await policyOf(client), where));
+      if (trouble === null) findings.push(...(await checkQueue(store.connection)));
     } finally {
       client.disconnect();
       await store.close();
