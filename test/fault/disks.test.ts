@@ -288,3 +288,18 @@ asRoot('doctor warns of a disk without a journal, and says how to repair it', ()
   );
   expect(powerLoss(mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512))).toBe('');
 });
+
+asRoot('doctor shows the space of a disk that is mounted below a root, and that a root is read-only', () => {
+  const mount = mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512);
+  const below = join(mount, 'below');
+  mkdirSync(below);
+  run('mount', '-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', below);
+  undo.push(() => run('umount', below));
+  const doctor = (): string =>
+    spawnSync(process.execPath, [cliEntry, 'doctor', '--json', '--data', system.home, '--root', `disk=${mount}`], {
+      encoding: 'utf8',
+    }).stdout;
+  expect(doctor()).toMatch(/root disk: space of .*below",\s*"found":\s*"5\.00 MiB free of 5\.00 MiB/);
+  run('mount', '-o', 'remount,ro', mount);
+  expect(doctor()).toMatch(/its file system is read-only[^]*remount,rw/);
+});

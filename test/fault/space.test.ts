@@ -117,6 +117,35 @@ asRoot(
   120_000,
 );
 
+asRoot(
+  'a write below a disk that is mounted in its root is judged by the space there: less than the root has, and more',
+  async () => {
+    const mountAt = (directory: string, sizeBytes: number): string => {
+      const disk = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], sizeBytes, 512);
+      run('mkdir', directory);
+      run('mount', '--bind', disk, directory);
+      undo.push(() => run('umount', directory));
+      return directory;
+    };
+    mountSmall();
+    const small = mountAt(join(system.data, 'small'), 67_108_864);
+    mountAt(join(mount, 'large'), 134_217_728);
+    writeFileSync(join(small, 'ballast'), Buffer.alloc(40_000_000, 1));
+    await system.host(['--threads', '1', '--root', `disk=${mount}`]);
+    const large = await system.finished(await system.add({ path: 'large/new/a.dat', root: 'disk', size: 80_000_000 }));
+    expect(large).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 80_000_000 } });
+    const never = await system.finished(await system.add({ path: 'small/a.dat', size: 80_000_000 }));
+    expect(never.failedReason).toMatch(/^EFBIG: .*The whole file system of root .*small in data holds/);
+    const job = await system.add({ path: 'small/a.dat', size: 30_000_000 }, { attempts: 1 });
+    const waiting = await system.progressOf(job, (progress) => note(progress).includes('space'));
+    expect(note(waiting)).toMatch(/^waiting for space: 28\.61 MiB needed, .* free on .*small in data: /);
+    expect(readdirSync(small).toSorted()).toEqual(['ballast', 'lost+found']);
+    rmSync(join(small, 'ballast'));
+    expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 30_000_000 } });
+  },
+  120_000,
+);
+
 const onXfs = mayMount() && has('mkfs.xfs') ? test : test.skip;
 
 onXfs(

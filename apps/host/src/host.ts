@@ -114,6 +114,10 @@ export class Host {
       expect: (root, mount) => this.pool.rootWords.expect(root, mount),
       onMoved: (root, { fileSystem, source, device }) => {
         this.pool.setDevice(root, deviceNumber(device));
+        this.#admission.add(
+          options.roots.find(({ name }) => name === root)!,
+          deviceNumber(device),
+        );
         options.onNote?.(`root ${root} is on another mount now: ${fileSystem} on ${source}`);
       },
     });
@@ -134,7 +138,7 @@ export class Host {
     this.#fetcher = new Fetcher({ urlAllow: options.urlAllow, onThreadDeath: options.onError });
     const { redis } = options;
     const ask = redis.kind === 'embedded' ? askLeavingRoom(askKernel, redis.directory) : undefined;
-    this.#admission = new Admission(ask);
+    this.#admission = new Admission(ask, this.#mounts);
     for (const root of options.roots) {
       const device = options.devices.get(root.name) ?? null;
       if (device !== null) this.#admission.add(root, device);

@@ -1,6 +1,6 @@
 /** The roots: whether they can be used, and how a real write goes there. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, closeSync, constants, existsSync, openSync, statfsSync, unlinkSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AioEngine, AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
 import { type WriteResult, formatBytes, parseRequest, toWire } from '@penstock/contract';
@@ -20,10 +20,10 @@ import {
   statFd,
 } from '@penstock/sink';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
+import { checkSpace } from './space.ts';
 import { findStrayFiles } from './stray.ts';
 
 const PROBE_BYTES = 8192;
-const FREE_BYTES_FEW = 1_073_741_824;
 
 /** What is found of one root. */
 export async function checkRoot(root: RootConfig, libaioFile: string | undefined): Promise<Finding[]> {
@@ -37,7 +37,7 @@ export async function checkRoot(root: RootConfig, libaioFile: string | undefined
         await checkWriting(what, { ...root, path: directory }, libaioFile),
         ...checkJournal(what, directory),
       );
-      findings.push(checkSpace(what, directory));
+      findings.push(...checkSpace(what, directory, readMounts()));
     }
     findings.push(...(await checkStrayFiles(what, root.path)));
     return findings;
@@ -53,7 +53,13 @@ function checkPlace(what: string, root: RootConfig, directory: string): Finding 
   const place = `${root.path}${root.writable ? '' : ' (read only)'}${missing}${on}`;
   try {
     accessSync(directory, constants.R_OK | constants.X_OK | (root.writable ? constants.W_OK : 0));
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EROFS')
+      return fail(
+        what,
+        `${place}: its file system is read-only`,
+        `see \`dmesg\` for why, then: mount -o remount,rw ${mount?.directory ?? directory}; until then its jobs wait, or go to other hosts`,
+      );
     const user = process.getuid?.() ?? 0;
     return fail(
       what,
@@ -162,19 +168,6 @@ function statxTells(path: string): boolean {
   } finally {
     closeSync(fd);
   }
-}
-
-function checkSpace(what: string, directory: string): Finding {
-  const { bavail, blocks, bsize } = statfsSync(directory);
-  const free = bavail * bsize;
-  const found = `${formatBytes(free)} free of ${formatBytes(blocks * bsize)}`;
-  if (free < FREE_BYTES_FEW)
-    return warn(
-      `${what}: space`,
-      found,
-      `writes that do not fit wait, for an hour unless the host says otherwise (--wait-for-space): free some on the file system of ${directory}`,
-    );
-  return ok(`${what}: space`, found);
 }
 
 async function checkStrayFiles(what: string, path: string): Promise<Finding[]> {

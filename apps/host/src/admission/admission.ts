@@ -7,9 +7,10 @@ import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
 import type { RootConfig } from '@penstock/sink';
-import { type AskSpace, FileSystem, inTime, type Reading } from './file-system.ts';
+import { type AskSpace, type FileSystem, inTime, type Reading } from './file-system.ts';
 import type { Reservation } from './ledger.ts';
 import { bytesThere, isBulk, type Need, needsOf } from './needs.ts';
+import { type Mounts, type Place, Places } from './places.ts';
 
 const { EFBIG, ENOSPC } = constants.errno;
 
@@ -42,42 +43,35 @@ interface Claim {
   /** The largest of its files. */
   largestBytes: number;
   path: string;
-  /** Empty of a job that needs no space there. */
-  needs: Need[];
-}
-
-/** A root and the file system that it is on. */
-interface Place {
-  root: RootConfig;
-  fileSystem: FileSystem;
+  /** Each with the path of its root: several roots may be on one file system. */
+  needs: { need: Need; rootPath: string }[];
 }
 
 /** Of a job that takes no space. */
 export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
 
 export class Admission {
-  readonly #places = new Map<string, Place>();
+  readonly #places: Places;
 
-  readonly #byDevice = new Map<number, FileSystem>();
-  readonly #ask: AskSpace | undefined;
-
-  /** `ask` is what tests have instead of statfs. */
-  constructor(ask?: AskSpace) {
-    this.#ask = ask;
+  /**
+   * @param ask what tests have instead of statfs
+   * @param mounts absent: nothing is mounted below any root
+   */
+  constructor(ask?: AskSpace, mounts?: Mounts) {
+    this.#places = new Places(ask, mounts);
   }
 
   /** From now on `root` is known to be on the device of this number. */
   add(root: RootConfig, device: number): void {
-    if (!root.writable) return;
-    // Roots of one file system share what is free on it.
-    const fileSystem = this.#byDevice.get(device) ?? new FileSystem(root.path, this.#ask);
-    this.#byDevice.set(device, fileSystem);
-    this.#places.set(root.name, { root, fileSystem });
+    if (root.writable) this.#places.add(root, device);
   }
 
   /** Lets a job through at once where there is ample room, as for most: null where that takes a closer look. */
   tryAdmit(request: JobRequest): Ticket | null {
-    const claims = this.#claimsOf(needsOf(request));
+    const needs = needsOf(request);
+    const places = needs.map((need) => this.#places.known(need));
+    if (places.includes(null)) return null;
+    const claims = claimsOf(needs, places);
     if (claims.length === 0) return NOTHING_RESERVED; // also where the root is unknown: the thread says so
     return claims.every(({ place, bytes }) => isAmple(place, bytes)) ? grant(claims, isBulk(request)) : null;
   }
@@ -88,7 +82,8 @@ export class Admission {
    */
   async admit(applicant: Applicant): Promise<Ticket> {
     const { request, jobName, starts } = applicant;
-    const wanted = this.#claimsOf(needsOf(request));
+    const needs = needsOf(request);
+    const wanted = claimsOf(needs, await Promise.all(needs.map((need) => this.#places.find(need))));
     const claims = await Promise.all(wanted.map((claim) => lessWhatIsThere(claim, jobName, starts)));
     const readings = await Promise.all(claims.map(({ place }) => place.fileSystem.look()));
     // From here to the grant nothing is awaited: no other job can come between.
@@ -102,26 +97,27 @@ export class Admission {
     }
     return grant(claims, isBulk(request));
   }
+}
 
-  /** A claim for each file system. */
-  #claimsOf(needs: readonly Need[]): Claim[] {
-    const claims = new Map<FileSystem, Claim>();
-    for (const need of needs) {
-      const place = this.#places.get(need.root);
-      if (place === undefined) continue;
-      const claim = claims.get(place.fileSystem);
-      if (claim === undefined) {
-        const path = `${place.root.path}/${need.path}`;
-        claims.set(place.fileSystem, { place, bytes: need.bytes, largestBytes: need.bytes, path, needs: [need] });
-      } else {
-        claim.bytes += need.bytes;
-        claim.largestBytes = Math.max(claim.largestBytes, need.bytes);
-        claim.needs.push(need);
-        claim.path = place.root.path;
-      }
+/** A claim for each file system; `places` are those of the needs. */
+function claimsOf(needs: readonly Need[], places: readonly (Place | null | undefined)[]): Claim[] {
+  const claims = new Map<FileSystem, Claim>();
+  for (const [index, need] of needs.entries()) {
+    const place = places[index];
+    if (place == null) continue;
+    const claim = claims.get(place.fileSystem);
+    const path = `${place.root.path}/${need.path}`;
+    const wanted = { need, rootPath: place.root.path };
+    if (claim === undefined) {
+      claims.set(place.fileSystem, { place, bytes: need.bytes, largestBytes: need.bytes, path, needs: [wanted] });
+    } else {
+      claim.bytes += need.bytes;
+      claim.largestBytes = Math.max(claim.largestBytes, need.bytes);
+      claim.needs.push(wanted);
+      claim.path = place.root.path;
     }
-    return [...claims.values()];
   }
+  return [...claims.values()];
 }
 
 function isAmple({ fileSystem }: Place, bytes: number): boolean {
@@ -133,22 +129,25 @@ function isAmple({ fileSystem }: Place, bytes: number): boolean {
 /** The claim with what is new alone. */
 async function lessWhatIsThere(claim: Claim, jobName: string, starts: number): Promise<Claim> {
   const { place, needs } = claim;
-  const mayBeThere = needs.filter(({ inPlace }) => starts > 1 || inPlace);
+  const mayBeThere = needs.filter(({ need: { inPlace } }) => starts > 1 || inPlace);
   if (mayBeThere.length === 0) return claim;
   const { path } = place.root;
-  const there = await inTime(Promise.all(mayBeThere.map((need) => bytesThere(path, need, jobName, starts))), path);
+  const there = await inTime(
+    Promise.all(mayBeThere.map(({ need, rootPath }) => bytesThere(rootPath, need, jobName, starts))),
+    path,
+  );
   return { ...claim, bytes: claim.bytes - there.reduce((sum, bytes) => sum + bytes, 0) };
 }
 
 /** Why there is no room for `claim`, or null. */
 function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading): IoError | null {
-  const { root, fileSystem } = place;
+  const { name, fileSystem } = place;
   const { availableBytes, keptBytes = 0, totalBytes } = reading;
   if (totalBytes === 0) return null; // a file system that does not tell
   const where = { syscall: 'statfs', path, offset: 0, length: bytes };
   const leastBytes = Math.max(bytes, largestBytes);
   if (leastBytes > totalBytes) {
-    const hint = `The whole file system of root ${root.name} holds ${formatBytes(totalBytes)}: ask for less, or name a root on a larger one.`;
+    const hint = `The whole file system of root ${name} holds ${formatBytes(totalBytes)}: ask for less, or name a root on a larger one.`;
     return new IoError({ ...where, errno: -EFBIG, length: leastBytes, hint });
   }
   const { promisedBytes, holders } = fileSystem.ledger;
@@ -158,7 +157,7 @@ function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading):
       ? ''
       : `, ${formatBytes(promisedBytes)} of it reserved by ${holders} other ${holders === 1 ? 'write' : 'writes'}`;
   const kept = keptBytes === 0 ? '' : `, besides ${formatBytes(keptBytes)} left to the queue's Redis`;
-  const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${root.name}${promised}${kept}: free some, or name another root.`;
+  const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${name}${promised}${kept}: free some, or name another root.`;
   return new IoError({ ...where, errno: -ENOSPC, hint });
 }
 

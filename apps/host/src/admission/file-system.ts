@@ -33,7 +33,7 @@ const ANSWER_MS_MAX = 5000;
 
 export class FileSystem {
   readonly ledger: SpaceLedger = new SpaceLedger();
-  readonly #path: string;
+  #path: string;
   readonly #ask: AskSpace;
   #last: Reading | null = null;
   #asking: Promise<Reading> | null = null;
@@ -42,6 +42,11 @@ export class FileSystem {
   constructor(path: string, ask: AskSpace = askKernel) {
     this.#path = path;
     this.#ask = ask;
+  }
+
+  /** From now on it is found at `path`. */
+  askAt(path: string): void {
+    this.#path = path;
   }
 
   /** The last answer, unless it is too old to tell anything; one that is not fresh is renewed meanwhile. */
