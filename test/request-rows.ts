@@ -515,6 +515,8 @@ export interface RootPlace {
   server: ContentServer;
   /** All edge sizes, unless some are given. */
   sizes?: readonly number[];
+  /** Told of each job that was written. */
+  seen?: (result: WriteResult) => void;
 }
 
 /** Makes what each row wants to find, in a folder of its own. */
@@ -579,6 +581,7 @@ export async function faultsOfJobs(system: System, place: RootPlace): Promise<st
     const cell = cells[index]!;
     faults.push(...told(cell, faultOf(cell, end.failedReason ?? null)));
     if (end.failedReason === undefined) faults.push(...told(cell, checksumFault(cell, end.returnvalue as object)));
+    if (end.failedReason === undefined) place.seen?.(end.returnvalue as WriteResult);
     const { offset, fileBytes } = (end.returnvalue ?? {}) as Partial<WriteResult>;
     // What the result tells of a file that was changed in part.
     if (fileBytes !== undefined && fileBytes !== statSync(cell.path).size)

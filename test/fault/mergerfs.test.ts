@@ -46,6 +46,8 @@ onMergerfs(
     await write('a', { durability: 'dsync' });
     await write('a', { publish: 'in-place' });
     await write('created', { mode: 'create' });
+    // Its descriptor has to outlive its change of name: mergerfs knows open files by their names.
+    await write('created-in-place', { mode: 'create', publish: 'in-place', fileMode: '640' });
     expect(host.said().split('refuses to write them so')).toHaveLength(2);
     expect(statSync(join(mount, 'created')).size).toBe(SIZE);
   },

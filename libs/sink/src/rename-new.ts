@@ -21,6 +21,16 @@ export function renameNoReplace(dirFd: number, from: string, to: string, seenEmp
   return renameOverOwn(dirFd, from, to, seenEmpty);
 }
 
+/**
+ * The same of a file that is open and empty, and written under its new name: without a hard link, for a file system in user
+ * space may know an open file by its first name alone, and says ESTALE once that is unlinked (mergerfs).
+ */
+export function renameOpenNoReplace(dirFd: number, from: string, to: string): number {
+  const result = native.renameat2(dirFd, from, dirFd, to, native.RENAME_NOREPLACE);
+  if (result !== -EINVAL && result !== -ENOSYS) return result;
+  return renameOverOwn(dirFd, from, to, () => {}); // everybody sees it empty at first
+}
+
 /** The name is taken by an empty file of ours, which the rename then replaces: nobody else can take it in between. */
 function renameOverOwn(dirFd: number, from: string, to: string, seenEmpty: () => void): number {
   const fd = native.openat(dirFd, to, native.O_WRONLY | native.O_CREAT | native.O_EXCL | native.O_NOFOLLOW, 0o600);

@@ -20,7 +20,7 @@ import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
 import { type AttemptIdentity, partKey, partName, splitPath } from './parts.ts';
 import { isForeign } from './planted.ts';
-import { renameNoReplace } from './rename-new.ts';
+import { renameNoReplace, renameOpenNoReplace } from './rename-new.ts';
 import { type Root, openParent } from './roots.ts';
 import { type FileStat, type FileSystem, fileSystemOf, statAt, statFd } from './stat.ts';
 import { type TargetMode, chooseMode } from './write-mode.ts';
@@ -160,7 +160,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
     if (request.mode === 'create') native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(identity.jobKey));
     if (marked) {
-      const result = renameNoReplace(dirFd, name, finalName, () => {}); // in place everybody sees it empty at first
+      const result = renameOpenNoReplace(dirFd, name, finalName);
       if (result < 0) throw openFailure(result, path, request);
       made = finalName;
     }
