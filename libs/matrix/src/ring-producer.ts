@@ -218,6 +218,26 @@ export class RingProducer {
     };
   }
 
+  /**
+   * Where nothing can be awaited: pushes what `next` hands out, piece by piece until it has none, and blocks this thread
+   * while there are no rows for it, but not beyond `deadline` (of performance.now()).
+   */
+  pushBlocked(next: () => Uint8Array | null, deadline: number): void {
+    const words = this.#words;
+    for (let piece = next(); piece !== null; piece = next()) {
+      let taken = this.push(piece);
+      while (taken < piece.byteLength) {
+        const leftMs = deadline - performance.now();
+        if (this.closed || leftMs <= 0) return;
+        this.#askForRows();
+        const freed = Atomics.load(words, FREED);
+        // In slices: rows may also be granted, which is another word.
+        if (!this.#hasFreeRow()) Atomics.wait(words, FREED, freed, Math.min(leftMs, BLOCKED_LOOK_MS));
+        taken += this.push(piece.subarray(taken));
+      }
+    }
+  }
+
   /** Resolves with true once the write has its file, with or without rows; with false where it has ended first. */
   opened(): Promise<boolean> {
     return new Promise((resolve) => {

@@ -11,7 +11,7 @@ import {
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/pool';
 import { AbortError, throwIfAborted } from './abort.ts';
-import { endWithProcess } from './exit.ts';
+import { endWithProcess, type Waiting } from './exit.ts';
 import type { CallOptions, FileResult, FlushOptions } from './options.ts';
 import { Turns } from './turns.ts';
 
@@ -42,6 +42,8 @@ export interface StreamOptions extends CallOptions, FlushOptions {
   keeps?: boolean;
   /** True where the bytes are there already: the write does not wait for the program, and so not long for the others. */
   isWhole?: boolean;
+  /** What was written and waits to be pushed, should the process end. */
+  waiting?: Waiting;
 }
 
 /** What may run at once, all threads together. */
@@ -90,7 +92,7 @@ export class Engine {
     const isSeen = request.publish === 'in-place';
     producer.arrange({ keeps: isSeen && options.keeps === true, flushAfterMs });
     const ended = this.#track(this.#follow(running, producer, turns, options));
-    if (isSeen) endWithProcess(producer, ended);
+    if (isSeen) endWithProcess(producer, ended, options.waiting);
     return { producer, request, ended };
   }
 

@@ -9,12 +9,17 @@ import type { RingProducer } from '@penstock/matrix';
 /** A disk that hangs must not keep a process that ends. */
 const EXIT_WAIT_MS = 2000;
 
-const open = new Set<RingProducer>();
+/** Hands out, piece by piece, what was written and waits for rows; null once there is no more. */
+export type Waiting = () => Uint8Array | null;
 
-/** Lets the write of `producer` come to an end if the process does before `ended` settles. */
-export function endWithProcess(producer: RingProducer, ended: Promise<unknown>): void {
+const NOTHING: Waiting = () => null;
+
+const open = new Map<RingProducer, Waiting>();
+
+/** Lets the write of `producer`, with what waits to be pushed, come to an end if the process does before `ended` settles. */
+export function endWithProcess(producer: RingProducer, ended: Promise<unknown>, waiting: Waiting = NOTHING): void {
   if (open.size === 0) process.on('exit', drain);
-  open.add(producer);
+  open.set(producer, waiting);
   const forget = (): void => {
     open.delete(producer);
     if (open.size === 0) process.off('exit', drain);
@@ -24,7 +29,8 @@ export function endWithProcess(producer: RingProducer, ended: Promise<unknown>):
 
 function drain(): void {
   const deadline = performance.now() + EXIT_WAIT_MS;
+  for (const [producer, waiting] of open) producer.pushBlocked(waiting, deadline);
   // All are asked before the first is waited for.
-  const waits = [...open].map((producer) => producer.standing());
+  const waits = [...open.keys()].map((producer) => producer.standing());
   for (const wait of waits) wait(deadline);
 }

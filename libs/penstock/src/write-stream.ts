@@ -72,6 +72,10 @@ export class FileWriteStream extends Writable {
   /** Aborted when the stream is destroyed. */
   readonly #over = new AbortController();
   #producer: RingProducer | null = null;
+  /** Of the write that waits for rows. */
+  #unpushed: Buffer[] = [];
+  /** How many of the writes behind that one were pushed before their turn. */
+  #takenAhead = 0;
   /** The file is changed where it stands, and keeps what was written. */
   #keeps = false;
   /** What a write's callback tells of is durable. */
@@ -165,12 +169,14 @@ export class FileWriteStream extends Writable {
     return super.destroy(error);
   }
 
-  /** What the rows have is written, as fs has written what it called back for. */
+  /** What write() has taken is written, as fs has written what it called back for. */
   #endKept(producer: RingProducer, error: Error | undefined): void {
     if (producer.closed) return;
-    producer.end();
     // Node's pipeline() settles as soon as this returns, and whoever awaits it looks at the file.
-    producer.standing()(performance.now() + DESTROY_BLOCKS_MS);
+    const deadline = performance.now() + DESTROY_BLOCKS_MS;
+    producer.pushBlocked(() => this.#nextWaiting(), deadline);
+    producer.end();
+    producer.standing()(deadline);
     const grace = setTimeout(() => this.#over.abort(error), DESTROY_GRACE_MS);
     const forget = (): void => clearTimeout(grace);
     this.#ended!.then(forget, forget);
@@ -204,7 +210,8 @@ export class FileWriteStream extends Writable {
     const { text, options: given } = this.#judged;
     const { flushAfterMs, makeDirectories } = given;
     const onProgress = given.onProgress ?? undefined;
-    const options = { signal: this.#over.signal, onProgress, flushAfterMs, keeps: true };
+    const waiting = (): Uint8Array | null => this.#nextWaiting();
+    const options = { signal: this.#over.signal, onProgress, flushAfterMs, keeps: true, waiting };
     let file = '';
     const attempt = await this.#engine.beginStream(async () => {
       const found = await findTarget(text, makeDirectories ?? false);
@@ -240,29 +247,47 @@ export class FileWriteStream extends Writable {
   }
 
   /** What finds room goes at once; only the rest waits for rows. */
-  #push(chunks: readonly Buffer[], callback: Callback): void {
-    const producer = this.#producer!;
-    for (const [index, chunk] of chunks.entries()) {
-      const taken = producer.push(chunk);
-      if (taken < chunk.byteLength) {
-        void tell(this.#pushRest([chunk.subarray(taken), ...chunks.slice(index + 1)]), callback);
-        return;
-      }
-    }
-    if (this.#synchronous) void tell(this.#pushRest([]), callback);
+  #push(chunks: Buffer[], callback: Callback): void {
+    this.#unpushed = chunks;
+    if (!this.#pushOn() || this.#synchronous) void tell(this.#pushRest(), callback);
     else callback();
   }
 
-  async #pushRest(chunks: readonly Buffer[]): Promise<void> {
-    for (const chunk of chunks) {
-      if (chunk.byteLength === 0 || (await this.#producer!.pushAll(chunk))) continue;
+  /** True once nothing of it waits for rows any more. */
+  #pushOn(): boolean {
+    for (let chunk = this.#unpushed[0]; chunk !== undefined; chunk = this.#unpushed[0]) {
+      const taken = this.#producer!.push(chunk);
+      if (taken < chunk.byteLength) {
+        this.#unpushed[0] = chunk.subarray(taken);
+        return false;
+      }
+      this.#unpushed.shift();
+    }
+    return true;
+  }
+
+  async #pushRest(): Promise<void> {
+    const producer = this.#producer!;
+    while (!this.#pushOn()) {
+      // oxlint-disable-next-line no-await-in-loop -- that is the backpressure
+      if (await producer.writable()) continue;
+      if (this.#unpushed.length === 0) break; // taken as the stream was destroyed
       await this.#ended; // rejects with what ended it
       throw endedEarly();
     }
-    if (!this.#synchronous || (await this.#producer!.flush())) return;
+    if (!this.#synchronous || (await producer.flush())) return;
     await this.#ended;
     // Destroyed meanwhile, it has written what it had.
     if (!this.destroyed) throw endedEarly();
+  }
+
+  /** What write() took and no row has yet, in its order; for the end alone: what this hands out is pushed, or lost. */
+  #nextWaiting(): Uint8Array | null {
+    const chunk = this.#unpushed.shift();
+    if (chunk !== undefined) return chunk;
+    // What the base class keeps while a write waits: nothing else tells it.
+    const state = Reflect.get(this, '_writableState') as { getBuffer?: () => { chunk: Uint8Array }[] };
+    return state.getBuffer?.()[(this.#takenAhead += 1) - 1]?.chunk ?? null;
   }
 
   /** @internal */
