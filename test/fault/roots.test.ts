@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { createPatternSource, readSource } from '@penstock/sources';
 import type { Job } from 'bullmq';
 import { type Undo, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
@@ -74,6 +75,29 @@ asRoot(
     undo.pop();
     expect(readdirSync(root)).toEqual(['before']);
     expect(host.said()).toMatch(/root disk is on another mount now: ext4 on \/dev\/loop/);
+  },
+  120_000,
+);
+
+asRoot(
+  `a write that is under way when a disk is mounted over its root is begun again on that disk${skipped}`,
+  async () => {
+    await system.host(['--threads', '1', '--root', `disk=${root}`]);
+    const source = { kind: 'pattern', pattern: 'stamp', seed: 4 };
+    const job = await system.add({
+      path: 'a',
+      root: 'disk',
+      size: 4_000_000,
+      source,
+      limit: { bytesPerSecond: '2MiB' },
+    });
+    await system.progressOf(job, ({ bytesWritten }) => Number(bytesWritten) > 0);
+    const elsewhere = mountAtRoot();
+    expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 4_000_000 } });
+    const expected = readSource(createPatternSource('stamp', 4), 0, 4_000_000);
+    expect(Buffer.compare(readFileSync(join(elsewhere, 'a')), expected)).toBe(0);
+    await unmountIdle(root);
+    expect(readdirSync(root)).toEqual([]);
   },
   120_000,
 );

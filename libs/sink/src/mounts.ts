@@ -16,8 +16,15 @@ export interface Mount {
   options: string[];
 }
 
-/** What is mounted now. */
-export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+let lastText = '';
+let lastMounts: readonly Mount[] = [];
+
+/** What is mounted now: the same list as before where nothing has changed. */
+export function readMounts(): readonly Mount[] {
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  if (text !== lastText) [lastText, lastMounts] = [text, parseMounts(text)];
+  return lastMounts;
+}
 
 /** Reads mountinfo (proc(5)). */
 export function parseMounts(mountinfo: string): Mount[] {

@@ -24,6 +24,8 @@ interface Place {
   /** The ids of the mounts below that one: what remains when it goes. */
   below: ReadonlySet<number>;
   isGone: boolean;
+  /** Something is mounted below it. */
+  isDivided: boolean;
   /** Its real path is being asked for. */
   asking: Promise<string | null> | null;
 }
@@ -35,7 +37,7 @@ export interface RootMountsOptions {
   /** Told of a root that is on another mount than before. */
   onMoved?: ((root: string, mount: Mount) => void) | undefined;
   /** What is mounted now; for tests. */
-  read?: () => Mount[];
+  read?: () => readonly Mount[];
 }
 
 export class RootMounts {
@@ -49,7 +51,7 @@ export class RootMounts {
     this.#options = options;
     const places = options.roots.map(({ name, path }, index): [string, Place] => [
       name,
-      { index, path, realPath: null, mount: null, below: new Set(), isGone: false, asking: null },
+      { index, path, realPath: null, mount: null, below: new Set(), isGone: false, isDivided: false, asking: null },
     ]);
     this.#places = new Map(places);
   }
@@ -95,7 +97,7 @@ export class RootMounts {
   /** True where some of what is below the root is another mount. */
   isDivided(name: string): boolean {
     const place = this.#places.get(name);
-    return place?.realPath != null && hasMountsBelow(this.#mounts, place.realPath);
+    return place?.isDivided === true;
   }
 
   /** The mount of the absolute, real `path`, if that lies in the root. */
@@ -107,10 +109,15 @@ export class RootMounts {
   }
 
   #look(repointed: Place | null = null): void {
-    this.#mounts = (this.#options.read ?? readMounts)();
+    const mounts = (this.#options.read ?? readMounts)();
+    const isSame = mounts === this.#mounts && repointed === null;
+    this.#mounts = mounts;
     this.#readAtMs = performance.now();
-    for (const [name, place] of this.#places)
-      if (place.realPath !== null) this.#decide(name, place, place === repointed);
+    for (const [name, place] of this.#places) {
+      if (place.realPath === null || (isSame && place.mount !== null)) continue;
+      place.isDivided = hasMountsBelow(mounts, place.realPath);
+      this.#decide(name, place, place === repointed);
+    }
   }
 
   #decide(name: string, place: Place, repointed: boolean): void {
