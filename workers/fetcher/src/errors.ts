@@ -60,6 +60,10 @@ export function statusError(url: string, status: number, statusText: string): Fe
   });
 }
 
+const DESCRIPTORS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
+const NO_DESCRIPTOR =
+  'The host has as many files and connections open as it may: raise `ulimit -n` (LimitNOFILE=), or lower --jobs.';
+
 const CERTIFICATE = /CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|UNABLE_TO_/;
 
 /** What undici, the socket, the resolver or TLS said, told as one of ours. */
@@ -85,6 +89,33 @@ export function transportError(error: unknown, url: string, offset: number): Fet
   if (name === 'HTTPParserError' || code.startsWith('UND_ERR_')) {
     return new FetchError({ ...where, code: 'EPROTO', what: `what the server sent is no HTTP (${message})` });
   }
+  if (DESCRIPTORS.has(code)) return new FetchError({ ...where, code, hint: NO_DESCRIPTOR });
   if (textOfCode(code) === 'unknown error' && message !== '') return new FetchError({ ...where, code, what: message });
   return new FetchError({ ...where, code });
 }
+
+/** The thread that fetches could not be started, or ended by what nobody caught. */
+export function startError(cause: unknown, url: string): FetchError {
+  const { code: told = 'EUNKNOWN', message = String(cause) } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
+  // What kept a thread from beginning at all stands in Node's message alone.
+  const code = /: (E[A-Z]+)$/.exec(told === 'ERR_WORKER_INIT_FAILED' ? message : '')?.[1] ?? told;
+  const hint = DESCRIPTORS.has(code) ? NO_DESCRIPTOR : 'It is started anew with the next url: see the log of the host.';
+  return new FetchError({
+    code,
+    url,
+    what: `the thread that fetches has ended: ${message}`,
+    hint,
+    retryable: true,
+    cause,
+  });
+}
+
+/** Without WebAssembly nothing can be fetched here: undici's parser of HTTP is made of it. */
+export const unparsable = (url: string): FetchError =>
+  new FetchError({
+    code: 'ENOSYS',
+    url,
+    what: 'this Node has no WebAssembly, which HTTP is parsed by',
+    hint: 'Start the host without --jitless and --no-expose-wasm, or let another host fetch it.',
+    retryable: true,
+  });

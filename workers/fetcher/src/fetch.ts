@@ -6,8 +6,8 @@
 import { RequestError } from '@penstock/contract';
 import { AddressRefused } from './addresses.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
-import { FetchError } from './errors.ts';
-import { Exchange } from './exchange.ts';
+import { FetchError, unparsable } from './errors.ts';
+import { exchanges } from './http.ts';
 import type { FetchMeans, FetchOrder } from './order.ts';
 
 /**
@@ -27,6 +27,8 @@ export async function fetchInto(
   let from = start.identity === null ? { offset: 0, identity: null } : start;
   let url = new URL(order.url);
   let hops = 0;
+  const { Exchange } = (await exchanges()) ?? {};
+  if (Exchange === undefined) throw unparsable(order.url);
   for (;;) {
     signal.throwIfAborted();
     try {

@@ -104,7 +104,7 @@ function serve(bytes: Buffer, etag: string): RequestListener {
   };
 }
 
-test('asks the server only when the write has rows, and fills them with its bytes', async () => {
+test('asks the server only when the write has its file, and fills its rows', async () => {
   const bytes = bytesOf(100_001);
   answer = serve(bytes, '"a"');
   const early = new Reader(base);
@@ -173,6 +173,9 @@ test('a thread that died is replaced with the next url', async () => {
   answer = serve(bytesOf(10), '"a"');
   const lost = new Reader(`${base}die`).open();
   expect((await died).message).toBe('the fetcher dies here');
-  await expect(lost.done).rejects.toThrow('abandoned');
+  await expect(lost.done).rejects.toMatchObject({
+    message: expect.stringContaining('the fetcher dies here'),
+    path: `${base}die`,
+  });
   expect((await new Reader(base).open().done).equals(bytesOf(10))).toBe(true);
 });

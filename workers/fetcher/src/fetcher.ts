@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { UrlSource } from '@penstock/contract';
-import type { RingInlet } from '@penstock/matrix';
-import { type FetcherSetup, type FetchTask, type ToFetcher, fetcherEntry } from './protocol.ts';
+import { type RingInlet, RingProducer } from '@penstock/matrix';
+import { startError } from './errors.ts';
+import { FETCHER_READY, type FetcherSetup, type FetchTask, type ToFetcher, fetcherEntry } from './protocol.ts';
 
 /** What the thread may take to leave once nothing is written any more: a name may still be looked up. */
 const LEAVE_MS = 5000;
@@ -27,6 +28,9 @@ export interface Fetch {
 export class Fetcher {
   readonly #options: FetcherOptions;
   #worker: Worker | null = null;
+  #isReady = false;
+  /** Urls that came before the thread was up: where it cannot be started, their writes are told why. */
+  #early: FetchTask[] = [];
 
   constructor(options: FetcherOptions) {
     this.#options = options;
@@ -41,7 +45,12 @@ export class Fetcher {
     const order = { url, redirects, timeoutMs, ...(size === undefined ? {} : { size }) };
     const task: FetchTask = { order, inlet };
     this.#worker ??= this.#start();
-    this.#worker.postMessage(task satisfies ToFetcher, [inlet.port]);
+    if (this.#isReady) this.#hand(this.#worker, task);
+    else this.#early.push(task);
+  }
+
+  #hand(worker: Worker, task: FetchTask): void {
+    worker.postMessage(task satisfies ToFetcher, [task.inlet.port]);
   }
 
   #start(): Worker {
@@ -50,21 +59,29 @@ export class Fetcher {
     // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
     const { NODE_OPTIONS: _preloads, ...env } = { ...process.env };
     const worker = new Worker(entry ?? fetcherEntry, { workerData, execArgv: [], env });
-    const forget = (): void => {
-      if (this.#worker === worker) this.#worker = null;
-    };
-    worker.once('exit', forget);
+    this.#isReady = false;
+    worker.once('message', (message: unknown) => {
+      if (message !== FETCHER_READY || this.#worker !== worker) return;
+      this.#isReady = true;
+      for (const task of this.#early.splice(0)) this.#hand(worker, task);
+    });
+    worker.once('exit', () => this.#forget(worker, new Error('the thread ended')));
     worker.on('error', (error: Error) => {
-      forget(); // at once: what is posted to it now is lost, and its write fails as abandoned
+      this.#forget(worker, error); // at once: what is posted to it now is lost, and its write fails as abandoned
       onThreadDeath?.(error);
     });
     return worker;
   }
 
+  #forget(worker: Worker, why: Error): void {
+    if (this.#worker !== worker) return;
+    this.#worker = null;
+    for (const { order, inlet } of this.#early.splice(0)) new RingProducer(inlet).fail(startError(why, order.url));
+  }
+
   /** Ends the thread. The writes whose bytes it brings must be over. */
   async close(): Promise<void> {
     const worker = this.#worker;
-    this.#worker = null;
     if (worker === null) return;
     const gone = once(worker, 'exit');
     worker.postMessage('end' satisfies ToFetcher);

@@ -2,17 +2,30 @@
  * The fetcher's thread: any number of urls at once, each into the ring of its write. A writer thread sleeps in the
  * kernel and the thread that takes jobs must answer at once: neither could bring bodies, chunk by chunk.
  */
+import { setImmediate } from 'node:timers';
 import { parentPort, workerData } from 'node:worker_threads';
 import { RingProducer } from '@penstock/matrix';
 import { AddressPolicy } from './addresses.ts';
 import type { Destination } from './destination.ts';
+import { startError } from './errors.ts';
 import { fetchInto } from './fetch.ts';
+import { exchanges } from './http.ts';
 import type { FetchMeans } from './order.ts';
-import type { FetchTask, FetcherSetup, ToFetcher } from './protocol.ts';
+import { FETCHER_READY, type FetchTask, type FetcherSetup, type ToFetcher } from './protocol.ts';
 
 const { urlAllow } = workerData as FetcherSetup;
 const means: FetchMeans = { policy: new AddressPolicy(urlAllow) };
 const port = parentPort!;
+/** Of the urls that are being fetched. */
+const running = new Map<RingProducer, string>();
+
+// Whatever ends the thread is the reason of all the writes that it ends with it.
+process.once('uncaughtException', (error) => {
+  for (const [producer, url] of running) producer.fail(startError(error, url));
+  setImmediate(() => {
+    throw error;
+  });
+});
 
 async function perform({ order, inlet }: FetchTask): Promise<void> {
   const writeOver = new AbortController();
@@ -26,6 +39,7 @@ async function perform({ order, inlet }: FetchTask): Promise<void> {
       await producer.writable(); // false where the write is over, which the signal says as well
     },
   };
+  running.set(producer, order.url);
   try {
     // Rows come with the bytes: a server that does not answer keeps none from other writes.
     if (!(await producer.opened())) return;
@@ -33,6 +47,8 @@ async function perform({ order, inlet }: FetchTask): Promise<void> {
     producer.end();
   } catch (error) {
     producer.fail(error); // of no effect where the write has ended first, and says itself why
+  } finally {
+    running.delete(producer);
   }
 }
 
@@ -40,3 +56,6 @@ port.on('message', (message: ToFetcher) => {
   if (message === 'end') port.close();
   else void perform(message);
 });
+
+await exchanges(); // where that fails the thread does, and the urls that waited for it are told why
+port.postMessage(FETCHER_READY);

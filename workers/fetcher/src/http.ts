@@ -1,0 +1,25 @@
+/**
+ * The loading of undici. Not with the thread's first line: without WebAssembly undici ends whatever thread imports it, by
+ * an exception that nobody can catch. And once it is wanted, all of it: what it would load with its first connection may
+ * find no descriptor left then, in the midst of other urls.
+ */
+import { createRequire } from 'node:module';
+
+type Exchanges = typeof import('./exchange.ts');
+
+let loading: Promise<Exchanges> | undefined;
+
+/** What makes exchanges; null where this Node has no WebAssembly. */
+export async function exchanges(): Promise<Exchanges | null> {
+  if (Reflect.get(globalThis, 'WebAssembly') === undefined) return null;
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<Exchanges> {
+  const require = createRequire(import.meta.url);
+  const loaded = await import('./exchange.ts');
+  // oxlint-disable-next-line import/no-unassigned-import -- only to have it read from the disk
+  require('undici/lib/llhttp/llhttp_simd-wasm.js');
+  return loaded;
+}
