@@ -32,6 +32,26 @@ testWithDisks('a cancel takes effect within a second at 2 and at 10 MiB/s, and l
 });
 
 testWithDisks(
+  'a cancel takes effect within a second through the page cache too, whose flush would take as long as it is large' +
+    reason,
+  async () => {
+    const disk = await disks.disk();
+    const rate = 2 * MIB;
+    for (const engine of ['auto', 'positional'] as const) {
+      disks.open({ engine, roots: [{ name: '0', path: disk.mount, writable: true, direct: 'off' }] });
+      await disk.setRate(rate);
+      const running = disks.run(engine, { root: '0', path: 'large', size: 128 * MIB });
+      await untilMoved(running, 3 * MIB);
+      const stopped = await disks.stop(running, disk, () => running.block.requestStop(STOP_CANCEL), running.outcome);
+      expect(stopped.outcome).toMatchObject({ code: 'ECANCELED' });
+      expect(stopped.bytes / rate).toBeLessThan(1);
+      await disk.setRate(null);
+      await disks.pool!.close();
+    }
+  },
+);
+
+testWithDisks(
   'a write to a fast disk goes on beside those that keep their thread waiting for a slow one' + reason,
   async () => {
     const [slow] = [await disks.disk(), await disks.disk()];

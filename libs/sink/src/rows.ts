@@ -10,6 +10,7 @@ import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
 import { Arrivals } from './arrivals.ts';
+import type { CacheFlush } from './cache-flush.ts';
 import { type Span, bytesBehind } from './edges.ts';
 import { becomeBuffered, isRefusal } from './direct-refused.ts';
 import { FreeRows } from './free-rows.ts';
@@ -104,6 +105,8 @@ export class RowPipeline {
   #stopped = false;
   /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
   bufferedFd = -1;
+  /** What is in the page cache, of a write that may go there and is flushed in the end. */
+  cache: CacheFlush | null = null;
   /** Bytes of the next row that went into the file before it was full; what appends only must not write them again. */
   writtenAhead = 0;
 
@@ -232,7 +235,9 @@ export class RowPipeline {
     const pieceBytes = this.#flow.admit();
     if (pieceBytes === 0) return false;
     const position = this.#nextPosition;
-    const wanted = this.#arrivals?.peekedBytes ?? Math.min(this.#plan.ioBytes, this.#dataEnd - position);
+    // A row that goes to the page cache piece by piece would be there as a whole before the disk has any of it.
+    const rowBytes = this.cache?.isUsed === true ? Math.min(this.#plan.ioBytes, pieceBytes) : this.#plan.ioBytes;
+    const wanted = this.#arrivals?.peekedBytes ?? Math.min(rowBytes, this.#dataEnd - position);
     // What has arrived in a row goes as a whole; what is only read back is not limited.
     const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted, this.#arrivals === null);
     if (length === 0) return false;
@@ -307,8 +312,10 @@ export class RowPipeline {
    * @throws IoError where the row failed; its slot is released
    */
   complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
-    if (!refused) this.#flow.cameBack(slot, result, latencyMs);
     const purpose = this.#thread.slots.purpose[slot];
+    // What goes to the page cache comes back before the disk has it, and tells nothing of that.
+    const tells = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
+    if (tells) this.#flow.cameBack(slot, result, latencyMs);
     const reading = purpose !== WRITE_ROW;
     if (purpose !== READ_ROW) this.#targetInFlight -= 1;
     if (result < 0) {
@@ -538,13 +545,18 @@ export class RowPipeline {
       this.#goOn(slot, result, this.#target.alignment, 'pwrite');
       const done = slots.done[slot]!;
       this.#rowPosition[slots.row[slot]!] = position + done;
-      this.bytesWritten += Math.max(done, before) - before;
+      this.#countWritten(Math.max(done, before) - before);
       return true;
     }
-    this.bytesWritten += Math.min(slots.length[slot]!, this.#end - position) - before;
     this.#noteWritten(slot);
     this.#releaseRow(slot);
+    this.#countWritten(Math.min(slots.length[slot]!, this.#end - position) - before);
     return false;
+  }
+
+  #countWritten(bytes: number): void {
+    this.bytesWritten += bytes;
+    this.cache?.note(bytes);
   }
 
   /** A row of what an earlier attempt wrote: it is only summed up. */

@@ -33,6 +33,8 @@ export const SYNC_ORIGIN = 7;
 export const SYNC_PARTIAL = 8;
 /** Of the file that this one has replaced. */
 export const SYNC_REPLACED = 9;
+/** Of what is in the page cache, amid the rows. */
+export const SYNC_CACHE = 10;
 
 /** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
 export interface SlotTable {

@@ -39,6 +39,7 @@ import {
 import type { DirectSource } from '@penstock/sources';
 import { AppendInquiry, NO_ANSWERS } from './append-inquiry.ts';
 import { applyAttributes, closeInPlace } from './attributes.ts';
+import { CacheFlush } from './cache-flush.ts';
 import { type Checkpoint, requestKey } from './checkpoint.ts';
 import { CheckpointTrail } from './checkpoint-trail.ts';
 import { type Span, WHOLE_FILE } from './edges.ts';
@@ -73,6 +74,7 @@ import {
   READ_BACK,
   READ_PREFIX,
   READ_ROW,
+  SYNC_CACHE,
   SYNC_CHECKPOINT,
   SYNC_FILE,
   SYNC_ORIGIN,
@@ -241,6 +243,10 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
+      if (this.#rows.cache?.isDue === true) {
+        this.#rows.cache.prepare(slot);
+        return this.#took(true);
+      }
       if (this.#partial?.holdsRows !== true && this.#took(this.#rows.prepare(slot))) return true;
       if (this.#inFlight === 0 && this.#partial !== null && this.#took(this.#partial.prepare(slot))) return true;
       if (this.#lease !== null && !this.#rows.exhausted) this.#tendLease(this.#lease);
@@ -282,6 +288,7 @@ class WriteLane implements Lane, FlushWaiter {
         this.#afterRow(slot, result, refused, latencyMs);
       else if (purpose === READ_BACK) this.#afterReadback(slot, result, refused, latencyMs);
       else if (purpose === SYNC_CHECKPOINT) this.#afterCheckpoint(slot, result, refused);
+      else if (purpose === SYNC_CACHE) this.#afterCacheFlush(slot, result, refused, latencyMs);
       else if (purpose === SYNC_PARTIAL) this.#afterPartialFlush(slot, result, refused);
       else if (purpose === SYNC_FILE) this.#afterFileSync(slot, result, refused);
       else if (purpose === SYNC_REPLACED) this.#afterReplaced(slot, result, refused);
@@ -330,6 +337,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (!paused || this.#phase > WRITING) return false;
     if (this.#inFlight > 0 || this.#rows?.isDrained === false) return true;
     this.#pausedIn = this.#phase;
+    this.#rows?.cache?.forget();
     this.#thread.rowMemory.leave(this);
     if (this.#intake === null) {
       this.#returnRows();
@@ -623,6 +631,8 @@ class WriteLane implements Lane, FlushWaiter {
     const pace = this.#pace();
     this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, this.#rowExtent, this.#digest, pace);
     if (this.#isStream) this.#watchPartialRow(from.arrivals!, this.#rows);
+    if (this.#order.request.durability === 'fdatasync' && !this.#isSmall)
+      this.#rows.cache = new CacheFlush(this.#thread, target);
     if (this.#isSmall && this.#intake === null) this.#countSmall();
     this.#claim(); // what stands in place is emptied next
     this.#enter(OPENING); // reserving disk space is part of opening
@@ -770,6 +780,11 @@ class WriteLane implements Lane, FlushWaiter {
     this.#endIfAllIsWritten();
   }
 
+  #afterCacheFlush(slot: number, result: number, refused: boolean, latencyMs: number): void {
+    this.#rows!.cache!.after(slot, result, refused, latencyMs);
+    this.#endIfAllIsWritten();
+  }
+
   #recordCheckpoint(bytes: number): void {
     const { durability } = this.#order.request;
     if (durability !== 'none') this.#bytesDurable = bytes;
@@ -796,7 +811,9 @@ class WriteLane implements Lane, FlushWaiter {
     const bytes = this.#rows?.contiguousBytes ?? 0;
     const least = Math.min(this.#thread.checkpoints.bytes, KEPT_BYTES_MIN);
     if (bytes < least) return false; // soon written again, and no file is left to wait for it
-    if (bytes > this.#bytesDurable && native.fdatasync(target.fd) === 0) this.#recordCheckpoint(bytes);
+    // Otherwise each write was durable by itself, or nothing has to be: a flush could take as long as the cache is large.
+    const isFlushed = this.#order.request.durability !== 'fdatasync';
+    if (bytes > this.#bytesDurable && (isFlushed || native.fdatasync(target.fd) === 0)) this.#recordCheckpoint(bytes);
     return this.#trail.isRecorded;
   }
 
@@ -920,6 +937,7 @@ class WriteLane implements Lane, FlushWaiter {
   }
 
   #afterFileSync(slot: number, result: number, refused: boolean): void {
+    this.#rows?.cache?.forget();
     this.#endFlush!.afterFile(slot, result, refused);
     this.#bytesDurable = this.#size!;
     this.#afterFlush();
@@ -1027,6 +1045,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#uncountSmall();
     this.#thread.rowMemory.leave(this);
     this.#digest?.close();
+    this.#rows?.cache?.forget();
     this.#returnRows(); // a digest that was given up only reads what is left of them
     this.#intake?.close();
     if (this.#partial !== null) this.#thread.rowClock.remove(this.#partial);
