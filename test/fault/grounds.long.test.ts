@@ -19,7 +19,7 @@ import { type WriteStreamOptions, type Writer, openWriter } from 'penstock';
 import { patternBytes } from '../expected-bytes.ts';
 import { GROUNDS, type Said, lacksOf, saidBy } from '../grounds.ts';
 import type { Undo } from '../loop-disk.fixture.ts';
-import { faultsOfJobs } from '../request-rows.ts';
+import { faultsOfBulks, faultsOfJobs } from '../request-rows.ts';
 import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
 
@@ -137,6 +137,7 @@ for (const ground of GROUNDS) {
       };
       const place = { root: 'ground', directory: mount, shmDirectory, server, sizes: SIZES, seen };
       expect(await faultsOfJobs(system, place)).toEqual([]);
+      expect(await faultsOfBulks(system, { ...place, sizes: [4097, 65_537] })).toEqual([]);
       await expectHoles(mount, said);
       const writer = await openWriter({ threads: 1 });
       last.push(() => writer.close());
