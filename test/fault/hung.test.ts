@@ -1,13 +1,16 @@
 // A disk that does not answer beneath one root: frozen for real, and thawed again. As root only: it is loop-mounted.
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { WriteQueue } from '@penstock/queue';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
-import { type HostProcess, System } from '../system.ts';
+import { type HostProcess, System, cliEntry } from '../system.ts';
 
+const execute = promisify(execFile);
 const reason = whyNoDisk();
 const onDisk = reason === '' ? test : test.skip;
 
@@ -123,6 +126,25 @@ onDisk(
     expect((await system.finished(job)).failedReason).toBeUndefined();
     expect(statSync(join(root, 'a')).size).toBe(1_048_576);
     expect(await host.end()).toBe(0);
+  },
+  120_000,
+);
+
+onDisk(
+  `doctor names a root that does not answer within 5 s of looking at it, judges the others, and ends${reason}`,
+  async () => {
+    mkdirSync(join(disk.mount, 'below'));
+    await disk.forget();
+    await disk.freeze();
+    const roots = ['--root', `warm=${system.data}`, '--root', `cold=${join(disk.mount, 'below')}`];
+    const args = [cliEntry, 'doctor', '--json', '--data', system.home, ...roots];
+    const beganAt = performance.now();
+    const { stdout } = await execute(process.execPath, args).catch((error: { stdout: string }) => error);
+    expect(performance.now() - beganAt).toBeLessThan(15_000); // the rest of it included, on a machine with much else to do
+    const { findings } = JSON.parse(stdout) as { findings: { what: string; verdict: string; found: string }[] };
+    const cold = findings.filter(({ what }) => what.startsWith('root cold'));
+    expect(cold).toMatchObject([{ verdict: 'fail', found: expect.stringContaining('does not answer') }]);
+    expect(findings.find(({ what }) => what === 'root warm: writing')?.verdict).not.toBe('fail');
   },
   120_000,
 );

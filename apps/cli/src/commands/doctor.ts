@@ -1,6 +1,6 @@
 /** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
 import { Command } from 'commander';
-import { addHostOptions, hostSettings, readLibaio } from '@penstock/config';
+import { addHostOptions, defaultRoot, hostSettings, readLibaio } from '@penstock/config';
 import { AlreadyTold, EXIT_FAILED } from '../failures.ts';
 import { print, printJson, resultScreen } from '../output.ts';
 import { ScreenText } from '../screen-text.ts';
@@ -26,19 +26,20 @@ export function doctorCommand(): Command {
 async function doctor(options: DoctorOptions): Promise<void> {
   const settings = hostSettings(options, process.env);
   const libaioFile = readLibaio();
-  const [{ checkMachine }, { checkRoot }, { checkCalibration }, { checkSegments }, { checkRedis }] = await Promise.all([
+  const [{ checkMachine }, { lookAtRoot }, { checkSegments }, { checkRedis }] = await Promise.all([
     import('../doctor/machine.ts'),
-    import('../doctor/roots.ts'),
-    import('../doctor/calibration.ts'),
+    import('../doctor/root-look.ts'),
     import('../doctor/segments.ts'),
     import('../doctor/redis.ts'),
   ]);
   const findings = checkMachine(libaioFile);
-  for (const root of settings.roots) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other: they measure the same disk
-    findings.push(...(await checkRoot(root, libaioFile)));
-    if (root.writable) findings.push(checkCalibration(root, settings.dataDirectory));
-  }
+  const { dataDirectory } = settings;
+  const made = defaultRoot(dataDirectory).path;
+  // Together, that one which does not answer holds up no other.
+  const looks = settings.roots.map((root) =>
+    lookAtRoot({ root, isMade: root.path === made, dataDirectory, libaioFile }),
+  );
+  findings.push(...(await Promise.all(looks)).flat());
   findings.push(checkSegments({ directory: settings.shmDirectory, groupId: settings.shmGroupId }));
   findings.push(...(await checkRedis(settings, process.env)));
   const failed = findings.some(({ verdict }) => verdict === 'fail');

@@ -2,12 +2,20 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, w
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from '@jest/globals';
-import { checkRoot } from './roots.ts';
+import type { RootConfig } from '@penstock/sink';
+import type { Finding } from './finding.ts';
+import { checkRoot, type RootLook } from './roots.ts';
 import { findStrayFiles } from './stray.ts';
 
 const cache = fileURLToPath(new URL('../../../../.cache/', import.meta.url));
 mkdirSync(cache, { recursive: true });
 const scratch = mkdtempSync(join(cache, 'doctor-test-'));
+
+async function found(root: RootConfig, look?: RootLook): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const finding of checkRoot(root, undefined, look)) findings.push(finding);
+  return findings;
+}
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -31,21 +39,27 @@ test('only partial files that nobody has touched for a day are stray', async () 
 test('a root is judged by a real write, which leaves nothing', async () => {
   const path = join(scratch, 'root');
   mkdirSync(path);
-  const findings = await checkRoot({ name: 'data', path, writable: true }, undefined);
+  const findings = await found({ name: 'data', path, writable: true });
   // On a disk without a journal there is one more: test/fault/disks.test.ts has them all.
-  const found = findings.map(({ what }) => what).filter((what) => what !== 'root data: power loss');
-  expect(found).toEqual(['root data', 'root data: writing', 'root data: space', 'root data: partial files']);
+  const kinds = findings.map(({ what }) => what).filter((what) => what !== 'root data: power loss');
+  expect(kinds).toEqual(['root data', 'root data: writing', 'root data: space', 'root data: partial files']);
   expect(findings[1]?.found).toMatch(/^(aio|sync)-(direct|buffered) \((libaio|syscalls|positional)\)/);
   expect(readdirSync(path)).toEqual([]);
 });
 
 test('a root that is missing is judged by what it will be made on', async () => {
-  const findings = await checkRoot({ name: 'data', path: join(scratch, 'not/yet'), writable: true }, undefined);
+  const findings = await found({ name: 'data', path: join(scratch, 'not/yet'), writable: true });
   expect(findings[0]).toMatchObject({ verdict: 'ok', found: expect.stringContaining('the host makes it') });
   expect(readdirSync(scratch)).not.toContain('not');
 });
 
+test('a root that is missing and that no host makes has failed', async () => {
+  const path = join(scratch, 'not/there');
+  const findings = await found({ name: 'captures', path, writable: true }, { isMade: false });
+  expect(findings).toMatchObject([{ verdict: 'fail', found: `${path} is not there` }]);
+});
+
 test('a root to read from is not written to', async () => {
-  const findings = await checkRoot({ name: 'archive', path: scratch, writable: false }, undefined);
+  const findings = await found({ name: 'archive', path: scratch, writable: false });
   expect(findings.map(({ what }) => what)).toEqual(['root archive', 'root archive: partial files']);
 });

@@ -20,33 +20,49 @@ import {
   statFd,
 } from '@penstock/sink';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
+import type { RootStage } from './root-look.ts';
 import { checkSpace } from './space.ts';
 import { findStrayFiles } from './stray.ts';
 
 const PROBE_BYTES = 8192;
 
-/** What is found of one root. */
-export async function checkRoot(root: RootConfig, libaioFile: string | undefined): Promise<Finding[]> {
+export interface RootLook {
+  /** The host makes the root if it is missing. */
+  isMade?: boolean;
+  /** Told what is looked at next: it may take as long as the file system does. */
+  next?: (stage: RootStage) => Promise<void>;
+}
+
+/** What is found of one root, as it is found. */
+export async function* checkRoot(
+  root: RootConfig,
+  libaioFile: string | undefined,
+  { isMade = true, next = async () => {} }: RootLook = {},
+): AsyncGenerator<Finding, void, void> {
   const what = `root ${root.name}`;
-  const directory = nearestExisting(root.path); // the host makes a missing root; what it is made on can be looked at
+  await next('the directory');
+  const directory = nearestExisting(root.path); // the host makes the default root; what it is made on can be looked at
   try {
-    const findings = [checkPlace(what, root, directory)];
-    if (findings[0]?.verdict === 'fail') return findings;
+    const place = checkPlace(what, root, directory, isMade);
+    yield place;
+    if (place.verdict === 'fail') return;
     if (root.writable) {
-      findings.push(
-        await checkWriting(what, { ...root, path: directory }, libaioFile),
-        ...checkJournal(what, directory),
-      );
-      findings.push(...checkSpace(what, directory, readMounts()));
+      await next('a real write');
+      yield await checkWriting(what, { ...root, path: directory }, libaioFile);
+      yield* checkJournal(what, directory);
+      await next('the space');
+      yield* checkSpace(what, directory, readMounts());
     }
-    findings.push(...(await checkStrayFiles(what, root.path)));
-    return findings;
+    await next('partial files');
+    yield* await checkStrayFiles(what, root.path);
   } catch (error) {
-    return [broken(what, error, `look at ${directory}`)];
+    yield broken(what, error, `look at ${directory}`);
   }
 }
 
-function checkPlace(what: string, root: RootConfig, directory: string): Finding {
+function checkPlace(what: string, root: RootConfig, directory: string, isMade: boolean): Finding {
+  if (!isMade && !existsSync(root.path))
+    return fail(what, `${root.path} is not there`, `make it, or name another directory: mkdir -p ${root.path}`);
   const mount = mountOf(readMounts(), directory);
   const on = mount === undefined ? '' : `, ${mount.fileSystem} on ${mount.source}`;
   const missing = existsSync(root.path) ? '' : ' (not there yet: the host makes it)';
