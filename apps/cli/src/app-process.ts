@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type WireError, fromWire } from '@penstock/contract';
+import { watchHeld } from './held-process.ts';
 
 /** What the process says first: that it is ready (the gateway says where), or why it is not. */
 interface ReadyMessage {
@@ -116,6 +117,12 @@ export class AppProcess {
     });
   }
 
+  /** Its disk holds what is left of it: this process need not wait for that. */
+  #leave(): void {
+    this.#child.unref();
+    this.#child.stderr?.destroy();
+  }
+
   /** Ends it in order, and by force where that takes too long. Resolves when it is gone; may be called again. */
   async stop(): Promise<void> {
     const child = this.#child;
@@ -128,7 +135,13 @@ export class AppProcess {
     const timer = setTimeout(kill, STOP_MS_MAX);
     if (this.#hurry?.aborted === true) kill();
     this.#hurry?.addEventListener('abort', kill, { once: true });
-    await this.ended;
+    let forgetHeld = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      forgetHeld = watchHeld(child, resolve);
+    });
+    await Promise.race([this.ended, held]);
+    forgetHeld();
+    if (this.outcome === null) this.#leave();
     clearTimeout(timer);
     this.#hurry?.removeEventListener('abort', kill);
   }

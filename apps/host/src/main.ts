@@ -93,15 +93,14 @@ async function main(): Promise<void> {
   } finally {
     await store.close();
   }
-  if (!isFree || isAsking()) await endWithout();
+  if (!isFree || isAsking()) endWithout();
   if (process.connected) process.disconnect();
 }
 
 /** Ends the process though threads of it are inside calls to a disk that does not answer: they are not waited for. */
-async function endWithout(): Promise<void> {
+function endWithout(): void {
   log('ends without its threads that a disk holds: their jobs are back in the queue');
   // Whoever waits for this process may see it until the disk has answered: the kernel keeps what is inside the call.
-  if (process.connected) await new Promise<void>((resolve) => process.send?.({ ended: true }, () => resolve()));
   native.exitNow(0);
 }
 

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { AlreadyTold } from '../failures.ts';
+import { watchHeld } from '../held-process.ts';
 import { takeInterrupts } from '../interrupts.ts';
 import { say } from '../output.ts';
 
@@ -29,16 +30,23 @@ async function host(args: string[]): Promise<void> {
   const kill = (): void => {
     child.kill('SIGKILL');
   };
+  let forgetHeld = (): void => {};
   interrupts.signal.addEventListener('abort', stop, { once: true });
   interrupts.hurry.addEventListener('abort', kill, { once: true });
   try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    const held = new Promise<[number, null]>((resolve) => {
+      forgetHeld = watchHeld(child, () => resolve([0, null])); // it has said itself what holds the rest of it
+    });
+    const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+    const [code, signal] = await Promise.race([exited, held]);
+    child.unref();
     if (signal !== null && !interrupts.signal.aborted) {
       say(`the host was ended by ${signal}: its writes are taken up again once their locks have run out`);
     }
     const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
     if (exitCode !== 0) throw new AlreadyTold(exitCode);
   } finally {
+    forgetHeld();
     interrupts.release();
   }
 }

@@ -11,7 +11,7 @@ const cache = fileURLToPath(new URL('../../../../.cache/', import.meta.url));
 mkdirSync(cache, { recursive: true });
 const scratch = mkdtempSync(join(cache, 'doctor-test-'));
 
-async function found(root: RootConfig, look?: RootLook): Promise<Finding[]> {
+async function findingsOf(root: RootConfig, look?: RootLook): Promise<Finding[]> {
   const findings: Finding[] = [];
   for await (const finding of checkRoot(root, undefined, look)) findings.push(finding);
   return findings;
@@ -39,7 +39,7 @@ test('only partial files that nobody has touched for a day are stray', async () 
 test('a root is judged by a real write, which leaves nothing', async () => {
   const path = join(scratch, 'root');
   mkdirSync(path);
-  const findings = await found({ name: 'data', path, writable: true });
+  const findings = await findingsOf({ name: 'data', path, writable: true });
   // On a disk without a journal there is one more: test/fault/disks.test.ts has them all.
   const kinds = findings.map(({ what }) => what).filter((what) => what !== 'root data: power loss');
   expect(kinds).toEqual(['root data', 'root data: writing', 'root data: space', 'root data: partial files']);
@@ -48,18 +48,18 @@ test('a root is judged by a real write, which leaves nothing', async () => {
 });
 
 test('a root that is missing is judged by what it will be made on', async () => {
-  const findings = await found({ name: 'data', path: join(scratch, 'not/yet'), writable: true });
+  const findings = await findingsOf({ name: 'data', path: join(scratch, 'not/yet'), writable: true });
   expect(findings[0]).toMatchObject({ verdict: 'ok', found: expect.stringContaining('the host makes it') });
   expect(readdirSync(scratch)).not.toContain('not');
 });
 
 test('a root that is missing and that no host makes has failed', async () => {
   const path = join(scratch, 'not/there');
-  const findings = await found({ name: 'captures', path, writable: true }, { isMade: false });
+  const findings = await findingsOf({ name: 'captures', path, writable: true }, { isMade: false });
   expect(findings).toMatchObject([{ verdict: 'fail', found: `${path} is not there` }]);
 });
 
 test('a root to read from is not written to', async () => {
-  const findings = await found({ name: 'archive', path: scratch, writable: false });
+  const findings = await findingsOf({ name: 'archive', path: scratch, writable: false });
   expect(findings.map(({ what }) => what)).toEqual(['root archive', 'root archive: partial files']);
 });
