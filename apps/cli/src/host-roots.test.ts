@@ -9,7 +9,8 @@ test('a root is a name, or a name with the directory it shall stand for', () => 
     name: 'scratch',
     definition: { name: 'scratch', path: tmpdir(), writable: false },
   });
-  expect(() => parseRootChoice('scratch=/no/such/directory')).toThrow(/not a directory/);
+  // What is there is looked at by the host, whom a disk that does not answer holds up no longer than it may.
+  expect(parseRootChoice('scratch=/no/such/directory').definition?.path).toBe('/no/such/directory');
 });
 
 test('one name cannot stand for two directories, and may be named twice for one', () => {

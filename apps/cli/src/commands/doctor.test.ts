@@ -34,6 +34,7 @@ test('everything a host depends on is looked at, each with a verdict', async () 
     'redis',
     'redis persistence',
     'redis memory',
+    'queue',
   ]);
   for (const { verdict, remedy } of report.findings) expect(remedy === undefined).toBe(verdict === 'ok');
   expect({ code, ok: report.ok }).toEqual({ code: 0, ok: true });
