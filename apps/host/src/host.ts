@@ -257,7 +257,8 @@ export class Host {
   ): Promise<boolean> {
     const fault = await this.#health.judge(request, outcome);
     if (fault instanceof Error) throw fault;
-    return fault === 'again' && tries < TRIES_MAX;
+    if (fault === 'again' && tries === TRIES_MAX) throw this.#health.unsteady(request);
+    return fault === 'again';
   }
 
   /** Waits for a closer look at the disk; not any longer than the job is this host's. */

@@ -125,9 +125,9 @@ export class Roots {
     const root = this.#roots.get(name)!;
     if (root.path === '') return;
     const fault = this.#look(root);
-    if (fault !== null) throw fault;
-    if (root.opening === opening && root.identity.isSeen) return;
-    throw staleRoot(root.path, ELSEWHERE);
+    if (fault === null && root.opening === opening && root.identity.isSeen) return;
+    root.seenAtMs = Number.NEGATIVE_INFINITY; // what was believed is wrong
+    throw fault ?? staleRoot(root.path, ELSEWHERE);
   }
 
   /** Closes what is open. The next write opens it again. */

@@ -141,6 +141,13 @@ export class RootHealth {
     return again ? 'again' : null;
   }
 
+  /** That a write was begun again in vain: it waits until its root stays what it is. */
+  unsteady(request: JobRequest): RootError {
+    const root = rootsOf(request)[0] ?? '';
+    const reason = 'another directory stood at its path each time that the write was begun';
+    return new RootError({ root, host: this.#options.host, reason });
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
