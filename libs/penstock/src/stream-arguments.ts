@@ -91,6 +91,7 @@ function optionsOf(given: unknown): WriteStreamOptions {
 }
 
 function assertEncodings({ encoding, defaultEncoding }: WriteStreamOptions): void {
+  if ((encoding as string) === 'buffer') throw unknownEncoding(encoding); // fs takes it where bytes are read
   if (encoding && !Buffer.isEncoding(encoding)) throw invalidValue('encoding', encoding, 'is invalid encoding');
   if (defaultEncoding != null && !Buffer.isEncoding(defaultEncoding)) throw unknownEncoding(defaultEncoding);
 }
