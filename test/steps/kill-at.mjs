@@ -1,5 +1,6 @@
 /**
- * For tests: a process that dies at a named step of a write. Preloaded into every thread by `node --import`, it counts
+ * For tests: a process that dies at a named step of a write. Preloaded into the process by `node --import` and into its
+ * writer threads by their entry (worker.mjs), it counts
  * the calls that a writer thread makes of the kernel, and ends the process with SIGKILL just before the n-th of a name.
  *
  * Nothing of the product knows of it: it stands in koffi, through which each of those calls goes. Steps are counted by
