@@ -1,4 +1,5 @@
 /** For tests: a host's root that changes under it, by real mounts. As root only. */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -43,6 +44,8 @@ export class RootTrial {
   async close(): Promise<void> {
     await this.system.hostsGone();
     for (const step of this.undo.toReversed()) step();
+    // What a test that failed left mounted there.
+    while (spawnSync('umount', ['--lazy', this.root]).status === 0);
     await this.system.close();
   }
 }
