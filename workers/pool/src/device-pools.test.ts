@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -64,11 +64,24 @@ test('roots of one file system share threads, slots and all of the row memory', 
 
 test('of several file systems each has its share, and jobs that need more than one of them have a share too', async () => {
   const { jobSlots, rowBudgetBytes } = open([7, 8]);
-  expect([jobSlots, rowBudgetBytes]).toEqual([4, 32 * MIB]);
+  expect([jobSlots, rowBudgetBytes]).toEqual([6, 32 * MIB]);
   await run({ path: 'x', root: 'a', size: 5000 }).done;
   const copy = await run({ path: 'y', root: 'b', source: { kind: 'file', root: 'a', path: 'x' } }).done;
   expect(copy.bytes).toBe(5000);
   expect(readFileSync(join(home, 'b/y')).equals(readFileSync(join(home, 'a/x')))).toBe(true);
+});
+
+test('a file system that is only read from has no share of its own, and a copy from it goes another way than writes', async () => {
+  const roots = [
+    { name: 'a', path: join(home, 'a'), writable: true },
+    { name: 'b', path: join(home, 'b'), writable: false },
+  ];
+  writeFileSync(join(home, 'b/from'), 'abc');
+  const { jobSlots, rowBudgetBytes } = open([7, 8], { roots });
+  expect([jobSlots, rowBudgetBytes]).toEqual([4, 48 * MIB]);
+  const copy = run({ path: 'copy', root: 'a', source: { kind: 'file', root: 'b', path: 'from' } });
+  const write = run({ path: 'x', root: 'a', size: 5000 });
+  expect((await Promise.all([copy.done, write.done])).map(({ bytes }) => bytes)).toEqual([3, 5000]);
 });
 
 test('a thread that hangs holds up no write to another file system; its root is named, refused, and used again', async () => {

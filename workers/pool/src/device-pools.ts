@@ -57,7 +57,9 @@ export class DevicePools {
   readonly #places = new Map<number | typeof SEVERAL, Place>();
   /** Roots whose device is UNKNOWN_DEVICE. */
   #unknown: number;
-  /** File systems that have a share of the row memory. */
+  /** True where all roots are on one file system. */
+  readonly #isOne: boolean;
+  /** File systems that are written to: each has a share of the row memory. */
   readonly #shares: number;
   /** Of a host whose roots are on one file system. */
   #only: Place | null = null;
@@ -67,16 +69,24 @@ export class DevicePools {
     this.#options = options;
     this.#devices = new Map(options.devices);
     this.rates = new RateTable(options.roots.length);
-    const known = [...this.#devices.values()].filter((device) => device !== null);
-    this.#unknown = this.#devices.size - known.length;
-    this.#shares = Math.max(1, new Set(known).size + this.#unknown);
-    // One share more for jobs of several file systems, where there are several.
-    this.#memoryBytes = Math.floor(options.memoryBytes / (this.#shares === 1 ? 1 : this.#shares + 1));
-    this.jobSlots = this.#shares * options.threads * options.jobs;
+    this.#unknown = [...this.#devices.values()].filter((device) => device === UNKNOWN_DEVICE).length;
+    this.#isOne = countOf(options.roots, this.#devices) <= 1;
+    // What is only read from needs a share of the threads by copies alone, and those have one for all.
+    this.#shares = Math.max(
+      1,
+      countOf(
+        options.roots.filter(({ writable }) => writable),
+        this.#devices,
+      ),
+    );
+    const pools = this.#isOne ? 1 : this.#shares + 1;
+    this.#memoryBytes = Math.floor(options.memoryBytes / pools);
+    // As many as all pools have: those of one that hangs take none from the others.
+    this.jobSlots = pools * options.threads * options.jobs;
     this.rowBudgetBytes = Math.floor(this.#memoryBytes / options.threads);
     // Threads take long to start: those of the first root that can be written are likely to be wanted.
     const first = options.roots.find(({ name, writable }) => writable && this.#devices.get(name) != null);
-    if (this.#shares === 1) this.#only = this.#placeOf([]);
+    if (this.#isOne) this.#only = this.#placeOf([]);
     else if (first !== undefined) this.#placeOf([first.name]);
   }
 
@@ -157,7 +167,7 @@ export class DevicePools {
   /** The names of the roots that the pool `key` writes to. */
   #rootsAt(key: number | typeof SEVERAL): string[] {
     const names = [...this.#devices.keys()];
-    return this.#shares === 1 || key === SEVERAL ? names : names.filter((name) => this.#devices.get(name) === key);
+    return this.#isOne || key === SEVERAL ? names : names.filter((name) => this.#devices.get(name) === key);
   }
 
   /** Has every thread look at the limits: they have changed. */
@@ -199,10 +209,17 @@ export class DevicePools {
 
   /** A device that is first seen when all shares are given out has none of its own. */
   #keyOf(device: number | null | undefined): number | typeof SEVERAL {
-    if (device == null || this.#shares === 1) return SEVERAL;
+    if (device == null || this.#isOne) return SEVERAL;
     const devices = [...this.#places.keys()].filter((key) => key !== SEVERAL);
     return devices.includes(device) || devices.length < this.#shares ? device : SEVERAL;
   }
+}
+
+/** How many file systems `roots` are on; one that is not known counts as another. */
+function countOf(roots: readonly { name: string }[], devices: ReadonlyMap<string, number | null>): number {
+  const all = roots.map(({ name }) => devices.get(name) ?? UNKNOWN_DEVICE);
+  const known = all.filter((device) => device !== UNKNOWN_DEVICE);
+  return new Set(known).size + all.length - known.length;
 }
 
 const formatSeconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
