@@ -22,6 +22,7 @@ import { askKernel } from './admission/file-system.ts';
 import { askLeavingRoom } from './admission/reserve.ts';
 import { FallbackLog } from './fallbacks.ts';
 import { RootHealth } from './roots/health.ts';
+import { FileTurns, turnOf, wantedFile } from './file-turns.ts';
 import { LeftParts } from './left-parts/left-parts.ts';
 import { HostLimits } from './limits.ts';
 import { withManifest } from './manifest.ts';
@@ -91,6 +92,7 @@ export class Host {
   /** One for the queue of any host, one for this host's own. */
   readonly #workers: readonly WriteWorker[];
   readonly #limits: HostLimits;
+  readonly #turns: FileTurns;
   readonly #stopGraceMs: number;
   readonly #fallbacks: FallbackLog;
   readonly #sampled = new Set<SampledWrite>();
@@ -132,6 +134,7 @@ export class Host {
         for (const worker of this.#workers) worker.tellSickRoots(sick);
       },
     });
+    this.#turns = new FileTurns(this.pool.jobSlots);
     this.#limits = new HostLimits(this.pool.rates, options);
     this.#stopGraceMs = options.stopGraceMs;
     this.#fallbacks = new FallbackLog(options.onFallback);
@@ -218,9 +221,25 @@ export class Host {
     if (refusal !== null) throw refusal;
     const silence = this.pool.silenceOf(runnable);
     if (silence !== null) throw silence;
+    const file = wantedFile(runnable);
+    const write = (): Promise<JobResult> => this.#tryAgain(runnable, job, jobName, report);
+    const turn = file === null ? null : await this.#turns.take(file, turnOf(runnable, job));
+    try {
+      return await (turn === null ? write() : turn.hold(write));
+    } finally {
+      turn?.end();
+    }
+  }
+
+  async #tryAgain(
+    request: JobRequest,
+    job: WriteJobInfo,
+    jobName: string,
+    report: (progress: WriteProgress) => void,
+  ): Promise<JobResult> {
     for (let tries = 1; ; tries += 1) {
       // oxlint-disable-next-line no-await-in-loop -- a second time only where a root was to be opened anew
-      const result = await this.#try(runnable, job, jobName, tries, report);
+      const result = await this.#try(request, job, jobName, tries, report);
       if (result !== 'again') return result;
     }
   }

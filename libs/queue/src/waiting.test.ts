@@ -90,7 +90,7 @@ test('a wait that lasts too long fails the job, and says for what it waited and 
   const queue = stage.queue();
   const id = await queue.add({ path: 'a.bin', size: 1 });
   const events = await collect(queue.watch(id));
-  expect(tries).toBe(3); // at once, after 1 s, and at the end of the 1.5 s
+  expect(tries).toBeGreaterThan(5); // ever less often, up to four times a second
   expect(events.at(-1)).toMatchObject({
     type: 'failed',
     attemptsMade: 1,
@@ -98,7 +98,7 @@ test('a wait that lasts too long fails the job, and says for what it waited and 
       code: 'EBUSY',
       syscall: 'flock',
       retryable: false,
-      message: expect.stringMatching(/Waited 2 s for the lock of the file, 2 tries/),
+      message: expect.stringMatching(/Waited 2 s for the lock of the file, \d+ tries/),
     },
   });
 });

@@ -28,6 +28,7 @@ import { EarlyOrders } from './early-orders.ts';
 import { ErrorRelay } from './error-relay.ts';
 import { type HashClient, HostBeat, type HostRecord, readHosts, registryKey } from './host-registry.ts';
 import { Leases } from './leases.ts';
+import { LockWaits, nextLockDelayMs } from './lock-waits.ts';
 import { DEFAULT_PREFIX, JOB_NAME, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from './names.ts';
 import { PatientWorker } from './patient-worker.ts';
 import { type PartOwner, PartOwners, workerNameOf } from './part-owners.ts';
@@ -41,7 +42,16 @@ import { hasPast, StartCounter, startsOf } from './starts.ts';
 import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
-import { formatWait, isLogged, nextDelayMs, readRecord, waitedOut, waitNote, WAITS_FIELD } from './waits.ts';
+import {
+  formatWait,
+  isLogged,
+  nextDelayMs,
+  readRecord,
+  type WaitRecord,
+  waitedOut,
+  waitNote,
+  WAITS_FIELD,
+} from './waits.ts';
 
 export interface WriteJobInfo {
   id: string;
@@ -138,6 +148,7 @@ export class WriteWorker {
   readonly #queueName: string;
   readonly #seat: Seat;
   readonly #orders = new EarlyOrders();
+  readonly #lockWaits = new LockWaits();
   readonly #restraint = new Restraint();
   #hosts: { known: HostRecord[]; readAtMs: number } = { known: [], readAtMs: Number.NEGATIVE_INFINITY };
   #feed: SteerFeed | null = null;
@@ -557,7 +568,7 @@ export class WriteWorker {
     const kept = await this.#client?.hget(this.#keyOf(job), WAITS_FIELD);
     const before = readRecord(kept ?? null, attempt);
     if (before.waitedMs >= this.#waitMsMax) return waitedOut(cause, wire, before);
-    const delayMs = nextDelayMs(before, this.#waitMsMax, Math.random());
+    const delayMs = this.#delayMs(job, before, cause);
     const record = { attempt, tries: before.tries + 1, waitedMs: before.waitedMs + delayMs };
     const { error: _error, ...newest } = progress.newest ?? blankProgress(this.#options.host);
     const still = { bytesPerSecond: 0, etaMs: null, inFlight: 0, phase: 'waiting' } as const;
@@ -572,6 +583,11 @@ export class WriteWorker {
       this.#report(error); // its lock expires, and it is taken up as a stalled one
     }
     throw new DelayedError();
+  }
+
+  #delayMs({ id = '' }: WriteJob, before: WaitRecord, cause: WaitCause): number {
+    if (cause !== 'the lock of the file') return nextDelayMs(before, this.#waitMsMax, Math.random());
+    return nextLockDelayMs(before, this.#lockWaits.note(id), this.#waitMsMax, Math.random());
   }
 
   #keyOf(job: WriteJob): string {

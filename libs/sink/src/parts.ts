@@ -31,6 +31,10 @@ export interface AttemptIdentity {
   job: string;
 }
 
+/** True for a write that fills a temporary file, until that has its name: any other has but the file itself. */
+export const hasPart = ({ publish, mode }: Pick<WriteRequest, 'publish' | 'mode'>): boolean =>
+  publish === 'atomic' || mode === 'create';
+
 /** The directory of a request's path ('' is the root) and the name in it. */
 export function splitPath(path: string): { directory: string; name: string } {
   const slash = path.lastIndexOf('/');

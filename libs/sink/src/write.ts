@@ -55,7 +55,7 @@ import { type Origin, assertUnchanged, closeOrigin, readBuffered } from './origi
 import { OriginFlush } from './origin-flush.ts';
 import { Pace } from './pace.ts';
 import { PartialRow } from './partial-row.ts';
-import { type AttemptIdentity, partName } from './parts.ts';
+import { type AttemptIdentity, hasPart, partName } from './parts.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from './reflink.ts';
 import { Readback } from './readback.ts';
@@ -323,7 +323,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { request, again, swept, jobKey } = this.#order;
     const root = this.#thread.roots.find(request.root);
     if (this.#target !== null || !again || root?.writable !== true) return;
-    if (swept !== true) sweepParts(root, request.path, this.#order);
+    if (swept !== true && hasPart(request)) sweepParts(root, request.path, this.#order);
     if (changesInPlace(request)) sweepLengthening(root, request.path, jobKey);
   }
 
@@ -370,7 +370,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#partRoot = root;
     this.#recordPart(false);
     // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
-    if (this.#order.again && this.#order.swept !== true) {
+    if (this.#order.again && this.#order.swept !== true && hasPart(request)) {
       this.#takenOver = takeOverPart(root, request.path, this.#order) && request.publish === 'atomic';
     }
     if (this.#intake === null) this.#openBytes(request);
@@ -386,7 +386,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { partRecords } = this.#thread;
     const root = this.#partRoot;
     if (partRecords === null || partPlace === undefined || root === null) return;
-    if (request.publish !== 'atomic' && request.mode !== 'create') return; // it has no name but its last
+    if (!hasPart(request)) return;
     const name = partName(jobKey, attemptToken);
     if (isLeft) partRecords.keep(job, root, request.path, name);
     else partRecords.note(partPlace, job, root, request.path, name);
