@@ -42,6 +42,9 @@ function thrown(create: Create, path: unknown, options: unknown): object | null 
 
 const OWN_FS = { open: fs.open, write: fs.write, close: fs.close };
 
+/** Where fs opens a file all the same before it throws, as of an encoding, that leaves none. */
+const NOWHERE = '/dev/null';
+
 /** The path and the options of each; what fs throws at once. */
 const REFUSED: [unknown, unknown?][] = [
   ...[46, null, undefined, {}, [], true, 3n, Symbol('a'), () => {}, new Map(), Object.create(null)].map(
@@ -52,8 +55,8 @@ const REFUSED: [unknown, unknown?][] = [
   ...['http://x/y', 'file://host/x', 'file:///a%2Fb', 'file:///a%00b', 'data:,a'].map((url): [unknown] => [
     new URL(url),
   ]),
-  ...[123, 0, true, false, 5n].map((options): [unknown, unknown] => ['a', options]),
-  ['a', 'bogus'],
+  ...[123, 0, true, false, 5n].map((options): [unknown, unknown] => [NOWHERE, options]),
+  [NOWHERE, 'bogus'],
   ...[
     ...[-5, 2 ** 53, 1.5, '4', null, Number.NaN, 3n, 2 ** 40 + 0.5].map((start) => ({ flags: 'r+', start })),
     ...['true', '', 0, 1, [], {}, Symbol('a')].map((flush) => ({ flush })),
@@ -67,7 +70,7 @@ const REFUSED: [unknown, unknown?][] = [
     { fs: { ...OWN_FS, close: 5 } },
     { fs: { ...OWN_FS, write: null } },
     { fs: { ...OWN_FS, writev: 'not a function' } },
-  ].map((options): [unknown, unknown] => ['a', options]),
+  ].map((options): [unknown, unknown] => [NOWHERE, options]),
 ];
 
 test('arguments that fs refuses at once are refused at once, by the same error', () => {
