@@ -8,6 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { parseJob } from '@penstock/contract';
+import { WriterPool } from '@penstock/pool';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
 import { cliEntry } from '../system.ts';
 import { HungStage, hasEnded, saying } from './hung.fixture.ts';
@@ -127,6 +129,46 @@ onDisk(
     const until = performance.now() + 10_000;
     while (!hasEnded(host) && performance.now() < until) await delay(50);
     expect(hasEnded(host)).toBe(true);
+  },
+  120_000,
+);
+
+onDisk(
+  `what a dead thread has in flight on a slow disk is waited for by no main thread${reason}`,
+  async () => {
+    const { disk } = stage;
+    const entry = new URL('../../workers/pool/src/throwing-worker.fixture.mjs', import.meta.url);
+    const roots = [{ name: 'data', path: disk.mount, writable: true }];
+    const pool = new WriterPool({
+      threads: 1,
+      depth: 16,
+      jobs: 2,
+      memoryBytes: 33_554_432,
+      roots,
+      engine: 'auto',
+      entry,
+    });
+    await pool.ready();
+    await disk.setRate(262_144);
+    const dying = pool.run(parseJob({ path: 'die', size: '64MiB', matrix: { rows: 16, rowBytes: 524_288 } }), 'die', 1);
+    let isOver = false;
+    const outcome = dying.done
+      .catch((error: unknown) => error)
+      .finally(() => {
+        isOver = true;
+      });
+    while (dying.block.read().bytesWritten === 0) await delay(20);
+    let longestMs = 0;
+    const lookUntil = performance.now() + 1500; // the thread is gone meanwhile, and its rows are with the disk
+    for (let last = performance.now(); performance.now() < lookUntil; last = performance.now()) {
+      await delay(20);
+      longestMs = Math.max(longestMs, performance.now() - last);
+    }
+    expect(isOver).toBe(false);
+    expect(longestMs).toBeLessThan(1000);
+    await disk.setRate(null);
+    expect(await outcome).toMatchObject({ code: 'EWRITERDIED', retryable: true });
+    expect(await pool.close()).toBe(true);
   },
   120_000,
 );
