@@ -8,9 +8,7 @@ import { WriterPool } from '@penstock/pool';
 
 const { Fetcher } = await import(new URL('../../workers/fetcher/dist/index.js', import.meta.url));
 const fetcher = new Fetcher({ urlAllow: ['127.0.0.1'] });
-const counts = process.env.PENSTOCK_STEPS !== undefined;
-const entry = counts ? { entry: new URL('worker.mjs', import.meta.url) } : {};
-const pool = new WriterPool({ ...JSON.parse(process.argv[2]), ...entry });
+const pool = new WriterPool(JSON.parse(process.argv[2]));
 await pool.ready();
 
 process.on('message', async (message) => {

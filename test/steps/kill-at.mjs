@@ -1,6 +1,6 @@
 /**
- * For tests: a process that dies at a named step of a write. Preloaded into the process by `node --import` and into its
- * writer threads by their entry (worker.mjs), it counts
+ * For tests: a process that dies at a named step of a write. Preloaded into the process by `node --import`, and by itself
+ * into its threads, which inherit no preload, it counts
  * the calls that a writer thread makes of the kernel, and ends the process with SIGKILL just before the n-th of a name.
  *
  * Nothing of the product knows of it: it stands in koffi, through which each of those calls goes. Steps are counted by
@@ -9,11 +9,11 @@
  * Before a death it gets the name of that step.
  */
 import { appendFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { Socket } from 'node:net';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { MessagePort, isMainThread } from 'node:worker_threads';
+import workerThreads, { MessagePort, isMainThread } from 'node:worker_threads';
 
 const { call, nth, log } = JSON.parse(process.env.PENSTOCK_STEPS ?? '{}');
 
@@ -86,6 +86,18 @@ MessagePort.prototype.postMessage = function posted(...args) {
   step('postMessage');
   return postMessage.apply(this, args);
 };
+
+// Threads are started with options and an environment of their own.
+if (isMainThread) {
+  const { Worker } = workerThreads;
+  workerThreads.Worker = class CountingWorker extends Worker {
+    constructor(entry, options) {
+      const execArgv = [...(options.execArgv ?? []), '--import', import.meta.url];
+      super(entry, { ...options, execArgv, env: { ...options.env, PENSTOCK_STEPS: process.env.PENSTOCK_STEPS } });
+    }
+  };
+  syncBuiltinESMExports();
+}
 
 // What a host says to Redis when a job has ended: BullMQ's script names the state.
 if (isMainThread) {
