@@ -145,14 +145,25 @@ class StepSoak {
   async #arm(step: Step): Promise<void> {
     const log = join(this.#system.home, `died-${randomUUID()}`);
     const env = { ...stepsEnv(step, log), NODE_OPTIONS: `--import ${killAtEntry}` };
-    const host = await this.#startHost(['--threads', '2', '--jobs', '2'], env);
-    this.#armed.add(host);
-    host.child.once('exit', () => {
-      this.#armed.delete(host);
-      if (!existsSync(log)) return;
+    const noteDeath = (): boolean => {
+      if (!existsSync(log)) return false;
       rmSync(log);
       this.#deaths.push(stepName(step));
       this.#tally.calls.add(step.call);
+      return true;
+    };
+    let host: HostProcess;
+    try {
+      host = await this.#startHost(['--threads', '2', '--jobs', '2'], env);
+    } catch (error) {
+      // A host that starts looks after what others have left, and may come to its step before it is ready.
+      if (noteDeath()) return;
+      throw error;
+    }
+    this.#armed.add(host);
+    host.child.once('exit', () => {
+      this.#armed.delete(host);
+      noteDeath();
     });
   }
 
