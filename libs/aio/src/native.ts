@@ -105,6 +105,53 @@ const exitC = libc.func('void _exit(int)');
 /** _exit(2): ends the process without joining its threads, one of which may be in a call that does not return. */
 export const exitNow = (status: number): void => exitC(status);
 
+/** What glibc does when the thread that asked for it ends, whatever ends it. */
+export interface AtThreadEnd {
+  /** Has the descriptor closed that stands at the address that it returns, an int; -1 is none. */
+  closeAtEnd(): number;
+  /** Has an AIO context destroyed, once nothing of it is in flight; null without libaio. */
+  destroyAtEnd: ((context: number) => void) | null;
+}
+
+const RTLD_NOW = 2;
+const DIR_BYTES = 256; // more than glibc's DIR has before its buffer
+
+/**
+ * Destructors of the calling thread, run by glibc as C++ has them run, with no JavaScript left; null under another libc.
+ * Of its own calls closedir() takes the descriptor from memory (a DIR begins with it, which is looked at here), and so
+ * closes what stands there by then.
+ */
+export function atThreadEnd(libaio?: string): AtThreadEnd | null {
+  const directory = libc.func('uint64_t opendir(const char *)')('/');
+  try {
+    const register = libc.func('int __cxa_thread_atexit_impl(uint64_t, uint64_t, uint64_t)');
+    const dlsym = libc.func('uint64_t dlsym(uint64_t, const char *)');
+    const dlopen = libc.func('uint64_t dlopen(const char *, int)');
+    const calloc = libc.func('uint64_t calloc(size_t, size_t)');
+    const first = new Int32Array(1);
+    libc.func('void memcpy(void *, uint64_t, size_t)')(first, directory, 4);
+    if (first[0] !== libc.func('int dirfd(uint64_t)')(directory)) return null;
+    const closedir = dlsym(0, 'closedir'); // and its library's mark for glibc, which 0 would be none of
+    // Opened once more and never closed: the code must be there when the thread ends.
+    const names = libaio === undefined ? LIBAIO_NAMES : [libaio, ...LIBAIO_NAMES];
+    const handle = names.map((name) => dlopen(name, RTLD_NOW)).find((opened) => Number(opened) !== 0);
+    const destroy = handle === undefined ? 0 : dlsym(handle, 'io_destroy');
+    return {
+      closeAtEnd: () => {
+        const at = calloc(1, DIR_BYTES);
+        copyTo(Number(at), new Uint8Array(Int32Array.of(-1).buffer));
+        register(closedir, at, closedir);
+        return Number(at);
+      },
+      destroyAtEnd: Number(destroy) === 0 ? null : (context) => void register(destroy, context, destroy),
+    };
+  } catch {
+    return null; // no such symbol
+  } finally {
+    libc.func('int closedir(uint64_t)')(directory);
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------- memory
 
 const madviseC = libc.func('int madvise(uint64_t, size_t, int)');
@@ -134,10 +181,28 @@ export const munmap = (address: number, length: number): number => fail(munmapC(
 
 // ------------------------------------------------------------------------------------------------------ files
 
+/** Told of each descriptor that this thread opens here, right after, and closes, right before. */
+export interface DescriptorWatch {
+  opened(fd: number): void;
+  closing(fd: number): void;
+}
+
+let descriptors: DescriptorWatch | null = null;
+export function watchDescriptors(watch: DescriptorWatch): void {
+  descriptors = watch;
+}
+
+/** The descriptor that a call has returned, or -errno. */
+function openedBy(result: number): number {
+  const fd = fail(result);
+  if (fd >= 0) descriptors?.opened(fd);
+  return fd;
+}
+
 const openatC = libc.func('int openat(int, str, int, int)');
 /** openat(2): a descriptor, or -errno. */
 export const openat = (dirFd: number, path: string, flags: number, mode: number): number =>
-  fail(openatC(dirFd, path, flags | O_CLOEXEC, mode));
+  openedBy(openatC(dirFd, path, flags | O_CLOEXEC, mode));
 
 const syscallOpenat2 = libc.func('long syscall(long, long, str, void *, long)');
 const openHow = new BigUint64Array(new ArrayBuffer(24));
@@ -146,14 +211,14 @@ export function openat2(dirFd: number, path: string, flags: number, mode: number
   openHow[0] = BigInt(flags | O_CLOEXEC);
   openHow[1] = BigInt(mode);
   openHow[2] = BigInt(resolve);
-  return fail(Number(syscallOpenat2(NR.openat2, dirFd, path, openHow, openHow.byteLength)));
+  return openedBy(Number(syscallOpenat2(NR.openat2, dirFd, path, openHow, openHow.byteLength)));
 }
 
 const syscallMemfdCreate = libc.func('long syscall(long, str, long)');
 const MFD_CLOEXEC = 1;
 /** memfd_create(2): the descriptor of a file in memory without a name, or -errno. */
 export const memfdCreate = (name: string): number =>
-  fail(Number(syscallMemfdCreate(NR.memfd_create, name, MFD_CLOEXEC)));
+  openedBy(Number(syscallMemfdCreate(NR.memfd_create, name, MFD_CLOEXEC)));
 
 const mkdiratC = libc.func('int mkdirat(int, str, uint32_t)');
 /** mkdirat(2): 0 or -errno. */
@@ -277,7 +342,10 @@ export function setModified(fd: number, seconds: number, nanoseconds: number): n
 
 const closeC = libc.func('int close(int)');
 /** close(2): 0 or -errno. */
-export const close = (fd: number): number => fail(closeC(fd));
+export const close = (fd: number): number => {
+  descriptors?.closing(fd);
+  return fail(closeC(fd));
+};
 
 const F_SETFL = 4;
 const fcntlC = libc.func('int fcntl(int, int, int)');

@@ -44,10 +44,15 @@ export class Bench {
     this.#writer = undefined;
   }
 
+  /** Contexts, and descriptors of the directory's files. */
+  left(): string[] {
+    return [...contexts(), ...descriptorsIn(this.directory)];
+  }
+
   /** Closes the writer and removes the directory. Returns what was left: contexts, descriptors, threads. */
   async clear(): Promise<string[]> {
     await this.close();
-    const left = [...contexts(), ...descriptorsIn(this.directory)];
+    const left = this.left();
     rmSync(this.directory, { recursive: true, force: true });
     return left;
   }

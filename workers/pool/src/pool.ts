@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
-import type { Worker } from 'node:worker_threads';
+import { type Worker, isMainThread } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { native } from '@penstock/aio';
 import { IoError, type JobRequest, type JobResult, PHASES, type WriteRequest } from '@penstock/contract';
@@ -196,6 +196,7 @@ export class WriterPool {
       arenas: this.#arenas,
       rates: this.rates.buffer,
       depth,
+      cleansUpItself: !isMainThread,
       roots: options.roots,
       rootWords: this.rootWords.buffer,
       engine,
@@ -442,7 +443,7 @@ export class WriterPool {
     const unanswered = session.takeUnanswered();
     await this.#deadAreGone();
     this.#onThreadDeath?.(cause);
-    await this.#undertaker.closeLeftOpen(unanswered.map(({ task }) => this.#leftOpenOf(task)));
+    if (isMainThread) await this.#undertaker.closeLeftOpen(unanswered.map(({ task }) => this.#leftOpenOf(task)));
     this.#rejectAll(unanswered, cause);
   }
 
@@ -495,10 +496,11 @@ export class WriterPool {
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
       // oxlint-disable-next-line no-await-in-loop -- a thread has one block
-      const result = block.context === 0 ? 0 : await this.#destroy(block);
+      const result = block.context === 0 || !isMainThread ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
-      for (const fd of this.rootWords.take(index)) native.close(fd);
+      const rootFds = this.rootWords.take(index);
+      if (isMainThread) for (const fd of rootFds) native.close(fd); // else the thread itself has
       block.release();
       if (result < 0) this.#onThreadDeath?.(new IoError({ syscall: 'io_destroy', errno: result }));
     }

@@ -31,6 +31,8 @@ export interface WriterSetup {
   /** Where segments of shared memory are looked for; absent: nowhere. */
   segments?: SegmentPlace;
   engine: EngineChoice;
+  /** True where the thread that opened the pool may be terminated: then nobody but the thread itself cleans up after it. */
+  cleansUpItself?: boolean;
   /** How often a running write records how far it is; absent: as the sink has it. */
   checkpoints?: CheckpointCadence;
   /** Where partial files are recorded; absent: nowhere. */

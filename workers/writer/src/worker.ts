@@ -21,6 +21,7 @@ import type {
   WriterSetup,
   WriterTask,
 } from './protocol.ts';
+import { ThreadEnd } from './thread-end.ts';
 
 const { EAGAIN } = constants.errno;
 
@@ -34,10 +35,21 @@ const block = control.thread(index);
 block.taskId = native.gettid();
 // Module level: row memory stays referenced for as long as the thread's context may exist.
 const arena = new Arena(setup.arenas[index]!);
+/** null where the main thread cleans up after this one. */
+const threadEnd = setup.cleansUpItself === true ? openThreadEnd() : null;
 const rootWords = new RootWords(setup.threadSlots, setup.roots.length, setup.rootWords);
 const roots = new Roots(setup.roots, rootWords, index);
 const rates = new RateTable(setup.roots.length, setup.rates);
 let starting: Promise<WriterThread> | undefined;
+
+function openThreadEnd(): ThreadEnd {
+  const end = ThreadEnd.open(setup.libaio);
+  if (end !== null) return end;
+  throw new Error(
+    'a writer cannot be opened in a worker thread here: without glibc nothing would clean up after it, if that is ' +
+      'terminated. Open it in the main thread.',
+  );
+}
 
 function claim(): number {
   const claimed = control.claimThread(threadId);
@@ -73,7 +85,9 @@ async function start(): Promise<WriterThread> {
 
 /** The first way that carries out a write here; waits while other processes hold all contexts. */
 async function createEngine(): Promise<OpenedEngine> {
-  const { engine: choice, depth, libaio } = setup;
+  const { depth, libaio } = setup;
+  // Without libaio nothing could destroy a context as the thread ends.
+  const choice = threadEnd?.takesContexts === false ? 'positional' : setup.engine;
   for (let tries = 0; ; tries += 1) {
     try {
       return openEngine({ choice, depth, libaio, witness });
@@ -88,6 +102,8 @@ async function createEngine(): Promise<OpenedEngine> {
 
 const witness = {
   onContext: (context: number): void => {
+    // At once: one that is tried and given up is destroyed once more at the end, of no effect.
+    if (context !== 0) threadEnd?.destroy(context);
     block.context = context;
   },
   onInFlight: (inFlight: number): void => {
