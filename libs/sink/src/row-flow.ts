@@ -32,7 +32,9 @@ export class RowFlow {
   /** A row of `length` bytes begins in `slot`, by pieces of `pieceBytes`; `reads`: from the origin first. */
   begin(slot: number, length: number, pieceBytes: number, reads: boolean): void {
     const slots = this.#slots;
-    const bytes = Math.min(length, pieceBytes);
+    // The same device reads and writes them.
+    const twice = reads && this.#origin === null ? 2 : 1;
+    const bytes = Math.min(length, pieceBytes) * twice;
     slots.pieceBytes[slot] = pieceBytes;
     slots.flowBytes[slot] = bytes;
     slots.reads[slot] = reads && this.#origin !== null ? 1 : 0;

@@ -235,8 +235,8 @@ export class RowPipeline {
     const pieceBytes = this.#flow.admit();
     if (pieceBytes === 0) return false;
     const position = this.#nextPosition;
-    // A row that goes to the page cache piece by piece would be there as a whole before the disk has any of it.
-    const rowBytes = this.cache?.isUsed === true ? Math.min(this.#plan.ioBytes, pieceBytes) : this.#plan.ioBytes;
+    // No longer than a piece, or what is begun would go on for all of it: only what has arrived is as long as it is.
+    const rowBytes = Math.min(this.#plan.ioBytes, pieceBytes);
     const wanted = this.#arrivals?.peekedBytes ?? Math.min(rowBytes, this.#dataEnd - position);
     // What has arrived in a row goes as a whole; what is only read back is not limited.
     const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted, this.#arrivals === null);
