@@ -14,6 +14,7 @@ import {
   type Reason,
   refusalOf,
 } from './refusals.ts';
+import { whoAnswers } from './who-answers.ts';
 
 /** `redis://[[user]:password@]host[:port][/database]`, the same with `rediss:` for TLS, or a Unix socket. */
 export type Connection =
@@ -310,11 +311,26 @@ async function checkOnce(connection: Connection, timeoutMs: number, prefix: stri
     return { ...facts, trouble: judgeTrial(trial, info, connection) };
   } catch (error) {
     // The client's own rejection says only that the connection is closed; the event before it says why.
-    throw explain(first, connection) ?? explain(error, connection) ?? error;
+    const explained = explain(first, connection) ?? explain(error, connection);
+    throw (await nameAnswerer(explained, connection)) ?? explained ?? error;
   } finally {
     clearTimeout(timer);
     redis.disconnect();
   }
+}
+
+/** Of a connection that broke off at once: what it is that answers there, if that can be told. */
+async function nameAnswerer(
+  broken: ConnectionError | null,
+  connection: Connection,
+): Promise<ConnectionError | undefined> {
+  const { host, port, tls } = addressOf(connection);
+  if (broken === null || host === undefined || port === undefined) return undefined;
+  // A server that is spoken TLS to may wait for the end of a command that it does not understand.
+  const codes = ['ECONNRESET', 'EPIPE', 'EPROTO', ...(tls === undefined ? [] : ['ETIMEDOUT'])];
+  if (!codes.includes(broken.code)) return undefined;
+  const reason = await whoAnswers(host, port, tls !== undefined);
+  return reason === null ? undefined : refuse(connection, reason, broken.cause);
 }
 
 async function readInfo(redis: Redis): Promise<string> {

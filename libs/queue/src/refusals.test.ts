@@ -137,6 +137,22 @@ test('a Redis that cannot save is named, with its disk', async () => {
   });
 });
 
+test('a web server, and TLS where it is spoken on one side alone, are named as what they are', async () => {
+  const { createServer } = await import('node:http');
+  const web = createServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1');
+  toClose.push(() => web.close());
+  await once(web, 'listening');
+  const address = web.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  await expectEverywhere(
+    { url: `redis://127.0.0.1:${port}` },
+    'EPROTO',
+    /web server answers there.*Correct the address/,
+  );
+  const { url } = await server();
+  await expectEverywhere({ url: url.replace('redis:', 'rediss:') }, 'EPROTO', /does not speak TLS.*Write redis:/);
+});
+
 test('a certificate that nobody vouches for is named as that, and how to trust it', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'penstock-tls-'));
   toClose.push(() => rmSync(directory, { recursive: true }));
@@ -155,6 +171,7 @@ test('a certificate that nobody vouches for is named as that, and how to trust i
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     /its certificate is not trusted.*NODE_EXTRA_CA_CERTS/,
   );
+  await expectEverywhere({ url: `redis://127.0.0.1:${port}` }, 'EPROTO', /it speaks TLS.*Write rediss:/);
 });
 
 test('a host that is refused pauses, says so once, and records the end of a job that was written meanwhile', async () => {

@@ -1,0 +1,64 @@
+// What listens at an address that is no Redis, or one that speaks TLS where we do not: a client says that the connection
+// was broken off, or that no answer came, and which of the two differs from time to time.
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Reason } from './refusals.ts';
+
+const ANSWER_MS_MAX = 1000;
+const ENOUGH_BYTES = 5;
+
+/** What its first word gives away; null where that is nothing new. `tls`: whether we spoke TLS to it. */
+export async function whoAnswers(host: string, port: number, tls: boolean): Promise<Reason | null> {
+  const word = await firstWord(host, port);
+  if (word.startsWith('HTTP/')) {
+    return { code: 'EPROTO', why: 'a web server answers there, no Redis', hint: 'Correct the address.' };
+  }
+  if (tls && /^[+-]/.test(word)) {
+    return { code: 'EPROTO', why: 'it does not speak TLS', hint: 'Write redis:// in its address.' };
+  }
+  if (!tls && !/^[+-]/.test(word) && (await speaksTls(host, port))) {
+    return { code: 'EPROTO', why: 'it speaks TLS', hint: 'Write rediss:// in its address.' };
+  }
+  return null;
+}
+
+/** The first bytes that come after a PING, as Latin-1; empty if none do. */
+async function firstWord(host: string, port: number): Promise<string> {
+  let word = '';
+  await inTime(connect({ host, port }), (socket, settle) => {
+    socket.setEncoding('latin1');
+    socket.on('connect', () => socket.write('PING\r\n'));
+    socket.on('data', (text: string) => {
+      word += text;
+      if (word.length >= ENOUGH_BYTES) settle();
+    });
+  });
+  return word;
+}
+
+async function speaksTls(host: string, port: number): Promise<boolean> {
+  let speaks = false;
+  // Nothing is sent, and whose certificate it is does not matter here.
+  await inTime(connectTls({ host, port, rejectUnauthorized: false }), (socket, settle) => {
+    socket.on('secureConnect', () => {
+      speaks = true;
+      settle();
+    });
+  });
+  return speaks;
+}
+
+/** Resolves when `listen` settles, the socket ends or the time is over; the socket is gone then. */
+function inTime(socket: Socket, listen: (socket: Socket, settle: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve();
+    };
+    const timer = setTimeout(settle, ANSWER_MS_MAX);
+    socket.on('error', settle);
+    socket.on('close', settle);
+    listen(socket, settle);
+  });
+}
