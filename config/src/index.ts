@@ -28,7 +28,7 @@ export {
 } from './settings.ts';
 export { commandOutput, complainTo, type Log, logOf } from './log.ts';
 export { parseRate } from './rates.ts';
-export { makeDirectories } from '@penstock/redis';
+export { lackOfSpace, makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';
 export { STOP_SIGNALS } from './stop-signals.ts';
 export { findServer, openStore, type Store } from './store.ts';

@@ -1,14 +1,25 @@
 // The embedded Redis on a disk that fills up. As root: a small disk.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue, QueueEvents } from 'bullmq';
 import { EmbeddedRedis } from '@penstock/redis';
 import { mayMount, mountLoop } from '../loop-disk.fixture.ts';
-import { hostEntry, installedRedis, makeHome } from '../system.ts';
+import { cliEntry, hostEntry, installedRedis, makeHome } from '../system.ts';
 
 const asRoot = mayMount() ? test : test.skip; // named as skipped without root, or without loop devices
 let undo: (() => unknown)[] = [];
@@ -29,8 +40,8 @@ beforeEach(async () => {
     server: installedRedis(),
     onError: (error) => told.push(error.message),
   });
-  undo.push(() => redis.close());
-  const connection = { path: redis.socketPath, maxRetriesPerRequest: null };
+  undo.push(unused, () => redis.close());
+  const connection = { path: redis.socketPath, maxRetriesPerRequest: null, retryStrategy: () => 100 };
   queue = new Queue('penstock', { connection });
   events = new QueueEvents('penstock', { connection });
   queue.on('error', () => {});
@@ -50,6 +61,29 @@ afterEach(async () => {
   for (const step of undo.toReversed()) await step();
   undo = [];
 }, 60_000);
+
+/** Until no process has anything open on the disk: the shell beside a server that ended goes a moment after it. */
+async function unused(): Promise<void> {
+  const links = (): string[] =>
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .flatMap((pid) => [`/proc/${pid}/cwd`, ...namesIn(`/proc/${pid}/fd`)]);
+  while (links().some((link) => targetOf(link).startsWith(mount))) await sleep(20);
+}
+const namesIn = (directory: string): string[] => {
+  try {
+    return readdirSync(directory).map((name) => join(directory, name));
+  } catch {
+    return []; // it has ended
+  }
+};
+const targetOf = (link: string): string => {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return '';
+  }
+};
 
 const freeBytes = (): number => {
   const { bavail, bsize } = statfsSync(mount);
@@ -97,6 +131,15 @@ asRoot(
     expect(told[0]).toMatch(/No space left on device/); // its own last words
     await sleep(1500);
     expect(told).toHaveLength(1);
+    const doctor = spawn(process.execPath, [cliEntry, 'doctor', '--data', mount, '--json']);
+    const [report] = await Promise.all([text(doctor.stdout), once(doctor, 'exit')]);
+    const { findings } = JSON.parse(report) as { findings: unknown[] };
+    expect(findings).toContainEqual({
+      verdict: 'fail',
+      what: 'redis disk',
+      found: expect.stringMatching(/^The file system of .*redis is full: /),
+      remedy: expect.any(String),
+    });
     rmSync(filler);
     const job = await adding;
     await expect(job.waitUntilFinished(events, 60_000)).resolves.toMatchObject({ bytes: 75_000 });

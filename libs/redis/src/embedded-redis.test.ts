@@ -53,7 +53,7 @@ test('syncs the append-only file as asked', async () => {
   expect(await stage.client(redis.socketPath).config('GET', 'appendfsync')).toEqual(['appendfsync', 'everysec']);
 });
 
-test('is ready in a tenth of a second, when the machine is not busy', async () => {
+test('is ready in a quarter of a second', async () => {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     const directory = stage.directory();
@@ -62,7 +62,7 @@ test('is ready in a tenth of a second, when the machine is not busy', async () =
     times.push(performance.now() - begun);
   }
   // The best of five: others use this machine too.
-  expect(Math.min(...times)).toBeLessThan(100);
+  expect(Math.min(...times)).toBeLessThan(250);
 });
 
 test('shares one server between two that open the same directory', async () => {

@@ -45,6 +45,8 @@ const lookEveryMs = 3;
 const lockEveryMs = 15;
 /** The last write has to reach the disk; then there is nothing left to wait for. */
 const stopMsMax = 10_000;
+/** Seen from another container its number may be another process's. */
+const lastGaspMsMax = 500;
 /** Between two looks at a full disk. */
 const spaceEveryMs = 500;
 const soonMs = 5000;
@@ -125,12 +127,19 @@ export class EmbeddedRedis {
     if (server !== null && (isLast || server.endsWithUs)) {
       await stop(server, this.#link ?? (await linkTo(server, this.socketPath)));
       this.#removeSocketDirectory();
-    } else if (isLast && this.#link !== null) {
-      await stopOrphan(this.#link);
+    } else if (isLast) {
+      // Another process may have started it while this one waited for its turn.
+      const link = this.#link ?? (await this.#linkOfOthers());
+      if (link !== null) await stopOrphan(link);
       this.#removeSocketDirectory();
     }
     this.#link?.destroy();
     this.#link = null;
+  }
+
+  async #linkOfOthers(): Promise<Socket | null> {
+    const found = await probe(this.socketPath, probeMsMax);
+    return found.state === 'ready' ? found.link : null;
   }
 
   /** Comes back when there is a server that answers, and the link to it stands; or when this is being closed. */
@@ -357,12 +366,20 @@ async function stop(server: RunningServer, link: Socket | null): Promise<void> {
 
 /** Of a server that another process started, which left it to us: its end is the end of the link. */
 async function stopOrphan(link: Socket): Promise<void> {
-  link.ref();
-  link.write('SHUTDOWN NOSAVE\r\n');
-  // The shell beside it ends it by force where it hangs.
   const gone = new AbortController();
+  let told = '';
+  link.on('data', (chunk) => {
+    told += String(chunk);
+  });
   link.once('close', () => gone.abort());
+  link.ref();
+  link.write('INFO server\r\nSHUTDOWN NOSAVE\r\n');
+  // The shell beside it ends it by force where it hangs.
   if (!link.destroyed) await delay(stopMsMax + 2000, undefined, { signal: gone.signal }).catch(() => {});
+  // A process closes its sockets before it lets go of its directory, which may be about to be unmounted.
+  const pid = /process_id:(\d+)/.exec(told)?.[1];
+  const until = performance.now() + lastGaspMsMax;
+  while (pid !== undefined && existsSync(`/proc/${pid}`) && performance.now() < until) await delay(lookEveryMs);
 }
 
 /** A server that has only just been started answers in a moment; then it can be stopped in order, not killed. */

@@ -37,17 +37,19 @@ if setpriv --pdeathsig KILL true 2>/dev/null; then
   exec >&2
   setpriv --pdeathsig KILL sh -c '
     [ "$PPID" = "$0" ] || exit
+    cd /
     read -r _ <&5
+    exec 5<&-
     kill -TERM "$0"
-    setpriv --pdeathsig KILL sleep 10 && kill -KILL "$0"
-  ' "$$" 3>&- 2>/dev/null &
+    setpriv --pdeathsig KILL sh -c "[ \\$PPID = $$ ] && exec sleep 10" && kill -KILL "$0"
+  ' "$$" 3>&- >/dev/null 2>&1 &
   exec "$@" 5<&-
 fi
 "$@" 5<&- >&2 &
 server=$!
 echo "locked $server"
 exec >&2
-{ read -r _ <&5; kill -TERM "$server"; sleep 10 && kill -KILL "$server"; } 3>&- 2>/dev/null &
+{ cd /; read -r _ <&5; exec 5<&-; kill -TERM "$server"; sleep 10 && kill -KILL "$server"; } 3>&- >/dev/null 2>&1 &
 waiting=$!
 exec 3>&- 5<&-
 wait "$server"

@@ -1,6 +1,7 @@
 /** The queue's Redis: whether it is there, and whether it keeps what it is told. */
 import { spawnSync } from 'node:child_process';
-import { type StoreSettings, findServer, openStore } from '@penstock/config';
+import { join } from 'node:path';
+import { type StoreSettings, findServer, lackOfSpace, openStore } from '@penstock/config';
 import { toWire } from '@penstock/contract';
 import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
 import { Redis } from 'ioredis';
@@ -16,6 +17,10 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
     const program = checkProgram(env);
     findings.push(program);
     if (program.verdict === 'fail') return findings;
+  }
+  if (settings.redis.kind === 'embedded') {
+    const full = await lackOfSpace(join(settings.redis.directory, 'redis'));
+    if (full !== null) findings.push(fail('redis disk', full, 'free some space there: Redis ends where it finds none'));
   }
   const where = settings.redis.kind === 'embedded' ? `embedded, in ${settings.redis.directory}` : 'server';
   try {
