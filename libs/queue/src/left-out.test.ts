@@ -29,6 +29,8 @@ const RIGHT: Record<string, (queue: WriteQueue) => Promise<unknown[]>> = {
   limitHost: async () => ['disk-3', { bytesPerSecond: 1 }],
   limitRoot: async () => ['data', { bytesPerSecond: 1 }],
   workers: async () => [],
+  standstill: async () => [],
+  lostJobs: async () => [],
   hosts: async () => [],
   job: async () => ['nobody'],
 };
