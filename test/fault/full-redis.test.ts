@@ -67,7 +67,7 @@ async function unused(): Promise<void> {
   const links = (): string[] =>
     readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-      .flatMap((pid) => [`/proc/${pid}/cwd`, ...namesIn(`/proc/${pid}/fd`)]);
+      .flatMap((pid) => namesIn(`/proc/${pid}/fd`).concat(`/proc/${pid}/cwd`));
   while (links().some((link) => targetOf(link).startsWith(mount))) await sleep(20);
 }
 const namesIn = (directory: string): string[] => {

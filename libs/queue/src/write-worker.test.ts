@@ -1,6 +1,7 @@
 import { IoError, WriteAbortedError, type JobRequest } from '@penstock/contract';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from './stage.fixture.ts';
+import type { WatchEvent } from './watch.ts';
 import { WriteWorker } from './write-worker.ts';
 
 let stage: Stage;
@@ -102,14 +103,20 @@ test('a job of another name is refused by name', async () => {
 test('an error that may pass is retried after its backoff, and the job then succeeds', async () => {
   const queue = stage.queue();
   const attempts: number[] = [];
+  const watched = new Signal();
   await stage.worker(async (request, { attempt }) => {
+    await watched.given;
     attempts.push(attempt);
     if (attempt < 3)
       throw new IoError({ syscall: 'pwrite', errno: -5, path: '/data/a.bin', offset: 8192, length: 4096 });
     return resultOf(request);
   });
   const id = await queue.add(write, { backoff: { type: 'fixed', delay: 50 } });
-  const events = await collect(queue.watch(id));
+  const events: WatchEvent[] = [];
+  for await (const event of queue.watch(id)) {
+    events.push(event);
+    watched.give(); // a first attempt that ends before anybody watches is told by its log alone
+  }
   expect(attempts).toEqual([1, 2, 3]);
   expect(events.filter(({ type }) => type === 'retrying')).toMatchObject([
     { attempt: 1, delayMs: expect.any(Number), error: { code: 'EIO', path: '/data/a.bin', offset: 8192 } },

@@ -378,8 +378,9 @@ async function stopOrphan(link: Socket): Promise<void> {
   if (!link.destroyed) await delay(stopMsMax + 2000, undefined, { signal: gone.signal }).catch(() => {});
   // A process closes its sockets before it lets go of its directory, which may be about to be unmounted.
   const pid = /process_id:(\d+)/.exec(told)?.[1];
+  if (pid === undefined) return;
   const until = performance.now() + lastGaspMsMax;
-  while (pid !== undefined && existsSync(`/proc/${pid}`) && performance.now() < until) await delay(lookEveryMs);
+  while (existsSync(`/proc/${pid}`) && performance.now() < until) await delay(lookEveryMs);
 }
 
 /** A server that has only just been started answers in a moment; then it can be stopped in order, not killed. */

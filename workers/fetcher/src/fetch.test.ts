@@ -107,7 +107,7 @@ interface Options extends Partial<FetchOrder> {
 
 async function fetch(path: string, options: Options = {}): Promise<Basin> {
   const { start = FROM_ZERO, into = new Basin(), signal = new AbortController().signal, ...rest } = options;
-  const order = { url: path.startsWith('/') ? base + path : path, redirects: 5, timeoutMs: 10_000, ...rest };
+  const order = { url: path.startsWith('/') ? base + path : path, redirects: 5, timeoutMs: 60_000, ...rest };
   const told = await fetchInto(order, start, into, means, signal);
   expect(told).toEqual(into.answer);
   expect(into.begun).toBe(1);

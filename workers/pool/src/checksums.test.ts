@@ -33,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await pool.close();
-  expect(threads()).toBe(threadsBefore);
+  expect(threads()).toBeLessThanOrEqual(threadsBefore); // one of an earlier test's may have been about to end
   rmSync(directory, { recursive: true, force: true });
 });
 

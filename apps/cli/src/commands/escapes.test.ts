@@ -32,7 +32,8 @@ test('doctor names partial files without what a terminal would obey', async () =
   writeFileSync(part, '');
   utimesSync(part, 1, 1);
   const { stdout, stderr } = await cli.run('doctor');
-  expect(stdout).toContain(String.raw`.penstock-x\u{1b}[2J`);
+  // A long path breaks the name over two lines of its cell.
+  expect(stdout.replaceAll(/\s*│\n│\s*│\s*│ /g, '')).toContain(String.raw`.penstock-x\u{1b}[2J`);
   expect(stdout + stderr).not.toMatch(OBEYED);
 });
 
