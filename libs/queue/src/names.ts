@@ -15,8 +15,8 @@ export const JOB_NAME = 'write';
 const HOST_MARK = '@';
 
 /** The queue of the writes for one host; of those for any, where no host is named or it is 'any'. */
-export const queueOfHost = (host: string | undefined): string =>
-  host === undefined || host === ANY_HOST ? QUEUE_NAME : `${QUEUE_NAME}-${host}`;
+export const queueOfHost = (host: string | null | undefined): string =>
+  host === undefined || host === null || host === ANY_HOST ? QUEUE_NAME : `${QUEUE_NAME}-${host}`;
 
 /** The host that a job's id names: '7f3k@disk-3' is one for the host 'disk-3'. Undefined: any host. */
 function hostOfId(jobId: string): string | undefined {
