@@ -107,6 +107,30 @@ asRoot(
   120_000,
 );
 
+asRoot(
+  `two hosts, each with another sick root, write what the other cannot, and what waits behind it${skipped}`,
+  async () => {
+    const { system, undo } = trial;
+    const disk = () => mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+    const mounts = [disk(), disk(), disk(), disk()] as const;
+    const rootsOf = (a: string, b: string) => ['--threads', '1', '--root', `a=${a}`, '--root', `b=${b}`];
+    await system.host(['--name', 'one', ...rootsOf(mounts[0], mounts[1])]);
+    await system.host(['--name', 'two', ...rootsOf(mounts[2], mounts[3])]);
+    remount(mounts[0], 'ro');
+    remount(mounts[3], 'ro');
+    const many = (root: string, count: number) =>
+      Array.from({ length: count }, (_, index) => ({
+        name: 'write',
+        data: { path: `${index}`, root, size: 4096 },
+        opts: { attempts: 1 },
+      }));
+    const jobs = await system.queue.addBulk([...many('a', 200), ...many('b', 50)]);
+    for (const job of jobs)
+      expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: 4096 } });
+  },
+  120_000,
+);
+
 (noDisk === '' ? test : test.skip)(
   `of jobs for a disk whose writes fail one after the other few lose an attempt, and all are written once it is well${noDisk}`,
   async () => {

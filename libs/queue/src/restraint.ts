@@ -6,36 +6,36 @@
  */
 const PAUSE_MS = 1500;
 
-/** Has whoever put a job back keep its slot for a while; one after the other gets on. */
+/**
+ * Has whoever put a job back keep its slot for a while. Each for its own while: where one got on after the other, a queue
+ * full of jobs for a sick root would hold all slots of its host for minutes, and what waits behind them is for well ones.
+ */
 export class Restraint {
-  readonly #held: (() => void)[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  readonly #held = new Set<() => void>();
   #ended = false;
 
   /** Resolves when the next job may be taken for the one that was put back. */
   hold(): Promise<void> {
     if (this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#held.push(resolve);
-      this.#timer ??= setInterval(() => this.#release(), PAUSE_MS);
+      const release = (): void => {
+        clearTimeout(timer);
+        this.#held.delete(release);
+        resolve();
+      };
+      const timer = setTimeout(release, PAUSE_MS);
+      this.#held.add(release);
     });
   }
 
   /** What held them has passed. */
   releaseAll(): void {
-    while (this.#held.length > 0) this.#release();
+    for (const release of this.#held) release();
   }
 
   /** Nobody is held any more. */
   end(): void {
     this.#ended = true;
     this.releaseAll();
-  }
-
-  #release(): void {
-    this.#held.shift()?.();
-    if (this.#held.length > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 }

@@ -19,7 +19,8 @@ export interface WaitRecord {
   waitedMs: number;
 }
 
-const DELAY_MS_MIN = 1000;
+/** The first delay, and each where another host may take the job meanwhile. */
+export const DELAY_MS_MIN = 1000;
 const DELAY_MS_MAX = 30_000;
 
 /** The record in a job's hash; a fresh one where there is none for this attempt, or what stands there is no record. */

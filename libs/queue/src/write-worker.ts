@@ -43,6 +43,7 @@ import { LIMITS_KEY, type StandingLimits, type Steer } from './steer.ts';
 import { SteerFeed } from './steer-feed.ts';
 import { verdictOn, type WaitCause } from './verdict.ts';
 import {
+  DELAY_MS_MIN,
   formatWait,
   isLogged,
   nextDelayMs,
@@ -517,7 +518,8 @@ export class WriteWorker {
     const verdict = verdictOn(wire);
     if (verdict.kind === 'wait' && this.#waitMsMax > 0) {
       run.holdsBack = verdict.cause === 'the root' && (await this.#othersMayTake(rootOf(outcome.error)));
-      wire = await this.#wait(job, token, progress, wire, verdict.cause);
+      const fixedDelayMs = run.holdsBack ? DELAY_MS_MIN : null;
+      wire = await this.#wait(job, token, progress, { wire, cause: verdict.cause, fixedDelayMs });
       ended = { error: fromWire(wire) };
     }
     progress.report({ ...(progress.newest ?? blankProgress(this.#options.host)), error: wire });
@@ -561,14 +563,13 @@ export class WriteWorker {
     job: WriteJob,
     token: string,
     progress: ProgressReporter,
-    wire: WireError,
-    cause: WaitCause,
+    { wire, cause, fixedDelayMs }: { wire: WireError; cause: WaitCause; fixedDelayMs: number | null },
   ): Promise<WireError> {
     const attempt = job.attemptsMade + 1;
     const kept = await this.#client?.hget(this.#keyOf(job), WAITS_FIELD);
     const before = readRecord(kept ?? null, attempt);
     if (before.waitedMs >= this.#waitMsMax) return waitedOut(cause, wire, before);
-    const delayMs = this.#delayMs(job, before, cause);
+    const delayMs = fixedDelayMs ?? this.#delayMs(job, before, cause);
     const record = { attempt, tries: before.tries + 1, waitedMs: before.waitedMs + delayMs };
     const { error: _error, ...newest } = progress.newest ?? blankProgress(this.#options.host);
     const still = { bytesPerSecond: 0, etaMs: null, inFlight: 0, phase: 'waiting' } as const;
