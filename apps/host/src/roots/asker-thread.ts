@@ -8,9 +8,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { makeDirectories } from '@penstock/redis/directories';
 import type { Asked, RootAnswer } from './asking.ts';
 
-for (const root of workerData as Asked[]) parentPort!.postMessage(answerOf(root));
+const { ENOTDIR } = constants.errno; // before it is used: what follows runs as this module is loaded
 
-const { ENOTDIR } = constants.errno;
+for (const root of workerData as Asked[]) parentPort!.postMessage(answerOf(root));
 
 function answerOf({ name, path, isMade }: Asked): RootAnswer {
   let syscall: 'mkdir' | 'stat' = 'mkdir';

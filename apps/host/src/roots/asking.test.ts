@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { type Asked, type AskInThread, askRoots, type RootAnswer } from './asking.ts';
 
@@ -65,5 +66,13 @@ test('a root that cannot be used ends the start by its name', async () => {
     syscall: 'mkdir',
     code: 'EACCES',
     path: '/a',
+    message: expect.stringContaining('It is the root a. '),
   });
+});
+
+test('a root that is no directory is named as such, and one that is missing as missing', async () => {
+  const file = fileURLToPath(import.meta.url);
+  const asked = (path: string): Promise<unknown> => askRoots([{ name: 'a', path, isMade: false }], () => {});
+  await expect(asked(file)).rejects.toMatchObject({ code: 'ENOTDIR', syscall: 'stat', path: file });
+  await expect(asked(`${file}-none`)).rejects.toMatchObject({ code: 'ENOENT', syscall: 'stat' });
 });

@@ -3,7 +3,7 @@
  * neither the host nor its other roots: its answer is told when it comes.
  */
 import { Worker } from 'node:worker_threads';
-import { IoError } from '@penstock/contract';
+import { hintFor, IoError } from '@penstock/contract';
 import type { RootConfig } from '@penstock/sink';
 
 export interface Asked extends Pick<RootConfig, 'name' | 'path'> {
@@ -38,7 +38,7 @@ export async function askRoots(
   let isOver = false;
   let failure: IoError | undefined;
   const take = (answer: RootAnswer): void => {
-    const result = 'device' in answer ? answer.device : new IoError(answer.failure);
+    const result = 'device' in answer ? answer.device : errorOf(answer);
     if (isOver) onLate(answer.name, result);
     else if (typeof result === 'number') devices.set(answer.name, result);
     else failure ??= result;
@@ -51,6 +51,11 @@ export async function askRoots(
   }
   isOver = true;
   return devices;
+}
+
+function errorOf({ name, failure }: Extract<RootAnswer, { failure: object }>): IoError {
+  const advice = hintFor(failure.syscall, failure.code) ?? 'Name a directory that this user may enter.';
+  return new IoError({ ...failure, hint: `It is the root ${name}. ${advice}` });
 }
 
 /** Asks `roots` in one thread; resolves with those that are yet to be asked, once all have answered or one is late. */
