@@ -35,6 +35,12 @@ const BROKEN: Record<string, (id: string) => Promise<unknown>> = {
   'a count that is no number': (id) => stage.client.hset(key(id), 'ats', 'once'),
   'a count of stalls that is no number': (id) => stage.client.hset(key(id), 'stc', '{}'),
   'an order that is no JSON': (id) => stage.client.hset(key(id), { steer: '{"rev":', ats: '1' }),
+  'a count of bytes that are no text': (id) => stage.client.hset(key(id), 'ats', Buffer.of(0xff, 0xfe)),
+  'a count with a zero before it': (id) => stage.client.hset(key(id), 'ats', '007'),
+  'a parent without an id': (id) => stage.client.hset(key(id), 'parent', '{"queueKey":"bull:other"}'),
+  'a key of a parent that names none': (id) => stage.client.hset(key(id), 'parentKey', '9'),
+  'an order without a number': (id) => stage.client.hset(key(id), { steer: '{"paused":true}', ats: '1' }),
+  'a schedule that its opts have not': (id) => stage.client.hset(key(id), 'rjk', 'nightly'),
   'a hash that is a text': async (id) => {
     await stage.client.del(key(id));
     await stage.client.set(key(id), 'no hash');
@@ -68,6 +74,18 @@ test('a job that cannot be read fails once, by its id and by what is wrong with 
   for (const id of ids.values())
     expect(stage.errors.filter(({ message }) => message.includes(`'${id}'`))).not.toEqual([]);
   expect(stage.errors.every(({ name }) => name === 'BrokenJobError')).toBe(true);
+});
+
+test('a job that BullMQ ends without a run, for a child of it failed, ends in order though it cannot be read', async () => {
+  const plain = stage.plainQueue();
+  const id = await addBroken(plain, (broken) =>
+    stage.client.hset(key(broken), { defa: 'child failed', atm: 'x', parent: '{}' }),
+  );
+  await stage.client.zrem('bull:penstock:delayed', id);
+  await stage.client.rpush('bull:penstock:wait', id);
+  await stage.worker(async (request) => resultOf(request));
+  expect((await collect(stage.queue().watch(id))).at(-1)).toMatchObject({ type: 'failed' });
+  expect(await plain.getJobCounts()).toMatchObject({ failed: 1, active: 0, waiting: 0 });
 });
 
 test('a job that cannot be read is cancelled, and removed, like any other', async () => {

@@ -9,7 +9,7 @@
 import { escapeControls } from '@penstock/contract';
 import type { Job, JobJson, RedisQueueBackend, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type FieldFault, faultsOf } from './job-fields.ts';
+import { type FieldFault, faultsOf, isCount } from './job-fields.ts';
 
 /** A job whose data in Redis cannot be read. */
 export class BrokenJobError extends Error {
@@ -62,17 +62,20 @@ return 1`;
 /** What is wrong with the job that has the key `key`; null of a sound one, and where there is none. */
 async function faultsAt(redis: Redis, key: string): Promise<Faults | null> {
   try {
-    const fields = await redis.hgetall(key);
+    // As bytes: what is no UTF-8 would not be found again by its text.
+    const bytes = await redis.hgetallBuffer(key);
+    const fields = Object.fromEntries(Object.entries(bytes).map(([field, value]) => [field, value.toString()]));
     const faults = Object.keys(fields).length === 0 ? [] : faultsOf(fields, Date.now());
-    return faults.length === 0 ? null : { fields, faults, what: textOf(faults) };
+    return faults.length === 0 ? null : { bytes, faults, what: textOf(faults) };
   } catch (error) {
     if (!(error as Error).message.startsWith('WRONGTYPE')) throw error;
-    return { fields: {}, faults: [], what: `what stands in Redis under ${key} is no hash` };
+    return { bytes: {}, faults: [], what: `what stands in Redis under ${key} is no hash` };
   }
 }
 
 interface Faults {
-  fields: Readonly<Record<string, string>>;
+  /** What stands in the hash, by field. */
+  bytes: Readonly<Record<string, Buffer>>;
   faults: readonly FieldFault[];
   what: string;
 }
@@ -81,10 +84,10 @@ interface Faults {
 export async function mendJob(redis: Redis, key: string): Promise<boolean> {
   const found = await faultsAt(redis, key);
   if (found === null) return false;
-  const { fields, faults, what } = found;
+  const { bytes, faults, what } = found;
   const replaced = faults.flatMap(({ field, mended }) => [
     field,
-    fields[field] ?? '',
+    bytes[field] ?? '',
     mended === null ? '-' : `+${mended}`,
   ]);
   await redis.eval(MEND, 1, key, Date.now(), what, ...replaced);
@@ -117,6 +120,8 @@ export class BrokenJobs {
   readonly #onError: (error: unknown) => void;
   /** By id, what is wrong with a job that has been fetched and not yet begun. */
   readonly #found = new Map<string, string>();
+  /** How many jobs were set aside. */
+  #setAsides = 0;
   /** Most jobs of a queue have the same options. */
   #soundOpts = '';
 
@@ -160,32 +165,39 @@ export class BrokenJobs {
 
   async #afterFetch(fetching: unknown): Promise<unknown> {
     let reply: unknown;
+    const before = this.#setAsides;
     try {
       reply = await fetching;
     } catch (error) {
-      if (!REFUSED_BY_REDIS.test((error as Error).message) || !(await this.#setAside())) throw error;
+      if (!REFUSED_BY_REDIS.test((error as Error).message)) throw error;
+      await this.#setAside();
+      if (this.#setAsides === before) throw error; // counted: another fetch that was refused may have come first
       return [0, 0, 0, 0]; // no job: the one that was fetched waits again, and can be read
     }
-    if (Array.isArray(reply) && Array.isArray(reply[0])) this.#look(reply[0] as string[], String(reply[1]));
+    if (Array.isArray(reply) && Array.isArray(reply[0]) && this.#look(reply[0] as string[], String(reply[1]))) {
+      // At once: a host that dies with it leaves it to scripts that stop halfway at such a field, and BullMQ itself ends
+      // one whose children failed, without a run.
+      await mendJob(await this.#client(), this.#worker.toKey(String(reply[1])));
+    }
     return reply;
   }
 
-  /** Replaces in `raw`, names and texts in turn, what BullMQ cannot read. */
-  #look(raw: string[], id: string): void {
+  /** Replaces in `raw`, names and texts in turn, what BullMQ cannot read; true where there is something to be mended. */
+  #look(raw: string[], id: string): boolean {
     let isPlain = raw.length === 2 * PLAIN_FIELDS.size;
     for (let at = 0; at < raw.length && isPlain; at += 2) {
       const field = raw[at]!;
       if (field === 'opts') isPlain = raw[at + 1] === this.#soundOpts;
       else isPlain = PLAIN_FIELDS.has(field) && (field !== 'timestamp' || Number(raw[at + 1]) > 0);
     }
-    if (isPlain) return;
+    if (isPlain) return false;
     const fields: Record<string, string> = {};
     for (let at = 0; at < raw.length; at += 2) fields[raw[at]!] = raw[at + 1]!;
     const faults = faultsOf(fields, Date.now());
     if (faults.length === 0) {
       this.#soundOpts = fields['opts'] ?? '';
       if (fields[BROKEN_FIELD] !== undefined) this.#found.set(id, fields[BROKEN_FIELD]);
-      return;
+      return false;
     }
     for (const { field, mended } of faults) {
       const at = raw.findIndex((name, index) => index % 2 === 0 && name === field);
@@ -193,6 +205,7 @@ export class BrokenJobs {
       if (mended !== null) raw.push(field, mended);
     }
     this.#note(id, faults);
+    return true;
   }
 
   #note(id: string, faults: readonly FieldFault[]): void {
@@ -200,11 +213,10 @@ export class BrokenJobs {
     this.#found.set(id, what === '' ? 'what it holds cannot be read' : what);
   }
 
-  /** Mends what stands in "active" under a lock of this worker's and cannot be fetched; false where there is no such job. */
-  async #setAside(): Promise<boolean> {
+  /** Mends what stands in "active" under a lock of this worker's and cannot be fetched. */
+  async #setAside(): Promise<void> {
     const client = await this.#client();
     const key = (part: string): string => this.#worker.toKey(part);
-    let any = false;
     for (const id of await client.lrange(key('active'), 0, -1)) {
       // oxlint-disable no-await-in-loop -- nearly never done at all
       const token = await client.get(key(`${id}:lock`));
@@ -215,10 +227,9 @@ export class BrokenJobs {
       const parts = [id, `${id}:lock`, 'wait', 'active', 'stalled', 'marker'].map(key);
       await client.eval(RETURN, parts.length, ...parts, id, token);
       if (broken !== null) this.#onError(broken);
-      any = true;
+      this.#setAsides += 1;
       // oxlint-enable no-await-in-loop
     }
-    return any;
   }
 
   async #client(): Promise<Redis> {
@@ -229,7 +240,7 @@ export class BrokenJobs {
 /** What no worker has in hand, since Redis refused the fetch: whatever else is wrong with a job is found after it. */
 async function isRefused(client: Redis, key: string): Promise<boolean> {
   try {
-    return !/^-?\d{1,18}$/.test((await client.hget(key, 'ats')) ?? '0');
+    return !isCount((await client.hget(key, 'ats')) ?? '0');
   } catch (error) {
     return (error as Error).message.startsWith('WRONGTYPE');
   }

@@ -26,13 +26,15 @@ export function faultsOf(fields: Fields, nowMs: number): FieldFault[] {
   const find = (field: string, what: string | null, mended: string | null): void => {
     if (what !== null) faults.push({ field, what, mended });
   };
-  const { name, data, opts, progress, parent, steer, timestamp, returnvalue, stacktrace } = fields;
+  const { name, data, opts, progress, parent, parentKey, steer, timestamp, returnvalue, stacktrace, rjk } = fields;
   if (name === undefined) find('name', 'is missing', 'write');
   find('data', data === undefined ? 'is missing' : faultOfJson(data), '{}');
   find('opts', faultOfObject(opts) ?? faultOfOptions(opts), '{}');
   if (progress !== undefined && progress !== '') find('progress', faultOfJson(progress), '0');
-  if (parent !== undefined && parent !== '') find('parent', faultOfObject(parent), null);
-  if (steer !== undefined) find('steer', faultOfObject(steer), null);
+  if (parent !== undefined && parent !== '') find('parent', faultOfParent(parent), null);
+  if (parentKey !== undefined && parentKey !== '') find('parentKey', faultOfKey(parentKey), null);
+  if (steer !== undefined) find('steer', faultOfSteer(steer), null);
+  if (rjk !== undefined && rjk !== '') find('rjk', faultOfRepeat(opts), null);
   if (returnvalue !== undefined) find('returnvalue', faultOfJson(returnvalue), 'null');
   if (stacktrace !== undefined && stacktrace !== '') find('stacktrace', faultOfList(stacktrace), '[]');
   find('timestamp', timestamp === undefined ? 'is missing' : faultOfNumber(timestamp), String(nowMs));
@@ -59,6 +61,41 @@ function faultOfObject(text: string | undefined): string | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? null : `is no object: ${shown(text!)}`;
 }
 
+/** What BullMQ's scripts put together keys of, as a job ends. */
+function faultOfParent(text: string): string | null {
+  const broken = faultOfObject(text);
+  if (broken !== null) return broken;
+  const { id, queueKey } = JSON.parse(text) as Record<string, unknown>;
+  return typeof id === 'string' && typeof queueKey === 'string' ? null : `names no parent: ${shown(text)}`;
+}
+
+/** What a job was told (steer.ts): the script that tells it more counts its number up. */
+function faultOfSteer(text: string): string | null {
+  const broken = faultOfObject(text);
+  if (broken !== null) return broken;
+  const { rev, limit, cancel, of, starts } = JSON.parse(text) as Record<string, unknown>;
+  const isOrder =
+    Number.isSafeInteger(rev) &&
+    (limit === undefined || (typeof limit === 'string' && Number(limit) >= 0)) &&
+    (cancel === undefined || typeof (cancel as { by?: unknown } | null)?.by === 'string') &&
+    (of === undefined || typeof of === 'string') &&
+    (starts === undefined || Number.isSafeInteger(starts));
+  return isOrder ? null : `is no order of Penstock's: ${shown(text)}`;
+}
+
+/** BullMQ adds the next job of a schedule before it hands this one over, and leaves both where it cannot. */
+function faultOfRepeat(opts: string | undefined): string | null {
+  if (faultOfObject(opts) !== null) return null; // which is another fault
+  const { every, pattern } = (JSON.parse(opts || '{}') as { repeat?: Record<string, unknown> | null }).repeat ?? {};
+  return typeof every === 'number' || typeof pattern === 'string' ? null : 'names a schedule that its opts have not';
+}
+
+const KEY_CHARACTERS_MAX = 4096;
+
+/** A queue's name and an id, as BullMQ joins them: its scripts are given nothing else, for all of Redis waits for them. */
+const faultOfKey = (text: string): string | null =>
+  text.length <= KEY_CHARACTERS_MAX && text.includes(':') ? null : `is no key of a job: ${shown(text)}`;
+
 function faultOfList(text: string): string | null {
   const broken = faultOfJson(text);
   if (broken !== null) return broken;
@@ -80,8 +117,12 @@ function faultOfOptions(text: string | undefined): string | null {
     : `has a backoff of ${shown(JSON.stringify(backoff))}, which is neither a number nor an object`;
 }
 
-const faultOfCount = (text: string): string | null =>
-  /^-?\d{1,15}$/.test(text) ? null : `is no whole number: ${shown(text)}`;
+/** What Redis counts up: it takes no zeros before the number either. */
+const COUNT = /^(?:0|-?[1-9]\d{0,14})$/;
+
+export const isCount = (text: string): boolean => COUNT.test(text);
+
+const faultOfCount = (text: string): string | null => (isCount(text) ? null : `is no whole number: ${shown(text)}`);
 
 const faultOfNumber = (text: string): string | null =>
   Number.isNaN(Number.parseInt(text, 10)) ? `is no number: ${shown(text)}` : null;

@@ -122,7 +122,9 @@ export class Steering {
 
   /** The job is out of every worker's reach: it ends as one that a worker failed, with all that BullMQ does then. */
   async #fail(id: string, steer: Steer, said: Cancellation, token: string): Promise<void> {
-    const job = (await this.#readable(id, () => this.#queue.getJob(id))) as Job | undefined;
+    // Beforehand: the script that ends it would stop halfway, with the job in no line.
+    await mendJob(this.#redis, this.#queue.toKey(id));
+    const job = await this.#queue.getJob(id);
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
     const later = await this.#redis.hget(this.#queue.toKey(id), LATER_STARTS_FIELD);
     job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
