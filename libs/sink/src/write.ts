@@ -232,21 +232,20 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.finished || this.#failed) return false;
     if ((this.#phase < PUBLISHING || this.#phase === PAUSED) && this.#isStopped) return false;
     this.#digest?.advance();
-    if (this.#rows?.holdsRefused === true) return this.#took(this.#rows.prepareRefused(slot));
+    if (this.#rows?.holdsRefused === true)
+      return this.#flushesCache(slot) || this.#took(this.#rows.prepareRefused(slot));
     if (this.#waitsPaused()) return false;
     if (this.#phase === OPENING && this.#inquiry?.isOpen !== true) this.#open();
     if (this.#reflinkDue) this.#shareNext();
     if (this.#phase === WAITING && this.#originFlush?.isDone === false)
       return this.#took(this.#originFlush.prepare(slot));
+    // Also while it waits for rows: those who have them may be waiting for this flush.
+    if ((this.#phase === WAITING || this.#phase === WRITING) && this.#flushesCache(slot)) return true;
     if (this.#phase === WAITING && !this.#takeRows())
       return this.#inFlight === 0 && this.#took(this.#partial?.prepare(slot) === true);
     if (this.#phase === WRITING) {
       if (this.#rows === null) return false;
       if (this.#trail!.isDue(this.#rows.bytesWritten) && this.#beginCheckpoint(slot)) return true;
-      if (this.#rows.cache?.isDue === true) {
-        this.#rows.cache.prepare(slot);
-        return this.#took(true);
-      }
       if (this.#partial?.holdsRows !== true && this.#took(this.#rows.prepare(slot))) return true;
       if (this.#inFlight === 0 && this.#partial !== null && this.#took(this.#partial.prepare(slot))) return true;
       if (this.#lease !== null && !this.#rows.exhausted) this.#tendLease(this.#lease);
@@ -263,6 +262,14 @@ class WriteLane implements Lane, FlushWaiter {
     }
     if (this.#phase === PUBLISHING) return this.#took(this.#endFlush!.prepareName(slot));
     return false;
+  }
+
+  /** Prepares the flush of what is in the page cache, if that is due; false if not. */
+  #flushesCache(slot: number): boolean {
+    const cache = this.#rows?.cache ?? null;
+    if (cache === null || !cache.isDue) return false;
+    cache.prepare(slot);
+    return this.#took(true);
   }
 
   #took(prepared: boolean): boolean {
