@@ -73,11 +73,12 @@ function faultOfParent(text: string): string | null {
 function faultOfSteer(text: string): string | null {
   const broken = faultOfObject(text);
   if (broken !== null) return broken;
-  const { rev, limit, cancel, of, starts } = JSON.parse(text) as Record<string, unknown>;
+  type Order = Record<string, unknown> & { cancel?: { by?: unknown } | null };
+  const { rev, limit, cancel, of, starts } = JSON.parse(text) as Order;
   const isOrder =
     Number.isSafeInteger(rev) &&
     (limit === undefined || (typeof limit === 'string' && Number(limit) >= 0)) &&
-    (cancel === undefined || typeof (cancel as { by?: unknown } | null)?.by === 'string') &&
+    (cancel === undefined || typeof cancel?.by === 'string') &&
     (of === undefined || typeof of === 'string') &&
     (starts === undefined || Number.isSafeInteger(starts));
   return isOrder ? null : `is no order of Penstock's: ${shown(text)}`;

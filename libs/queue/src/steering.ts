@@ -1,7 +1,7 @@
 /** The side that steers: records an order with the job, and has the relay carry it to the host that runs it. */
 import { randomBytes } from 'node:crypto';
 import { type Cancellation, RequestError, WriteAbortedError, cancelMessage } from '@penstock/contract';
-import { type Job, type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
+import { type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { mendJob } from './broken-jobs.ts';
 import { isJobId, keepFailed } from './names.ts';
