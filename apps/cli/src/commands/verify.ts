@@ -4,10 +4,11 @@ import { PATTERN_NAMES, type PatternName, SIZE_BYTES_MAX, parseSize } from '@pen
 import { AlreadyTold, EXIT_FAILED, UsageError } from '../failures.ts';
 import { formatExactBytes, formatRate } from '../figures.ts';
 import { takeInterrupts } from '../interrupts.ts';
-import { print, printJson, tellingScreen } from '../output.ts';
+import { print, printJson, say, tellingScreen } from '../output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
 import type { ReadBack, ReadBackOptions } from '../read-back.ts';
 import { wholeNumber } from '../request-options.ts';
+import { watchReading } from '../silent-reading.ts';
 
 interface VerifyOptions {
   pattern?: PatternName;
@@ -82,11 +83,29 @@ async function read(
   line: ProgressLine,
   signal: AbortSignal,
 ): Promise<{ file: ReadBack; against?: ReadBack }> {
+  const paths = options.against === undefined ? [path] : [path, options.against];
+  const silence = watchReading(paths, say, signal);
+  const show = showReading(path, line);
+  const onProgress = (bytes: number, totalBytes: number): void => {
+    silence.note();
+    show(bytes, totalBytes);
+  };
+  try {
+    return await readWith(path, options, { onProgress, signal });
+  } finally {
+    silence.end();
+  }
+}
+
+async function readWith(
+  path: string,
+  options: VerifyOptions,
+  told: Pick<ReadBackOptions, 'onProgress' | 'signal'>,
+): Promise<{ file: ReadBack; against?: ReadBack }> {
   const { compareFiles, readBack } = await import('../read-back.ts');
   const shared: Pick<ReadBackOptions, 'offset' | 'onProgress' | 'signal'> = {
+    ...told,
     offset: options.offset === undefined ? 0 : bytesOf('--offset', options.offset),
-    onProgress: showReading(path, line),
-    signal,
   };
   if (options.against !== undefined) return compareFiles(path, options.against, shared);
   if (options.pattern === undefined) throw new UsageError('--seed, --size and --offset go with --pattern');
