@@ -1,5 +1,6 @@
 // Which hosts there are: a hash in Redis in which each host tells its name, when it began and when it was last there.
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 /** A host that was there in the last month. */
@@ -165,8 +166,18 @@ function isAlive(pid: number): boolean {
   if (pid <= 0 || pid === process.pid) return false;
   try {
     process.kill(pid, 0);
-    return true;
+    return !hasEnded(pid);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** True of a process that is in the kernel's list only because a disk holds a thread of it, or nobody asked how it ended. */
+function hasEnded(pid: number): boolean {
+  try {
+    // The name may have blanks and brackets in it.
+    return /^[ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!);
+  } catch {
+    return false; // other users' processes may be hidden
   }
 }

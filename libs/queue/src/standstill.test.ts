@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { hostname } from 'node:os';
 import { collect, resultOf, Signal, Stage, untilAborted } from './stage.fixture.ts';
@@ -100,4 +104,20 @@ test('two hosts of one name are told of each other, with process and machine', a
     { name: 'disk-1', twin: { pid: process.ppid, machine: hostname() } },
     { name: 'disk-2', twin: null },
   ]);
+});
+
+test('a host that has ended but is in the list of processes yet, as one that its disk holds, is no twin', async () => {
+  // What ends in the background is never asked for: sh has become another program.
+  const parent = spawn('sh', ['-c', 'sh -c "echo \\$\\$" & exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const [said] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(String(said));
+    while (!readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z')) await delay(10);
+    const ended = { pid, machine: hostname(), instance: 'another', startedAtMs: 1, seenAtMs: Date.now() };
+    await stage.client.hset('bull:penstock:hosts:seen', 'disk-1', JSON.stringify(ended));
+    await stage.worker(async (request) => resultOf(request), { host: 'disk-1', queue: 'own' });
+    expect(stage.errors).toEqual([]);
+  } finally {
+    parent.kill('SIGKILL');
+  }
 });
