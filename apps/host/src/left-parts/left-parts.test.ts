@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
@@ -11,7 +13,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
 import type { PartOwner } from '@penstock/queue';
@@ -44,7 +48,7 @@ const open = (everyMs = 20): LeftParts =>
     host: 'disk-1',
     roots: [{ name: 'data', path: root, writable: true }],
     judge: async (jobs) => jobs.map((job) => owners[job] ?? 'over'),
-    onRemoved: (text) => notes.push(text),
+    onRemoved: (note) => notes.push(note),
     onError: (error) => errors.push(error),
     firstMs: 1,
     everyMs,
@@ -128,3 +132,14 @@ test('of two processes of one name each has its own records', () => {
   expect(existsSync(join(home, 'parts'))).toBe(true);
   expect(readdirSync(join(home, 'parts'))).toEqual([]);
 });
+
+test('processes of one name that begin and end at the same moments each have their records', async () => {
+  const program = fileURLToPath(new URL('records.fixture.mjs', import.meta.url));
+  const ends = Array.from({ length: 3 }, async () => {
+    const child = spawn(process.execPath, [program, home, '150'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    return { code: code as unknown, said };
+  });
+  expect(await Promise.all(ends)).toEqual(ends.map(() => ({ code: 0, said: '' })));
+  expect(readdirSync(join(home, 'parts'))).toEqual([]);
+}, 60_000);

@@ -7,6 +7,7 @@
  */
 import {
   closeSync,
+  fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -14,6 +15,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +24,8 @@ import { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfReco
 
 const PLACES = 'places';
 const KEPT = 'kept';
+/** More than there are processes that begin or end at one moment. */
+const TRIES_MAX = 1000;
 
 export class PartRecordFiles {
   readonly files: PartFiles;
@@ -35,12 +39,13 @@ export class PartRecordFiles {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     let directory = join(folder, host);
     let places = openLocked(directory);
-    if (places === null) {
-      // Another process of this name lives: it is told of elsewhere (libs/queue, host-registry.ts).
-      directory = join(folder, `${host}~${process.pid}`);
+    // Another process of this name lives: it is told of elsewhere (libs/queue, host-registry.ts). Or one that begins has
+    // just taken this for something left.
+    for (let tries = 1; places === null; tries += 1) {
+      if (tries > TRIES_MAX) throw new Error(`${directory} is locked by another process`);
+      directory = join(folder, `${host}~${process.pid}${tries === 1 ? '' : `~${tries}`}`);
       places = openLocked(directory);
     }
-    if (places === null) throw new Error(`${directory} is locked by another process`);
     const records = [...recordsInPlaces(places), ...keptIn(directory), ...takeOver(folder, directory)];
     writeFileSync(join(directory, `${KEPT}.new`), textOfRecords(records), { mode: 0o600 });
     renameSync(join(directory, `${KEPT}.new`), join(directory, KEPT));
@@ -62,22 +67,56 @@ export class PartRecordFiles {
     renameSync(join(this.#directory, `${KEPT}.new`), join(this.#directory, KEPT));
     ftruncateSync(this.files.places);
     closeSync(this.files.kept);
-    if (records.length === 0) rmSync(this.#directory, { recursive: true, force: true });
+    if (records.length === 0) removeRecords(this.#directory);
     closeSync(this.files.places);
   }
 }
 
 /** The places of `directory`, which is made where it is missing; null where another process has them. */
 function openLocked(directory: string): number | null {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const fd = openSync(join(directory, PLACES), 'a+', 0o600);
-  closeSync(fd);
-  const places = openSync(join(directory, PLACES), 'r+');
-  const result = native.lockFile(places);
-  if (result === 0 || !isHeld(result)) return places; // a file system without locks has none to take
-  closeSync(places);
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    const places = openPlaces(directory);
+    if (places === null) continue;
+    const result = native.lockFile(places);
+    if (result !== 0 && isHeld(result)) {
+      closeSync(places);
+      return null;
+    }
+    // A file system without locks has none to take.
+    if (isStillThere(places, directory)) return places;
+    closeSync(places);
+  }
   return null;
 }
+
+/** Null where another process has removed the directory meanwhile. */
+function openPlaces(directory: string): number | null {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    closeSync(openSync(join(directory, PLACES), 'a+', 0o600));
+    return openSync(join(directory, PLACES), 'r+');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** False where the process that had them removed them before it let go of their lock. */
+function isStillThere(places: number, directory: string): boolean {
+  const named = statSync(join(directory, PLACES), { throwIfNoEntry: false });
+  return named !== undefined && named.ino === fstatSync(places).ino;
+}
+
+/** Removes a directory of records; a process that begins in it at this moment keeps it. */
+function removeRecords(directory: string): void {
+  try {
+    rmSync(directory, { recursive: true, force: true });
+  } catch (error) {
+    if (codeOf(error) !== 'ENOTEMPTY') throw error;
+  }
+}
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
 
 const isHeld = (errno: number): boolean => errno === -11 || errno === -13; // EAGAIN, EACCES
 
@@ -98,7 +137,7 @@ function takeOver(folder: string, own: string): PartRecord[] {
     const places = openLocked(directory);
     if (places === null) continue;
     records.push(...recordsInPlaces(places), ...keptIn(directory));
-    rmSync(directory, { recursive: true, force: true });
+    removeRecords(directory);
     closeSync(places);
   }
   return records;
