@@ -52,6 +52,15 @@ test('directories given with --root and --from-root are roots of its host; --jso
   expect(readFileSync(join(target, 'out.dat'), 'utf8')).toBe('some text of odd length');
 });
 
+test('a write for a host of another name starts none, and says which host it waits for', async () => {
+  const writing = cli.start('write', 'elsewhere.bin', '--size', '1000', '--on', 'disk-3');
+  await writing.says(/the host disk-3 is not there now: .*\(penstock host --name disk-3\)/);
+  const host = cli.start('host', '--name', 'disk-3', '--threads', '1');
+  expect(await writing.ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^elsewhere\.bin: 1000 B/) });
+  host.child.kill('SIGTERM');
+  await host.ended;
+});
+
 test('a bad request ends with 2 before anything is started, and names the field', async () => {
   const fresh = new Cli();
   const [negative, outside] = await Promise.all([

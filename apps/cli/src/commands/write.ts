@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { addStoreOptions, addWriterOptions, hostSettings, storeSettings } from '@penstock/config';
-import { type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
+import { ANY_HOST, type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
 import type { Connection, WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../app-process.ts';
 import { Interrupted, UsageError } from '../failures.ts';
@@ -146,9 +146,13 @@ async function write(
   const { root, fromRoot } = options;
   judgeRequest(request);
   const roots = rootsOf([root, fromRoot]);
-  if (options.redis !== undefined && roots.length > 0) {
+  const named = hostSettings({ ...options, root: roots }, process.env);
+  // A host of another name cannot serve it, and would only take other writes.
+  const isForAnother = options.on !== undefined && options.on !== ANY_HOST && options.on !== named.name;
+  if ((options.redis !== undefined || isForAnother) && roots.length > 0) {
+    const which = isForAnother ? `--on ${options.on}` : '--redis';
     throw new UsageError(
-      `${roots[0]?.name}=${roots[0]?.path} defines a root for a host that is started here; with --redis none is: give the name alone`,
+      `${roots[0]?.name}=${roots[0]?.path} defines a root for a host that is started here; with ${which} none is: give the name alone`,
     );
   }
 
@@ -161,7 +165,7 @@ async function write(
   const complain = (error: Error): void => line.note(`penstock: ${error.message}`);
   const { settings, store } = await openStoreOf(options, complain);
   const opening = openQueue(loading, store.connection, complain);
-  const host = { ...hostSettings({ ...options, root: roots }, process.env), ...settings };
+  const host = { ...named, ...settings };
   const keeper = new HostKeeper({
     workers: async () => (await opening).workers(options.on),
     signal,
@@ -178,23 +182,18 @@ async function write(
   });
   try {
     // A host first: if none can be had, nothing must stay behind in the queue.
-    if (settings.redis.kind === 'embedded') {
+    if (settings.redis.kind === 'embedded' && !isForAnother) {
       if (store.started) await keeper.start();
       else if (await keeper.ensure()) {
         if (roots.length > 0) say(`a host runs here already, with roots of its own: ${ROOTS_NEED_THEIR_HOST}`);
         warnOfOwnHost(idle);
-      }
-      if (keeper.ownsHost && options.on !== undefined && options.on !== host.name) {
-        say(
-          `the host that is started here is ${host.name}: the write waits for ${options.on} (or give --name ${options.on})`,
-        );
       }
       void keeper.keep().catch((error: unknown) => unattended.abort(error));
     } else if ((await (await opening).workers(options.on)) === 0) {
       const missing =
         options.on === undefined ? 'no host serves this queue now' : `the host ${options.on} is not there now`;
       say(
-        `${missing}: the write waits until one is started (penstock host${options.on === undefined ? '' : ` --name ${options.on}`})`,
+        `${missing}: the write waits until one is started (penstock host${options.on === undefined ? '' : ` --name ${options.on}`}${storeFlags(options, process.env)})`,
       );
     }
     signal.throwIfAborted();
