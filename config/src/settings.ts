@@ -110,12 +110,12 @@ export function addWriterOptions(command: Command): Command {
     .option('--name <name>', 'the name of this host, as "target" names it', parseHostName, defaults.hostName())
     .option(
       '--threads <n>',
-      `writer threads, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
+      `writer threads per file system, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
       integer(1, 64),
     )
     .option(
       '--depth <n>',
-      `iocbs in flight at once, a thread (default: as calibrated, else ${defaults.DEPTH}, or what the disk's tags allow)`,
+      `iocbs in flight at once, per thread (default: as calibrated, else ${defaults.DEPTH}, or what the disk's tags allow)`,
       integer(1, 4096),
     )
     .option('--jobs <n>', 'writes that run at once on one thread', integer(1, 256), defaults.JOBS)

@@ -84,7 +84,7 @@ test('schedules: the same write is done again and again, and stands once', async
 });
 
 test('deduplication: of two writes of one file that both wait, one is done', async () => {
-  expect(await run('One write a file')).toBe('true\n');
+  expect(await run('One write per file')).toBe('true\n');
   expect(await system.queue.getJobCounts('waiting', 'prioritized')).toMatchObject({ waiting: 1, prioritized: 0 });
   await system.host(['--threads', '1']);
   await jobOf('state.bin');

@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     });
     for (const [root, answer] of early) host.rootAnswered(root, answer);
     const { name, threads, depth, jobs, memoryBytes } = settings;
-    say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs a thread, ${formatBytes(memoryBytes)} of rows`);
+    say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs per thread, ${formatBytes(memoryBytes)} of rows`);
     for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
     for (const note of notes) say(note);
     if (host.noSegmentsReason !== null) say(`no segments of shared memory: ${host.noSegmentsReason}`);

@@ -24,7 +24,7 @@ import { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
 export interface WriterOptions {
   /** Threads, each with an AIO context of its own. Default: as many as there are processors, up to 4. */
   threads?: number | undefined;
-  /** iocbs in flight at once, a thread. Default 64: with the threads, best below the 256 tags of a common device. */
+  /** iocbs in flight at once, per thread. Default 64: with the threads, best below the 256 tags of a common device. */
   depth?: number | undefined;
   /** Writes of bytes that are there, or read or computed, at once on one thread; others wait for a turn. Default 32. */
   jobs?: number | undefined;

@@ -52,7 +52,7 @@ import { Undertaker } from './undertaker.ts';
 
 export interface PoolOptions {
   threads: number;
-  /** iocbs in flight at once, a thread. */
+  /** iocbs in flight at once, per thread. */
   depth: number;
   /** Writes that run at once on one thread. */
   jobs: number;

@@ -23,7 +23,7 @@ export interface WriterSetup {
   arenas: ArenaMemory[];
   /** The words of RateTable: the limits of the host and its roots. */
   rates: SharedArrayBuffer;
-  /** iocbs in flight at once, a thread. */
+  /** iocbs in flight at once, per thread. */
   depth: number;
   roots: RootConfig[];
   /** The words of RootWords, with a block for each thread slot. */
