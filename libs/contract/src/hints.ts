@@ -205,8 +205,8 @@ const HINTS: readonly Hint[] = [
   {
     code: 'EMFILE',
     advice:
-      'The process has too many open files: raise `ulimit -n` (LimitNOFILE= of the systemd unit) or lower the number of ' +
-      'jobs at a time (--jobs).',
+      'The process has too many open files: raise `ulimit -n` (LimitNOFILE= of the systemd unit) or write fewer at a time ' +
+      '(--jobs of a host; jobs and streams of the library).',
   },
   {
     code: 'ENFILE',
