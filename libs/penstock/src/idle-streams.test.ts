@@ -135,10 +135,13 @@ test('a stream that waits for its turn says so', async () => {
 
 test('behind a server of uploads 100 clients that stall keep nobody waiting', async () => {
   const writer = await bench.open({ memoryBytes: undefined });
-  const uploads: Promise<void>[] = [];
+  const uploads = new Map<string, Promise<void>>(); // clients come in any order
   const server = createServer((message: IncomingMessage, response) => {
     const upload = pipeline(message, writer.createWriteStream(bench.path(message.url!)));
-    uploads.push(upload.then(() => void response.end('stored')));
+    uploads.set(
+      message.url!,
+      upload.then(() => void response.end('stored')),
+    );
     upload.catch(() => {}); // of a client that hangs up
   });
   server.listen(0, '127.0.0.1');
@@ -147,16 +150,16 @@ test('behind a server of uploads 100 clients that stall keep nobody waiting', as
   const post = (path: string) => request({ port, path, method: 'POST', agent: false }).on('error', () => {});
   const stalled = Array.from({ length: 100 }, (_, index) => post(`/stalled${index}`));
   for (const client of stalled) client.write('the first bytes, and ');
-  while (uploads.length < 100) await once(server, 'request'); // oxlint-disable-line no-await-in-loop
+  while (uploads.size < 100) await once(server, 'request'); // oxlint-disable-line no-await-in-loop
   const bytes = bytesFor(3 * MIB);
   const [answer] = (await once(post('/swift').end(bytes), 'response')) as [IncomingMessage];
   expect((await answer.toArray()).join('')).toBe('stored');
   expect(bench.read('swift').equals(bytes)).toBe(true);
   stalled[0]!.end('the last');
-  await uploads[0];
+  await uploads.get('/stalled0');
   expect(bench.read('stalled0').toString()).toBe('the first bytes, and the last');
   for (const client of stalled) client.destroy();
-  await Promise.allSettled(uploads);
+  await Promise.allSettled(uploads.values());
   server.close();
   await writer.close();
   expect(bench.names()).toEqual(['stalled0', 'swift']);
