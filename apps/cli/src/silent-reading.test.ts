@@ -10,7 +10,7 @@ test('a reading of which nothing comes back is named once, and again after it ha
     jest.advanceTimersByTime(3000);
     expect(said).toEqual([]);
     jest.advanceTimersByTime(60_000);
-    expect(said).toEqual([expect.stringContaining('/mnt/a does not answer: nothing has been read for 4 s')]);
+    expect(said).toEqual([expect.stringContaining('/mnt/a does not answer: nothing has come back for 4 s')]);
     interrupt.abort();
     expect(said.at(-1)).toBe('this command ends as soon as the file system of /mnt/a answers');
     reading.note();

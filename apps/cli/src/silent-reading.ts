@@ -16,7 +16,7 @@ export interface SilentReading {
 export function watchReading(
   paths: readonly string[],
   say: (text: string) => void,
-  signal: AbortSignal,
+  signal?: AbortSignal,
   silentMs: number = SILENT_MS,
 ): SilentReading {
   let readAtMs = performance.now();
@@ -26,14 +26,14 @@ export function watchReading(
     if (isSaid || performance.now() - readAtMs < silentMs) return;
     isSaid = true;
     say(
-      `${files} does not answer: nothing has been read for ${Math.round(silentMs / 1000)} s; check its disk and its mount`,
+      `${files} does not answer: nothing has come back for ${Math.round(silentMs / 1000)} s; check its disk and its mount`,
     );
   };
   const onInterrupt = (): void => {
     if (isSaid) say(`this command ends as soon as the file system of ${files} answers`);
   };
   const timer = setInterval(look, Math.min(LOOK_MS, silentMs));
-  signal.addEventListener('abort', onInterrupt);
+  signal?.addEventListener('abort', onInterrupt);
   return {
     note: () => {
       readAtMs = performance.now();
@@ -41,7 +41,7 @@ export function watchReading(
     },
     end: () => {
       clearInterval(timer);
-      signal.removeEventListener('abort', onInterrupt);
+      signal?.removeEventListener('abort', onInterrupt);
     },
   };
 }

@@ -1,5 +1,6 @@
 /** `penstock write <path> --from -`: standard input into a file, by the engine in this process; no queue, no host. */
 import { createReadStream, fstatSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
@@ -19,6 +20,7 @@ import { takeInterrupts } from './interrupts.ts';
 import { say } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { judgeRequest } from './request-options.ts';
+import { watchReading } from './silent-reading.ts';
 
 /** Options that speak of a queue, of a host or of a copy. */
 const ELSEWHERE = [
@@ -72,7 +74,7 @@ export async function writeStandardInput(
 ): Promise<{ result: WriteResult; file: string }> {
   // The contract's own judge; it wants a size of the source that it takes this for.
   judgeRequest({ ...request, size: request.size ?? 0 });
-  const root = rootOf(options.root, settings);
+  const root = await rootOf(options.root, settings);
   const interrupts = takeInterrupts();
   const { openWriter } = await import('penstock');
   const libaio = readLibaio();
@@ -110,11 +112,14 @@ export async function writeStandardInput(
 
 /** Node has a stream of no bytes for what it does not know there: a disk would be written as an empty file. */
 function standardInput(): Readable {
-  const stat = fstatSync(0);
-  return stat.isBlockDevice() || stat.isDirectory() ? createReadStream('', { fd: 0 }) : process.stdin;
+  const input = fstatSync(0);
+  return input.isBlockDevice() || input.isDirectory() ? createReadStream('', { fd: 0 }) : process.stdin;
 }
 
-function rootOf(choice: RootChoice | undefined, settings: StoreSettings): { name: string; path: string } {
+async function rootOf(
+  choice: RootChoice | undefined,
+  settings: StoreSettings,
+): Promise<{ name: string; path: string }> {
   const defined = choice?.definition;
   if (defined?.writable === false) throw new UsageError(`--root ${defined.name}: it is to be read only (:ro)`);
   if (defined !== undefined) return defined;
@@ -123,6 +128,10 @@ function rootOf(choice: RootChoice | undefined, settings: StoreSettings): { name
     const accepted = `name=directory, like ${choice.name}=/srv/${choice.name}: with --from - there is no host that knows roots by name`;
     throw new RequestError({ field: 'root', value: choice.name, accepted });
   }
+  // What follows waits for the disk without a word.
+  const silence = watchReading([root.path], say);
+  await stat(root.path).catch(() => {});
+  silence.end();
   makeDirectories(root.path);
   return root;
 }
