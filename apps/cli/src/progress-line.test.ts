@@ -34,7 +34,7 @@ test('the figures name percent, bytes, MiB/s and the time left', () => {
 
 test('outside of writing the phase stands where the time left would', () => {
   expect(figuresOf({ ...half, phase: 'syncing' })).toMatch(/syncing$/);
-  expect(figuresOf({ ...half, phase: 'waiting' })).toMatch(/waiting for row memory$/);
+  expect(figuresOf({ ...half, phase: 'waiting' })).toMatch(/waiting for its thread$/);
   expect(figuresOf({ ...half, etaMs: null })).toMatch(/-:-- left$/);
 });
 

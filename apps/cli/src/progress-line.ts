@@ -34,8 +34,8 @@ export const PLAIN_STATE_AFTER_MS = 1000;
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
-/** What a host's --memory bounds: a write begins when those before it have given enough of it back. */
-const WAITING_FOR_ROWS = 'waiting for row memory';
+/** Of a write that waits for no row memory, which a note would say: its thread starts, or has others before it. */
+const WAITING = 'waiting for its thread';
 
 /** A bar of `width` characters, drawn to an eighth of one. */
 export function bar(fraction: number, width: number): string {
@@ -59,7 +59,7 @@ export function figuresOf(shown: Shown): string {
       ];
   if (endless && shown.phase === 'writing') return parts.join('  ');
   if (shown.phase === 'writing') parts.push(shown.etaMs === null ? '-:-- left' : `${formatClock(shown.etaMs)} left`);
-  else parts.push(shown.phase === 'waiting' ? (shown.note ?? WAITING_FOR_ROWS) : shown.phase);
+  else parts.push(shown.phase === 'waiting' ? (shown.note ?? WAITING) : shown.phase);
   return parts.join('  ');
 }
 

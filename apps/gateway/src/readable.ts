@@ -49,7 +49,7 @@ export function readableProgress(progress: unknown): unknown {
   const { bytesWritten, bytesDurable, totalBytes, bytesPerSecond, etaMs, inFlight, phase, host, error, note } = seen;
   return {
     progress: seen.progress,
-    phase: phase === 'waiting' ? (note ?? 'waiting for row memory') : phase,
+    phase: phase === 'waiting' ? (note ?? 'waiting for its thread') : phase,
     written: `${formatBytes(bytesWritten)} of ${formatBytes(totalBytes)}`,
     ...(isCount(bytesDurable) ? { durable: formatBytes(bytesDurable) } : {}),
     ...(phase !== 'done' && isCount(bytesPerSecond) ? { speed: readableRate(bytesPerSecond) } : {}),
