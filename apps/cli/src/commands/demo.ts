@@ -1,7 +1,7 @@
 /** `penstock demo`: the main job. Three files through the real queue, read back by another path, in one table. */
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { openStore, readLibaio } from '@penstock/config';
 import { type WriteRequestInput, type WriteResult, formatBytes, fromWire, parseSize, toWire } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
@@ -40,7 +40,11 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description('See it work: three files through the real queue, read back and verified.')
     .option('--dir <directory>', 'where to write (default: the temporary directory, if it is a disk)')
-    .option('--size <size>', 'the size of the large file', sizeOf, SIZE_BYTES)
+    .addOption(
+      new Option('--size <size>', 'the size of the large file')
+        .argParser(sizeOf)
+        .default(SIZE_BYTES, formatBytes(SIZE_BYTES)),
+    )
     .addHelpText('after', EXAMPLES)
     .action(demo);
 }
