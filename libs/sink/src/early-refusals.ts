@@ -18,12 +18,13 @@ const PAGE_BYTES = 4096;
 const CAP_FOWNER = 3n;
 
 /**
+ * @param directory the file's own
  * @param existing what stands under the file's name, null where nothing does
  * @param isDone the file has its name already, from an earlier attempt
  * @throws IoError EPERM, EBUSY or ETXTBSY, named as the call that would fail
  */
 export function refuseEarly(
-  dirFd: number,
+  directory: FileStat,
   existing: FileStat | null,
   path: string,
   request: WriteRequest,
@@ -35,12 +36,12 @@ export function refuseEarly(
     throw new IoError({ syscall: publish === 'atomic' ? 'renameat' : 'openat', errno: -ETXTBSY, path, hint });
   }
   if (publish === 'in-place') {
-    if (existing === null && mode === 'create') refuseRename(dirFd, path);
+    if (existing === null && mode === 'create') refuseRename(directory, path);
     if (existing?.isAppendOnly === true && mode === 'append') refuseAttributes(existing, path, request);
     return;
   }
   if (isDone) return;
-  refuseRename(dirFd, path);
+  refuseRename(directory, path);
   if (existing === null) return;
   if (existing.isMountRoot) {
     const hint =
@@ -53,13 +54,12 @@ export function refuseEarly(
       : 'The file is append-only (lsattr): mode "append" writes behind its end; to replace it, `chattr -a` it first.';
     throw new IoError({ syscall: 'renameat', errno: -EPERM, path, hint });
   }
-  refuseSticky(dirFd, existing, path);
+  refuseSticky(directory, existing, path);
 }
 
 /** A part in such a directory could neither be renamed nor removed, and each attempt would leave another. */
-function refuseRename(dirFd: number, path: string): void {
-  const directory = statAt(dirFd, '');
-  if (typeof directory === 'number' || !directory.isAppendOnly) return;
+function refuseRename({ isAppendOnly }: FileStat, path: string): void {
+  if (!isAppendOnly) return;
   const hint =
     'Its directory is append-only (lsattr): names can be made there, and none renamed or removed. publish "in-place" with ' +
     'mode "replace" or "append" writes there; or `chattr -a` the directory.';
@@ -78,10 +78,10 @@ function refuseAttributes(existing: FileStat, path: string, { fileMode, source }
 }
 
 /** In a sticky directory a name goes for the file's owner, the directory's, or a privileged process alone (rename(2)). */
-function refuseSticky(dirFd: number, existing: FileStat, path: string): void {
+function refuseSticky(directory: FileStat, existing: FileStat, path: string): void {
+  if (!directory.isSticky) return;
   const writerId = process.geteuid!();
   if (existing.userId === writerId) return;
-  const directory = statAt(dirFd, '');
   if (typeof directory === 'number' || !directory.isSticky || directory.userId === writerId || mayRemoveOthers())
     return;
   const hint =

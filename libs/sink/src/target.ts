@@ -124,7 +124,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
   let made: string | null = null;
   try {
     const existing = standingAt(dirFd, finalName, path, request, options);
-    refuseEarly(dirFd, existing, path, request, isPublished);
+    const parent = statFd(dirFd, path);
+    refuseEarly(parent, existing, path, request, isPublished);
     const appendsOnly = request.mode === 'append' && existing?.isAppendOnly === true;
     const atomic = request.publish === 'atomic';
     // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
@@ -166,7 +167,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     }
     // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
-    const flush = chooseFlush(dirFd, path, stat, fileSystem, directAndRenamed);
+    const flush = chooseFlush(parent, stat, fileSystem, directAndRenamed);
     if (appendsOnly) assertFirstAppend(fd, path, identity);
     const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
     const existingBytes = lengthening?.fileBytes ?? sizeBytes;
@@ -280,15 +281,14 @@ function whyNotDirect(root: Root, offered: boolean, refused: boolean): string | 
  * alone are in no journal, and one written in place changes no directory, so that flushing that need not commit anything.
  */
 function chooseFlush(
-  dirFd: number,
-  path: string,
+  parent: FileStat,
   { device }: FileStat,
   fileSystem: FileSystem,
   directAndRenamed: boolean,
 ): Pick<Target, 'flushGroup' | 'flushedTogether' | 'forgetsFreed'> {
   const isTogether = commitsTogether(fileSystem, device);
   const flushedTogether = directAndRenamed && isTogether;
-  const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : statFd(dirFd, path).identity;
+  const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : parent.identity;
   return { flushGroup, flushedTogether, forgetsFreed: !isTogether && forgetsFreed(fileSystem, device) };
 }
 
