@@ -186,6 +186,7 @@ export class Host {
         host,
         roots,
         judge,
+        mayStart: () => !this.pool.mayBeSilent,
         onRemoved,
         onError: (error) => onError(asError(error)),
       });

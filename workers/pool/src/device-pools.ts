@@ -118,7 +118,7 @@ export class DevicePools {
 
   /** Why nothing of `request` is to be begun now: a disk that it needs does not answer. null where none is known to. */
   silenceOf(request: JobRequest): IoError | null {
-    if (!this.#mayBeSilent) return null;
+    if (!this.mayBeSilent) return null;
     for (const name of rootsOf(request)) {
       const device = this.#devices.get(name);
       if (device === undefined) continue; // the thread says that there is no such root
@@ -129,8 +129,8 @@ export class DevicePools {
     return this.#severalSilenceOf(request);
   }
 
-  /** False for nearly ever: it is asked for each job. */
-  get #mayBeSilent(): boolean {
+  /** True while a disk, or the file system of a root that has not been reached yet, does not answer. Asked for each job. */
+  get mayBeSilent(): boolean {
     for (const { silentSinceMs } of this.#places.values()) if (silentSinceMs !== null) return true;
     return this.#unknown > 0;
   }

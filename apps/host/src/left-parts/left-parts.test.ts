@@ -28,6 +28,9 @@ let notes: string[];
 let errors: unknown[];
 /** By job. */
 let owners: Record<string, PartOwner>;
+/** How often it was asked whether all disks answer, and what each answer is. */
+let asked: number;
+let answers: boolean;
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'penstock-parts-'));
@@ -36,6 +39,8 @@ beforeEach(() => {
   notes = [];
   errors = [];
   owners = {};
+  asked = 0;
+  answers = true;
 });
 afterEach(() => {
   rmSync(home, { recursive: true, force: true });
@@ -48,6 +53,10 @@ const open = (everyMs = 20): LeftParts =>
     host: 'disk-1',
     roots: [{ name: 'data', path: root, writable: true }],
     judge: async (jobs) => jobs.map((job) => owners[job] ?? 'over'),
+    mayStart: () => {
+      asked += 1;
+      return answers;
+    },
     onRemoved: (note) => notes.push(note),
     onError: (error) => errors.push(error),
     firstMs: 1,
@@ -97,6 +106,17 @@ test('what a killed host has left, in whatever name it ran, is found by the next
   await until(() => parts().length === 0 && notes.length === 1);
   parted.close();
   expect(readdirSync(join(home, 'parts'))).toEqual([]);
+});
+
+test('no process is started while a disk does not answer, and what is left goes once it does', async () => {
+  answers = false;
+  const parted = open();
+  writeSync(parted.files.kept, textOfRecords([left('over')]));
+  await until(() => asked > 3);
+  expect(parts()).toHaveLength(1);
+  answers = true;
+  await until(() => parts().length === 0 && notes.length === 1);
+  parted.close();
 });
 
 test('a partial file that is locked stays: whoever writes it lives', async () => {

@@ -23,6 +23,11 @@ export interface LeftPartsOptions {
   roots: readonly RootConfig[];
   /** Whether this host may take up jobs, in the order of their references. */
   judge(jobs: readonly string[]): Promise<PartOwner[]>;
+  /**
+   * False while a disk of this process does not answer: a process that is started then, a remover too, closes its copies
+   * of what this one has open before it runs, FUSE and NFS wait for their server in that close, and the main thread for it.
+   */
+  mayStart(): boolean;
   /** Told what was removed. */
   onRemoved(text: string): void;
   onError(error: unknown): void;
@@ -67,7 +72,7 @@ export class LeftParts {
   async #look(): Promise<void> {
     try {
       const left = this.#records.kept().filter((record) => !this.#gone.has(keyOf(record)));
-      if (left.length > 0) await this.#removeOver(left);
+      if (left.length > 0 && this.#options.mayStart()) await this.#removeOver(left);
     } catch (error) {
       this.#options.onError(error);
     }
@@ -87,7 +92,7 @@ export class LeftParts {
   async #removeIn(rootPath: string, records: PartRecord[]): Promise<void> {
     // Of '/' the records have ''.
     const root = this.#options.roots.find(({ path, writable }) => writable && (path === '/' ? '' : path) === rootPath);
-    if (root === undefined || this.#removers.has(rootPath) || this.#closed) return;
+    if (root === undefined || this.#removers.has(rootPath) || this.#closed || !this.#options.mayStart()) return;
     const remover = fork(removerEntry, { execArgv: [], stdio: 'ignore' });
     this.#removers.set(rootPath, remover);
     remover.unref();
