@@ -119,7 +119,8 @@ export class Engine {
     const { block, done } = running;
     let forgetStop = (): void => {};
     const stop = (): void => {
-      forgetStop = stopRunning(running, STOP_CANCEL, STOP_GRACE_MS);
+      // A stream closes when its file is as it stays: a slow flush is waited for, and a silent disk is not.
+      forgetStop = stopRunning(running, STOP_CANCEL, STOP_GRACE_MS, { awaited: producer !== null });
       producer?.fail(new WriteAbortedError('cancel')); // wakes a write that waits for bytes
     };
     if (signal?.aborted === true) stop();

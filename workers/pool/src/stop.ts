@@ -19,9 +19,15 @@ const LOOKS_MAX = 7;
 
 /**
  * Has `running` stop for `reason` (STOP_CANCEL and the like). It is left behind if it has not ended after `graceMs`, if its
- * disk is silent, or if it was cancelled and nothing comes back to it. Returns what is to be called once it has ended.
+ * disk is silent, or, where it is not `awaited`, if it was cancelled and nothing comes back to it. Returns what is to be
+ * called once it has ended.
  */
-export function stopRunning(running: Stoppable, reason: number, graceMs: number): () => void {
+export function stopRunning(
+  running: Stoppable,
+  reason: number,
+  graceMs: number,
+  { awaited = reason !== STOP_CANCEL }: { awaited?: boolean } = {},
+): () => void {
   const { block } = running;
   block.requestStop(reason);
   running.look();
@@ -33,7 +39,7 @@ export function stopRunning(running: Stoppable, reason: number, graceMs: number)
     const now = `${phase} ${bytesWritten} ${inFlight}`;
     looks = seen === now ? looks + 1 : 0;
     seen = now;
-    const isStuck = reason === STOP_CANCEL && looks >= LOOKS_MAX;
+    const isStuck = !awaited && looks >= LOOKS_MAX;
     if (performance.now() < leaveAt && !isStuck && !running.isSilent()) return;
     clearInterval(timer);
     running.leave(leftBehind(STOP_REASONS[reason]!));
