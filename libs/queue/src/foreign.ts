@@ -1,13 +1,14 @@
-/** What stands in the queue may be another program's: its workers tell and return what they like. */
+/** Judges what a job's progress and result hold: workers of other programs may take jobs and report anything. */
 import { escapeControls, type JobResult, type WireError, type WriteProgress } from '@penstock/contract';
 
-const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+type Fields = Readonly<Record<string, unknown>>;
+
+const recordOf = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {});
 
 const areNumbers = (record: unknown, fields: readonly string[]): boolean =>
   fields.every((field) => typeof recordOf(record)[field] === 'number');
 
-/** True if whoever reads a progress finds in it what one of ours has. */
+/** True if `value` has every field of a host's progress that its readers use. */
 export function isProgress(value: unknown): value is WriteProgress {
   const { phase, etaMs, note, error } = recordOf(value);
   return (
@@ -19,16 +20,14 @@ export function isProgress(value: unknown): value is WriteProgress {
   );
 }
 
-/** True if whoever reads a result finds in it what one of ours has, of a single write or of a bulk. */
+/** True if `value` has every field of a host's result, of a single write or of a bulk, that its readers use. */
 export function isJobResult(value: unknown): value is JobResult {
   const { items, durationsMs } = recordOf(value);
   if (!areNumbers(value, ['bytes', 'bytesPerSecond']) || !areNumbers(durationsMs, ['total'])) return false;
-  return items === undefined ? isWriteResult(recordOf(value)) : isBulkResult(recordOf(value));
+  return items === undefined ? hasWriteFields(recordOf(value)) : hasBulkFields(recordOf(value));
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isWriteResult({
+function hasWriteFields({
   path,
   mode,
   durationsMs,
@@ -50,7 +49,7 @@ function isWriteResult({
   );
 }
 
-function isBulkResult(result: Fields): boolean {
+function hasBulkFields(result: Fields): boolean {
   const { items, modes } = result;
   if (!areNumbers(result, ['files', 'failed', 'filesPerSecond']) || typeof modes !== 'object' || modes === null)
     return false;
@@ -66,7 +65,7 @@ const isAbsentOr = (isRight: boolean, value: unknown): boolean => value === unde
 
 const SHOWN_CHARACTERS_MAX = 80;
 
-/** What is told of a job that was completed by no host: whether its file is there, nobody here knows. */
+/** The error of a job that a worker of another program completed: whether its file exists is unknown. */
 export function foreignResult(jobId: string, returned: unknown): WireError {
   const json = returned === undefined ? 'nothing' : JSON.stringify(returned);
   const shown = json.length > SHOWN_CHARACTERS_MAX ? `${json.slice(0, SHOWN_CHARACTERS_MAX)}…` : json;
