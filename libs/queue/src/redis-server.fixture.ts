@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { findRedisServer } from '@penstock/redis';
+import { findRedisServer, type RedisServerBinary } from '@penstock/redis';
 import { Redis } from 'ioredis';
 
 async function freePort(): Promise<number> {
@@ -17,6 +17,18 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** The program that the tests' servers run. */
+export function installedServer(): RedisServerBinary {
+  const explicit = process.env['REDIS_SERVER'];
+  const found = findRedisServer({
+    ...(explicit === undefined ? {} : { explicit }),
+    path: process.env['PATH'] ?? '',
+    nativeFile: fileURLToPath(new URL('../../../.cache/native.json', import.meta.url)),
+  });
+  if (found === null) throw new Error('no redis-server: run `node config/setup.mjs`');
+  return found;
 }
 
 export class RedisServer {
@@ -35,13 +47,7 @@ export class RedisServer {
 
   /** Started with `options` and answering. */
   static async start(options: Record<string, string> = {}, o: { sentinel?: boolean } = {}): Promise<RedisServer> {
-    const explicit = process.env['REDIS_SERVER'];
-    const found = findRedisServer({
-      ...(explicit === undefined ? {} : { explicit }),
-      path: process.env['PATH'] ?? '',
-      nativeFile: fileURLToPath(new URL('../../../.cache/native.json', import.meta.url)),
-    });
-    if (found === null) throw new Error('no redis-server: run `node config/setup.mjs`');
+    const server = installedServer();
     const directory = mkdtempSync(join(tmpdir(), 'penstock-redis-server-'));
     const port = await freePort();
     const all = { port: String(port), dir: directory, save: '', 'repl-diskless-sync-delay': '0', ...options };
@@ -51,7 +57,7 @@ export class RedisServer {
       writeFileSync(file, '');
       args.splice(0, args.length, file, '--sentinel', '--port', String(port), '--dir', directory);
     }
-    const child = spawn(found.bin, args, { stdio: 'ignore', env: { ...process.env, LC_ALL: 'C', ...found.env } });
+    const child = spawn(server.bin, args, { stdio: 'ignore', env: { ...process.env, LC_ALL: 'C', ...server.env } });
     const client = new Redis({ port, retryStrategy: () => 20, maxRetriesPerRequest: null, enableReadyCheck: false });
     client.on('error', () => {});
     await client.ping();

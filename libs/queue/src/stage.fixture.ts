@@ -2,13 +2,13 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { JobRequest, WriteProgress, WriteResult } from '@penstock/contract';
-import { EmbeddedRedis, findRedisServer } from '@penstock/redis';
+import { EmbeddedRedis } from '@penstock/redis';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { redisOptions, type Connection } from './connection.ts';
 import { QUEUE_NAME } from './names.ts';
+import { installedServer } from './redis-server.fixture.ts';
 import { WriteQueue } from './write-queue.ts';
 import type { WatchEvent } from './watch.ts';
 import { type WriteJobInfo, WriteWorker, type WriteWorkerOptions } from './write-worker.ts';
@@ -36,14 +36,7 @@ export class Stage {
   }
 
   async startRedis(): Promise<void> {
-    const explicit = process.env['REDIS_SERVER'];
-    const server = findRedisServer({
-      ...(explicit === undefined ? {} : { explicit }),
-      path: process.env['PATH'] ?? '',
-      nativeFile: fileURLToPath(new URL('../../../.cache/native.json', import.meta.url)),
-    });
-    if (server === null) throw new Error('no redis-server: run `node config/setup.mjs`');
-    this.#redis = await EmbeddedRedis.open({ directory: this.#directory, server });
+    this.#redis = await EmbeddedRedis.open({ directory: this.#directory, server: installedServer() });
   }
 
   /** Away until startRedis. */
