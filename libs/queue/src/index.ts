@@ -13,7 +13,7 @@ export {
   type Role,
 } from './connection.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
-export { defaultJobOptions, idForHost, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
+export { defaultJobOptions, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export { type LostJobs, LostJobError } from './lost-jobs.ts';
 export { standstillOf } from './standstill.ts';
 export { type HostProcess, type HostRecord, readHosts, registryKey, TwinHostError } from './host-registry.ts';
@@ -24,7 +24,6 @@ export type { ShardOutcome } from './shards.ts';
 export { ShardError } from './whole-flow.ts';
 export type { PartOwner } from './part-owners.ts';
 export { Slots } from './slots.ts';
-export { type Verdict, verdictOn, type WaitCause } from './verdict.ts';
 export { type StandingLimits, type Steer } from './steer.ts';
 export { JobEndedError, type SteeredState } from './steering.ts';
 export { UnknownJobError, type WatchEvent } from './watch.ts';
