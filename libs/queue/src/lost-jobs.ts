@@ -5,7 +5,7 @@
 import type { Redis } from 'ioredis';
 import { isJobId } from './names.ts';
 
-/** The job is there, and nobody will ever take it. */
+/** The job exists, and no host will ever take it. */
 export class LostJobError extends Error {
   override readonly name: string = 'LostJobError';
   readonly code = 'ELOSTJOB';
@@ -26,7 +26,8 @@ export class LostJobError extends Error {
 const LISTS = ['wait', 'paused', 'active'] as const;
 const SETS = ['prioritized', 'delayed', 'waiting-children', 'completed', 'failed'] as const;
 
-// KEYS: the lists, the sorted sets. ARGV: a prefix of keys, then ids. Those whose hash is there, and which are in none.
+// KEYS: the lists, the sorted sets. ARGV: a prefix of keys, then ids. Returns the ids that have a job's hash and are in
+// none.
 const FIND = `
 local lost = {}
 for at = 2, #ARGV do
@@ -37,7 +38,7 @@ for at = 2, #ARGV do
 end
 return lost`;
 
-/** Those of `ids` that are jobs and stand in no line: each costs a look through what waits. */
+/** Those of `ids` that are jobs and stand in no line. Redis searches all that waits for each of them. */
 export async function lostAmong(
   redis: Redis,
   toKey: (part: string) => string,
@@ -47,17 +48,19 @@ export async function lostAmong(
   return (await redis.eval(FIND, keys.length, ...keys, toKey(''), ...ids)) as string[];
 }
 
-/** What a look through a whole queue may cost. */
+/** Of a longer queue nothing is reported: its jobs would fill memory and keep Redis busy. */
 const JOBS_MAX = 100_000;
-const AT_ONCE = 1000;
+const FOUND_MAX = 1000;
+/** Keys per SCAN. */
+const SCAN_COUNT = 1000;
 
 export interface LostJobs {
   ids: string[];
-  /** False where there were more jobs than could be looked at. */
+  /** False if there are more jobs than are looked at, or more lost ones than are listed. */
   complete: boolean;
 }
 
-/** All such jobs of a queue. It reads the names of all keys of this Redis, a thousand at a time. */
+/** The jobs of a queue that stand in no line. Reads the names of all keys of this Redis, page by page. */
 export async function findLostJobs(redis: Redis, toKey: (part: string) => string): Promise<LostJobs> {
   const inLine = new Set<string>();
   for (const part of LISTS) for (const id of await redis.lrange(toKey(part), 0, JOBS_MAX)) inLine.add(id);
@@ -73,7 +76,7 @@ export async function findLostJobs(redis: Redis, toKey: (part: string) => string
       'MATCH',
       `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}*`,
       'COUNT',
-      AT_ONCE,
+      SCAN_COUNT,
       'TYPE',
       'hash',
     );
@@ -86,9 +89,9 @@ export async function findLostJobs(redis: Redis, toKey: (part: string) => string
   const ids: string[] = [];
   // Asked again, each at one moment: a job may have changed its place meanwhile.
   for (const id of suspects) {
-    if (ids.length >= AT_ONCE) break;
+    if (ids.length >= FOUND_MAX) break;
     // oxlint-disable-next-line no-await-in-loop
     ids.push(...(await lostAmong(redis, toKey, [id])));
   }
-  return { ids, complete: cursor === '0' && ids.length < AT_ONCE };
+  return { ids, complete: cursor === '0' && ids.length < FOUND_MAX };
 }
