@@ -135,12 +135,9 @@ export class AppProcess {
     const timer = setTimeout(kill, STOP_MS_MAX);
     if (this.#hurry?.aborted === true) kill();
     this.#hurry?.addEventListener('abort', kill, { once: true });
-    let forgetHeld = (): void => {};
-    const held = new Promise<void>((resolve) => {
-      forgetHeld = watchHeld(child, resolve);
-    });
-    await Promise.race([this.ended, held]);
-    forgetHeld();
+    const watch = watchHeld(child);
+    await Promise.race([this.ended, watch.held]);
+    watch.end();
     if (this.outcome === null) this.#leave();
     clearTimeout(timer);
     this.#hurry?.removeEventListener('abort', kill);

@@ -1,4 +1,4 @@
-/** A process that has ended but for threads inside calls to a disk that does not answer: nobody can end those. */
+/** A process that has ended except for threads inside calls to a disk that does not answer: nothing can end those. */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -6,20 +6,26 @@ const LOOK_MS = 250;
 /** A process that merely ended is seen so for an instant only. */
 const LOOKS = 4;
 
-/**
- * Calls `onHeld` once `child` has ended so far that only its disk holds it: it is not worth waiting for then. Returns what
- * ends the looking.
- */
-export function watchHeld(child: Pick<ChildProcess, 'pid'>, onHeld: () => void): () => void {
-  let looks = 0;
-  const timer = setInterval(() => {
-    looks = isZombie(child.pid) ? looks + 1 : 0;
-    if (looks < LOOKS) return;
-    clearInterval(timer);
-    onHeld();
-  }, LOOK_MS);
-  timer.unref();
-  return () => clearInterval(timer);
+export interface HeldWatch {
+  /** Resolves once only its disk holds the process: it is not worth waiting for then. */
+  readonly held: Promise<void>;
+  /** Ends the watch. */
+  end(): void;
+}
+
+/** Watches `child` from its start, or from the order to end, on. Keeps no process alive. */
+export function watchHeld(child: Pick<ChildProcess, 'pid'>): HeldWatch {
+  let timer: NodeJS.Timeout | undefined;
+  const held = new Promise<void>((resolve) => {
+    let looks = 0;
+    timer = setInterval(() => {
+      looks = isZombie(child.pid) ? looks + 1 : 0;
+      if (looks < LOOKS) return;
+      clearInterval(timer);
+      resolve();
+    }, LOOK_MS).unref();
+  });
+  return { held, end: () => clearInterval(timer) };
 }
 
 function isZombie(pid: number | undefined): boolean {
@@ -27,6 +33,6 @@ function isZombie(pid: number | undefined): boolean {
     // The name may have blanks and brackets in it.
     return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.startsWith('Z') === true;
   } catch {
-    return false; // gone: its end is told otherwise
+    return false; // gone: the child's own 'exit' reports that
   }
 }

@@ -30,14 +30,12 @@ async function host(args: string[]): Promise<void> {
   const kill = (): void => {
     child.kill('SIGKILL');
   };
-  let forgetHeld = (): void => {};
+  const watch = watchHeld(child);
   interrupts.signal.addEventListener('abort', stop, { once: true });
   interrupts.hurry.addEventListener('abort', kill, { once: true });
   try {
-    const held = new Promise<[number, null]>((resolve) => {
-      forgetHeld = watchHeld(child, () => resolve([0, null])); // it has said itself what holds the rest of it
-    });
     const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+    const held = watch.held.then(() => [0, null] as const); // the host itself has reported which disk holds it
     const [code, signal] = await Promise.race([exited, held]);
     child.unref();
     if (signal !== null && !interrupts.signal.aborted) {
@@ -46,7 +44,7 @@ async function host(args: string[]): Promise<void> {
     const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
     if (exitCode !== 0) throw new AlreadyTold(exitCode);
   } finally {
-    forgetHeld();
+    watch.end();
     interrupts.release();
   }
 }
