@@ -1,3 +1,4 @@
+// Which server program is run: found by name, on PATH, or unpacked by the set-up.
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 

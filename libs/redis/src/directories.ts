@@ -1,3 +1,4 @@
+// Directories that are made where they are missing.
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 

@@ -1,14 +1,16 @@
-// Whether the disk below the server is what ails it.
+// Whether the server ended because its disk is full.
 import { statfs } from 'node:fs/promises';
 import { formatBytes } from '@penstock/contract';
 
-/** With less there is no room for the records to come. */
+/** With less free than this a server is not started: it would soon end again. */
 const NEEDED_BYTES = 1_048_576;
 
-/** True where a server that wrote this log last found no room for its next record. */
+/** True if the server that wrote this log ended for want of space. */
 export const diedOfSpace = (log: string): boolean => /No space left on device/i.test(log.slice(-500));
 
-/** What is wrong with the room on the file system of `directory`, with its figures; null if nothing is. */
+/**
+ * That the file system of `directory` is full, in words and with its figures; null if it is not, or cannot be asked.
+ */
 export async function lackOfSpace(directory: string): Promise<string | null> {
   try {
     // Not what is set aside for root: some of that nobody ever gets.
@@ -17,6 +19,6 @@ export async function lackOfSpace(directory: string): Promise<string | null> {
     if (blocks === 0 || freeBytes >= NEEDED_BYTES) return null;
     return `The file system of ${directory} is full: ${formatBytes(freeBytes)} free of ${formatBytes(blocks * bsize)}.`;
   } catch {
-    return null; // what cannot be asked is not blamed
+    return null; // the server's own error says more
   }
 }

@@ -1,3 +1,4 @@
+// The Redis of a data directory: found or started, watched, started again, and ended with its last user.
 import {
   accessSync,
   closeSync,
@@ -45,10 +46,13 @@ const lookEveryMs = 3;
 const lockEveryMs = 15;
 /** The last write has to reach the disk; then there is nothing left to wait for. */
 const stopMsMax = 10_000;
-/** Seen from another container its number may be another process's. */
+/**
+ * How long the end of a process is awaited whose connections are closed: in another container its number may be in use.
+ */
 const lastGaspMsMax = 500;
 /** Between two looks at a full disk. */
 const spaceEveryMs = 500;
+/** A server of ours that exits within this time of its start has failed again; later, for the first time. */
 const soonMs = 5000;
 const restartMsMin = 100;
 const restartMsMax = 2000;
@@ -259,8 +263,8 @@ export class EmbeddedRedis {
   }
 
   /**
-   * Waits while the disk is full that a server died of: started there it would end again at the next record. Whoever
-   * looks after this is told why nothing goes on.
+   * Waits while the disk is full that a server died of: started there it would end again at the next record. Reports
+   * the cause once, to `onError`.
    */
   async #awaitSpace(): Promise<void> {
     const log = readTail(logFileOf(this.#directory), 0);
@@ -364,7 +368,7 @@ async function stop(server: RunningServer, link: Socket | null): Promise<void> {
   link?.destroy();
 }
 
-/** Of a server that another process started, which left it to us: its end is the end of the link. */
+/** Stops a server that another process started, as its last user. The end of the link reports its end. */
 async function stopOrphan(link: Socket): Promise<void> {
   const gone = new AbortController();
   let told = '';

@@ -1,7 +1,7 @@
 /**
  * The shell program that becomes the server. Its arguments: the kind of lock, the pipe of the users ('' where there is
- * none), the log file, its size, and the command. Standard input: a pipe from the starter; output: one line to the starter, then
- * the log; 3: the lock file, whose open file description is not shared with the starter once this runs.
+ * none), the log file, its size, and the command. Standard input: a pipe from the starter; output: one line to the
+ * starter, then the log; 3: the lock file, whose open file description is not shared with the starter once this runs.
  *
  * A shell beside the server waits for the end of the last user, who may be another than the starter: each has the pipe
  * open for writing, and the kernel closes it on any death. Where there is no such pipe, or no flock to keep a second

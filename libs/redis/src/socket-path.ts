@@ -1,3 +1,4 @@
+// Where the embedded Redis listens: a path that is short enough, in a directory that is this user's alone.
 import { createHash } from 'node:crypto';
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,6 @@
-// Who uses the server of a directory: each user has one named pipe open for writing. The kernel counts them, and forgets
-// the dead, so that nobody has to be judged gone by a file that was left. Nothing is ever written to it.
+// Who uses the server of a directory: each user has one named pipe open for writing. The kernel counts them, and closes
+// it for a process that dies, so that no file that was left has to be judged stale. Nothing is ever written to the
+// pipe.
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +25,10 @@ export class Use {
     return new Use(descriptor === null ? '' : path, descriptor);
   }
 
-  /** Gives it up; true if nobody else holds one, or where that cannot be known. Without effect the second time. */
+  /**
+   * Gives it up; true if nobody else holds one, false if that cannot be known. Does nothing, and returns false, when
+   * repeated.
+   */
   release(): boolean {
     const descriptor = this.#descriptor;
     if (descriptor === null) return false;
