@@ -89,7 +89,7 @@ export class AppendPlaces {
     return `${this.#realm}/${queue}/${encodeURIComponent(id)}/${addedAtMs.toString(36)}`;
   }
 
-  /** The key of the hash of the job that `reference` names, and when it was added; null where it is of another Redis. */
+  /** The key of the job's hash that `reference` names, and when the job was added; null if it is of another Redis. */
   keyOf(reference: string): { key: string; addedAtMs: number } | null {
     const job = this.#parse(reference);
     return job === null ? null : { key: this.#keyOf(job), addedAtMs: job.addedAtMs };

@@ -1,10 +1,10 @@
 /**
- * Jobs that BullMQ cannot read: its worker throws while it fetches one, before anybody hears the job's id. Such a job
+ * Jobs that BullMQ cannot read: its worker throws while it fetches one, before it hands over the job's id. Such a job
  * would stand under a lock without a run, stall, and be fetched again, for ever; nothing could cancel it either.
  *
- * So what a job carries is looked at before BullMQ reads it. A field that cannot be read gets a value that can, and what
- * stood there is kept beside it under `broken:<field>`; the field `broken` says what is wrong. From then on whatever
- * handles jobs can handle this one, also to cancel it or to remove it, and a host fails it at once.
+ * So each job's fields are judged before BullMQ reads them. A field that cannot be read gets a value that can; its old
+ * value is kept as `broken:<field>`, and the field `broken` names the faults. From then on the job can be cancelled and
+ * removed like any other, and a host fails it at once.
  */
 import { escapeControls } from '@penstock/contract';
 import type { Job, JobJson, RedisQueueBackend, Worker } from 'bullmq';
@@ -28,7 +28,7 @@ export class BrokenJobError extends Error {
   }
 }
 
-/** The field that says what was wrong with a job that was mended. */
+/** The field that names the faults of a job that was mended. */
 const BROKEN_FIELD = 'broken';
 
 // KEYS: the job. ARGV: now, what is wrong, then of each fault: the field, the text that stood there, and '+' and the new
@@ -59,7 +59,7 @@ redis.call('RPUSH', KEYS[3], ARGV[1])
 redis.call('ZADD', KEYS[6], 0, '0')
 return 1`;
 
-/** What is wrong with the job that has the key `key`; null of a sound one, and where there is none. */
+/** What is wrong with the job that has the key `key`; null if it is sound, or does not exist. */
 async function faultsAt(redis: Redis, key: string): Promise<Faults | null> {
   try {
     // As bytes: what is no UTF-8 would not be found again by its text.
@@ -80,7 +80,7 @@ interface Faults {
   what: string;
 }
 
-/** Mends the job with the key `key` where it cannot be read; false where it can. */
+/** Mends the job with the key `key` if it cannot be read; false if it can, or does not exist. */
 export async function mendJob(redis: Redis, key: string): Promise<boolean> {
   const found = await faultsAt(redis, key);
   if (found === null) return false;
@@ -94,7 +94,7 @@ export async function mendJob(redis: Redis, key: string): Promise<boolean> {
   return true;
 }
 
-/** The error of a job that cannot be read, to be told instead of what reading it said; null of any other. */
+/** The error of a job that cannot be read, which replaces the parser's own; null of any other. */
 export async function brokenJob(redis: Redis, key: string, id: string): Promise<BrokenJobError | null> {
   const found = await faultsAt(redis, key);
   return found === null ? null : new BrokenJobError(id, found.what);
@@ -111,7 +111,7 @@ const PLAIN_FIELDS: ReadonlySet<string> = new Set(
 /** Scripts of BullMQ's that hand a job over: the fields of its hash, its id, and two delays. */
 const FETCHES: ReadonlySet<string> = new Set(['moveToActive', 'moveToFinished']);
 
-/** Redis refuses the script itself: a count that is none, a key that is no hash. The job is locked by then. */
+/** Redis refuses the script: a count is no number, or the job's key no hash. The job is locked by then. */
 const REFUSED_BY_REDIS = /hash value is not an integer|WRONGTYPE/;
 
 /** Stands between BullMQ's worker and what it fetches. */
@@ -147,7 +147,7 @@ export class BrokenJobs {
     };
   }
 
-  /** Mends the job and says what is wrong with it; null of a sound one. To be asked once, as it is begun. */
+  /** Mends the job and returns its error; null of a sound one. To be called once per attempt, as it begins. */
   async take(id: string): Promise<BrokenJobError | null> {
     const what = this.#found.get(id);
     if (what === undefined) return null;
@@ -158,7 +158,7 @@ export class BrokenJobs {
     return new BrokenJobError(id, what);
   }
 
-  /** True while any job is known to be broken: asked of each job that is begun. */
+  /** True while take() has anything to return for some job: cheap enough to be asked for each. */
   get any(): boolean {
     return this.#found.size > 0;
   }
@@ -213,7 +213,7 @@ export class BrokenJobs {
     this.#found.set(id, what === '' ? 'what it holds cannot be read' : what);
   }
 
-  /** Mends what stands in "active" under a lock of this worker's and cannot be fetched. */
+  /** Mends each job that is locked by this worker and that Redis refuses to hand over, and puts it back in line. */
   async #setAside(): Promise<void> {
     const client = await this.#client();
     const key = (part: string): string => this.#worker.toKey(part);
@@ -237,7 +237,7 @@ export class BrokenJobs {
   }
 }
 
-/** What no worker has in hand, since Redis refused the fetch: whatever else is wrong with a job is found after it. */
+/** True of a job that Redis refuses to hand over. All other faults are found once it has been fetched. */
 async function isRefused(client: Redis, key: string): Promise<boolean> {
   try {
     return !isCount((await client.hget(key, 'ats')) ?? '0');

@@ -262,10 +262,11 @@ export interface RedisFacts {
 const versionMin = [6, 2] as const;
 
 /**
- * Connects, asks what it is and whether it takes what a queue asks for, and lets go. Rejects with ConnectionError within
- * `timeoutMs` (and the connection's `handoverMs`) if there is no Redis that can be used: nothing there, no answer, a wrong
- * password, an untrusted certificate, another protocol, a version too old; a replica, a node of a cluster, a Sentinel, a
- * user who may not use what is needed.
+ * Connects, asks what it is and whether it accepts the commands of a queue, and disconnects. Rejects with
+ * ConnectionError if there is no Redis that can be used: nothing there, no answer, a wrong password, an untrusted
+ * certificate, another protocol, a version too old; a replica, a node of a cluster, a Sentinel, a user who lacks
+ * rights. That takes `timeoutMs` at most, the connection's `handoverMs` beside it, and two seconds more to find out
+ * what answers if it is no Redis.
  */
 export async function checkRedis(
   connection: Connection,
@@ -319,14 +320,16 @@ async function checkOnce(connection: Connection, timeoutMs: number, prefix: stri
   }
 }
 
-/** Of a connection that broke off at once: what it is that answers there, if that can be told. */
+/**
+ * The error of a connection that broke or got no answer, once it is known what else listens there; undefined if not.
+ */
 async function nameAnswerer(
   broken: ConnectionError | null,
   connection: Connection,
 ): Promise<ConnectionError | undefined> {
   const { host, port, tls } = addressOf(connection);
   if (broken === null || host === undefined || port === undefined) return undefined;
-  // A server that is spoken TLS to may wait for the end of a command that it does not understand.
+  // A server without TLS may take our greeting for the begin of a command, and wait for its end.
   const codes = ['ECONNRESET', 'EPIPE', 'EPROTO', ...(tls === undefined ? [] : ['ETIMEDOUT'])];
   if (!codes.includes(broken.code)) return undefined;
   const reason = await whoAnswers(host, port, tls !== undefined);

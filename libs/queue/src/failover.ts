@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDemotion } from './refusals.ts';
 
 /** While the address still leads to the replica: the longest pause before the next connection. */
-const pauseMsMax = 1000;
-const pauseMsMin = 25;
+const PAUSE_MS_MAX = 1000;
+const PAUSE_MS_MIN = 25;
 /** Refusals this close together are one event: commands are sent many at a time. */
-const burstMs = 100;
+const BURST_MS = 100;
 /** Without refusals for this long, the next one is the first of another failover. */
-const calmMs = 10_000;
+const CALM_MS = 10_000;
 
 /** Options of ioredis that make a connection anew when its server was demoted. */
 export interface FailoverOptions {
@@ -22,29 +22,30 @@ export function followMaster(delayMs: (times: number) => number): FailoverOption
   let streak = 0;
   let refusedAt = Number.NEGATIVE_INFINITY;
   return {
-    // A connection that was made counts as a success there, however often it was refused: it would spin.
+    // ioredis sets `times` back once it is connected, though the replica refuses each command: without a pause of our
+    // own it would connect again and again without end.
     retryStrategy: (times) =>
-      Math.max(delayMs(times), streak === 0 ? 0 : Math.min(pauseMsMin * 2 ** Math.min(streak, 10), pauseMsMax)),
+      Math.max(delayMs(times), streak === 0 ? 0 : Math.min(PAUSE_MS_MIN * 2 ** Math.min(streak, 10), PAUSE_MS_MAX)),
     reconnectOnError: (error) => {
       if (!isDemotion(error)) return false;
       const now = performance.now();
-      if (now - refusedAt > calmMs) streak = 0;
-      if (now - refusedAt > burstMs) streak += 1;
+      if (now - refusedAt > CALM_MS) streak = 0;
+      if (now - refusedAt > BURST_MS) streak += 1;
       refusedAt = now;
-      // A blocking read is sent again: QueueEvents would end with it. Others may be part of a transaction, and sent again
-      // alone they would be more than was asked for: whoever asked does so again.
+      // 2: ioredis sends the command again. Only for a blocking read, whose refusal would end QueueEvents: another
+      // command may be part of a transaction and must not be sent alone; its caller repeats the whole.
       return /^UNBLOCKED\b/.test(error.message) ? 2 : 1;
     },
   };
 }
 
 /** A failover behind an address takes some seconds, of which the old master refuses the last. */
-const failoverMsMax = 5000;
-const againMs = 100;
+const FAILOVER_MS_MAX = 5000;
+const AGAIN_MS = 100;
 
 /** Runs `act` again where a demoted master refused it: by then a new connection may lead to its successor. */
 export async function againAfterFailover<T>(act: () => Promise<T>): Promise<T> {
-  const until = performance.now() + failoverMsMax;
+  const until = performance.now() + FAILOVER_MS_MAX;
   for (;;) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
@@ -52,7 +53,7 @@ export async function againAfterFailover<T>(act: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isDemotion(error) || performance.now() > until) throw error;
       // oxlint-disable-next-line no-await-in-loop
-      await sleep(againMs);
+      await sleep(AGAIN_MS);
     }
   }
 }

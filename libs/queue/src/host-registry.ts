@@ -1,4 +1,4 @@
-// Which hosts there are: a hash in Redis in which each host tells its name, when it began and when it was last there.
+// Which hosts there are: a hash in Redis that has a record of each by its name, which the host renews while it runs.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -8,7 +8,7 @@ export interface HostRecord {
   name: string;
   /** Milliseconds since 1970, by the host's own clock. */
   startedAtMs: number;
-  /** When it last said that it is there; it does so four times a minute. */
+  /** When it last renewed this record, by its own clock; it does so four times a minute. */
   seenAtMs: number;
   /** Roots that it cannot use now. */
   sickRoots: string[];
@@ -55,7 +55,7 @@ function recordOf(name: string, json: string): HostRecord {
   }
 }
 
-/** Two hosts of one name: what is for that host alone lands on either's disks. */
+/** Two hosts have one name: writes for that host alone land on the disks of either. */
 export class TwinHostError extends Error {
   override readonly name: string = 'TwinHostError';
   readonly code = 'ETWINHOST';
@@ -71,7 +71,7 @@ export class TwinHostError extends Error {
   }
 }
 
-/** Tells that a host is there, at once and from time to time, until it is closed. */
+/** Writes a host's record at once and four times a minute, until it is closed. */
 export class HostBeat {
   readonly #client: HashClient;
   readonly #key: string;
@@ -87,7 +87,7 @@ export class HostBeat {
     instance: randomUUID(),
   };
   #twin: HostProcess | null = null;
-  /** It has told of itself: whoever has written over that since lives. */
+  /** Its record has been written: a process that has written over it since is alive. */
   #hasTold = false;
 
   constructor(client: HashClient, key: string, name: string, onError: (error: unknown) => void) {
@@ -99,14 +99,14 @@ export class HostBeat {
     this.#tell();
   }
 
-  /** Tells at once which roots the host cannot use from now on. */
+  /** Records at once which roots the host cannot use from now on. */
   tellSick(roots: readonly string[]): void {
     this.#sickRoots = roots;
     if (this.#telling === null) this.#tell();
-    else void this.#telling.then(() => this.#tell()); // what is under way may say otherwise
+    else void this.#telling.then(() => this.#tell()); // what is being sent may hold the roots of before
   }
 
-  /** Resolves when what was under way has been told, or could not be. */
+  /** Resolves when what is being sent has been recorded, or has failed. */
   async told(): Promise<void> {
     await this.#telling;
   }
@@ -141,7 +141,8 @@ export class HostBeat {
       this.#twin = null;
       return;
     }
-    // One that was killed, or ended, has left its record. On this machine its process tells; elsewhere its next beat does.
+    // A host that ended has left its record. Before our own first record only the process of one on this machine can be
+    // looked for; after it, any other record must be a later beat of a host that is alive.
     const lives = this.#hasTold ? json !== null : other.machine === this.#process.machine && isAlive(other.pid);
     if (!lives) return;
     this.#twin = other.pid === 0 ? null : { pid: other.pid, machine: other.machine };
@@ -172,7 +173,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** True of a process that is in the kernel's list only because a disk holds a thread of it, or nobody asked how it ended. */
+/**
+ * True of a process that has ended but is still listed: a disk holds a thread of it, or its parent has not waited for
+ * it.
+ */
 function hasEnded(pid: number): boolean {
   try {
     // The name may have blanks and brackets in it.

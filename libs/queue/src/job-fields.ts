@@ -69,7 +69,7 @@ function faultOfParent(text: string): string | null {
   return typeof id === 'string' && typeof queueKey === 'string' ? null : `names no parent: ${shown(text)}`;
 }
 
-/** What a job was told (steer.ts): the script that tells it more counts its number up. */
+/** The order to a job (steer.ts): the script that gives the next one adds 1 to its `rev`. */
 function faultOfSteer(text: string): string | null {
   const broken = faultOfObject(text);
   if (broken !== null) return broken;
@@ -93,7 +93,7 @@ function faultOfRepeat(opts: string | undefined): string | null {
 
 const KEY_CHARACTERS_MAX = 4096;
 
-/** A queue's name and an id, as BullMQ joins them: its scripts are given nothing else, for all of Redis waits for them. */
+/** A queue's key and an id, joined by a colon. BullMQ's scripts get nothing else, for all of Redis waits for them. */
 const faultOfKey = (text: string): string | null =>
   text.length <= KEY_CHARACTERS_MAX && text.includes(':') ? null : `is no key of a job: ${shown(text)}`;
 

@@ -65,7 +65,7 @@ test('every method takes options that are left out, undefined or null', async ()
   }
 });
 
-test('an argument that is left out, or is something else, is refused by the name of a field', async () => {
+test('an argument that is left out, or is something else, is either taken or refused by the name of a field', async () => {
   const queue = stage.queue();
   for (const method of METHODS) {
     const right = await RIGHT[method]!(queue);

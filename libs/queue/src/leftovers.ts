@@ -12,7 +12,9 @@ import type { Steer } from './steer.ts';
 /** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
 const HELD_MS = 315_360_000_000;
 
-/** Has the host that last had `job`, which had so many attempts, remove what is left of it, as soon as that host is there. */
+/**
+ * Has the host that last had `job` remove what its attempts, `starts` in number, left there; as soon as that host runs.
+ */
 export async function sweepAfter(
   job: Job,
   steer: Steer,

@@ -4,7 +4,7 @@ import { LockWaits, nextLockDelayMs } from './lock-waits.ts';
 const HOUR = 3_600_000;
 const record = (tries: number, waitedMs: number) => ({ attempt: 1, tries, waitedMs });
 
-test('a job that waits for a lock beside a few others tries again within 250 ms, for half a minute', () => {
+test('a job that waits for a lock beside a few others tries again within 250 ms, for the first 25 seconds', () => {
   for (let tries = 0, waitedMs = 0; waitedMs < 25_000; tries += 1) {
     const delay = nextLockDelayMs(record(tries, waitedMs), 25, HOUR, 0);
     expect(delay).toBeGreaterThanOrEqual(50);

@@ -1,22 +1,25 @@
 /**
- * Waiting for the lock of a file: nobody tells when it is free, for another process may hold it. So it is tried often
- * while it is worth it: soon at first, ever less often of a job that has waited long, and less often of each where very
- * many wait, so that all of them together try no more than a hundred times a second: a try that is refused costs as much as a small
+ * How long a job waits between two tries for the lock of a file. Another process may hold the lock, and the kernel does
+ * not report when it is free. So a job tries soon at first, less often the longer it has waited, and less often the
+ * more jobs wait: all of them together try about a hundred times a second, for a refused try costs as much as a small
  * write.
  */
 import type { WaitRecord } from './waits.ts';
 
 const DELAY_MS_MIN = 50;
 const DELAY_MS_USUAL = 250;
-/** Of the time that a job has waited. */
+/** A job waits for this fraction (1/100) of the time that it has waited already. */
 const SHARE = 100;
 const SHARE_MS_MAX = 5000;
 const CROWD_MS_EACH = 10;
 const DELAY_MS_MAX = 30_000;
-/** Longer than any of them is put off. */
+/** A job that was not noted for this long waits no more: no delay is longer. */
 const SEEN_MS = 35_000;
 
-/** Milliseconds to the next try of a job that waits beside so many others. */
+/**
+ * Milliseconds to the next try of a job, of `waiting` that wait on this host. `waitMsMax` is how long it may wait in
+ * all; `random` is from 0 up to 1.
+ */
 export function nextLockDelayMs(
   { tries, waitedMs }: WaitRecord,
   waiting: number,
@@ -31,12 +34,12 @@ export function nextLockDelayMs(
   return Math.min(spread, Math.max(1, waitMsMax - waitedMs));
 }
 
-/** Which jobs have lately been put off for a lock. */
+/** Counts the jobs of this host that wait for locks. */
 export class LockWaits {
   /** By job, in time of performance.now(); the oldest first. */
   readonly #seenAt = new Map<string, number>();
 
-  /** How many there are, this one included. */
+  /** Notes that the job waits; returns how many do, this one included. */
   note(jobId: string): number {
     const now = performance.now();
     this.#seenAt.delete(jobId); // to the end of the order

@@ -1,4 +1,4 @@
-/** What becomes of the jobs whose partial files a host has on its disks: whether any of them may be taken up there. */
+/** Which partial files on a host's disks are still needed: whether their jobs may yet be taken up on that host. */
 import type { AppendPlaces } from './append-places.ts';
 import type { ScriptClient } from './capacity-scripts.ts';
 

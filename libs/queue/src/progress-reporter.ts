@@ -1,3 +1,4 @@
+// From the progress of an attempt to the updates of its job in Redis.
 import type { WriteProgress } from '@penstock/contract';
 
 /**

@@ -1,4 +1,4 @@
-// What a Redis answers that is there and does not do what it is asked: why, and what to do about it.
+// The errors by which a Redis refuses commands: why it does, and what to do about it.
 
 /** Why a Redis cannot be used. */
 export interface Reason {
@@ -36,7 +36,9 @@ export const IS_SENTINEL: Reason = {
   hint: 'Give the address of the master that it watches (redis-cli -p 26379 SENTINEL MASTERS), or one that follows it.',
 };
 
-/** At the begin of the answer, or where the script of an older Redis was refused. */
+/**
+ * Matches the error code `words` at the begin of an answer, or within that of a refused script, as older Redis puts it.
+ */
 const answer = (words: string): RegExp => new RegExp(`(?:^|: -)(?:${words})\\b`);
 
 const refusals: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
@@ -72,7 +74,7 @@ const refusals: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : '');
 
-/** Why the Redis refused what it was asked; null where it did not. */
+/** Why the Redis refused a command, by the error of its client; null if `error` is no refusal. */
 export function refusalOf(error: unknown): Reason | null {
   const message = messageOf(error);
   return refusals.find(([pattern]) => pattern.test(message))?.[1] ?? null;

@@ -1,3 +1,4 @@
+// One attempt at a job: its lock, the orders to it, and when its work has ended.
 import { WriteAbortedError } from '@penstock/contract';
 import type { Lease } from './leases.ts';
 import type { Steer } from './steer.ts';
@@ -23,7 +24,9 @@ export class Run {
   /** The job shows that it was begun before, whatever its counts say. */
   readonly hasPast: boolean;
   hasSettled = false;
-  /** Its job is one for other hosts: the next is not taken at once. */
+  /**
+   * The job was put back for other hosts: its slot stays taken for a while, so that they get it first (restraint.ts).
+   */
   holdsBack = false;
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
@@ -73,7 +76,9 @@ export class Run {
     return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
   }
 
-  /** The same, with what the end of its work has to say of it. */
+  /**
+   * The error of a job that was cancelled, with the cause that `end`, the error of its work, has; null of any other.
+   */
   cancelledWith(end: unknown): WriteAbortedError | null {
     const { cancelled } = this;
     if (cancelled !== null && end instanceof WriteAbortedError) cancelled.cause = end.cause;
@@ -85,12 +90,12 @@ export class Run {
     return this.#steer?.of ?? this.jobId;
   }
 
-  /** How often the job was begun that it is there to remove the rest of; null of any other. */
+  /** If it removes what a cancelled job left (leftovers.ts): how many attempts that one had. Else null. */
   get startsOfOther(): number | null {
     return this.#steer?.of === undefined ? null : (this.#steer.starts ?? 1);
   }
 
-  /** The job counts as begun once more than it was. */
+  /** `attemptsStarted` is one too high: the script that steers raised it before the first attempt. */
   get countedEarly(): boolean {
     return this.#steer?.early === true;
   }

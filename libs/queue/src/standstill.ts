@@ -38,25 +38,25 @@ export async function standstillOf(
 
 const EVERY_MS = 10_000;
 
-/** Tells a host's log when its queue stands still, and when it goes on. */
+/** Reports once when a host's queue stands still, and once when it goes on; looks every ten seconds. */
 export class StandstillWatch {
   readonly #look: () => Promise<string | null>;
   readonly #onNote: (text: string) => void;
   readonly #timer: NodeJS.Timeout;
-  #told: string | null = null;
+  #reported: string | null = null;
 
-  /** @param look rejects where Redis does: that is told by others */
+  /** @param look standstillOf the queue; if it rejects, that is ignored, for the worker reports its errors itself */
   constructor(look: () => Promise<string | null>, onNote: (text: string) => void) {
     this.#look = look;
     this.#onNote = onNote;
-    this.#timer = setInterval(() => void this.#tell(), EVERY_MS).unref();
-    void this.#tell();
+    this.#timer = setInterval(() => void this.#report(), EVERY_MS).unref();
+    void this.#report();
   }
 
-  async #tell(): Promise<void> {
-    const found = await this.#look().catch(() => this.#told);
-    if ((found === null) === (this.#told === null)) return; // the seconds that are left are no news
-    this.#told = found;
+  async #report(): Promise<void> {
+    const found = await this.#look().catch(() => this.#reported);
+    if ((found === null) === (this.#reported === null)) return; // the seconds that are left are no news
+    this.#reported = found;
     this.#onNote(found ?? 'the queue goes on: jobs are taken again');
   }
 

@@ -47,7 +47,8 @@ const WAITS: readonly Wait[] = [
  * Never again: whatever says of itself that it is not `retryable`, which for system calls is the contract's list of
  * permanent errno names (EROFS, EACCES, EPERM, ENOENT, EFBIG ...), and every bad request. Waits: the table above, of
  * system calls alone, since an error that only carries such a code (a bulk's, of its first file) speaks of more than one
- * call. A root that cannot be used is the host's own word for what ails it. All else counts as an attempt: EIO, ESTALE, a thread that died, an error nobody knows.
+ * call, and RootError, by which a host reports a root that it cannot use. All else counts as an attempt: EIO, ESTALE, a
+ * thread that died, an unknown error.
  */
 export function verdictOn({ code, syscall, retryable }: Pick<WireError, 'code' | 'syscall' | 'retryable'>): Verdict {
   if (!retryable) return { kind: 'never' };

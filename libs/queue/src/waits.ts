@@ -19,7 +19,7 @@ export interface WaitRecord {
   waitedMs: number;
 }
 
-/** The first delay, and each where another host may take the job meanwhile. */
+/** The first delay, in milliseconds, and every one of a job that another host may take meanwhile. */
 export const DELAY_MS_MIN = 1000;
 const DELAY_MS_MAX = 30_000;
 
@@ -49,7 +49,10 @@ export function nextDelayMs({ tries, waitedMs }: WaitRecord, waitMsMax: number, 
 /** True for the tries that are worth a line in the job's log: the 1st, 2nd, 4th, 8th … */
 export const isLogged = ({ tries }: WaitRecord): boolean => (tries & (tries - 1)) === 0;
 
-/** "waiting for root data of host a: read-only file system (…)", "waiting for space: 2.00 GiB needed, 1.10 GiB free on data … (attempt not counted; next try in 4 s)" */
+/**
+ * "waiting for space: 2.00 GiB needed, 1.10 GiB free on data … (attempt not counted; next try in 4 s)", or
+ * "waiting for root data of host a: read-only file system (…)".
+ */
 export function waitNote(cause: WaitCause, wire: WireError, delayMs: number): string {
   const why = cause === 'the root' ? wire.message : `${cause}: ${(wire.hint ?? wire.message).replace(/\.$/, '')}`;
   return `waiting for ${why} (attempt not counted; next try in ${formatWait(delayMs)})`;

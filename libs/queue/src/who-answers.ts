@@ -1,5 +1,5 @@
-// What listens at an address that is no Redis, or one that speaks TLS where we do not: a client says that the connection
-// was broken off, or that no answer came, and which of the two differs from time to time.
+// What listens at an address where no Redis could be reached: a web server, or TLS on one side alone. The client's own
+// error only reports a broken connection, or no answer, and which of the two depends on chance.
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Reason } from './refusals.ts';
@@ -7,7 +7,10 @@ import type { Reason } from './refusals.ts';
 const ANSWER_MS_MAX = 1000;
 const ENOUGH_BYTES = 5;
 
-/** What its first word gives away; null where that is nothing new. `tls`: whether we spoke TLS to it. */
+/**
+ * Why it could not be reached; null if that remains unknown. `tls`: whether we spoke TLS to it. Takes two seconds at
+ * most.
+ */
 export async function whoAnswers(host: string, port: number, tls: boolean): Promise<Reason | null> {
   const word = await firstWord(host, port);
   if (word.startsWith('HTTP/')) {

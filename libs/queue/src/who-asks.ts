@@ -1,4 +1,4 @@
-/** Who steers a job, where the caller does not say. */
+/** Who steers a job, unless the caller names somebody. */
 import { hostname, userInfo } from 'node:os';
 
 /** 'ann@ops-1': the user of this process and its machine. */

@@ -1,3 +1,4 @@
+// The producer's side of the queue: adds jobs, follows them and steers them.
 import { randomBytes } from 'node:crypto';
 import {
   type Cancellation,
@@ -111,8 +112,9 @@ export class WriteQueue {
   }
 
   /**
-   * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError if the request cannot be
-   * carried out as it is. `options` are BullMQ's own and go before the defaults (three attempts).
+   * Adds a write, or a bulk of them as one job; resolves with its job's id when Redis has it. Rejects with RequestError
+   * if the request cannot be carried out as it is. `options` are BullMQ's own and go before the defaults (three
+   * attempts).
    *
    * Where the queue's capacity is limited (setCapacity) and the write does not fit, it rejects with CapacityError, or
    * waits for room, as the limit says: until `signal` is aborted or `waitMsMax` is over.
@@ -129,7 +131,7 @@ export class WriteQueue {
     assertList('requests', requests);
     const { signal, waitMsMax, ...jobOptions } = optionsOf(options);
     if (jobOptions.jobId !== undefined && requests.length > 1) {
-      // The first alone would be added, and all of them be told as added.
+      // BullMQ would add the first alone, and report all of them as added.
       const accepted = 'no id for several writes: each has one of its own';
       throw new RequestError({ field: 'jobId', value: jobOptions.jobId, accepted });
     }
@@ -159,7 +161,7 @@ export class WriteQueue {
     });
   }
 
-  /** Counts the jobs against the capacity. What is known of none of them, 0 bytes, is counted as that. */
+  /** Counts the jobs against the capacity. Unknown sizes count as 0. */
   async #admit({ gate }: Opened, jobs: readonly Added[], wait: WaitForRoom): Promise<Held[]> {
     const held = jobs.map(({ data, opts }) => heldOf(opts.jobId, data));
     await gate.pass(held, wait);
@@ -190,10 +192,7 @@ export class WriteQueue {
   }
 
   async #countJobs(opened: Opened): Promise<void> {
-    const hosts = await readHosts(
-      opened.redis,
-      registryKey((part) => this.#place(opened, QUEUE_NAME).queue.toKey(part)),
-    );
+    const hosts = await this.#hostsOf(opened);
     for (const queueName of [QUEUE_NAME, ...hosts.map(({ name }) => queueOfHost(name))]) {
       const { queue } = this.#place(opened, queueName);
       for (let start = 0; ; start += bulkJobsMax) {
@@ -343,16 +342,19 @@ export class WriteQueue {
 
   /** The hosts that were there in the last month, and when each was last. */
   hosts(): Promise<HostRecord[]> {
-    return this.#use((opened) => {
-      const { queue } = this.#place(opened, QUEUE_NAME);
-      return readHosts(
-        opened.redis,
-        registryKey((part) => queue.toKey(part)),
-      );
-    });
+    return this.#use((opened) => this.#hostsOf(opened));
   }
 
-  /** BullMQ's own view of a job: state, logs, removal; null if there is none. Rejects with BrokenJobError for one that cannot be read. */
+  #hostsOf(opened: Opened): Promise<HostRecord[]> {
+    const { queue } = this.#place(opened, QUEUE_NAME);
+    const key = registryKey((part) => queue.toKey(part));
+    return readHosts(opened.redis, key);
+  }
+
+  /**
+   * BullMQ's own view of a job: state, logs, removal; null if there is none. Rejects with BrokenJobError if what Redis
+   * has of it cannot be read.
+   */
   job(id: string): Promise<WriteJob | null> {
     return this.#use(async (opened) => {
       assertId(id);
@@ -393,7 +395,7 @@ export class WriteQueue {
     }
   }
 
-  /** A command given up says only how often it was tried; why the connection broke was told before. */
+  /** The error of a command that was given up names only the tries: the connection's own error has the reason. */
   #explained(error: unknown): unknown {
     const explained = explain(error, this.#options.connection);
     if (explained === null || refusalOf(error) !== null) return explained ?? error;

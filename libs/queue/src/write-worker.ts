@@ -1,3 +1,4 @@
+// The host's side of the queue: takes jobs, has them performed, and records how each attempt ended.
 import {
   ANY_HOST,
   escapeControls,
@@ -71,7 +72,8 @@ export interface WriteJobInfo {
   createdAtMs: number;
   /**
    * Calls `listener` once if the job is aborted, at once if it is already: when the worker drains (WriteAbortedError
-   * 'shutdown'), the job is cancelled ('cancel', with who and why) or its lock is lost (LockLostError). Not an AbortSignal, which costs as much as a small write.
+   * 'shutdown'), the job is cancelled ('cancel', with who and why) or its lock is lost (LockLostError). Not an
+   * AbortSignal, which costs as much as a small write.
    */
   readonly whenAborted: (listener: (reason: Error) => void) => void;
   /** Calls `listener` when the job is paused, resumed or given another limit, at once if it was before. Once a job. */
@@ -113,7 +115,9 @@ export interface WriteWorkerOptions {
   perform(request: JobRequest, job: WriteJobInfo, report: (progress: WriteProgress) => void): Promise<JobResult>;
   /** Told of the limits of this host and its roots: before the first job is taken, and when they change. */
   onLimits?: (limits: StandingLimits) => void;
-  /** Told in words when the queue stands still, because it was paused or limited, and when it goes on. */
+  /**
+   * Called with a text for the log when the queue stands still, because it was paused or limited, and when it goes on.
+   */
   onNote?: (text: string) => void;
   /** Told of what no job's result tells: a lost connection, a lost lock. Repetitions are left out. */
   onError(error: Error): void;
@@ -131,7 +135,7 @@ const stalledCountMax = 10;
 const neighbourEndsMax = 10;
 /** What is left to tell Redis when the work has ended; if it is away longer, the lock's expiry tells it. */
 const finishMsMax = 2000;
-/** A host tells that it is there four times a minute, by its own clock. */
+/** A host whose record is older is taken to be gone: it renews it four times a minute, by its own clock. */
 const hostSeenMsMax = 120_000;
 /** How old may be what is known of the other hosts. */
 const hostsBelievedMs = 1000;
@@ -216,15 +220,17 @@ export class WriteWorker {
   }
 
   /**
-   * Says which roots this host cannot use from now on. While another host can, few of the jobs for them are taken here,
-   * and those go back.
+   * Records which roots this host cannot use from now on. While another host can use them, few of their jobs are taken
+   * here, and those are put back.
    */
   tellSickRoots(roots: readonly string[]): void {
     this.#beat?.tellSick(roots);
     if (roots.length === 0) this.#restraint.releaseAll();
   }
 
-  /** Whether jobs that partial files here are of may be taken up by this host. In the order of the references. */
+  /**
+   * Whether the jobs that partial files on this host belong to may be taken up here. In the order of the references.
+   */
   async judgeParts(references: readonly string[]): Promise<PartOwner[]> {
     await this.#started;
     return this.#owners!.judge(references);
@@ -314,14 +320,12 @@ export class WriteWorker {
 
   /** Nobody who looks for this host once it is ready shall miss it. */
   async #register(client: Client): Promise<void> {
-    const { host, prefix = DEFAULT_PREFIX } = this.#options;
-    const key = registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
-    this.#beat = new HostBeat(client, key, host, (error) => this.#report(error));
+    this.#beat = new HostBeat(client, this.#registryKey, this.#options.host, (error) => this.#report(error));
     await this.#beat.told();
   }
 
   #report(error: unknown): void {
-    if (this.#worker?.noteRefusal(error) === false) return; // told already, and not served since
+    if (this.#worker?.noteRefusal(error) === false) return; // reported already, and refused ever since
     this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
 
@@ -385,7 +389,7 @@ export class WriteWorker {
       else if (held) {
         outcome = (await Promise.race([this.#conclude(job, run, token, progress, outcome), run.loss])) ?? outcome;
       }
-      // Else the job is another's: nothing of this run may be told of it.
+      // Else the job has another worker: nothing of this run may be recorded.
       if (run.lost !== null) {
         this.#errors.report(run.lost);
         throw new WaitingError(run.lost.message); // BullMQ then leaves the job alone
@@ -527,13 +531,16 @@ export class WriteWorker {
     return ended;
   }
 
-  /** Its thread ended, most likely by another write; not for ever, if it is this one that ends every thread it runs on. */
+  /**
+   * True if the job's thread ended, most likely because of another write: no attempt is counted then. Not for ever,
+   * since this write may be the one that ends every thread it runs on.
+   */
   #isNeighbour(job: WriteJob, caught: unknown): boolean {
     if (!(caught instanceof Error) || Reflect.get(caught, 'blameless') !== true) return false;
     return job.attemptsStarted - job.attemptsMade <= neighbourEndsMax;
   }
 
-  /** Whether another host, seen lately, may carry out what this one cannot for want of `root`. */
+  /** Whether another host, seen lately, can use `root`, which this one cannot. */
   async #othersMayTake(root: unknown): Promise<boolean> {
     if (this.#options.queue === 'own' || typeof root !== 'string') return false;
     if (performance.now() - this.#hosts.readAtMs > hostsBelievedMs) await this.#readHosts();
@@ -545,10 +552,13 @@ export class WriteWorker {
   }
 
   async #readHosts(): Promise<void> {
-    const { prefix = DEFAULT_PREFIX } = this.#options;
-    const key = registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
-    const known = this.#client === undefined ? [] : await readHosts(this.#client, key);
+    const known = this.#client === undefined ? [] : await readHosts(this.#client, this.#registryKey);
     this.#hosts = { known, readAtMs: performance.now() };
+  }
+
+  get #registryKey(): string {
+    const { prefix = DEFAULT_PREFIX } = this.#options;
+    return registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
   }
 
   get #waitMsMax(): number {
