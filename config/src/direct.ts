@@ -4,7 +4,7 @@ import { InvalidArgumentError } from 'commander';
 /** 'auto': where the file system takes it. 'off': nowhere, and nothing is tried. */
 export type Direct = 'auto' | 'off';
 
-/** By the name of a root; ALL_ROOTS are those that are not named. */
+/** By the name of a root; ALL_ROOTS stands for those that are not named. */
 export type DirectChoices = Readonly<Record<string, Direct>>;
 
 /** No root has this name. */
@@ -22,9 +22,9 @@ export function collectDirect(text: string, before: DirectChoices): DirectChoice
   return { ...before, [name]: word as Direct };
 }
 
-/** What holds for the root of this name. */
+/** The choice for the root of this name. */
 export const directOf = (choices: DirectChoices, root: string): Direct => choices[root] ?? choices[ALL_ROOTS] ?? 'auto';
 
-/** As the options that say the same. */
+/** The options from which collectDirect makes the same choices. */
 export const directArguments = (choices: DirectChoices): string[] =>
   Object.entries(choices).flatMap(([name, word]) => ['--direct', name === ALL_ROOTS ? word : `${name}=${word}`]);

@@ -48,9 +48,9 @@ export interface HostSettings {
   limitBytesPerSecond: number;
   /** The same of roots, by name. */
   rootLimits: Record<string, number>;
-  /** Where direct I/O is not tried; the roots say it of each. */
+  /** What `--direct` chose, as it was given; `roots` has the choice for each. */
   direct: DirectChoices;
-  /** How long a stopped write may take to end before it is left behind (see RunningWrite.leave). */
+  /** How long a stopped write may take to end before its job ends without it, in milliseconds. */
   stopGraceMs: number;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes: number;

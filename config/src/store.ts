@@ -21,7 +21,7 @@ export interface Store {
   connection: Connection;
   /** True if this process started the embedded Redis just now: then nobody else uses it yet. */
   started: boolean;
-  /** Stops the embedded Redis unless somebody else uses it. */
+  /** Stops the embedded Redis unless another process uses it. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a command is given, as the kernel has it: bytes. Node gives a program text, with U+FFFD where the bytes were none,
- * and a command would write, read or remove a file of another name than it was told, and end well.
+ * Refuses arguments and settings that are not UTF-8. The kernel has them as bytes; Node gives a program text, with
+ * U+FFFD for what is no UTF-8, by which a command would write, read or remove a file of another name, and succeed.
  *
  * Every start of the command line loads this, so it loads nothing large itself.
  */
@@ -44,7 +44,7 @@ export function assertUtf8Arguments(args: readonly string[], env: NodeJS.Process
 
 const ADVICE = 'give a name that is';
 
-/** The strings that the process was started with; none where /proc does not tell. */
+/** The strings that the process was started with; none if /proc is missing. */
 function bytesOfProcess(file: 'cmdline' | 'environ'): Buffer[] {
   let all: Buffer;
   try {

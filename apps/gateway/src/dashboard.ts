@@ -37,7 +37,7 @@ export interface Dashboard {
   plugin: FastifyPluginCallback;
   /** Shows one more queue. */
   show(queue: Queue, description: string): void;
-  /** Says at a queue that is shown why it stands still; null: it goes on. */
+  /** Adds to the description of a queue that is shown why it stands still; null: it goes on. */
   tellStandstill(queueName: string, why: string | null): void;
 }
 

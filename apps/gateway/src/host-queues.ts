@@ -22,8 +22,8 @@ export class HostQueues {
   }
 
   /**
-   * Adds the queues of hosts that have come since the last look, and says which queues stand still. Never throws: the page
-   * is served without that.
+   * Adds the queues of hosts that have come since the last look, and shows which queues stand still. Never throws: the
+   * page is served without that.
    */
   async show(board: Pick<Dashboard, 'show' | 'tellStandstill'>): Promise<void> {
     if (performance.now() - this.#lookedAt < LOOK_MS) return;

@@ -1,4 +1,5 @@
-// What says that a job is right and the place is not: another host may carry it out, and this one later.
+// The error by which a host reports that it cannot use a root, though the job is right: another host may write it now,
+// or this one later.
 import { type WireError, toWire } from './errors.ts';
 
 /** The code of a RootError. */
