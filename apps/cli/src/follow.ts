@@ -11,7 +11,8 @@ export type Outcome<Result extends JobResult> =
 
 /**
  * Follows the job `id` until it is completed or has failed for good; `title` names it on the line. Whoever knows what
- * the job asked for knows its `Result`. `onWaiting` is called each time it waits for a host, also where one put it back.
+ * the job asked for knows its `Result`. `onWaiting` is called each time it begins to wait for a host, also if one has
+ * put it back.
  * @throws the reason of `signal` when that is aborted first; what the queue says where there is no such job
  */
 export async function follow<Result extends JobResult>(

@@ -34,7 +34,10 @@ export const PLAIN_STATE_AFTER_MS = 1000;
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
-/** Of a write that waits for no row memory, which a note would say: its thread starts, or has others before it. */
+/**
+ * Of a waiting write without a note: its thread starts, or has other writes first. (If it waits for row memory, a note
+ * says so.)
+ */
 const WAITING = 'waiting for its thread';
 
 /** A bar of `width` characters, drawn to an eighth of one. */

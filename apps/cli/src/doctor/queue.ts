@@ -3,12 +3,12 @@ import { type Connection, WriteQueue } from '@penstock/queue';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const SHOWN_MAX = 3;
-/** So long after its last word a host is taken to be there: it says so four times a minute. */
+/** A host that was silent for longer is not looked at: it renews its record four times a minute. */
 const SILENT_MS = 60_000;
 
 /** What is found of the queue of any host, and of those of the hosts that are there. */
 export async function checkQueue(connection: Connection): Promise<Finding[]> {
-  const queue = new WriteQueue({ connection, onError: () => {} }); // its calls tell
+  const queue = new WriteQueue({ connection, onError: () => {} }); // its calls reject
   try {
     const now = Date.now();
     const hosts = (await queue.hosts()).filter(({ seenAtMs }) => now - seenAtMs < SILENT_MS);
@@ -39,7 +39,7 @@ async function checkOne(queue: WriteQueue, host: string | undefined): Promise<Fi
       ),
     );
   }
-  // Of the queues of single hosts only what is amiss is told.
+  // Of the queues of single hosts only faults are reported.
   if (findings.length === 0 && host === undefined) {
     findings.push(
       ok(what, complete ? 'goes on, and every job stands in line' : 'goes on; it is too long for a look at each job'),

@@ -1,6 +1,6 @@
 /**
- * Looks at one root in a process of its own: whoever looks at a file system that does not answer waits with it, and cannot
- * be ended before it does.
+ * Looks at one root in a process of its own: a process that calls a file system which does not answer waits for it, and
+ * cannot be ended before it does.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { formatDuration } from '@penstock/config';
@@ -15,7 +15,7 @@ export interface RootQuestion {
   libaioFile: string | undefined;
 }
 
-/** What the process says: each finding as it is found, and what it looks at next. */
+/** A message of the process: a finding as it is found, or what it looks at next, or its end. */
 export type RootWord = { finding: Finding } | { next: RootStage } | { over: true };
 export type RootStage = 'the directory' | 'a real write' | 'the space' | 'the calibration' | 'partial files';
 

@@ -1,4 +1,4 @@
-/** The process that looks at one root, and says each finding as it is found. */
+/** The process that looks at one root, and reports each finding as it is found (root-look.ts is its other end). */
 import { checkCalibration } from './calibration.ts';
 import { broken } from './finding.ts';
 import type { RootQuestion, RootStage, RootWord } from './root-look.ts';

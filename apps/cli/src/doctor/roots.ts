@@ -29,7 +29,7 @@ const PROBE_BYTES = 8192;
 export interface RootLook {
   /** The host makes the root if it is missing. */
   isMade?: boolean;
-  /** Told what is looked at next: it may take as long as the file system does. */
+  /** Called with what is looked at next, which may take as long as the file system does. */
   next?: (stage: RootStage) => Promise<void>;
 }
 
@@ -98,11 +98,7 @@ async function checkWriting(what: string, place: RootConfig, libaioFile: string 
       : result.mode === 'aio-direct'
         ? 'writes are correct'
         : 'writes are correct but slower; ext4 and XFS on a real disk take direct asynchronous I/O';
-  return warn(
-    `${what}: writing`,
-    `${result.mode} (${result.engine}): ${result.fallbackReason ?? 'no reason is known'}`,
-    remedy,
-  );
+  return warn(`${what}: writing`, `${result.mode} (${result.engine}): ${result.fallbackReason}`, remedy);
 }
 
 /** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx told the alignment. */
@@ -150,7 +146,7 @@ function openProbe(libaioFile: string | undefined): OpenedEngine {
   }
 }
 
-const HIDDEN_GROUND = (what: string): Finding =>
+const hiddenGround = (what: string): Finding =>
   warn(
     `${what}: power loss`,
     'an overlay, and what takes its writes cannot be seen from here: it may be memory, or a disk without a journal',
@@ -163,7 +159,7 @@ function checkJournal(what: string, directory: string): Finding[] {
   try {
     const fileSystem = fileSystemOf(fd, directory);
     const { device } = statFd(fd, directory);
-    if (groundOf(fd, fileSystem, device).isHidden) return [HIDDEN_GROUND(what)];
+    if (groundOf(fd, fileSystem, device).isHidden) return [hiddenGround(what)];
     if (!forgetsFreed(fileSystem, device)) return [];
   } finally {
     closeSync(fd);

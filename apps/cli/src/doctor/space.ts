@@ -5,7 +5,7 @@ import { type Mount, lineage } from '@penstock/sink';
 import { type Finding, ok, warn } from './finding.ts';
 
 const FREE_BYTES_FEW = 1_073_741_824;
-/** More than these below one root are not told one by one. */
+/** At most so many file systems below one root are reported. */
 const BELOW_MAX = 20;
 
 /** What is free at the absolute, real `directory`, and below it. */
