@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { earlierParts } from './earlier-parts.ts';
-import { partName } from './parts.ts';
+import { jobKeyOf, partName } from './parts.ts';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 let bench: Bench;
@@ -53,12 +53,17 @@ test('a part of its own number that nobody knows of makes an attempt wait; the n
   expect(bench.names()).toEqual(['a.dat']);
 });
 
-test('of a bulk too', async () => {
-  const files = Array.from({ length: 40 }, (_, index) => ({ path: `${index}.dat`, size: 10 }));
-  const all = { files, source: { kind: 'pattern', pattern: 'zero' } } as const;
-  await bench.bulk(all, { jobKey: 'mine' });
-  expect((await bench.bulk(all, { jobKey: 'mine', attemptToken: '2', again: true })).failed).toBe(0);
-  expect(bench.names()).toHaveLength(40);
+test.each([
+  [2, '2'],
+  [2, '513'],
+  [40, '513'],
+])('what the first attempt at a bulk of %d files left is removed by attempt %s', async (count, attemptToken) => {
+  const files = Array.from({ length: count }, (_, index) => ({ path: `${index}.dat`, size: 10 }));
+  for (const { path } of files) {
+    writeFileSync(pathOf(partName(jobKeyOf('mine', { root: 'data', path }), '1')), 'left');
+  }
+  expect((await bench.bulk({ files }, { jobKey: 'mine', attemptToken, again: true })).failed).toBe(0);
+  expect(bench.names()).toEqual(files.map(({ path }) => path).toSorted());
 });
 
 function timeOf(act: () => void): number {

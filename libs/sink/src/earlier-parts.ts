@@ -11,6 +11,8 @@ import { partKey, partName, partPrefix } from './parts.ts';
 
 /** A name that is looked for costs 2 us, an entry that is read 0.5: more names than this are found by reading. */
 const NAMES_MAX = 512;
+/** Of a bulk's files in one directory together: that has an entry for each of them at least, and reading it takes longer. */
+const NAMES_OF_BULK_MAX = 4096;
 
 /** The token of the attempt with this number, 1 for the first. */
 export const tokenOf = (attempt: number): string => String(attempt);
@@ -40,9 +42,8 @@ export function earlierPartsOfAll(
   jobKeys: ReadonlySet<string>,
   attemptToken: string,
 ): readonly string[] {
-  const attempts = Number(attemptToken);
-  if (Number.isSafeInteger(attempts) && attempts * jobKeys.size <= NAMES_MAX * 8) {
-    return [...jobKeys].flatMap((jobKey) => namesUpTo(jobKey, attemptToken) ?? []);
-  }
+  const nameCount = Number(attemptToken) * jobKeys.size;
+  const names = nameCount <= NAMES_OF_BULK_MAX ? [...jobKeys].map((jobKey) => namesUpTo(jobKey, attemptToken)) : [null];
+  if (names.every((ofOne) => ofOne !== null)) return names.flat();
   return readdirSync(`/proc/self/fd/${dirFd}`).filter((name) => name.endsWith('.part') && jobKeys.has(partKey(name)));
 }
