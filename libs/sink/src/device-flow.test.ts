@@ -99,6 +99,15 @@ test('a disk that has rested is carefully begun with again', () => {
   expect(device.longestMs).toBeLessThan(800);
 });
 
+test('a rest counts once, however often a row is admitted before one begins', () => {
+  const device = new Device();
+  device.run(100, 2000 * MIB);
+  const before = device.flow.limitBytes;
+  device.rest(1500);
+  for (let count = 0; count < 5; count += 1) device.flow.admit(4096, device.now);
+  expect(device.flow.limitBytes).toBe(Math.floor(before / 2));
+});
+
 test('something may always go where nothing is in flight, in pieces that the alignment allows', () => {
   const device = new Device();
   device.run(60_000, 65_536);

@@ -60,6 +60,7 @@ export class DeviceFlow {
     this.#sampleBytes = 0;
     const halvings = Math.floor((now - this.#restsSinceMs) / HALVED_AFTER_MS);
     if (halvings === 0) return;
+    this.#restsSinceMs = now; // a row that is admitted may not begin yet, and is admitted again
     this.#limitBytes = Math.floor(this.#limitBytes / 2 ** halvings);
     this.#rate = 0;
     if (this.#limitBytes > START_BYTES) return;
