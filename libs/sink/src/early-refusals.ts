@@ -14,7 +14,7 @@ const { EBUSY, EPERM, ETXTBSY } = constants.errno;
 /** swapon(8) takes no file of fewer pages. */
 const SWAP_BYTES_MIN = 40_960;
 const PAGE_BYTES = 4096;
-/** Its bit in CapEff of proc_pid_status(5): whoever has it may remove what is another's from a sticky directory. */
+/** Its bit in CapEff of proc_pid_status(5): whoever has it may remove any user's files from a sticky directory. */
 const CAP_FOWNER = 3n;
 
 /**
@@ -81,9 +81,7 @@ function refuseAttributes(existing: FileStat, path: string, { fileMode, source }
 function refuseSticky(directory: FileStat, existing: FileStat, path: string): void {
   if (!directory.isSticky) return;
   const writerId = process.geteuid!();
-  if (existing.userId === writerId) return;
-  if (typeof directory === 'number' || !directory.isSticky || directory.userId === writerId || mayRemoveOthers())
-    return;
+  if (existing.userId === writerId || directory.userId === writerId || mayRemoveOthers()) return;
   const hint =
     `Its directory is sticky and the file belongs to user ${existing.userId}, so that user ${writerId} cannot replace it: ` +
     'publish "in-place", or choose another path.';

@@ -9,7 +9,7 @@ import { type Alignment, type FileStat, guessAlignment } from './stat.ts';
 const EXT4_MAGIC = 0xef53;
 const BTRFS_MAGIC = 0x9123683e;
 
-// <linux/fs.h>, as FS_IOC_GETFLAGS tells them.
+// <linux/fs.h>, of FS_IOC_GETFLAGS.
 const FS_EXTENT_FL = 0x80000;
 const FS_NOCOW_FL = 0x800000;
 
@@ -47,19 +47,17 @@ export function chooseMode(
   const isKept = ground.forgets === null;
   // Said first: it is worse than being slow.
   const lost = isKept ? undefined : `${ground.forgets}: nothing on it survives power loss`;
-  let why = notDirect;
-  if (directAlignment?.offset === 0) why ??= 'this file does not support direct I/O (statx DIOALIGN says 0)';
-  // Newer kernels accept O_DIRECT on tmpfs, and ignore it.
-  if (ground.inMemory) why ??= 'in memory there is only the page cache';
-  const reasons = (reason: string | undefined): string | undefined => joined(lost, reason);
-  if (why !== undefined) {
+  const unsupported = 'this file does not support direct I/O (statx DIOALIGN says 0)';
+  const why = notDirect ?? (directAlignment?.offset === 0 ? unsupported : undefined);
+  // Newer kernels accept O_DIRECT on tmpfs, and ignore it; that nothing is kept says why.
+  if (why !== undefined || ground.inMemory) {
     if (notDirect === undefined) setBuffered(fd, path);
-    const modeReason = reasons(ground.inMemory ? undefined : why);
+    const modeReason = ground.inMemory ? lost : joined(lost, why);
     return { direct: false, bypassesCache: false, modeReason, isKept, alignment: { memory: 1, offset: 1 } };
   }
   const alignment = directAlignment ?? guessAlignment(device);
   const { bypassesCache, reason } = whereTheyGo(fd, ground, isAllocated);
-  return { direct: true, bypassesCache, modeReason: reasons(reason), isKept, alignment };
+  return { direct: true, bypassesCache, modeReason: joined(lost, reason), isKept, alignment };
 }
 
 /** What becomes of direct writes that are accepted. */
@@ -70,7 +68,7 @@ function whereTheyGo(
 ): { bypassesCache: boolean; reason: string | undefined } {
   if (type !== EXT4_MAGIC && type !== BTRFS_MAGIC) return PAST_THE_CACHE;
   const flags = native.fileFlags(fd);
-  if (flags < 0) return PAST_THE_CACHE; // it does not tell: an old kernel, or an overlay
+  if (flags < 0) return PAST_THE_CACHE; // not known: an old kernel, or an overlay
   if (type === EXT4_MAGIC) return isAllocated || (flags & FS_EXTENT_FL) !== 0 ? PAST_THE_CACHE : NO_EXTENTS;
   if ((flags & FS_NOCOW_FL) !== 0) return PAST_THE_CACHE;
   return SUMS_THROUGH_CACHE ? BTRFS_SUMS : BTRFS_SYNCHRONOUS;
@@ -99,7 +97,7 @@ function setBuffered(fd: number, path: string): void {
 }
 
 /** True if the kernel that calls itself `version` is this one or a newer one. */
-export function isSince(version: string, major: number, minor: number): boolean {
+function isSince(version: string, major: number, minor: number): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
