@@ -26,7 +26,7 @@ export interface PartRecord {
 }
 
 /** Room for any record: of its paths none is longer than 4096 bytes. Hardly any of it is ever touched. */
-export const PLACE_BYTES = 16_384;
+const PLACE_BYTES = 16_384;
 
 /** The two files of a host, opened by its main thread. */
 export interface PartFiles {
@@ -36,7 +36,18 @@ export interface PartFiles {
   kept: number;
 }
 
-const encode = (record: readonly string[]): string => `=${record.join('\0=')}\0\0`;
+type PartRoot = Pick<Root, 'name' | 'path'>;
+
+const encode = ({ job, root, rootPath, directory, name }: PartRecord): string =>
+  `=${[job, root, rootPath, directory, name].join('\0=')}\0\0`;
+
+const recordOf = (job: string, root: PartRoot, path: string, name: string): PartRecord => ({
+  job,
+  root: root.name,
+  rootPath: root.path,
+  directory: splitPath(path).directory,
+  name,
+});
 
 /** One thread's side: what it is about to make, and what it leaves. */
 export class PartRecords {
@@ -49,16 +60,15 @@ export class PartRecords {
     this.#address = native.addressOf(this.#text);
   }
 
-  /** The attempt that has this place makes the partial file `name` of `path` next. What cannot be told stays untold. */
-  note(place: number, job: string, root: Pick<Root, 'name' | 'path'>, path: string, name: string): void {
-    const text = encode([job, root.name, root.path, splitPath(path).directory, name]);
-    const length = this.#text.write(text);
+  /** The attempt that has this place makes the partial file `name` of `path` next. A failed pwrite is not reported. */
+  note(place: number, job: string, root: PartRoot, path: string, name: string): void {
+    const length = this.#text.write(encode(recordOf(job, root, path, name)));
     if (length < PLACE_BYTES) native.pwrite(this.#files.places, this.#address, length, place * PLACE_BYTES);
   }
 
   /** The attempt leaves it for a later one. */
-  keep(job: string, root: Pick<Root, 'name' | 'path'>, path: string, name: string): void {
-    writeSync(this.#files.kept, encode([job, root.name, root.path, splitPath(path).directory, name]));
+  keep(job: string, root: PartRoot, path: string, name: string): void {
+    writeSync(this.#files.kept, encode(recordOf(job, root, path, name)));
   }
 }
 
@@ -97,5 +107,4 @@ export function recordsInPlaces(fd: number): PartRecord[] {
 }
 
 /** The text of a list. */
-export const textOfRecords = (records: readonly PartRecord[]): string =>
-  records.map(({ job, root, rootPath, directory, name }) => encode([job, root, rootPath, directory, name])).join('');
+export const textOfRecords = (records: readonly PartRecord[]): string => records.map(encode).join('');
