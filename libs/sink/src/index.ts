@@ -1,5 +1,5 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
-export { type AttemptIdentity, isPartOf, jobKeyOf, partName, partPrefix } from './parts.ts';
+export { type AttemptIdentity, isPartOf, jobKeyOf, partPrefix } from './parts.ts';
 export { namesUpTo, tokenOf } from './earlier-parts.ts';
 export { type Root, type RootConfig, Roots } from './roots.ts';
 export { RootMounts } from './root-mounts.ts';
@@ -12,7 +12,7 @@ export { BULK_LANES, type BulkOrder, runBulk } from './bulk.ts';
 export { type WriteOrder, runWrite } from './write.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './segment-directory.ts';
 export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
-export { hasMountsBelow, lineage, type Mount, mountOf, readMounts } from './mounts.ts';
+export { lineage, type Mount, mountOf, readMounts } from './mounts.ts';
 export { type Ground, groundOf } from './ground.ts';
 export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';
