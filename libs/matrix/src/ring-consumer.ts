@@ -211,7 +211,7 @@ export class RingConsumer {
   #lacksRows(): boolean {
     const state = Atomics.load(this.#words, INLET_STATE);
     if (state === INLET_ENDED) return !this.#tailTaken && this.#tailBytes() > 0;
-    return state === INLET_FILLING && Atomics.load(this.#words, ASKED) === 1;
+    return state === INLET_FILLING && this.isAsked;
   }
 
   /** True while the producer has bytes that found no row. */

@@ -9,7 +9,7 @@ export const partName = (jobKey: string, attemptToken: string): string => `.pens
 
 /** True for the temporary name of some job's attempt with this token. */
 export const isPartOf = (name: string, attemptToken: string): boolean =>
-  /^\.penstock-[^-]+-/.test(name) && name === partName(partKey(name), attemptToken);
+  partKey(name) !== '' && name === partName(partKey(name), attemptToken);
 
 /** The job's key in a temporary name; '' in any other. */
 export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';

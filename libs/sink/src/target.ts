@@ -138,8 +138,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (takenOver) made = name;
     const replaces = atomic && existing?.isFile === true;
     const permissions = modeOfFresh(request, replaces);
-    const tries = !appendsOnly && root.direct !== 'off';
-    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, { appendsOnly, tries });
+    const triesDirect = !appendsOnly && root.direct !== 'off';
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, { appendsOnly, triesDirect });
     fd = opened.fd;
     options.recordFd(FD_TARGET, fd);
     const stat = statFd(fd, path);
@@ -221,7 +221,7 @@ function openFile(
   path: string,
   permissions: number | null,
   request: WriteRequest,
-  { appendsOnly, tries }: { appendsOnly: boolean; tries: boolean },
+  { appendsOnly, triesDirect }: { appendsOnly: boolean; triesDirect: boolean },
 ): { fd: number; direct: boolean } {
   const fresh = permissions !== null;
   // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
@@ -232,11 +232,11 @@ function openFile(
     (request.durability === 'dsync' ? native.O_DSYNC : 0) |
     (appendsOnly ? native.O_APPEND : 0) |
     (fresh ? native.O_CREAT | native.O_EXCL : 0);
-  let fd = tries ? native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0) : -EINVAL;
+  let fd = triesDirect ? native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0) : -EINVAL;
   const direct = fd !== -EINVAL;
   if (!direct) {
     // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
-    if (fresh && tries) native.unlinkat(dirFd, name);
+    if (fresh && triesDirect) native.unlinkat(dirFd, name);
     fd = native.openat(dirFd, name, flags, permissions ?? 0);
   }
   if (fd === -EEXIST && partKey(name) !== '') throw earlierStands(path);
