@@ -3,13 +3,9 @@ import { readlinkSync, statfsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { native } from '@penstock/aio';
+import { OVERLAYFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from './file-system-types.ts';
 import { readMounts } from './mounts.ts';
 import type { Device, FileSystem } from './stat.ts';
-
-// <linux/magic.h>
-const TMPFS_MAGIC = 0x01021994;
-const RAMFS_MAGIC = 0x858458f6;
-const OVERLAYFS_MAGIC = 0x794c7630;
 
 /** Overlays on overlays: the kernel takes two. */
 const DEPTH_MAX = 4;

@@ -1,11 +1,8 @@
 /** Which file systems commit all their changes together, so that one flush may serve many files. */
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { EXT4_MAGIC, XFS_MAGIC } from './file-system-types.ts';
 import type { Device, FileSystem } from './stat.ts';
-
-// <linux/magic.h>; ext2 and ext3 are the first one's too.
-const EXT4_MAGIC = 0xef53;
-const XFS_MAGIC = 0x58465342;
 
 /** By device and file system: sysfs and mountinfo are too slow to be asked for every file. */
 const known = new Map<string, boolean>();

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { BTRFS_MAGIC } from './file-system-types.ts';
 
 // <linux/stat.h>, struct statx: byte offsets.
 const STX_MASK = 0;
@@ -164,9 +165,6 @@ const F_FSID = 56;
 
 /** The largest block of any disk, and of any file system that runs here. What network ones call a block may be a megabyte. */
 export const BLOCK_BYTES_MAX = 65_536;
-
-// <linux/magic.h>
-const BTRFS_MAGIC = 0x9123683e;
 
 /** What a file system says of itself. */
 export interface FileSystem {

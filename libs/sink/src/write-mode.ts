@@ -2,12 +2,9 @@
 import { release } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/aio';
+import { BTRFS_MAGIC, EXT4_MAGIC } from './file-system-types.ts';
 import type { Ground } from './ground.ts';
 import { type Alignment, type FileStat, guessAlignment } from './stat.ts';
-
-// <linux/magic.h>; ext2 and ext3 are the first one's too.
-const EXT4_MAGIC = 0xef53;
-const BTRFS_MAGIC = 0x9123683e;
 
 // <linux/fs.h>, of FS_IOC_GETFLAGS.
 const FS_EXTENT_FL = 0x80000;

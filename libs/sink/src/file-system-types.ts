@@ -1,0 +1,9 @@
+/** The numbers by which statfs(2) names kinds of file systems: <linux/magic.h>. */
+
+/** Of ext2 and ext3 too. */
+export const EXT4_MAGIC = 0xef53;
+export const XFS_MAGIC = 0x58465342;
+export const BTRFS_MAGIC = 0x9123683e;
+export const TMPFS_MAGIC = 0x01021994;
+export const RAMFS_MAGIC = 0x858458f6;
+export const OVERLAYFS_MAGIC = 0x794c7630;
