@@ -132,7 +132,7 @@ export const saidBy = ({ mode, fallbackReason = '', durable }: Partial<WriteResu
   durable: durable === false ? 'no' : 'yes',
 });
 
-/** The rows of the table in docs/filesystems.md that tell what results say. */
+/** The rows of the table in docs/filesystems.md of what results say. */
 export const documentedRows = (): string[][] =>
   readFileSync(new URL('../docs/filesystems.md', import.meta.url), 'utf8')
     .split('## What results say')[1]!
@@ -149,6 +149,4 @@ export const documentedRows = (): string[][] =>
 
 /** The rows that should stand there. */
 export const rowsOfGrounds = (): string[][] =>
-  GROUNDS.flatMap(({ name, said }) =>
-    said.map(({ mode, reason, durable }) => [name, `\`${mode}\``, durable, reason === '' ? '' : reason]),
-  );
+  GROUNDS.flatMap(({ name, said }) => said.map(({ mode, reason, durable }) => [name, `\`${mode}\``, durable, reason]));

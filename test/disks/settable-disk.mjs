@@ -1,5 +1,5 @@
 /**
- * A disk whose speed, delay and failures are set while it runs: a file system of one file, "disk", served over /dev/fuse,
+ * A disk whose speed and failures are set while it runs: a file system of one file, "disk", served over /dev/fuse,
  * which lies beneath a loop device. Its bytes stand in memory.
  *
  *   node settable-disk.mjs <mount point> <size in bytes>
@@ -7,8 +7,9 @@
  * Orders come by process messages, each `{ id, set, undo? }`, and are answered by `{ id, ...figures }`. What `set` names
  * holds from then on, also for what already waits:
  *
- *   bytesPerSecond: of reads and writes together; null is no limit        delayMs: of each request, besides
- *   isFrozen: nothing is answered                                         errno: { read, write, flush }, 0 for none
+ *   bytesPerSecond: of reads and writes together; null is no limit
+ *   isFrozen: nothing is answered
+ *   errno: { read, write, flush }, 0 for none
  *
  * `undo` is a shell command that unmounts what lies on the disk: it is run where the process that gave the orders ends
  * without closing the disk, which by then answers everything at once.
@@ -21,7 +22,7 @@ const [mountPoint, sizeText] = process.argv.slice(2);
 const size = Number(sizeText);
 const disk = Buffer.alloc(size); // pages that are never touched take up nothing
 
-const settings = { bytesPerSecond: null, delayMs: 0, isFrozen: false, errno: { read: 0, write: 0, flush: 0 } };
+const settings = { bytesPerSecond: null, isFrozen: false, errno: { read: 0, write: 0, flush: 0 } };
 const figures = { bytesWritten: 0, bytesRead: 0, flushes: 0, waiting: 0 };
 /** Requests in the order in which they came; the disk does one after the other. */
 const line = [];
@@ -47,8 +48,8 @@ function work() {
     const [request] = line;
     const now = performance.now();
     if (!request.isBegun) {
-      const { bytesPerSecond, delayMs } = settings;
-      busyUntil = Math.max(busyUntil, now - GRAIN_MS) + delayMs;
+      const { bytesPerSecond } = settings;
+      busyUntil = Math.max(busyUntil, now - GRAIN_MS);
       if (bytesPerSecond !== null) busyUntil += (request.bytes / bytesPerSecond) * 1000;
       request.isBegun = true;
     }
@@ -102,7 +103,7 @@ process.on('message', (order) => {
   process.send({ id: order.id, ...figures });
 });
 process.on('disconnect', () => {
-  set({ bytesPerSecond: null, delayMs: 0, isFrozen: false, errno: { read: 0, write: 0, flush: 0 } });
+  set({ bytesPerSecond: null, isFrozen: false, errno: { read: 0, write: 0, flush: 0 } });
   // Not waited for: this process has to serve what it unmounts.
   spawn('sh', ['-c', `${undo}\numount -l '${mountPoint}'`], { stdio: 'ignore', detached: true }).unref();
 });

@@ -57,7 +57,7 @@ testWithDisk(
 );
 
 testWithDisk(
-  'a frozen disk answers nothing until it is thawed, and one that fails says what it was told' + reason,
+  'a frozen disk answers nothing until it is thawed, and one that is set to fail its writes fails them' + reason,
   async () => {
     await write(64);
     await disk.freeze();

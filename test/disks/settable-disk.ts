@@ -1,5 +1,5 @@
 /**
- * A file system on a disk whose speed, delay and failures a test sets while it runs (settable-disk.mjs). As root only.
+ * A file system on a disk whose speed and failures a test sets while it runs (settable-disk.mjs). As root only.
  *
  * A test's own process must not wait for such a disk without an end: what it does there by synchronous calls of fs stands
  * still with the disk, and so does whatever would thaw it.
@@ -101,11 +101,6 @@ export class SettableDisk {
     await this.#order({ bytesPerSecond });
   }
 
-  /** Each request takes so much longer. */
-  async setDelay(delayMs: number): Promise<void> {
-    await this.#order({ delayMs });
-  }
-
   /** From now on nothing is answered: whoever waits for the disk waits in a sleep that no signal ends. */
   async freeze(): Promise<void> {
     await this.#order({ isFrozen: true });
@@ -150,7 +145,6 @@ export class SettableDisk {
     const ended = this.#process.exitCode === null ? once(this.#process, 'exit') : Promise.resolve();
     await this.#order({
       bytesPerSecond: null,
-      delayMs: 0,
       isFrozen: false,
       errno: { read: 0, write: 0, flush: 0 },
     }).catch(() => {}); // it has ended

@@ -33,7 +33,7 @@ test.each([
   ['a write that fails', { fault: 'failed', errno: EIO }, { syscall: 'pwrite', errno: -EIO }],
   ['a write that is cut short', { fault: 'shortWrite', amount: 3 }, { syscall: 'pwrite', errno: -EIO }],
   ['a kernel without flushes by AIO', { fault: 'refused', errno: EINVAL, when: isFlush }, null],
-] as const)('%s is told as it is', (_, script, refusal) => {
+] as const)('%s: the refusal names the call and its errno, or there is none', (_, script, refusal) => {
   const engine = new AioEngine(faultyPort({ seed: 1, script: [script] }), 1);
   expect(tryOut(engine)).toEqual(refusal);
   engine.destroy();

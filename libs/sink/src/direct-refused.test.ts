@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const isDirect = (fd: number): boolean => (native.statusFlags(fd) & native.O_DIRECT) !== 0;
 
-/** A disk that takes O_DIRECT and refuses its writes or reads: `share` of them. */
+/** A disk that takes O_DIRECT and refuses its writes or its reads: all iocbs of `opcode`. */
 function openRefusing(opcode: number, fault: 'failed' | 'refused', errno = EINVAL): ReturnType<typeof faultyPort> {
   const when = (iocb: { opcode: number; fd: number }): boolean => iocb.opcode === opcode && isDirect(iocb.fd);
   return openFaulty({ seed: 1, faults: { delayed: 0.3 }, script: [{ fault, errno, times: 1e9, when }] });

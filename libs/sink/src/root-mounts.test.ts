@@ -49,15 +49,17 @@ test('a disk mounted over a root is what the root is from then on, and when it g
   expect(moved).toEqual(['/dev/loop1', '/dev/loop2']);
 });
 
-test('a root on a disk whose directory is mounted over has moved there; the disk below it is not gone', async () => {
+test('a root on a disk that is mounted over has moved there, and is gone where both disks are', async () => {
   mounted.push(disk(50, 22, 1, tmpdir()));
   const mounts = await watch(home);
   mounted.push(disk(51, 50, 2, home));
   await mounts.lookAgain('data');
   expect(words.mount(0)).toBe(51);
+  expect(mounts.goneFrom('data')).toBeNull();
   mounted.splice(1, 2); // both
   await mounts.lookAgain('data');
   expect(words.mount(0)).toBe(NO_MOUNT);
+  expect(mounts.goneFrom('data')).toMatchObject({ source: '/dev/loop2' });
 });
 
 test('what is mounted below a root divides it', async () => {
