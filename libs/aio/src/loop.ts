@@ -69,7 +69,7 @@ export class AioLoop {
 
   /**
    * @param onFatal told once when the context itself fails: nothing in flight can be reaped any more
-   * @param onTurn called as each turn begins: who hears it no more knows that the thread is inside a call
+   * @param onTurn called as each turn begins; while something is in flight and no call comes, the thread is inside a call
    */
   constructor(engine: AioEngine, onFatal: (error: unknown) => void, onTurn: () => void = () => {}) {
     this.#engine = engine;

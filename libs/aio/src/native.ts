@@ -181,7 +181,7 @@ export const munmap = (address: number, length: number): number => fail(munmapC(
 
 // ------------------------------------------------------------------------------------------------------ files
 
-/** Told of each descriptor that this thread opens here, right after, and closes, right before. */
+/** Called for each descriptor that this thread opens here, right after, and closes, right before. */
 export interface DescriptorWatch {
   opened(fd: number): void;
   closing(fd: number): void;

@@ -1,6 +1,7 @@
 /**
- * The control words that the main thread and the writer threads share: one block a job (progress, stop flag, open
- * descriptors) and one block a thread (its AIO context, how much is in flight, and when its loop turned last). Word by word in INTERNALS.md.
+ * The control words that the main thread and the writer threads share: one block per job (progress, stop flag, open
+ * descriptors) and one block per thread (its AIO context, how much is in flight, and when its loop turned last). Word by
+ * word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
 import { native } from '@penstock/aio';
@@ -335,7 +336,7 @@ export class ThreadBlock {
 
   /**
    * When the thread's loop last began a turn, as turnTime() has it. A loop with something in flight turns every 100 ms
-   * whatever becomes of that; an idle one rests, and turns when it is told to look. A thread that does neither is inside
+   * whatever becomes of that; an idle one rests, and turns when it is woken. A thread that does neither is inside
    * a call.
    */
   get turnedAt(): number {

@@ -183,7 +183,7 @@ export class RingConsumer {
     return ended ? this.#tailBytes() === 0 || this.#tailTaken : this.#wholeBlocks() === 0;
   }
 
-  /** The rows are another write's from now on, and `carriedBytes` are kept for the next grant. */
+  /** Other writes may have the rows from now on, and `carriedBytes` are kept for the next grant. */
   leaveRows(): void {
     assert(this.isEmptied, 'rows of a ring were given away that hold bytes');
     this.#rowCount = 0;
@@ -199,7 +199,7 @@ export class RingConsumer {
     return this.#cut;
   }
 
-  /** True while there are none and the producer wants some, or has ended with bytes left; else the listener is told. */
+  /** True while there are none and the producer wants some, or has ended with bytes left; else the listener is called once it does. */
   get wantsRows(): boolean {
     if (this.#rowCount > 0 || this.#closed) return false;
     if (this.#lacksRows()) return true;

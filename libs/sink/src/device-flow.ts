@@ -50,7 +50,7 @@ export class DeviceFlow {
     if (this.inFlightBytes >= this.#limitBytes) return 0;
     if (this.inFlightBytes === 0) this.#begin(now ?? performance.now());
     const grain = Math.max(PIECE_GRAIN_BYTES, alignBytes);
-    // Of a slow one two at least, so that the device has the next one before the last is told of.
+    // Of a slow one two at least, so that the device has the next one before the last has come back.
     const longest = this.#isSlow ? this.#limitBytes / 2 : Math.max(START_BYTES, this.#limitBytes / 2);
     return Math.max(grain, Math.floor(longest / grain) * grain);
   }
@@ -68,7 +68,7 @@ export class DeviceFlow {
     this.#isSlow = false;
   }
 
-  /** `bytes` go, until end() is told of them. */
+  /** `bytes` count as in flight until end(). */
   begin(bytes: number): void {
     this.inFlightBytes += bytes;
   }
@@ -79,7 +79,7 @@ export class DeviceFlow {
     if (this.inFlightBytes === 0) this.#restsSinceMs = now ?? performance.now();
   }
 
-  /** An iocb has come back at `now`, with `bytes` that it moved. To be told before end(). */
+  /** An iocb has come back at `now`, with `bytes` that it moved. To be called before end(). */
   cameBack(bytes: number, latencyMs: number, now: number): void {
     this.#sampleBytes += bytes;
     const sampleMs = now - this.#sampleSinceMs;

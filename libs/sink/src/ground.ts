@@ -89,7 +89,7 @@ function typeOf(directory: string): number | null {
   }
 }
 
-/** The overlay that is mounted as number `mount`; null where it is not told. */
+/** The overlay that is mounted as number `mount`; null if mountinfo does not have it. */
 function overlayOf(mount: number): Overlay | null {
   const options = readMounts().find(({ id }) => id === mount)?.options;
   if (options === undefined) return null;

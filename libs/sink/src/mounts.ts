@@ -1,8 +1,8 @@
-/** The file systems of this machine, as /proc/self/mountinfo tells them: without a call that a hung disk could keep. */
+/** The file systems of this machine, from /proc/self/mountinfo: reading it waits for no disk. */
 import { readFileSync } from 'node:fs';
 
 export interface Mount {
-  /** As statx tells it; may be another mount's once this one is gone. */
+  /** The mount id of statx(2); used again once this mount is gone. */
   id: number;
   /** Of the mount that this one lies on. */
   parentId: number;

@@ -1,4 +1,7 @@
-/** What tells a directory from every other: its device and inode, and the mount that it was reached by. Kept as words, for it is asked at each write. */
+/**
+ * What distinguishes a directory from every other: its device and inode, and the mount that it was reached by. Compared
+ * word by word, without an object or a string, since it is compared at each write.
+ */
 import { native } from '@penstock/aio';
 
 // <linux/stat.h>, struct statx: indexes of 32-bit words.

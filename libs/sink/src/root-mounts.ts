@@ -32,9 +32,9 @@ interface Place {
 
 export interface RootMountsOptions {
   roots: readonly RootConfig[];
-  /** Told by a root's index which mount it is to be found on from now on: its id, ANY_MOUNT or NO_MOUNT. */
+  /** Called with a root's index and the mount that it is to be found on from now on: its id, ANY_MOUNT or NO_MOUNT. */
   expect: (root: number, mount: number) => void;
-  /** Told of a root that is on another mount than before. */
+  /** Called with the name of a root that is on another mount than before, and that mount. */
   onMoved?: ((root: string, mount: Mount) => void) | undefined;
   /** What is mounted now; for tests. */
   read?: () => readonly Mount[];

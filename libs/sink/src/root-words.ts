@@ -1,6 +1,6 @@
 /**
- * Words that a pool's main thread and its writer threads share about its roots: a word a root for the mount that it is to
- * be found on, which the main thread writes, then a word a root and thread for the descriptor that the thread holds.
+ * Words that a pool's main thread and its writer threads share about its roots: one per root for the mount that it is to
+ * be found on, which the main thread writes, then one per thread and root for the descriptor that the thread holds.
  */
 
 /** Wherever the root's path leads is right. */

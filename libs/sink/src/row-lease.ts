@@ -88,7 +88,7 @@ export class RowLease {
     this.#cameAtMs = now;
   }
 
-  /** With nothing of the write in flight: the rows, once they can be another write's; else null. */
+  /** With nothing of the write in flight: the rows, once the producer has left them; else null. */
   takeBack(): RowExtent | null {
     const { ring } = this.#intake;
     const { arena, loop } = this.#thread;

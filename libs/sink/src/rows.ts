@@ -313,9 +313,9 @@ export class RowPipeline {
    */
   complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
     const purpose = this.#thread.slots.purpose[slot];
-    // What goes to the page cache comes back before the disk has it, and tells nothing of that.
-    const tells = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
-    if (tells) this.#flow.cameBack(slot, result, latencyMs);
+    // What goes to the page cache comes back before the disk has it: that is no measure of the disk.
+    const isMeasured = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
+    if (isMeasured) this.#flow.cameBack(slot, result, latencyMs);
     const reading = purpose !== WRITE_ROW;
     if (purpose !== READ_ROW) this.#targetInFlight -= 1;
     if (result < 0) {
@@ -431,7 +431,7 @@ export class RowPipeline {
 
   /**
    * False where the row is held instead, as direct I/O was refused for others.
-   * @param pieceBytes what of it may go at once; 0 of a row that was read: as then
+   * @param pieceBytes what of it may go at once; 0 for the write of a row that was read: as for its read
    */
   #begin(slot: number, purpose: number, length: number, pieceBytes: number): boolean {
     const { slots } = this.#thread;

@@ -1,4 +1,4 @@
-/** One timer per thread: has the writes looked at that get no bytes, and so would not see that they are to stop. */
+/** One timer per thread that wakes the loop for writes without bytes, which would not notice otherwise that they are to stop. */
 import { clearInterval, setInterval } from 'node:timers';
 import type { AioLoop } from '@penstock/aio';
 
@@ -13,7 +13,7 @@ export class StopClock {
     this.#loop = loop;
   }
 
-  /** One write more to look at. */
+  /** One more write waits for bytes, until remove(). */
   add(): void {
     this.#count += 1;
     this.#timer ??= setInterval(() => this.#loop.wake(), STOP_LOOK_MS);

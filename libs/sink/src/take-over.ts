@@ -46,9 +46,9 @@ function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, o
 }
 
 /**
- * null where there is no such file, 0 for what cannot be taken over: also a file that an attempt had replaced when it died, one that has another name
- * besides, which after a power loss on a file system without a journal may be anybody's, and one that another user may
- * have put there.
+ * null if there is no such file, 0 for what cannot be taken over: also a file that an attempt had replaced when it died,
+ * one that has another name besides, which after a power loss on a file system without a journal may be anybody's, and
+ * one that another user may have put there.
  */
 function durableBytesOf(dirFd: number, name: string, jobKey: string): number | null {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);

@@ -39,7 +39,7 @@ export class ThreadEnd implements native.DescriptorWatch {
     this.#store(place, fd);
   }
 
-  /** From here on the number may be somebody else's. */
+  /** From here on the number may be given to another file. */
   closing(fd: number): void {
     const place = this.#places.get(fd);
     if (place === undefined) return;
