@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Store, openStore } from '@penstock/config';
-import { WriteQueue, WriteWorker } from '@penstock/queue';
+import { redisOptions, WriteQueue, WriteWorker } from '@penstock/queue';
+import { Redis } from 'ioredis';
 import { Gateway } from './gateway.ts';
 import { letIn } from './let-in.fixture.ts';
 
@@ -50,6 +51,35 @@ test('the health check tells of the queue and who serves it', async () => {
   const response = await fetch(`${origin}/healthz`, { headers: { cookie } });
   expect(response.status).toBe(200);
   expect(await response.json()).toMatchObject({ status: 'ok', queue: 'penstock', workers: 0, counts: { active: 0 } });
+});
+
+test('the description of a queue that stands still says why, and that of one that goes on does not', async () => {
+  const redis = new Redis(redisOptions(store.connection));
+  const descriptions = async (): Promise<string> => {
+    // One of its own: a gateway looks every five seconds only.
+    const fresh = await Gateway.start({
+      connection: store.connection,
+      address: '127.0.0.1',
+      port: 0,
+      onError: () => {},
+    });
+    try {
+      const headers = { cookie: await letIn(fresh.link()) };
+      const response = await fetch(`${fresh.url}/api/queues?activeQueue=penstock`, { headers });
+      const { queues } = (await response.json()) as { queues: { description: string }[] };
+      return queues.map(({ description }) => description).join('; ');
+    } finally {
+      await fresh.close();
+    }
+  };
+  try {
+    await redis.hset('bull:penstock:meta', 'paused', '1'); // as BullMQ's queue.pause() does
+    expect(await descriptions()).toMatch(/— the queue 'penstock' is paused/);
+    await redis.hdel('bull:penstock:meta', 'paused');
+    expect(await descriptions()).not.toMatch(/is paused/);
+  } finally {
+    redis.disconnect();
+  }
 });
 
 test('the front door leads to the dashboard', async () => {
