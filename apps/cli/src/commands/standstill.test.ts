@@ -9,7 +9,7 @@ import { Cli } from '../cli.fixture.ts';
 const cli = new Cli();
 afterAll(() => cli.close());
 
-test('enqueue, watch and doctor say that a queue is paused; doctor and watch name a job that is in no line, and resume puts it there', async () => {
+test('enqueue, watch and doctor say that a queue is paused, whatever the job holds; doctor and watch name a job that is in no line, and resume puts it there', async () => {
   const store = await openStore({ kind: 'embedded', directory: cli.directory }, process.env);
   const redis = new Redis(redisOptions(store.connection));
   try {
@@ -23,6 +23,15 @@ test('enqueue, watch and doctor say that a queue is paused; doctor and watch nam
     await watch.says(/is paused/);
     watch.child.kill('SIGINT');
     await watch.ended;
+    // Another program may have added it: then its data need not be an object.
+    await redis.hset('bull:penstock:foreign', { name: 'write', data: 'null', opts: '{}', timestamp: 1 });
+    await redis.lpush('bull:penstock:wait', 'foreign');
+    const foreign = cli.start('watch', 'foreign');
+    await foreign.says(/is paused/);
+    foreign.child.kill('SIGINT');
+    await foreign.ended;
+    await redis.lrem('bull:penstock:wait', 0, 'foreign');
+    await redis.del('bull:penstock:foreign');
     expect(await redis.lrem('bull:penstock:wait', 0, 'mine')).toBe(1);
     const { stdout } = await cli.run('doctor', '--root', `data=${join(cli.directory)}`);
     expect(stdout).toContain("the queue 'penstock' is paused");

@@ -54,7 +54,8 @@ async function watch(
     if (job !== null && job.finishedOn === undefined && (await queue.workers()) === 0) {
       say('no host serves this queue now: the write waits until one is started (penstock host)');
     }
-    if (job !== null && job.finishedOn === undefined) await sayStandstill(queue, job.data.target?.host);
+    // Another program may have added it: then its data need not be an object.
+    if (job !== null && job.finishedOn === undefined) await sayStandstill(queue, job.data?.target?.host);
     const outcome = await follow<JobResult>(queue, id, title, line, AbortSignal.any([interrupts.signal, readerGone]));
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;
