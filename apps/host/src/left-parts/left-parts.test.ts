@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
 import type { PartOwner } from '@penstock/queue';
@@ -118,6 +119,15 @@ test('no process is started while a disk does not answer, and what is left goes 
   await until(() => parts().length === 0 && notes.length === 1);
   parted.close();
 });
+
+test('without descriptors for a remover the host reports EMFILE and lives, and what was left goes at a later look', async () => {
+  const program = fileURLToPath(new URL('starved.fixture.mjs', import.meta.url));
+  const starve = ['-c', 'ulimit -n 200; exec "$0" "$@"', process.execPath, program];
+  const args = [home, root, JSON.stringify(left('over'))];
+  const { stdout } = await promisify(execFile)('sh', [...starve, ...args], { timeout: 60_000 });
+  expect(JSON.parse(stdout)).toEqual({ errors: ['EMFILE'], removed: expect.stringMatching(/^removed a partial file/) });
+  expect(parts()).toEqual([]);
+}, 90_000);
 
 test('a partial file that is locked stays: whoever writes it lives', async () => {
   const record = left('alive');

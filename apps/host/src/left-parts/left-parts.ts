@@ -4,7 +4,6 @@
  * still are.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { IoError, formatBytes } from '@penstock/contract';
 import type { PartOwner } from '@penstock/queue';
@@ -28,7 +27,7 @@ export interface LeftPartsOptions {
    * of what this one has open before it runs, FUSE and NFS wait for their server in that close, and the main thread for it.
    */
   mayStart(): boolean;
-  /** Told what was removed. */
+  /** Called with what was removed, in words. */
   onRemoved(text: string): void;
   onError(error: unknown): void;
   /** For tests, in milliseconds. */
@@ -46,8 +45,8 @@ export class LeftParts {
   readonly #records: PartRecordFiles;
   /** Of those that are not there any more. */
   readonly #gone = new Set<string>();
-  /** Of those that could not be removed. */
-  readonly #told = new Set<string>();
+  /** Of those that could not be removed: each is reported once, and tried again at each look. */
+  readonly #reported = new Set<string>();
   /** By root. */
   readonly #removers = new Map<string, ChildProcess>();
   #timer: NodeJS.Timeout;
@@ -84,27 +83,21 @@ export class LeftParts {
     const over = left.filter((_record, index) => owners[index] === 'over');
     const byRoot = new Map<string, PartRecord[]>();
     for (const record of over) byRoot.set(record.rootPath, [...(byRoot.get(record.rootPath) ?? []), record]);
-    const waits = [...byRoot].map(([rootPath, records]) => this.#removeIn(rootPath, records));
     // One that hangs is left alone until it answers; the next look passes its root over.
-    void Promise.allSettled(waits);
+    for (const [rootPath, records] of byRoot) void this.#removeIn(rootPath, records);
   }
 
   async #removeIn(rootPath: string, records: PartRecord[]): Promise<void> {
     // Of '/' the records have ''.
     const root = this.#options.roots.find(({ path, writable }) => writable && (path === '/' ? '' : path) === rootPath);
     if (root === undefined || this.#removers.has(rootPath) || this.#closed || !this.#options.mayStart()) return;
-    const remover = fork(removerEntry, { execArgv: [], stdio: 'ignore' });
-    this.#removers.set(rootPath, remover);
-    remover.unref();
-    remover.channel?.unref();
     try {
-      remover.on('error', (error) => this.#options.onError(error));
-      const answered = once(remover, 'message') as Promise<[LeftPartFate[]]>;
-      const ended = once(remover, 'exit');
-      remover.send({ root, records } satisfies RemoverOrder);
-      const answer = await Promise.race([answered, ended.then(() => null)]);
-      if (answer !== null) this.#tell(root, records, answer[0]);
-      await ended;
+      const remover = fork(removerEntry, { execArgv: [], stdio: 'ignore' });
+      this.#removers.set(rootPath, remover);
+      remover.unref();
+      remover.channel?.unref();
+      const fates = await fatesBy(remover, { root, records });
+      if (fates !== null) this.#report(root, records, fates);
     } catch (error) {
       this.#options.onError(error);
     } finally {
@@ -112,15 +105,15 @@ export class LeftParts {
     }
   }
 
-  #tell({ name: rootName, path }: RootConfig, records: readonly PartRecord[], fates: readonly LeftPartFate[]): void {
+  #report({ name: rootName, path }: RootConfig, records: readonly PartRecord[], fates: readonly LeftPartFate[]): void {
     let bytes = 0;
     const removed: string[] = [];
     for (const [index, fate] of fates.entries()) {
       const record = records[index]!;
       const file = join(path, record.directory, record.name);
       if (fate.kind === 'failed') {
-        if (this.#told.has(keyOf(record))) continue; // it is tried again at each look, and told once
-        this.#told.add(keyOf(record));
+        if (this.#reported.has(keyOf(record))) continue;
+        this.#reported.add(keyOf(record));
         this.#options.onError(new IoError({ syscall: 'unlinkat', errno: fate.errno, path: file }));
         continue;
       }
@@ -144,4 +137,20 @@ export class LeftParts {
     for (const remover of this.#removers.values()) remover.kill('SIGKILL');
     this.#records.close((record) => this.#gone.has(keyOf(record)));
   }
+}
+
+/**
+ * What became of the records of `order`, once `remover` has ended; null where it ended without an answer.
+ * @throws (rejects with) what kept it from being started, such as EMFILE
+ */
+function fatesBy(remover: ChildProcess, order: RemoverOrder): Promise<LeftPartFate[] | null> {
+  return new Promise((resolve, reject) => {
+    let fates: LeftPartFate[] | null = null;
+    remover.once('message', (answer) => {
+      fates = answer as LeftPartFate[];
+    });
+    remover.on('error', reject);
+    remover.once('close', () => resolve(fates)); // 'exit' may come before the answer
+    if (remover.connected) remover.send(order); // else it could not be started, and 'error' follows
+  });
 }
