@@ -29,8 +29,6 @@ const TRIES_MAX = 1000;
 
 export class PartRecordFiles {
   readonly files: PartFiles;
-  /** What processes that are gone have left, most of it long since published. */
-  readonly inherited: readonly PartRecord[];
   readonly #directory: string;
 
   /** @throws what the file system says where the data directory cannot be had */
@@ -47,10 +45,8 @@ export class PartRecordFiles {
       places = openLocked(directory);
     }
     const records = [...recordsInPlaces(places), ...keptIn(directory), ...takeOver(folder, directory)];
-    writeFileSync(join(directory, `${KEPT}.new`), textOfRecords(records), { mode: 0o600 });
-    renameSync(join(directory, `${KEPT}.new`), join(directory, KEPT));
+    keep(directory, records);
     ftruncateSync(places);
-    this.inherited = records;
     this.files = { places, kept: openSync(join(directory, KEPT), 'a', 0o600) };
     this.#directory = directory;
   }
@@ -63,8 +59,7 @@ export class PartRecordFiles {
   /** After the last write: none runs any more, so nothing is left but what is kept. `gone` is not kept any longer. */
   close(gone: (record: PartRecord) => boolean): void {
     const records = this.kept().filter((record) => !gone(record));
-    writeFileSync(join(this.#directory, `${KEPT}.new`), textOfRecords(records), { mode: 0o600 });
-    renameSync(join(this.#directory, `${KEPT}.new`), join(this.#directory, KEPT));
+    keep(this.#directory, records);
     ftruncateSync(this.files.places);
     closeSync(this.files.kept);
     if (records.length === 0) removeRecords(this.#directory);
@@ -123,9 +118,16 @@ const isHeld = (errno: number): boolean => errno === -11 || errno === -13; // EA
 function keptIn(directory: string): PartRecord[] {
   try {
     return recordsIn(readFileSync(join(directory, KEPT)));
-  } catch {
-    return []; // there is none yet
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []; // there is none yet
+    throw error;
   }
+}
+
+/** Replaces what is kept in `directory` as a whole. */
+function keep(directory: string, records: readonly PartRecord[]): void {
+  writeFileSync(join(directory, `${KEPT}.new`), textOfRecords(records), { mode: 0o600 });
+  renameSync(join(directory, `${KEPT}.new`), join(directory, KEPT));
 }
 
 /** What processes have left that are gone, from their directories, which go. */
