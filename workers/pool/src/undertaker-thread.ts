@@ -2,11 +2,12 @@
 import { parentPort } from 'node:worker_threads';
 import { native } from '@penstock/aio';
 import { closeLeftOpen } from './left-open.ts';
-import type { Done, Duty } from './undertaker.ts';
+import { UNDERTAKER_UP, type Done, type Duty } from './undertaker.ts';
 
 const port = parentPort!;
 const kernel = native.syscallAio();
 
+port.postMessage(UNDERTAKER_UP);
 port.on('message', (duty: Duty | 'end') => {
   if (duty === 'end') {
     port.close();

@@ -3,7 +3,7 @@
  * flight, and closing or removing a file of a hung file system does not return. A thread of its own does both; while it
  * hangs, the rows of the dead thread stay as they are.
  */
-import { once } from 'node:events';
+import { setTimeout as startTimer } from 'node:timers';
 import { Worker } from 'node:worker_threads';
 import type { LeftOpen } from './left-open.ts';
 
@@ -15,13 +15,19 @@ export interface Done {
   result: number;
 }
 
+/** What the thread posts before it takes its first duty. */
+export const UNDERTAKER_UP = 'up';
+
 /** The compiled entry of the thread; the same file from `src/` and from `dist/`. */
 const entry = new URL('../dist/undertaker-thread.js', import.meta.url);
 
+/** After so long it is tried again to start the thread, where the process has no descriptor or memory left for it. */
+const RETRY_MS = 500;
+
 export class Undertaker {
   #worker: Worker | null = null;
-  #gone: Promise<unknown> = Promise.resolve();
-  readonly #waiting = new Map<number, (result: number) => void>();
+  #gone: Promise<void> = Promise.resolve();
+  readonly #waiting = new Map<number, { duty: Duty; resolve: (result: number) => void }>();
   #count = 0;
 
   /** Destroys an AIO context, whose thread is gone, once nothing of it is in flight: 0 or -errno. */
@@ -41,25 +47,45 @@ export class Undertaker {
 
   #order(dutyOf: (number: number) => Duty): Promise<number> {
     const number = (this.#count += 1);
+    const duty = dutyOf(number);
     this.#worker ??= this.#start();
-    this.#worker.postMessage(dutyOf(number));
+    this.#worker.postMessage(duty);
     return new Promise((resolve) => {
-      this.#waiting.set(number, resolve);
+      this.#waiting.set(number, { duty, resolve });
     });
   }
 
   #start(): Worker {
     const worker = new Worker(entry, { execArgv: [], env: {}, trackUnmanagedFds: false });
-    this.#gone = once(worker, 'exit');
-    worker.on('message', ({ number, result }: Done) => {
-      const resolve = this.#waiting.get(number);
+    let isUp = false;
+    worker.on('error', (error) => {
+      // What it has begun must not be done twice: a number that it closed may be another file's by now.
+      if (isUp) throw error;
+      startTimer(() => this.#startAgain(), RETRY_MS);
+    });
+    this.#gone = new Promise((resolve) => {
+      worker.once('exit', () => resolve());
+    });
+    worker.on('message', (message: Done | typeof UNDERTAKER_UP) => {
+      if (message === UNDERTAKER_UP) {
+        isUp = true;
+        return;
+      }
+      const { number, result } = message;
+      const waiting = this.#waiting.get(number);
       this.#waiting.delete(number);
-      resolve?.(result);
+      waiting?.resolve(result);
       if (this.#waiting.size > 0) return;
       this.#worker = null; // deaths are rare: the next has another
       worker.postMessage('end');
     });
     return worker;
+  }
+
+  /** Its thread never came up, and has none of its duties. */
+  #startAgain(): void {
+    this.#worker = this.#start();
+    for (const { duty } of this.#waiting.values()) this.#worker.postMessage(duty);
   }
 
   /** Resolves when its thread is gone. Nothing may be left to do. */
