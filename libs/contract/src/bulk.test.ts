@@ -1,7 +1,7 @@
 // Bulks: each item is the single request it stands for, and what is refused is named by its place in the list.
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { bulkJsonSchema, jobJsonSchema, parseJob, requestsOf } from './bulk.ts';
+import { bulkJsonSchema, jobJsonSchema, parseJob, requestsOf, rootsOf } from './bulk.ts';
 import { RequestError } from './errors.ts';
 import { parseRequest } from './request.ts';
 import type { BulkRequest } from './write-request.ts';
@@ -253,4 +253,14 @@ test('extents of items count with the items: lists in lists do not multiply what
   const error = refusal({ files: [item('a', 499), item('b', 500)] });
   expect(error.field).toBe('files.1.source.extents');
   expect(error.message).toMatch(/more than 1000 items and extents in all/);
+});
+
+test('the roots of a job are those of its files and of what they are copies of, each once', () => {
+  const copy = { path: 'a', root: 'two', source: { kind: 'file', root: 'one', path: 'x' } } as const;
+  expect(rootsOf(parseJob(copy))).toEqual(['two', 'one']);
+  expect(rootsOf(parseJob({ files: [{ path: 'b', root: 'one', size: 1 }, copy, { path: 'c', size: 1 }] }))).toEqual([
+    'one',
+    'two',
+    'data',
+  ]);
 });

@@ -26,6 +26,12 @@ export function requestsOf({ files, limit: _limit, target: _target, ...shared }:
   return files.map((item) => withPublish({ ...shared, ...item }));
 }
 
+/** The roots that `request` names, each once: those of its files, and of the files that these are copies of. */
+export function rootsOf(request: JobRequest): string[] {
+  const requests = 'files' in request ? requestsOf(request) : [request];
+  return [...new Set(requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root])))];
+}
+
 /** Sources that a job of the queue cannot have, and why. */
 const NOT_QUEUED: Partial<Record<WriteSource['kind'], string>> = {
   stream:

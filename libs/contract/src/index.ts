@@ -1,5 +1,13 @@
 // The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged.
-export { bulkJsonSchema, jobJsonSchema, type JobRequest, type JobRequestInput, parseJob, requestsOf } from './bulk.ts';
+export {
+  bulkJsonSchema,
+  jobJsonSchema,
+  type JobRequest,
+  type JobRequestInput,
+  parseJob,
+  requestsOf,
+  rootsOf,
+} from './bulk.ts';
 export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
 export {
   type AbortReason,

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { IoError, type JobRequest, requestsOf, type WriteRequest } from '@penstock/contract';
+import { IoError, type JobRequest, rootsOf, type WriteRequest } from '@penstock/contract';
 import { RateTable } from '@penstock/matrix';
 import type { RootWords } from '@penstock/sink';
 import { type PoolOptions, type RunningStream, type RunningWrite, WriterPool } from './pool.ts';
@@ -187,10 +187,10 @@ export class DevicePools {
 
   #placeOf(names: readonly string[]): Place {
     const key = this.#keyFor(names);
-    const { onSilence: _onSilence, devices: _devices, ...options } = this.#options;
     let place = this.#places.get(key);
     if (place === undefined) {
       const { rates } = this;
+      const { onSilence: _onSilence, devices: _devices, ...options } = this.#options;
       const onFree = (): void => line.serve();
       const pool = new WriterPool({ ...options, memoryBytes: this.#memoryBytes, rates, onFree });
       for (const [root, mount] of this.#mounts) pool.rootWords.expect(root, mount);
@@ -223,9 +223,3 @@ function countOf(roots: readonly { name: string }[], devices: ReadonlyMap<string
 }
 
 const formatSeconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
-
-/** The roots that `request` names, some of them more than once. */
-function rootsOf(request: JobRequest): string[] {
-  const requests = 'files' in request ? requestsOf(request) : [request];
-  return requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root]));
-}

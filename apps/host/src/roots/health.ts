@@ -10,6 +10,7 @@ import {
   hintFor,
   isBulkResult,
   requestsOf,
+  rootsOf,
   toWire,
 } from '@penstock/contract';
 import type { RootConfig, RootMounts } from '@penstock/sink';
@@ -296,11 +297,4 @@ function maybeTried(sickness: Sickness): boolean {
   if (sickness.tryAtMs === null || now < sickness.tryAtMs) return false;
   sickness.tryAtMs = now + LOOK_MS;
   return true;
-}
-
-/** The roots that `request` names, each once. */
-function rootsOf(request: JobRequest): string[] {
-  const requests = 'files' in request ? requestsOf(request) : [request];
-  const names = requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root]));
-  return [...new Set(names)];
 }
