@@ -283,12 +283,9 @@ export class Host {
 
   /** Waits for a closer look at the disk; not any longer than the job is this host's. */
   async #admit(applicant: Applicant, job: WriteJobInfo): Promise<Ticket> {
-    const aborted = new Promise<never>((_resolve, reject) => {
-      job.whenAborted(reject);
-    });
     const admitted = this.#admission.admit(applicant);
     try {
-      return await Promise.race([admitted, aborted]);
+      return await Promise.race([admitted, abortOf(job)]);
     } catch (error) {
       admitted.then(
         (late) => late.release(),
@@ -349,11 +346,8 @@ export class Host {
 
   /** Waits until its file system's threads can take one more; not any longer than the job is this host's. */
   async #sit(turn: SlotTurn, job: WriteJobInfo): Promise<void> {
-    const aborted = new Promise<never>((_resolve, reject) => {
-      job.whenAborted(reject);
-    });
     try {
-      await Promise.race([turn.granted, aborted]);
+      await Promise.race([turn.granted, abortOf(job)]);
     } finally {
       turn.leave();
     }
@@ -446,6 +440,12 @@ function deviceNumber(device: string): number {
   const [major = 0, minor = 0] = device.split(':').map(Number);
   return (minor & 0xff) + major * 256 + (minor >> 8) * 1_048_576;
 }
+
+/** Rejects with the reason once `job` is aborted. */
+const abortOf = (job: WriteJobInfo): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    job.whenAborted(reject);
+  });
 
 const isCancel = (reason: unknown): boolean => reason instanceof WriteAbortedError && reason.reason === 'cancel';
 
