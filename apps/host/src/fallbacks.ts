@@ -1,8 +1,8 @@
-/** What is said of writes that do not go the best way: once for each root and reason, and not for each write. */
+/** Logs why writes do not go the best way: once for each root and reason, and not for each write. */
 import type { JobResult } from '@penstock/contract';
 import type { Log } from '@penstock/config';
 
-/** Reasons that are told: no more are kept in mind, should there be ever new ones. */
+/** So many are logged and remembered: where each write has a reason of its own, memory is bounded. */
 const TOLD_MAX = 100;
 
 export class FallbackLog {

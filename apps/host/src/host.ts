@@ -165,7 +165,7 @@ export class Host {
             this.pool.look();
           },
           onNote: (text) => options.onNote?.(text),
-          // Both lose the same Redis: it is told once.
+          // Both lose the same Redis: it is reported once.
           onError: (error) => {
             if (queue === 'any' || error.name !== 'ConnectionError') options.onError(error);
           },
@@ -289,7 +289,7 @@ export class Host {
     } catch (error) {
       admitted.then(
         (late) => late.release(),
-        () => {}, // told by the race, or of no interest any more
+        () => {}, // thrown by the race, or of no interest any more
       );
       // A cancelled one still goes to a thread: what an earlier attempt left is to be removed, and nothing is written.
       if (isCancel(error)) return NOTHING_RESERVED;
@@ -403,7 +403,7 @@ export class Host {
   rootAnswered(name: string, answer: number | IoError): void {
     const root = this.#options.roots.find((each) => each.name === name);
     if (root === undefined) return;
-    // One that cannot be used is told of by its jobs from now on.
+    // From now on the jobs of one that cannot be used report it.
     const device = typeof answer === 'number' ? answer : NO_DEVICE;
     if (typeof answer !== 'number') this.#options.onError(answer);
     this.pool.setDevice(name, device);

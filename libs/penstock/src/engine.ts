@@ -36,7 +36,7 @@ export interface StreamAttempt extends Attempt {
   request: WriteRequest;
 }
 
-/** What a write is told whose bytes the program brings. */
+/** Options of a write whose bytes the program brings. */
 export interface StreamOptions extends CallOptions, FlushOptions {
   /** True where bytes stay in a file that is changed where it stands, though no more of them come. */
   keeps?: boolean;
@@ -60,7 +60,7 @@ export class Engine {
   readonly #streamTurns: Turns;
   /** Writes that run or wait for their turn. */
   readonly #open = new Set<Promise<unknown>>();
-  /** Names this engine's writes for ever, and tells each from the others. */
+  /** With a count it names each write of this engine, as no other engine ever does. */
   readonly #name = randomUUID();
   #count = 0;
   #refuses = false;
@@ -176,14 +176,14 @@ export class Engine {
   }
 }
 
-/** Has `onProgress` told why nothing happens, for as long as `wait` waits for a turn. */
+/** Reports to `onProgress` why nothing happens, for as long as `wait` waits for a turn. */
 async function whileTold(
   turns: Turns,
   onProgress: CallOptions['onProgress'],
   wait: () => Promise<void>,
 ): Promise<void> {
   const tell = (): void => onProgress?.(waitingForTurn(`waiting for its turn: ${turns.count} ${turns.what}`));
-  const timer = onProgress !== undefined && turns.areTaken ? setInterval(tell, SAMPLE_MS) : undefined;
+  const timer = onProgress != null && turns.areTaken ? setInterval(tell, SAMPLE_MS) : undefined;
   try {
     await wait();
   } finally {

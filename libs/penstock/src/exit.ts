@@ -1,7 +1,7 @@
 /**
  * The end of a process amid its streams. A file that is changed where it stands has, as with fs, what was written to it:
  * the rows in flight are waited for, the bytes of the last one go after them, and the file ends there. Writer threads still
- * run while 'exit' is told, which is all that this needs; a signal without a handler and a crash tell nothing.
+ * run while 'exit' is emitted, which is all that this needs; a signal without a handler and a crash emit nothing.
  */
 import { performance } from 'node:perf_hooks';
 import type { RingProducer } from '@penstock/matrix';

@@ -30,7 +30,7 @@ export interface FlushOptions {
   flushAfterMs?: number | undefined;
 }
 
-/** What any write can be told: the fields of a request, by the same names and with the same defaults. */
+/** The options of any write: the fields of a request, by the same names and with the same defaults. */
 export interface FileOptions extends CallOptions {
   /**
    * `'replace'` (the default) makes the file or replaces what stands there, `'create'` fails where something does,
@@ -43,7 +43,7 @@ export interface FileOptions extends CallOptions {
   publish?: WriteRequest['publish'] | undefined;
   /** `'fdatasync'` (the default): what resolved survives power loss. `'dsync'`: so does each byte as it is written. */
   durability?: WriteRequest['durability'] | undefined;
-  /** Told in the result: `'crc32c'` or `'sha256'` of the bytes written. Default `'none'`. */
+  /** Given in the result: `'crc32c'` or `'sha256'` of the bytes written. Default `'none'`. */
   checksum?: WriteRequest['checksum'] | undefined;
   /** What the checksum must be, in hexadecimal digits; anything else is not published. */
   expect?: string | undefined;
@@ -62,7 +62,7 @@ export interface FileOptions extends CallOptions {
   makeDirectories?: boolean | undefined;
 }
 
-/** What a copy can be told. */
+/** The options of a copy. */
 export interface CopyOptions extends FileOptions {
   /** Bytes from the start of the source. Default: all of it. */
   size?: number | string | undefined;

@@ -151,7 +151,7 @@ function asOpen(error: unknown, path: string): unknown {
 /** Calls of the engine that open the file, or look whether it can be. */
 const OPENING = new Set(['openat', 'openat2', 'statx']);
 
-/** What `ended` resolves or rejects with; the refusal to open `file` as fs.open() of `text` tells it. */
+/** What `ended` resolves or rejects with; the refusal to open `file` as fs.open() of `text` words it. */
 export async function openedAs<T>(ended: Promise<T>, file: string, text: string): Promise<T> {
   try {
     return await ended;

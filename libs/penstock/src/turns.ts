@@ -6,7 +6,7 @@ export class Turns {
   readonly #line: (() => void)[] = [];
   /** So many run at once. */
   readonly count: number;
-  /** What runs, and what says how many may, for whoever waits. */
+  /** What runs, and which options set how many may: for the note of one that waits. */
   readonly what: string;
 
   constructor(count: number, what: string) {
@@ -44,6 +44,6 @@ export class Turns {
   release(): void {
     const next = this.#line.shift();
     if (next === undefined) this.#free += 1;
-    else next(); // handed over: nobody who comes now gets in between
+    else next(); // handed over: none that comes now gets in between
   }
 }

@@ -35,7 +35,7 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
 /** A disk that hangs must not keep a stream that was destroyed. */
 const DESTROY_GRACE_MS = 10_000;
 
-/** So long destroy() itself waits for what was written to be in the file; longer than that, only `'close'` tells. */
+/** So long destroy() itself waits for what was written to be in the file; after that only `'close'` shows that it is. */
 const DESTROY_BLOCKS_MS = 100;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -78,7 +78,7 @@ export class FileWriteStream extends Writable {
   #takenAhead = 0;
   /** The file is changed where it stands, and keeps what was written. */
   #keeps = false;
-  /** What a write's callback tells of is durable. */
+  /** A write calls back only when its bytes are durable. */
   #synchronous = false;
   /** Settles when nothing of the write is left to be done. */
   #ended: Promise<FileResult> | null = null;
@@ -224,7 +224,7 @@ export class FileWriteStream extends Writable {
     this.#ended = ended;
     this.#keeps = request.publish === 'in-place';
     this.#synchronous = request.durability === 'dsync';
-    // A write can fail while nobody writes: the disk is full, its thread died.
+    // The write can fail while the program writes nothing: the disk is full, its thread died.
     ended.catch((error: unknown) => super.destroy(error as Error));
     if (!(await producer.opened())) {
       await ended;
@@ -285,7 +285,7 @@ export class FileWriteStream extends Writable {
   #nextWaiting(): Uint8Array | null {
     const chunk = this.#unpushed.shift();
     if (chunk !== undefined) return chunk;
-    // What the base class keeps while a write waits: nothing else tells it.
+    // What the base class keeps while a write waits: nothing public shows it.
     const state = Reflect.get(this, '_writableState') as { getBuffer?: () => { chunk: Uint8Array }[] };
     return state.getBuffer?.()[(this.#takenAhead += 1) - 1]?.chunk ?? null;
   }
@@ -329,7 +329,7 @@ function refusalOf(engine: Engine): Error | null {
 
 type Callback = (error?: Error | null) => void;
 
-/** Tells the base class how `work` ended: in a tick of its own, where what its listeners throw is nobody else's. */
+/** Reports to the base class how `work` ended; in a tick of its own, so that what listeners throw rejects nothing here. */
 async function tell(work: Promise<unknown>, callback: Callback): Promise<void> {
   try {
     await work;

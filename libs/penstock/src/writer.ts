@@ -46,14 +46,14 @@ export interface WriterOptions {
   direct?: 'auto' | 'off' | undefined;
   /** The libaio to load, where it is not under its usual name. */
   libaio?: string | undefined;
-  /** Told when a thread died; its writes were rejected, and another has taken its place. */
+  /** Called when a thread died; its writes were rejected, and another has taken its place. */
   onThreadDeath?: ((error: Error) => void) | undefined;
 }
 
 /** Bytes to write: there at once, arriving, or computed by the engine itself (`{ kind: 'pattern', … }`). */
 export type FileData = Bytes | Readable | Pieces | SourceInput;
 
-/** What writeFile() can be told. */
+/** The options of writeFile(). */
 export interface WriteFileOptions extends FileOptions, FlushOptions {
   /** Of strings. Default `'utf8'`. */
   encoding?: BufferEncoding | undefined;
@@ -205,7 +205,7 @@ export class Writer implements AsyncDisposable {
   /**
    * A stream into the file `path`: takes the place of `fs.createWriteStream`. `options` may be an encoding, as with fs.
    * Arguments that cannot be throw at once: TypeError or RangeError with Node's codes, RequestError for an option that fs
-   * has not. What the file system refuses is told by `'error'`.
+   * has not. What the file system refuses comes by `'error'`.
    */
   createWriteStream(path: PathLike, options?: WriteStreamOptions | BufferEncoding | null): FileWriteStream {
     const judged = judgeStream(path, options);
@@ -246,7 +246,7 @@ export class Writer implements AsyncDisposable {
   }
 }
 
-/** Finds the file that `text` names, and has the refusal to open it tell that name. */
+/** Finds the file that `text` names, and lets the refusal to open it give that name. */
 function findingAs(
   text: string,
   makeDirectories: boolean | undefined,
@@ -263,7 +263,7 @@ async function inRootSource(source: SourceInput): Promise<SourceInput> {
   return source.kind === 'file' ? copySource(source.path, source) : source;
 }
 
-/** Told by its properties, as sources are plain objects. */
+/** By its properties, as sources are plain objects. */
 function isSource(data: FileData): data is SourceInput {
   return (
     typeof data === 'object' && data !== null && typeof Reflect.get(data, 'kind') === 'string' && !isIteration(data)
@@ -274,7 +274,7 @@ function isIteration(data: unknown): data is Pieces {
   return typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data);
 }
 
-/** Nobody reads on: a stream is told, where waiting for its next piece could take for ever. */
+/** Ends a stream that is read no further; waiting for its next piece could take for ever. */
 function leave(pieces: Pieces): void {
   if (pieces instanceof Readable) pieces.destroy();
 }

@@ -30,7 +30,7 @@ export class FetchError extends Error {
   readonly retryable: boolean;
 
   constructor({ code, url, what, offset, hint, retryable, cause }: FetchErrorDetails) {
-    // What happened may be told in the server's own words.
+    // What happened may be in the server's own words.
     let message = `${code}: ${escapeControls(what ?? textOfCode(code))}, GET '${escapeControls(url)}'`;
     if (offset !== undefined) message += ` at ${offset}`;
     super(hint === undefined ? message : `${message}. ${hint}`, cause === undefined ? undefined : { cause });
@@ -66,7 +66,7 @@ const NO_DESCRIPTOR =
 
 const CERTIFICATE = /CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|UNABLE_TO_/;
 
-/** What undici, the socket, the resolver or TLS said, told as one of ours. */
+/** What undici, the socket, the resolver or TLS said, as a FetchError. */
 export function transportError(error: unknown, url: string, offset: number): FetchError {
   const { code = 'EUNKNOWN', message = '', name = '' } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
   const where = { url, offset, cause: error };

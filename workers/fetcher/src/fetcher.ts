@@ -29,7 +29,7 @@ export class Fetcher {
   readonly #options: FetcherOptions;
   #worker: Worker | null = null;
   #isReady = false;
-  /** Urls that came before the thread was up: where it cannot be started, their writes are told why. */
+  /** Urls that came before the thread was up: if it cannot be started, their writes fail by the reason. */
   #early: FetchTask[] = [];
 
   constructor(options: FetcherOptions) {

@@ -57,5 +57,5 @@ port.on('message', (message: ToFetcher) => {
   else void perform(message);
 });
 
-await exchanges(); // where that fails the thread does, and the urls that waited for it are told why
+await exchanges(); // if that fails the thread ends, and the urls that waited for it fail by the reason
 port.postMessage(FETCHER_READY);

@@ -30,7 +30,7 @@ export interface DevicePoolsOptions extends Omit<PoolOptions, 'rates' | 'onFree'
   onSilence?: (news: SilenceNews) => void;
 }
 
-/** Names the pool for jobs of several file systems, and for what no root can be told of. */
+/** Names the pool for jobs of several file systems, and for what belongs to no known device. */
 const SEVERAL = 'several';
 
 interface Place {

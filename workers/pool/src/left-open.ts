@@ -13,7 +13,7 @@ export interface LeftOpen {
   /** The first of the attempt's blocks, and how many it has. */
   firstSlot: number;
   slots: number;
-  /** Tells the attempt's partial files. */
+  /** Stands in the names of the attempt's partial files. */
   attemptToken: string;
 }
 
@@ -35,7 +35,7 @@ function closeBlock(block: JobBlock, attemptToken: string): void {
   if (mapping !== null) native.munmap(mapping.address, mapping.lengthBytes);
 }
 
-/** The name of an open file; '' where /proc does not tell, and then the next attempt's sweep removes it. */
+/** The name of an open file; '' if /proc does not show it, and then the next attempt's sweep removes it. */
 function nameOf(fd: number): string {
   try {
     return basename(readlinkSync(`/proc/self/fd/${fd}`));

@@ -75,9 +75,9 @@ export interface PoolOptions {
   entry?: URL;
   /** Answers what a write has to ask about the jobs that its file names; absent: nobody knows them. */
   askQueue?: AskQueue;
-  /** Told when a thread died and was cleaned up after. */
+  /** Called when a thread died and was cleaned up after. */
   onThreadDeath?: (error: Error) => void;
-  /** Told when a write's slot is free again. */
+  /** Called when a write's slot is free again. */
   onFree?: () => void;
   /**
    * After so many milliseconds without a write the sessions end and their threads are parked, and then the pool keeps
@@ -125,7 +125,7 @@ const LEFT_MS = 500;
 const COPY_LOOKS_MAX = 200;
 const COPY_LOOK_MS = 5;
 
-/** Tells phases apart in one number with the bytes written, which are fewer. */
+/** Factor of the phase in a number that holds it and the bytes written, which are fewer. */
 const SEEN_PHASE = 2 ** 48;
 
 // Row memory must outlive whatever still writes from it: it is held here until its contexts are destroyed.
@@ -155,9 +155,9 @@ export class WriterPool {
   /** By job slot: how far its write was when it was looked at last. */
   readonly #seenBytes: Float64Array;
   readonly #silence = new Silence();
-  /** By thread slot: when it was looked at last, of turnTime(), and whether it was told to turn. */
+  /** By thread slot: when it was looked at last, of turnTime(), and whether it was asked to turn. */
   readonly #lookedAt: Int32Array;
-  readonly #told: Uint8Array;
+  readonly #asked: Uint8Array;
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
   readonly #onFree: (() => void) | undefined;
   readonly #askQueue: AskQueue;
@@ -183,7 +183,7 @@ export class WriterPool {
     this.rates = options.rates ?? new RateTable(options.roots.length);
     this.#seenBytes = new Float64Array(this.jobSlots);
     this.#lookedAt = new Int32Array(threadSlots).fill(turnTime());
-    this.#told = new Uint8Array(threadSlots);
+    this.#asked = new Uint8Array(threadSlots);
     this.rootWords = new RootWords(threadSlots, options.roots.length);
     this.rowBudgetBytes = Math.floor(options.memoryBytes / threads);
     this.#arenas = Array.from({ length: threadSlots }, () => createArenaMemory(this.rowBudgetBytes));
@@ -232,7 +232,7 @@ export class WriterPool {
 
   /**
    * Resolves when every thread is up. Before that the process must not exit: a thread terminated while it loads koffi
-   * aborts it. Rejects where a thread ends instead; onThreadDeath was told why.
+   * aborts it. Rejects where a thread ends instead; onThreadDeath was called with the reason.
    */
   async ready(): Promise<void> {
     this.#openMissingSessions();
@@ -267,7 +267,7 @@ export class WriterPool {
   /**
    * The same for bytes that arrive while the write runs: whoever holds `inlet` brings them, of whatever kind the request
    * says its source is. The write ends when the producer has, and fails if the producer does or goes away; if the write
-   * fails first, `done` tells why, and the producer hears that nothing is taken any more.
+   * fails first, `done` rejects with the reason, and the producer hears that nothing is taken any more.
    * @param comesAgain true where another attempt follows if the producer fails: what it brought may then be gone on with
    */
   runStream(
@@ -348,14 +348,14 @@ export class WriterPool {
     this.#silence.take({ progressed, stuck }, performance.now());
   }
 
-  /** True of a thread that was told to turn at the last look, and has not. */
+  /** True of a thread that was asked to turn at the last look, and has not. */
   #stands(session: Session): boolean {
     const { threadIndex } = session;
     if (threadIndex === -1) return false; // not up yet
     const turned = this.#control.thread(threadIndex).turnedSince(this.#lookedAt[threadIndex]!);
     this.#lookedAt[threadIndex] = turnTime();
-    if (!turned && this.#told[threadIndex] === 1) return true;
-    this.#told[threadIndex] = turned ? 0 : 1;
+    if (!turned && this.#asked[threadIndex] === 1) return true;
+    this.#asked[threadIndex] = turned ? 0 : 1;
     if (!turned) session.look(); // one with nothing in flight rests
     return false;
   }
@@ -463,7 +463,7 @@ export class WriterPool {
     await Promise.all([...this.#exits].filter(([threadId]) => !running.has(threadId)).map(([, exited]) => exited));
   }
 
-  /** Where it stands what a dead thread's attempt left open. */
+  /** Which words record what a dead thread's attempt left open. */
   #leftOpenOf(task: WriterTask): LeftOpen {
     const { attemptToken, jobSlot: firstSlot } = task;
     if ('bulk' in task) {
@@ -494,7 +494,7 @@ export class WriterPool {
     for (let index = 0; index < this.#control.threads; index += 1) {
       const block = this.#control.thread(index);
       if (block.threadId !== threadId) continue;
-      // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: nobody is in reap.
+      // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: no one is in reap.
       // oxlint-disable-next-line no-await-in-loop -- a thread has one block
       const result = block.context === 0 || !isMainThread ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);

@@ -11,7 +11,7 @@ interface Waiting {
   task: WriterTask;
   resolve: (result: JobResult) => void;
   reject: (error: unknown) => void;
-  /** Its caller was told already, and waits no more. */
+  /** Its caller's promise was rejected already. */
   left: boolean;
 }
 
@@ -21,7 +21,7 @@ export type Unanswered = Pick<Waiting, 'task' | 'reject' | 'left'>;
 export interface SessionOptions {
   /** Answers what writes have to ask about other jobs. */
   askQueue: AskQueue;
-  /** Told when the thread has answered a task that was left behind: its slot and its rows are free again. */
+  /** Called when the thread has answered a task that was left behind: its slot and its rows are free again. */
   onReturn: (task: WriterTask) => void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Tells a pool whose disk has fallen silent from one that is slow, or waits for something else: something is with the
- * kernel (a thread that does not turn, rows in flight) and nothing comes back, look after look.
+ * Distinguishes a pool whose disk has fallen silent from one that is slow, or waits for something else: something is with
+ * the kernel (a thread that does not turn, rows in flight) and nothing comes back, look after look.
  */
 
 /** Looks in a row at which nothing came back: with the host's two a second, three seconds. */
@@ -12,7 +12,7 @@ export class Silence {
 
   /**
    * What one look has found. Looks are counted, not the time between them: in a process that was stopped and wakes,
-   * nothing has moved, and that is nobody's fault.
+   * nothing has moved, and no disk is at fault.
    * @param nowMs of performance.now()
    */
   take(found: { progressed: boolean; stuck: boolean }, nowMs: number): void {

@@ -16,7 +16,7 @@ interface Waiting {
 export class SlotLine {
   readonly #freeSlots: () => number;
   readonly #line: Waiting[] = [];
-  /** Slots that are free and somebody's already. */
+  /** Slots that are free and granted already. */
   #kept = 0;
 
   /** @param freeSlots how many slots are free now, those that are kept included */
@@ -39,7 +39,7 @@ export class SlotLine {
       const index = this.#line.indexOf(place!);
       if (index === -1) this.#kept -= 1;
       else this.#line.splice(index, 1);
-      // It may be used by whoever left, in this turn, or by nobody.
+      // Whoever left may use the slot in this turn; if not, it is the next one's.
       setImmediate(() => this.serve());
     };
     return { granted, leave };

@@ -4,7 +4,7 @@ import { type AbortReason, WriteAbortedError } from '@penstock/contract';
 import { STOP_CANCEL, STOP_REASONS } from '@penstock/matrix';
 import type { RunningWrite } from './pool.ts';
 
-/** What is told of a write, and what is done where it does not end. */
+/** What stopRunning() needs of a running write. */
 export type Stoppable = Pick<RunningWrite, 'look' | 'isSilent' | 'leave'> & {
   block: Pick<RunningWrite['block'], 'requestStop' | 'read'>;
 };

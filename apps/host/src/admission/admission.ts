@@ -21,7 +21,7 @@ const WRITING = PHASES.indexOf('writing');
 
 /** A job that has been let through. */
 export interface Ticket {
-  /** The control block of the attempt, which tells when its space has been allocated. */
+  /** The control block of the attempt, which shows when its space has been allocated. */
   follow(block: Pick<JobBlock, 'read'>): void;
   /** The attempt is over. Without effect the second time. */
   release(): void;
@@ -143,7 +143,7 @@ async function lessWhatIsThere(claim: Claim, jobName: string, starts: number): P
 function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading): IoError | null {
   const { name, fileSystem } = place;
   const { availableBytes, keptBytes = 0, totalBytes } = reading;
-  if (totalBytes === 0) return null; // a file system that does not tell
+  if (totalBytes === 0) return null; // a file system that does not report it
   const where = { syscall: 'statfs', path, offset: 0, length: bytes };
   const leastBytes = Math.max(bytes, largestBytes);
   if (leastBytes > totalBytes) {

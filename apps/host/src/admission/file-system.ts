@@ -15,7 +15,7 @@ export interface Reading {
   availableBytes: number;
   /** Of what is free, bytes that are left to the embedded Redis, and not in `availableBytes`. */
   keptBytes?: number;
-  /** 0 where the file system does not tell. */
+  /** 0 if the file system does not report it. */
   totalBytes: number;
   /** In time of performance.now(), when it was asked. */
   askedAt: number;
@@ -49,10 +49,10 @@ export class FileSystem {
     this.#path = path;
   }
 
-  /** The last answer, unless it is too old to tell anything; one that is not fresh is renewed meanwhile. */
+  /** The last answer, null if it is too old to decide by; one that is not fresh is renewed meanwhile. */
   glance(): Reading | null {
     const ageMs = this.#last === null ? Number.POSITIVE_INFINITY : performance.now() - this.#last.askedAt;
-    if (ageMs > FRESH_MS) this.#read().catch(() => {}); // whoever has to wait for an answer is told
+    if (ageMs > FRESH_MS) this.#read().catch(() => {}); // whoever waits for an answer gets the error
     return ageMs > STALE_MS_MAX ? null : this.#last;
   }
 

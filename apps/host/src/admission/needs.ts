@@ -42,7 +42,7 @@ function needOf(request: WriteRequest): Need | null {
   return { root, path, bytes, endBytes: offset + bytes, inPlace: publish === 'in-place' && mode !== 'append' };
 }
 
-/** Bytes to be allocated, as far as the request tells: sharing blocks or keeping holes takes what nobody knows here. */
+/** Bytes to be allocated, as far as the request shows: what sharing blocks or keeping holes takes is not known here. */
 function newBytes({ source, size }: WriteRequest): number {
   if (source.kind === 'inline') return inlineBytes(source.data);
   if (source.kind === 'extents') return size ?? extentsEnd(source);

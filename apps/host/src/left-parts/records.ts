@@ -37,7 +37,7 @@ export class PartRecordFiles {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     let directory = join(folder, host);
     let places = openLocked(directory);
-    // Another process of this name lives: it is told of elsewhere (libs/queue, host-registry.ts). Or one that begins has
+    // Another process of this name lives: libs/queue, host-registry.ts, reports it. Or one that begins has
     // just taken this for something left.
     for (let tries = 1; places === null; tries += 1) {
       if (tries > TRIES_MAX) throw new Error(`${directory} is locked by another process`);

@@ -1,6 +1,6 @@
 /**
  * Which device each root of a host is on, asked as it begins. A root whose file system does not answer in time holds up
- * neither the host nor its other roots: its answer is told when it comes.
+ * neither the host nor its other roots: its answer is reported when it comes.
  */
 import { Worker } from 'node:worker_threads';
 import { hintFor, IoError } from '@penstock/contract';
@@ -25,7 +25,7 @@ export type AskInThread = (roots: readonly Asked[], onAnswer: (answer: RootAnswe
 /**
  * Asks `roots`. Resolves when each has answered or is late, with the number of its device (st_dev) by name, in the order of
  * the roots, or null where it has not answered yet.
- * @param onLate told of each late root when it answers after all: its device, or why it cannot be used
+ * @param onLate called for each late root when it answers after all, with its device, or why it cannot be used
  * @throws IoError naming a root that cannot be used
  */
 export async function askRoots(

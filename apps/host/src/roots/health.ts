@@ -78,7 +78,7 @@ export class RootHealth {
     for (const [name, patient] of this.#patients) {
       if (options.silent?.includes(name) !== true) void this.#begin(patient);
     }
-    // Once whoever made this has it: what it is told of this it hands on.
+    // Later than this constructor: the callbacks may use what its caller assigns it to.
     queueMicrotask(() => {
       for (const name of options.silent ?? []) this.tellSilent(name, 'it has not answered since this host began');
     });
