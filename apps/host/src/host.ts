@@ -320,9 +320,11 @@ export class Host {
     if (ownLimit > 0) block.rate.set(ownLimit);
     let ended = false; // the block is another write's then
     let forgetStop: () => void = () => {};
+    let hasBegun = false;
     job.whenAborted((reason) => {
-      if (!ended) forgetStop = stopWrite(running, reason, this.#stopGraceMs);
+      if (!ended) forgetStop = stopWrite(running, reason, this.#stopGraceMs, hasBegun);
     });
+    hasBegun = true;
     job.whenSteered(({ paused, limit = ownLimit }) => {
       if (ended) return;
       block.pause(paused);

@@ -40,14 +40,14 @@ const reasons: [string, Error, number][] = [
 for (const [reason, error, word] of reasons)
   test(`${reason}: a write that does not end in time is left behind, for the same reason`, async () => {
     const { write, told, leaving } = fakeWrite();
-    stopWrite(write, error, 20);
+    stopWrite(write, error, 20, true);
     expect(told).toEqual([word, 'look']);
     expect(await leaving).toMatchObject({ code: 'ECANCELED', reason });
   });
 
 test('one whose disk is silent is left behind long before that', async () => {
   const { write, leaving } = fakeWrite({ silent: true });
-  stopWrite(write, new WriteAbortedError('cancel'), 3_600_000);
+  stopWrite(write, new WriteAbortedError('cancel'), 3_600_000, true);
   expect(await leaving).toMatchObject({ cause: { message: expect.stringContaining('does not answer') } });
 });
 
@@ -56,8 +56,8 @@ test('a cancelled one to which nothing comes back is left behind within a second
   const cancelled = fakeWrite({ read: standing });
   const shutDown = fakeWrite({ read: standing });
   const beganAt = performance.now();
-  stopWrite(cancelled.write, new WriteAbortedError('cancel'), hour);
-  const forget = stopWrite(shutDown.write, new WriteAbortedError('shutdown'), hour);
+  stopWrite(cancelled.write, new WriteAbortedError('cancel'), hour, true);
+  const forget = stopWrite(shutDown.write, new WriteAbortedError('shutdown'), hour, true);
   const first = await Promise.race([cancelled.leaving, shutDown.leaving]);
   forget();
   expect(first).toMatchObject({ reason: 'cancel' });
@@ -66,7 +66,18 @@ test('a cancelled one to which nothing comes back is left behind within a second
 
 test('one that ends in time is not left behind', async () => {
   const { write, leaving } = fakeWrite();
-  stopWrite(write, new WriteAbortedError('cancel'), 20)();
+  stopWrite(write, new WriteAbortedError('cancel'), 20, true)();
   const none = delay(60, 'none'); // the time in which it would be
   expect(await Promise.race([leaving, none])).toBe('none');
+});
+
+test('a job that was cancelled before it began is waited for: its end reports that what was left is removed', async () => {
+  const hour = 3_600_000;
+  const sweeping = fakeWrite({ read: standing });
+  const cancelled = fakeWrite({ read: standing });
+  const forget = stopWrite(sweeping.write, new WriteAbortedError('cancel'), hour, false);
+  stopWrite(cancelled.write, new WriteAbortedError('cancel'), hour, true);
+  await cancelled.leaving;
+  expect(await Promise.race([sweeping.leaving, delay(200, 'waited for')])).toBe('waited for');
+  forget();
 });

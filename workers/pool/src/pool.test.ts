@@ -168,7 +168,7 @@ test('a write that does not stop is left behind at once; its deaf thread is term
   const [left, died] = [hung, beside].map(({ done }) => done.catch((error: unknown) => error));
   const seen = () => [hung, beside].map(({ block }) => block.read().bytesWritten).join();
   for (let last = ''; last !== seen() || hung.block.read().inFlight === 0; await delay(100)) last = seen();
-  stopRunning(hung, STOP_CANCEL, 20);
+  stopRunning(hung, STOP_CANCEL, 20, { awaited: false });
   expect(await left).toMatchObject({
     code: 'ECANCELED',
     cause: { message: expect.stringContaining('may still reach') },

@@ -1,7 +1,7 @@
 /** Asks a running write to stop, and leaves it behind where it does not come to its end. */
 import { performance } from 'node:perf_hooks';
 import { type AbortReason, WriteAbortedError } from '@penstock/contract';
-import { STOP_CANCEL, STOP_REASONS } from '@penstock/matrix';
+import { STOP_REASONS } from '@penstock/matrix';
 import type { RunningWrite } from './pool.ts';
 
 /** What stopRunning() needs of a running write. */
@@ -19,14 +19,14 @@ const LOOKS_MAX = 7;
 
 /**
  * Has `running` stop for `reason` (STOP_CANCEL and the like). It is left behind if it has not ended after `graceMs`, if its
- * disk is silent, or, where it is not `awaited`, if it was cancelled and nothing comes back to it. Returns what is to be
+ * disk is silent, or, if it is not `awaited`, if nothing comes back to it for 0.7 s. Returns what is to be
  * called once it has ended.
  */
 export function stopRunning(
   running: Stoppable,
   reason: number,
   graceMs: number,
-  { awaited = reason !== STOP_CANCEL }: { awaited?: boolean } = {},
+  { awaited }: { awaited: boolean },
 ): () => void {
   const { block } = running;
   block.requestStop(reason);
