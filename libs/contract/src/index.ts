@@ -47,7 +47,7 @@ export {
 export { hintFor } from './hints.ts';
 export { pathFault } from './paths.ts';
 export { escapeControls, printableJson, printValue } from './print.ts';
-export { type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
+export { noProgress, type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
 export { parseRequest, requestJsonSchema } from './request.ts';
 export {
   type Extent,

@@ -43,6 +43,18 @@ export interface WriteProgress {
   error?: WireError;
 }
 
+/** The progress of a write that has moved no byte yet. */
+export const noProgress = (phase: Phase): WriteProgress => ({
+  progress: 0,
+  bytesWritten: 0,
+  bytesDurable: 0,
+  totalBytes: 0,
+  bytesPerSecond: 0,
+  etaMs: null,
+  inFlight: 0,
+  phase,
+});
+
 export const progressSchema: z.ZodType<WriteProgress> = z.object({
   progress: z.number().min(0).max(100),
   bytesWritten: countSchema,

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import {
   type JobResult,
   isBulkResult,
+  noProgress,
   RequestError,
   WriteAbortedError,
-  type WriteProgress,
   type WriteRequest,
 } from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
@@ -182,7 +182,8 @@ async function whileTold(
   onProgress: CallOptions['onProgress'],
   wait: () => Promise<void>,
 ): Promise<void> {
-  const tell = (): void => onProgress?.(waitingForTurn(`waiting for its turn: ${turns.count} ${turns.what}`));
+  const tell = (): void =>
+    onProgress?.({ ...noProgress('waiting'), note: `waiting for its turn: ${turns.count} ${turns.what}` });
   const timer = onProgress != null && turns.areTaken ? setInterval(tell, SAMPLE_MS) : undefined;
   try {
     await wait();
@@ -190,18 +191,6 @@ async function whileTold(
     clearInterval(timer);
   }
 }
-
-const waitingForTurn = (note: string): WriteProgress => ({
-  progress: 0,
-  bytesWritten: 0,
-  bytesDurable: 0,
-  totalBytes: 0,
-  bytesPerSecond: 0,
-  etaMs: null,
-  inFlight: 0,
-  phase: 'waiting',
-  note,
-});
 
 /** In milliseconds; -1 for never. @throws RequestError */
 export function flushTime(ms: number | undefined): number | undefined {

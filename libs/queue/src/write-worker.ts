@@ -4,6 +4,7 @@ import {
   escapeControls,
   fromWire,
   isBulkResult,
+  noProgress,
   type JobRequest,
   type JobResult,
   type ManifestSource,
@@ -709,16 +710,4 @@ function isPutBack(caught: unknown): boolean {
   return reason === 'shutdown' || reason === 'lost';
 }
 
-function blankProgress(host: string): WriteProgress {
-  return {
-    progress: 0,
-    bytesWritten: 0,
-    bytesDurable: 0,
-    totalBytes: 0,
-    bytesPerSecond: 0,
-    etaMs: null,
-    inFlight: 0,
-    phase: 'opening',
-    host,
-  };
-}
+const blankProgress = (host: string): WriteProgress => ({ ...noProgress('opening'), host });
