@@ -4,6 +4,9 @@
 export const EXT4_MAGIC = 0xef53;
 export const XFS_MAGIC = 0x58465342;
 export const BTRFS_MAGIC = 0x9123683e;
-export const TMPFS_MAGIC = 0x01021994;
-export const RAMFS_MAGIC = 0x858458f6;
+const TMPFS_MAGIC = 0x01021994;
+const RAMFS_MAGIC = 0x858458f6;
 export const OVERLAYFS_MAGIC = 0x794c7630;
+
+/** True of file systems that keep their files in memory: nothing on them survives power loss. */
+export const isInMemory = (type: number): boolean => type === TMPFS_MAGIC || type === RAMFS_MAGIC;

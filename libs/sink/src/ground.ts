@@ -3,7 +3,7 @@ import { readlinkSync, statfsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { native } from '@penstock/aio';
-import { OVERLAYFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from './file-system-types.ts';
+import { OVERLAYFS_MAGIC, isInMemory } from './file-system-types.ts';
 import { readMounts } from './mounts.ts';
 import type { Device, FileSystem } from './stat.ts';
 
@@ -48,7 +48,7 @@ export function groundOf(dirFd: number, { type }: Pick<FileSystem, 'type'>, devi
 }
 
 function plain(type: number, device: Device | null): Ground {
-  const inMemory = type === TMPFS_MAGIC || type === RAMFS_MAGIC;
+  const inMemory = isInMemory(type);
   if (inMemory) return { type, inMemory, isHidden: false, forgets: 'this file system keeps its files in memory' };
   const forgets = device !== null && isRamDisk(device) ? 'this file system lies on a disk in memory' : null;
   return { type, inMemory, isHidden: false, forgets };

@@ -13,6 +13,7 @@ export { type WriteOrder, runWrite } from './write.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './segment-directory.ts';
 export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { lineage, type Mount, mountOf, readMounts } from './mounts.ts';
+export { isInMemory } from './file-system-types.ts';
 export { type Ground, groundOf } from './ground.ts';
 export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Alignment, fileSystemOf, statFd } from './stat.ts';

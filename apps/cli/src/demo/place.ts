@@ -13,10 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '@penstock/contract';
-
-// statfs(2): file systems that are memory.
-const TMPFS_MAGIC = 0x0102_1994;
-const RAMFS_MAGIC = 0x8584_58f6;
+import { isInMemory } from '@penstock/sink';
 
 export interface Place {
   directory: string;
@@ -63,7 +60,7 @@ function refusalOf(parent: string, bytes: number): string | null {
     mkdirSync(parent, { recursive: true });
     accessSync(parent, constants.W_OK | constants.X_OK);
     const { type, bavail, bsize } = statfsSync(parent);
-    if (type === TMPFS_MAGIC || type === RAMFS_MAGIC) return `${parent} is memory, not a disk`;
+    if (isInMemory(type)) return `${parent} is memory, not a disk`;
     const free = bavail * bsize;
     return free < bytes ? `${parent} has ${formatBytes(free)} free, ${formatBytes(bytes)} are needed` : null;
   } catch (error) {
