@@ -59,6 +59,8 @@ export class System {
   readonly redis: EmbeddedRedis;
   readonly queue: Queue;
   readonly events: QueueEvents;
+  /** What close() undoes, the last first, once no host holds it open any more: mounts, for the most part. */
+  readonly undo: (() => void)[] = [];
   readonly #hosts: HostProcess[] = [];
 
   private constructor(home: string, data: string, redis: EmbeddedRedis) {
@@ -196,6 +198,7 @@ export class System {
 
   async close(): Promise<void> {
     await this.hostsGone();
+    for (const step of this.undo.splice(0).toReversed()) step();
     await this.events.close();
     await this.queue.close();
     await this.redis.close();

@@ -9,10 +9,7 @@ let system: System;
 beforeEach(async () => {
   system = await System.open();
 });
-afterEach(async () => {
-  await system.hostsGone();
-  await system.close();
-});
+afterEach(() => system.close());
 
 const strace = foundProgram('strace');
 const withStrace = strace === null ? test.skip : test;

@@ -16,26 +16,20 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System, cliEntry } from '../system.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const MATRICES = [undefined, { rows: 1024, rowBytes: 1024 }, { rows: 5, rowBytes: 1000 }];
 
 let system: System;
-let undo: Undo = [];
 beforeEach(async () => {
   system = await System.open();
 });
-afterEach(async () => {
-  await system.hostsGone();
-  for (const step of undo.toReversed()) step();
-  undo = [];
-  await system.close();
-});
+afterEach(() => system.close());
 
 const mountDisk = (make: string[], sizeBytes: number, sectorBytes: number): string =>
-  mountLoop(system.home, undo, make, sizeBytes, sectorBytes);
+  mountLoop(system.home, system.undo, make, sizeBytes, sectorBytes);
 
 /** Writes every edge size with every matrix, and copies, on the root "disk"; compares whole files. */
 async function expectAllSizes(mount: string): Promise<Record<string, unknown>> {
@@ -113,7 +107,7 @@ asRoot(
   async () => {
     const mount = mkdtempSync(join(system.home, 'tmpfs-'));
     run('mount', '-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', mount);
-    undo.push(() => run('umount', mount));
+    system.undo.push(() => run('umount', mount));
     const result = await expectAllSizes(mount);
     expect(result).toMatchObject({ mode: 'aio-buffered', fallbackReason: expect.stringContaining('power loss') });
   },
@@ -147,16 +141,16 @@ asRoot(
     const below = join(system.home, 'below');
     mkdirSync(below);
     run('mount', '-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', below);
-    undo.push(() => run('umount', below));
+    system.undo.push(() => run('umount', below));
     const image = join(below, 'disk.img');
     writeFileSync(image, '');
     truncateSync(image, 134_217_728);
     const device = run('losetup', '--find', '--show', image).trim();
-    undo.push(() => run('losetup', '--detach', device));
+    system.undo.push(() => run('losetup', '--detach', device));
     run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=1', device);
     const mount = mkdtempSync(join(system.home, 'mnt-'));
     run('mount', device, mount);
-    undo.push(() => run('umount', '--lazy', mount));
+    system.undo.push(() => run('umount', '--lazy', mount));
     await system.host(['--threads', '1', '--root', `disk=${mount}`, '--wait-for-space', '0']);
     const end = await system.finished(
       await system.add({
@@ -267,7 +261,7 @@ function sharesFlushes(mount: string): boolean {
 
 asRoot('flushes are shared on ext4 with a journal, and never without one', () => {
   expect(sharesFlushes(mountDisk(['mkfs.ext4', '-q'], 67_108_864, 512))).toBe(true);
-  for (const step of undo.splice(0).toReversed()) step();
+  for (const step of system.undo.splice(0).toReversed()) step();
   // The same device, very likely: what was known of it must not be believed of another file system.
   expect(sharesFlushes(mountDisk(['mkfs.ext4', '-q', '-O', '^has_journal'], 67_108_864, 512))).toBe(false);
 });
@@ -294,7 +288,7 @@ asRoot('doctor shows the space of a disk that is mounted below a root, and that 
   const below = join(mount, 'below');
   mkdirSync(below);
   run('mount', '-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', below);
-  undo.push(() => run('umount', below));
+  system.undo.push(() => run('umount', below));
   const doctor = (): string =>
     spawnSync(process.execPath, [cliEntry, 'doctor', '--json', '--data', system.home, '--root', `disk=${mount}`], {
       encoding: 'utf8',

@@ -18,7 +18,6 @@ import type { WriteResult } from '@penstock/contract';
 import { type WriteStreamOptions, type Writer, openWriter } from 'penstock';
 import { patternBytes } from '../expected-bytes.ts';
 import { GROUNDS, type Said, lacksOf, saidBy } from '../grounds.ts';
-import type { Undo } from '../loop-disk.fixture.ts';
 import { faultsOfBulks, faultsOfJobs } from '../request-rows.ts';
 import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
@@ -26,12 +25,10 @@ import { System } from '../system.ts';
 const SIZES = [0, 1, 511, 4097, 65_537, 1_048_577];
 
 let system: System;
-let undo: Undo = [];
 let last: (() => Promise<void>)[] = [];
 afterEach(async () => {
   await system.hostsGone();
   for (const step of last.splice(0).toReversed()) await step(); // oxlint-disable-line no-await-in-loop -- in this order
-  for (const step of undo.splice(0).toReversed()) step();
   await system.close();
 });
 
@@ -121,7 +118,7 @@ for (const ground of GROUNDS) {
     `on ${ground.name} every mode and source writes what was asked for, and results say how${why}`,
     async () => {
       system = await System.open();
-      const mount = ground.mount(system.home, undo);
+      const mount = ground.mount(system.home, system.undo);
       const shmDirectory = mkdtempSync('/dev/shm/penstock-grounds-');
       const server = await ContentServer.open();
       last.push(

@@ -1,7 +1,7 @@
 /** For tests: every field, mode and source on other disks than the checkout's, whole files compared. As root only: loop-mounted. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type Undo, has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
+import { has, mayMount, mountLoop } from '../loop-disk.fixture.ts';
 import { faultsOfJobs, strayNames } from '../request-rows.ts';
 import { ContentServer } from '../soak/served.ts';
 import { System } from '../system.ts';
@@ -16,15 +16,11 @@ const DISKS = [
 /** Declares a test of each disk, with files of these sizes. */
 export function testOtherDisks(sizes: readonly number[]): void {
   let system: System;
-  let undo: Undo = [];
   let server: ContentServer;
   beforeEach(async () => {
     system = await System.open();
   });
   afterEach(async () => {
-    await system.hostsGone();
-    for (const step of undo.toReversed()) step();
-    undo = [];
     await system.close();
     await server.close();
   });
@@ -33,9 +29,9 @@ export function testOtherDisks(sizes: readonly number[]): void {
     (mayMount() && has(make[0]!) ? test : test.skip)(
       `on ${name} every field, mode and source gives exactly the bytes asked for`,
       async () => {
-        const mount = mountLoop(system.home, undo, make, DISK_BYTES, sectorBytes);
+        const mount = mountLoop(system.home, system.undo, make, DISK_BYTES, sectorBytes);
         const shmDirectory = mkdtempSync('/dev/shm/penstock-matrix-');
-        undo.push(() => rmSync(shmDirectory, { recursive: true }));
+        system.undo.push(() => rmSync(shmDirectory, { recursive: true }));
         await system.host([
           '--threads',
           '2',

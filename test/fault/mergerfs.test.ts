@@ -5,20 +5,13 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { openWriter } from 'penstock';
 import { patternBytes } from '../expected-bytes.ts';
 import { lacksOfMergerfs, mountMergerfs } from '../fuse-mount.fixture.ts';
-import type { Undo } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 let system: System;
-let undo: Undo = [];
 beforeEach(async () => {
   system = await System.open();
 });
-afterEach(async () => {
-  await system.hostsGone();
-  for (const step of undo.toReversed()) step();
-  undo = [];
-  await system.close();
-});
+afterEach(() => system.close());
 
 const lacks = lacksOfMergerfs();
 const onMergerfs = lacks === null ? test : test.skip;
@@ -31,7 +24,7 @@ const expected = patternBytes('stamp', 4, SIZE);
 onMergerfs(
   title('a root on mergerfs is written through the page cache after the first refusal, and result and log say so once'),
   async () => {
-    const mount = mountMergerfs(system.home, undo);
+    const mount = mountMergerfs(system.home, system.undo);
     const host = await system.host(['--threads', '1', '--root', `merged=${mount}`]);
     const write = async (path: string, more: object = {}) => {
       const end = await system.finished(await system.add({ path, root: 'merged', size: SIZE, source, ...more }));
@@ -54,7 +47,7 @@ onMergerfs(
 );
 
 onMergerfs(title('with --direct off nothing is tried there, and the library can be told the same'), async () => {
-  const mount = mountMergerfs(system.home, undo);
+  const mount = mountMergerfs(system.home, system.undo);
   await system.host(['--threads', '1', '--root', `merged=${mount}`, '--direct', 'merged=off']);
   const add = (root: string) => system.add({ path: 'a', root, size: SIZE, source });
   const [there, elsewhere] = [await add('merged'), await add('data')];

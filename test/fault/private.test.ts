@@ -3,23 +3,17 @@ import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writ
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
-import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 const mayCut = mayMount() && has('xfs_io') && has('findmnt');
 const ORIGIN = Buffer.from('camera 3');
 
 let system: System;
-let undo: Undo = [];
 beforeEach(async () => {
   system = await System.open();
 });
-afterEach(async () => {
-  await system.hostsGone();
-  for (const step of undo.toReversed()) step();
-  undo = [];
-  await system.close();
-});
+afterEach(() => system.close());
 
 function onDescriptor<T>(path: string, use: (fd: number) => T): T {
   const fd = openSync(path, 'r');
@@ -46,7 +40,7 @@ const kinds = [
 (mayCut ? test : test.skip).each(kinds.filter(([, [make]]) => has(make)))(
   'on %s permissions, owner and attributes survive a power cut as soon as the write is told to be completed',
   async (_name, make, sizeBytes) => {
-    const mount = mountLoop(system.home, undo, [...make], sizeBytes, 512);
+    const mount = mountLoop(system.home, system.undo, [...make], sizeBytes, 512);
     const device = run('findmnt', '--noheadings', '--output', 'SOURCE', mount).trim();
     const host = await system.host(['--threads', '2', '--root', `disk=${mount}`, '--shm', join(system.home, 'shm')]);
     const sizes = [0, 4096, 70_001, 1_048_577];

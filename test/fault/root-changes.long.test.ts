@@ -14,17 +14,17 @@ afterEach(() => trial.close());
 asRoot(
   `a disk that is mounted over a root later is written from then on, and nothing below it${skipped}`,
   async () => {
-    const { system, root, undo, write, mountAtRoot, unmountRoot } = trial;
+    const { system, root, write, mountAtRoot, unmountRoot } = trial;
     const host = await system.host(['--threads', '2', '--root', `disk=${root}`]);
     expect((await system.finished(await write('before'))).failedReason).toBeUndefined();
     const elsewhere = mountAtRoot();
-    undo.push(unmountRoot);
+    system.undo.push(unmountRoot);
     const jobs = await Promise.all(Array.from({ length: 20 }, (_, index) => write(`d/${index}`)));
     for (const job of jobs)
       expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: BYTES } });
     expect(readdirSync(join(elsewhere, 'd'))).toHaveLength(20);
     await unmountIdle(root);
-    undo.pop();
+    system.undo.pop();
     expect(readdirSync(root)).toEqual(['before']);
     expect(host.said()).toMatch(/root disk is on another mount now: ext4 on \/dev\/loop/);
   },
@@ -49,9 +49,9 @@ asRoot(
 asRoot(
   `beside a host whose root became read-only the other writes all of 200 jobs, and none loses an attempt${skipped}`,
   async () => {
-    const { system, undo } = trial;
-    const sick = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
-    const well = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 134_217_728, 512);
+    const { system } = trial;
+    const sick = mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+    const well = mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], 134_217_728, 512);
     const ill = await system.host(['--name', 'ill', '--threads', '1', '--root', `disk=${sick}`]);
     await system.host(['--name', 'fit', '--threads', '1', '--root', `disk=${well}`]);
     remount(sick, 'ro');
@@ -74,7 +74,7 @@ asRoot(
 asRoot(
   `where the disk of a root has been unmounted nothing is written into the bare directory until it is back${skipped}`,
   async () => {
-    const { system, root, undo, write, mountAtRoot, unmountRoot } = trial;
+    const { system, root, write, mountAtRoot, unmountRoot } = trial;
     const elsewhere = mountAtRoot();
     const host = await system.host(['--name', 'ill', '--threads', '1', '--root', `disk=${root}`]);
     expect((await system.finished(await write('before'))).failedReason).toBeUndefined();
@@ -84,7 +84,7 @@ asRoot(
     expect(noteOf(waiting)).toMatch(/^waiting for root disk of host ill: what was mounted there is gone: ext4 on/);
     expect(readdirSync(root)).toEqual([]);
     run('mount', '--bind', elsewhere, root);
-    undo.push(unmountRoot);
+    system.undo.push(unmountRoot);
     expect(await system.finished(job)).toMatchObject({ attemptsMade: 1, returnvalue: { bytes: BYTES } });
     expect(readdirSync(elsewhere)).toEqual(expect.arrayContaining(['before', 'after']));
     expect(host.said()).toMatch(/root disk cannot be used: what was mounted[^]*root disk can be used again/);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { test } from '@jest/globals';
 import type { Job } from 'bullmq';
-import { type Undo, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 export const asRoot: typeof test | typeof test.skip = mayMount() ? test : test.skip;
@@ -15,8 +15,6 @@ export const BYTES = 300_000;
 
 export class RootTrial {
   readonly system: System;
-  /** What is to be undone when the test is over, the last first. */
-  readonly undo: Undo = [];
   /** The directory that is a root of the test's hosts, named "disk". */
   readonly root: string;
 
@@ -24,6 +22,10 @@ export class RootTrial {
     this.system = system;
     this.root = join(system.home, 'root');
     mkdirSync(this.root);
+    // What a test that failed left mounted there.
+    system.undo.push(() => {
+      while (spawnSync('umount', ['--lazy', this.root]).status === 0);
+    });
   }
 
   static async open(): Promise<RootTrial> {
@@ -34,19 +36,15 @@ export class RootTrial {
 
   /** Mounts a disk at the root, until it is unmounted there; returns where else it is mounted. */
   readonly mountAtRoot = (): string => {
-    const elsewhere = mountLoop(this.system.home, this.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+    const elsewhere = mountLoop(this.system.home, this.system.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
     run('mount', '--bind', elsewhere, this.root);
     return elsewhere;
   };
 
   readonly unmountRoot = (): void => void run('umount', this.root);
 
-  async close(): Promise<void> {
-    await this.system.hostsGone();
-    for (const step of this.undo.toReversed()) step();
-    // What a test that failed left mounted there.
-    while (spawnSync('umount', ['--lazy', this.root]).status === 0);
-    await this.system.close();
+  close(): Promise<void> {
+    return this.system.close();
   }
 }
 

@@ -59,8 +59,8 @@ asRoot(
 asRoot(
   `without a host whose root is well jobs wait with the reason, and are written once it is, at their first attempt${skipped}`,
   async () => {
-    const { system, undo, write } = trial;
-    const disk = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+    const { system, write } = trial;
+    const disk = mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
     const host = await system.host(['--name', 'ill', '--threads', '1', '--root', `disk=${disk}`]);
     remount(disk, 'ro');
     const jobs = await Promise.all(['a', 'b', 'c'].map((path) => write(path)));
@@ -110,8 +110,8 @@ asRoot(
 asRoot(
   `two hosts, each with another sick root, write what the other cannot, and what waits behind it${skipped}`,
   async () => {
-    const { system, undo } = trial;
-    const disk = () => mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+    const { system } = trial;
+    const disk = () => mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
     const mounts = [disk(), disk(), disk(), disk()] as const;
     const rootsOf = (a: string, b: string) => ['--threads', '1', '--root', `a=${a}`, '--root', `b=${b}`];
     await system.host(['--name', 'one', ...rootsOf(mounts[0], mounts[1])]);

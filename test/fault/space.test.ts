@@ -4,25 +4,19 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/aio';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 
 let system: System;
-let undo: Undo = [];
 let mount: string;
 beforeEach(async () => {
   system = await System.open();
 });
-afterEach(async () => {
-  await system.hostsGone();
-  for (const step of undo.toReversed()) step();
-  undo = [];
-  await system.close();
-});
+afterEach(() => system.close());
 
 const asRoot = mayMount() ? test : test.skip;
 const mountSmall = (): void => {
-  mount = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
+  mount = mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
 };
 /** As progress carries it. */
 const note = (progress: Record<string, unknown>): string =>
@@ -107,7 +101,7 @@ asRoot(
     mountSmall();
     writeFileSync(join(mount, 'immutable'), 'x');
     run('chattr', '+i', join(mount, 'immutable'));
-    undo.push(() => run('chattr', '-i', join(mount, 'immutable')));
+    system.undo.push(() => run('chattr', '-i', join(mount, 'immutable')));
     await system.host(['--threads', '1', '--root', `disk=${mount}`]);
     const options = { attempts: 5, backoff: { type: 'fixed', delay: 10 } };
     const forbidden = { path: 'immutable', root: 'disk', size: 4096, publish: 'in-place' };
@@ -121,10 +115,10 @@ asRoot(
   'a write below a disk that is mounted in its root is judged by the space there: less than the root has, and more',
   async () => {
     const mountAt = (directory: string, sizeBytes: number): string => {
-      const disk = mountLoop(system.home, undo, ['mkfs.ext4', '-q'], sizeBytes, 512);
+      const disk = mountLoop(system.home, system.undo, ['mkfs.ext4', '-q'], sizeBytes, 512);
       run('mkdir', directory);
       run('mount', '--bind', disk, directory);
-      undo.push(() => run('umount', directory));
+      system.undo.push(() => run('umount', directory));
       return directory;
     };
     mountSmall();
@@ -151,7 +145,7 @@ const onXfs = mayMount() && has('mkfs.xfs') ? test : test.skip;
 onXfs(
   'on an XFS with little space what stands is written again where it stands, and a part that is there is gone on with',
   async () => {
-    mount = mountLoop(system.home, undo, ['mkfs.xfs', '-q'], 335_544_320, 512);
+    mount = mountLoop(system.home, system.undo, ['mkfs.xfs', '-q'], 335_544_320, 512);
     const size = 134_217_728;
     const request = { path: 'a.dat', root: 'disk', size, source: { kind: 'pattern', pattern: 'stamp', seed: 3 } };
     const flags = ['--threads', '1', '--checkpoint', '16MiB', '--root', `disk=${mount}`, '--lock-duration', '2000'];
