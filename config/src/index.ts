@@ -1,5 +1,5 @@
 /** Settings: what they are, where they come from, and what holds by default. */
-export * as defaults from './defaults.ts';
+export * as defaults from './settings/defaults.ts';
 export {
   type DashboardDoor,
   dashboardLink,
@@ -10,8 +10,8 @@ export {
   readDoors,
   tokenEnd,
 } from './dashboard-link.ts';
-export { type Direct, directArguments, type DirectChoices, directOf } from './direct.ts';
-export { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
+export { type Direct, directArguments, type DirectChoices, directOf } from './settings/direct.ts';
+export { DURATION_ACCEPTED, formatDuration, parseDuration } from './settings/durations.ts';
 export {
   addDataOption,
   addHostOptions,
@@ -25,10 +25,10 @@ export {
   type RedisChoice,
   storeSettings,
   type StoreSettings,
-} from './settings.ts';
-export { commandOutput, complainTo, type Log, logOf } from './log.ts';
-export { parseRate } from './rates.ts';
+} from './settings/settings.ts';
+export { commandOutput, complainTo, type Log, logOf } from './process/log.ts';
+export { parseRate } from './settings/rates.ts';
 export { lackOfSpace, makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';
-export { STOP_SIGNALS } from './stop-signals.ts';
+export { STOP_SIGNALS } from './process/stop-signals.ts';
 export { findServer, openStore, type Store } from './store.ts';

@@ -2,7 +2,7 @@
 import { EmbeddedRedis, findRedisServer, type RedisServerBinary } from '@penstock/redis';
 import type { Connection } from '@penstock/queue';
 import { nativeFile } from './native-record.ts';
-import type { RedisChoice } from './settings.ts';
+import type { RedisChoice } from './settings/settings.ts';
 
 /** The Redis server that this environment offers; null where there is none. */
 export function findServer(env: NodeJS.ProcessEnv): RedisServerBinary | null {

@@ -15,13 +15,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toWire } from '@penstock/contract';
-import type { RedisServerBinary } from './binary.ts';
-import { diedOfSpace, lackOfSpace } from './disk.ts';
-import { RedisStartError, remedyOf } from './errors.ts';
-import { launch, logFileOf, type RunningServer } from './launch.ts';
-import { probe } from './probe.ts';
-import { makePrivateDirectory, makePrivateTemporaryDirectory, socketPathOf } from './socket-path.ts';
-import { Use } from './users.ts';
+import type { RedisServerBinary } from './server/binary.ts';
+import { diedOfSpace, lackOfSpace } from './directory/space.ts';
+import { RedisStartError, remedyOf } from './errors/redis-start-error.ts';
+import { launch, logFileOf, type RunningServer } from './server/launch.ts';
+import { probe } from './server/probe.ts';
+import { makePrivateDirectory, makePrivateTemporaryDirectory, socketPathOf } from './directory/socket-path.ts';
+import { Use } from './directory/users.ts';
 
 export interface EmbeddedRedisOptions {
   /** The data directory; the server keeps its files in `redis/` below it, which is made if need be. */

@@ -1,5 +1,5 @@
-export { findRedisServer, type RedisServerBinary } from './binary.ts';
-export { makeDirectories } from './directories.ts';
-export { lackOfSpace } from './disk.ts';
+export { findRedisServer, type RedisServerBinary } from './server/binary.ts';
+export { makeDirectories } from './directory/directories.ts';
+export { lackOfSpace } from './directory/space.ts';
 export { EmbeddedRedis, type EmbeddedRedisOptions } from './embedded-redis.ts';
-export { RedisStartError } from './errors.ts';
+export { RedisStartError } from './errors/redis-start-error.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { findRedisServer, type RedisServerBinary } from './binary.ts';
+import { findRedisServer, type RedisServerBinary } from './server/binary.ts';
 import { EmbeddedRedis, type EmbeddedRedisOptions } from './embedded-redis.ts';
 
 export function installedServer(): RedisServerBinary {

@@ -1,7 +1,7 @@
 // The same promises on a machine without flock(1) and setpriv(1).
 import { existsSync, symlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { RedisServerBinary } from './binary.ts';
+import type { RedisServerBinary } from './server/binary.ts';
 import { gone, isAlive, Stage, statOf } from './processes.fixture.ts';
 
 let stage: Stage;

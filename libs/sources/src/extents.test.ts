@@ -3,7 +3,7 @@ import type { Extent } from '@penstock/contract';
 import * as fc from 'fast-check';
 import { ExtentsSource } from './extents.ts';
 import { readSource } from './mismatch.ts';
-import { createPatternSource } from './pattern.ts';
+import { createPatternSource } from './patterns/pattern.ts';
 
 const SEED = 20_110_608;
 

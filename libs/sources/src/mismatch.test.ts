@@ -3,9 +3,9 @@ import { expect, test } from '@jest/globals';
 import type { PatternName } from '@penstock/contract';
 import * as fc from 'fast-check';
 import { findMismatch, readSource } from './mismatch.ts';
-import { createPatternSource } from './pattern.ts';
+import { createPatternSource } from './patterns/pattern.ts';
 import type { Source } from './source.ts';
-import { readStamp, stampBlockBytes } from './stamp.ts';
+import { readStamp, stampBlockBytes } from './patterns/stamp.ts';
 
 const SEED = 20_110_608;
 const PATTERNS: PatternName[] = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'];

@@ -1,7 +1,7 @@
 // Reading back: the bytes a source says, compared with the bytes a file has.
 import type { PatternName } from '@penstock/contract';
 import type { DirectSource, Source } from './source.ts';
-import { readStamp, stampBlockBytes } from './stamp.ts';
+import { readStamp, stampBlockBytes } from './patterns/stamp.ts';
 
 /** The first byte that differs. */
 export interface Mismatch {

@@ -1,6 +1,6 @@
 // The pattern random: bytes that no compression, deduplication or zero detection of a disk can shorten.
 import { type Cipher, createCipheriv, createHash } from 'node:crypto';
-import type { DirectSource } from './source.ts';
+import type { DirectSource } from '../source.ts';
 
 const CIPHER_BLOCK_BYTES = 16;
 /** Of one call of the cipher: many small rows share one, and a large row is copied while still in the cache. */

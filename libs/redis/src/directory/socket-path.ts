@@ -4,7 +4,7 @@ import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from
 import { dirname, join } from 'node:path';
 import { toWire } from '@penstock/contract';
 import { makeDirectories } from './directories.ts';
-import { RedisStartError } from './errors.ts';
+import { RedisStartError } from '../errors/redis-start-error.ts';
 
 /** sun_path holds 108 bytes with its terminating NUL; a longer path is cut off in silence by some programs. */
 const pathBytesMax = 107;

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type RootConfig, deviceOf } from '@penstock/sink';
-import * as defaults from './defaults.ts';
+import * as defaults from '../settings/defaults.ts';
 import { profileOf } from './profile.fixture.ts';
 import { writeProfile } from './profile.ts';
 import { tuneHost } from './tuning.ts';
 
-const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 let home: string;
 let data: RootConfig;
 let fast: RootConfig;

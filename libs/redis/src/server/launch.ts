@@ -7,7 +7,7 @@ import { createServer, Socket, type Server as Listener } from 'node:net';
 import { join } from 'node:path';
 import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
-import { RedisStartError } from './errors.ts';
+import { RedisStartError } from '../errors/redis-start-error.ts';
 import { launcher } from './launcher.ts';
 
 const logBytesMax = 1 << 20;

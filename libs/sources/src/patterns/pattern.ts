@@ -4,7 +4,7 @@ import { BlockSource } from './blocks.ts';
 import { ConstantSource } from './constant.ts';
 import { CounterSource } from './counter.ts';
 import { RandomSource } from './random.ts';
-import type { DirectSource } from './source.ts';
+import type { DirectSource } from '../source.ts';
 import { stampFormat } from './stamp.ts';
 import { textFormat } from './text.ts';
 

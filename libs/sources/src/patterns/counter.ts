@@ -1,5 +1,5 @@
 // The pattern counter: consecutive 32-bit numbers, which show at once where in the file a byte belongs.
-import type { DirectSource } from './source.ts';
+import type { DirectSource } from '../source.ts';
 import { WordCache, wordsOf } from './words.ts';
 
 /**

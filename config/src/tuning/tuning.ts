@@ -6,9 +6,9 @@
  */
 import { formatBytes } from '@penstock/contract';
 import { type RootConfig, deviceOf } from '@penstock/sink';
-import * as defaults from './defaults.ts';
+import * as defaults from '../settings/defaults.ts';
 import { type Profile, readProfile } from './profile.ts';
-import type { HostSettings, StoreSettings } from './settings.ts';
+import type { HostSettings, StoreSettings } from '../settings/settings.ts';
 
 export { type Profile, type Trial, type Tuning, readProfile, writeProfile } from './profile.ts';
 

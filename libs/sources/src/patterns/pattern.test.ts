@@ -3,9 +3,9 @@ import { expect, test } from '@jest/globals';
 import { createCipheriv, createHash } from 'node:crypto';
 import type { PatternName } from '@penstock/contract';
 import * as fc from 'fast-check';
-import { readSource } from './mismatch.ts';
+import { readSource } from '../mismatch.ts';
 import { createPatternSource } from './pattern.ts';
-import type { Source } from './source.ts';
+import type { Source } from '../source.ts';
 
 const SEED = 20_110_608;
 const PATTERNS: PatternName[] = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'];

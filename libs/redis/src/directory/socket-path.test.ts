@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Stage } from './processes.fixture.ts';
+import { Stage } from '../processes.fixture.ts';
 import { makePrivateTemporaryDirectory, socketPathOf } from './socket-path.ts';
 
 let stage: Stage;

@@ -1,6 +1,6 @@
 // The patterns zero and byte: the same byte everywhere, so that a row once prepared is right for any position.
 import { repeatBytes } from './repeat.ts';
-import type { DirectSource } from './source.ts';
+import type { DirectSource } from '../source.ts';
 
 const FIRST_BYTES = 64;
 
