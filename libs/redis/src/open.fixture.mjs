@@ -1,4 +1,4 @@
-// A process that opens the embedded Redis, says so in one line of JSON, and closes it when its standard input ends.
+// A process that opens the embedded Redis, prints so in one line of JSON, and closes it when its standard input ends.
 // Arguments: the options of EmbeddedRedis.open as JSON; leave or stay; the user to become.
 import { EmbeddedRedis } from '../dist/index.js';
 

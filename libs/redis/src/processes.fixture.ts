@@ -1,4 +1,4 @@
-// What the tests of this room start, and how they see that it is gone again.
+/** What the tests of this room start, and how they see that it is gone again. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
@@ -6,19 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { findRedisServer, type RedisServerBinary } from './server/binary.ts';
 import { EmbeddedRedis, type EmbeddedRedisOptions } from './embedded-redis.ts';
-
-export function installedServer(): RedisServerBinary {
-  const explicit = process.env['REDIS_SERVER'];
-  const found = findRedisServer({
-    ...(explicit === undefined ? {} : { explicit }),
-    path: process.env['PATH'] ?? '',
-    nativeFile: fileURLToPath(new URL('../../../.cache/native.json', import.meta.url)),
-  });
-  if (found === null) throw new Error('no redis-server: run `node config/setup.mjs`');
-  return found;
-}
+import { installedServer } from './installed-server.fixture.ts';
+import type { RedisServerBinary } from './server/binary.ts';
 
 /** Opens, starts and makes things for one test, and puts all of it away after it. */
 export class Stage {
@@ -100,7 +90,7 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-/** Resolves when the process has ended. A dead one that nobody has waited for is gone too. */
+/** Resolves when the process has ended. A zombie, whose parent has not waited for it, is gone too. */
 export async function gone(pid: number): Promise<void> {
   const deadline = performance.now() + 5000;
   while (isAlive(pid)) {

@@ -77,7 +77,7 @@ test('a directory that is a file is named', async () => {
 });
 
 test('a directory that may not be written is named', async () => {
-  // To root every directory is writable; /proc takes nobody's.
+  // To root every directory is writable; /proc takes no user's.
   await expect(EmbeddedRedis.open({ directory: '/proc', server: stage.server })).rejects.toMatchObject({
     name: 'RedisStartError',
     path: '/proc/redis',
@@ -169,19 +169,19 @@ test('what listens at the socket and is no Redis is reported, not replaced', asy
   });
 });
 
-test('a server that cannot be started again is told of and tried until it can', async () => {
+test('a server that cannot be started again is reported, and started as soon as it can be', async () => {
   const directory = stage.directory();
   const errors: Error[] = [];
   const bin = script(`[ -e "${directory}/broken" ] && { echo out of order; exit 1; }; exec "${stage.server.bin}" "$@"`);
-  let told: (() => void) | undefined;
+  let reported: (() => void) | undefined;
   const firstError = new Promise<void>((resolve) => {
-    told = resolve;
+    reported = resolve;
   });
   const redis = await stage.open(directory, {
     server: { ...stage.server, bin },
     onError: (error) => {
       errors.push(error);
-      told?.();
+      reported?.();
     },
   });
   const client = stage.client(redis.socketPath);

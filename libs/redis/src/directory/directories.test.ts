@@ -20,7 +20,7 @@ test.each(['/proc/penstock', '/proc/penstock/deep/er'])('below /proc it fails at
   expect(() => makeDirectories(directory)).toThrow(/ENOENT/);
 });
 
-test('a file in the way is said', () => {
+test('a file in the way is reported', () => {
   writeFileSync(join(home, 'file'), '');
   expect(() => makeDirectories(join(home, 'file'))).toThrow(/EEXIST/);
   expect(() => makeDirectories(join(home, 'file/a/b'))).toThrow(/ENOTDIR/);

@@ -1,10 +1,12 @@
-// Directories that are made where they are missing.
+/** Makes directories that are missing. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * Makes `directory` and what is missing above it. The first one alone: below /proc, where a parent is there and takes no
- * children, Node's recursive mkdir never returns.
+ * Makes `directory` and what is missing above it. The topmost by a call of its own: below /proc, where a parent exists and
+ * takes no children, Node's recursive mkdir never returns.
+ *
+ * @throws the error of mkdir
  */
 export function makeDirectories(directory: string): void {
   let first = directory;

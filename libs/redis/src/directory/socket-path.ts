@@ -1,36 +1,53 @@
-// Where the embedded Redis listens: a path that is short enough, in a directory that is this user's alone.
+/** Where the embedded Redis listens: a path that is short enough, in a directory that is this user's alone. */
 import { createHash } from 'node:crypto';
-import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toWire } from '@penstock/contract';
 import { makeDirectories } from './directories.ts';
 import { RedisStartError } from '../errors/redis-start-error.ts';
 
-/** sun_path holds 108 bytes with its terminating NUL; a longer path is cut off in silence by some programs. */
-const pathBytesMax = 107;
+/** sun_path holds 108 bytes with its terminating NUL; some programs cut off a longer path without an error. */
+const PATH_BYTES_MAX = 107;
 
-const socketName = 'redis.sock';
+const SOCKET_NAME = 'redis.sock';
 
 /**
  * Where the server of `directory` listens: in the directory, or, if that path is too long for a Unix socket, in a
  * directory of its own under `temporary` that every process derives alike from the (real) path.
  */
 export function socketPathOf(directory: string, temporary: string): string {
-  const inside = join(directory, socketName);
+  const inside = join(directory, SOCKET_NAME);
   if (fits(inside)) return inside;
   const hash = createHash('sha256').update(directory).digest('hex').slice(0, 16);
-  const outside = join(temporary, `penstock-${hash}`, socketName);
+  const outside = join(temporary, `penstock-${hash}`, SOCKET_NAME);
   if (fits(outside)) return outside;
   throw new RedisStartError({
     code: 'ENAMETOOLONG',
     path: outside,
-    reason: `No Unix socket can be made for ${directory}: ${outside} is longer than ${pathBytesMax} bytes too.`,
+    reason: `No Unix socket can be made for ${directory}: ${outside} is longer than ${PATH_BYTES_MAX} bytes too.`,
     hint: 'Choose a data directory with a shorter path, or set TMPDIR to a shorter one.',
   });
 }
 
 function fits(path: string): boolean {
-  return Buffer.byteLength(path) <= pathBytesMax;
+  return Buffer.byteLength(path) <= PATH_BYTES_MAX;
+}
+
+/** Makes the directory of the socket if that is not the server's own `directory`. @throws RedisStartError */
+export function makeSocketDirectory(socketPath: string, directory: string): void {
+  const wanted = dirname(socketPath);
+  if (wanted !== directory) makePrivateTemporaryDirectory(wanted, process.getuid?.() ?? 0);
+}
+
+/** Removes what makeSocketDirectory made, unless the next server uses it already. */
+export function removeSocketDirectory(socketPath: string, directory: string): void {
+  const made = dirname(socketPath);
+  if (made === directory) return;
+  try {
+    rmdirSync(made);
+  } catch {
+    // the next server's socket is in it already
+  }
 }
 
 /** Makes a directory that only this user can enter, or closes an existing one of this user's to others. */
@@ -38,7 +55,7 @@ export function makePrivateDirectory(directory: string, userId: number): void {
   try {
     make(directory);
     const { uid, mode } = statSync(directory);
-    // Somebody else's (a shared mount, root at work in a user's directory) keeps the mode its owner gave it.
+    // A directory of another user (a shared mount, or root at work in a user's directory) keeps its mode.
     if (uid === userId && (mode & 0o777) !== 0o700) chmodSync(directory, 0o700);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -63,8 +80,8 @@ function make(directory: string): void {
 }
 
 /**
- * As above, where others can write: one that exists must be this user's own and no symbolic link, since another user
- * could have put it there first, to answer in the server's place.
+ * Makes a private directory in one that others can write. If it exists it must be this user's own and no symbolic link:
+ * another user could have put it there first, to answer in the server's place.
  */
 export function makePrivateTemporaryDirectory(directory: string, userId: number): void {
   makePrivateDirectory(directory, userId);

@@ -1,6 +1,7 @@
-// Who uses the server of a directory: each user has one named pipe open for writing. The kernel counts them, and closes
-// it for a process that dies, so that no file that was left has to be judged stale. Nothing is ever written to the
-// pipe.
+/**
+ * Which processes use the server of a directory: each has one named pipe open for writing. The kernel counts them, and
+ * closes it for a process that dies, so that no file that was left has to be judged stale. Nothing is ever written to it.
+ */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 
 /** One user's hold on the server. */
 export class Use {
-  /** The pipe's file; empty where none can be had: then a server lasts as long as its starter. */
+  /** The pipe's file; empty if none can be made: then a server lasts as long as its starter. */
   readonly path: string;
   #descriptor: number | null;
 
@@ -26,8 +27,8 @@ export class Use {
   }
 
   /**
-   * Gives it up; true if nobody else holds one, false if that cannot be known. Does nothing, and returns false, when
-   * repeated.
+   * Gives it up; true if no other process holds one, false if one does or that cannot be known. When repeated it does
+   * nothing and returns false.
    */
   release(): boolean {
     const descriptor = this.#descriptor;
@@ -37,12 +38,12 @@ export class Use {
     try {
       reader = openSync(this.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
     } catch {
-      // the directory is gone: whoever waits at the pipe's other end sees to the rest
+      // the directory is gone: the shell at the pipe's other end stops the server
     }
     closeSync(descriptor);
     if (reader === null) return false;
     try {
-      // The end of the file if nobody has it open for writing; EAGAIN otherwise.
+      // The end of the file if no process has it open for writing; EAGAIN otherwise.
       return readSync(reader, Buffer.alloc(1)) === 0;
     } catch {
       return false;
@@ -52,7 +53,7 @@ export class Use {
   }
 }
 
-/** For reading too: that never waits for the other end. Null where there is no pipe. */
+/** Opened for reading too: that never waits for the other end. Null if there is no pipe. */
 function openPipe(path: string): number | null {
   let descriptor: number;
   try {
@@ -65,7 +66,7 @@ function openPipe(path: string): number | null {
   return null;
 }
 
-/** Node cannot make one. Once in the life of a directory; another process may do so at the same time. */
+/** By mkfifo(1), as Node cannot. It happens once in the life of a directory; another process may do so at the same time. */
 function makePipe(path: string): number | null {
   spawnSync('mkfifo', ['-m', '600', path], { stdio: 'ignore' });
   return openPipe(path);

@@ -1,6 +1,7 @@
-// Which server program is run: found by name, on PATH, or unpacked by the set-up.
+/** Which server program is run: found by name, on PATH, or unpacked by the set-up. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
+import { programFailure } from '../errors/start-failures.ts';
 
 /** A Redis-compatible server program, and what it needs in its environment (unpacked packages: their libraries). */
 export interface RedisServerBinary {
@@ -8,20 +9,20 @@ export interface RedisServerBinary {
   env?: Record<string, string>;
 }
 
-const names = ['redis-server', 'valkey-server'];
+const NAMES = ['redis-server', 'valkey-server'];
 
 /**
  * Finds a server: the one named explicitly, else one on PATH, else the one that set-up unpacked; null if there is none.
  *
- * An explicit name is taken as it is, even if nothing is there: `EmbeddedRedis.open` then says so, instead of another
- * server being used in silence. A name without a slash is looked up on PATH.
+ * An explicit name is taken as it is, even if nothing is there: `EmbeddedRedis.open` then reports it, instead of
+ * another server being used unnoticed. A name without a slash is looked up on PATH.
  */
 export function findRedisServer(o: { explicit?: string; path: string; nativeFile?: string }): RedisServerBinary | null {
   if (o.explicit !== undefined && o.explicit !== '') {
     const found = o.explicit.includes('/') ? null : findOnPath(o.explicit, o.path);
     return { bin: found ?? o.explicit };
   }
-  for (const name of names) {
+  for (const name of NAMES) {
     const bin = findOnPath(name, o.path);
     if (bin !== null) return { bin };
   }
@@ -59,5 +60,16 @@ function isProgram(file: string): boolean {
     return statSync(file).isFile();
   } catch {
     return false;
+  }
+}
+
+/** @throws RedisStartError if `bin` is no file that this user may execute */
+export function assertProgram(bin: string): void {
+  try {
+    accessSync(bin, constants.X_OK);
+    if (statSync(bin).isFile()) return;
+    throw Object.assign(new Error(`EACCES: not a program, '${bin}'`), { code: 'EACCES' });
+  } catch (error) {
+    throw programFailure(bin, error);
   }
 }

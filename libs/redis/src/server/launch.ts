@@ -1,16 +1,17 @@
-// Starts one server for a directory, or finds that somebody else runs one. Exclusion is a kernel lock on the file
-// `redis.lock`, held by the server process itself: it lasts exactly as long as the server and no death can leave it.
+/**
+ * Starts one server for a directory, or finds that another process runs one. Exclusion is a kernel lock on the file
+ * `redis.lock`, held by the server process itself: it lasts exactly as long as the server, however that ends.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { createServer, Socket, type Server as Listener } from 'node:net';
 import { join } from 'node:path';
 import { toWire } from '@penstock/contract';
 import type { RedisServerBinary } from './binary.ts';
 import { RedisStartError } from '../errors/redis-start-error.ts';
-import { launcher } from './launcher.ts';
-
-const logBytesMax = 1 << 20;
+import { LAUNCHER } from './launcher.ts';
+import { logFileOf, rotateLog } from './log.ts';
 
 export interface LaunchOptions {
   /** The server's own directory, absolute and real; it exists and is writable. */
@@ -30,7 +31,7 @@ export interface RunningServer {
   readonly end: Promise<string>;
   /** Where its log began with this start, in bytes. */
   readonly logStart: number;
-  /** True where it ends with this process, whoever else uses it. */
+  /** True if it ends with this process, whoever else uses it. */
   readonly endsWithUs: boolean;
   /** Keeps this process alive until the end is seen; a running server alone does not. */
   hold(): void;
@@ -38,17 +39,13 @@ export interface RunningServer {
   kill(): void;
 }
 
-export function logFileOf(directory: string): string {
-  return join(directory, 'redis.log');
-}
-
 /** Starts the server unless another process holds the directory's lock: then null. */
 export async function launch(o: LaunchOptions): Promise<RunningServer | null> {
   const outcome = await attempt(o, 'flock');
   if (outcome !== 'unsupported') return outcome === 'held' ? null : outcome;
 
-  // No usable flock(1) here. An abstract socket is the other name the kernel frees on any death; it excludes only
-  // within one network namespace, and it is this process that holds it, not the server.
+  // No usable flock(1) here. The name of an abstract socket is the other lock that the kernel frees however its holder
+  // ends; it excludes only within one network namespace, and it is this process that holds it, not the server.
   const listener = await holdAbstractSocket(o.directory);
   if (listener === null) return null;
   try {
@@ -66,13 +63,13 @@ async function attempt(o: LaunchOptions, lock: 'flock' | 'socket'): Promise<Runn
   const logFile = logFileOf(o.directory);
   const opened: number[] = [];
   try {
-    const logStart = rotate(logFile);
+    const logStart = rotateLog(logFile);
     opened.push(openForLaunch(logFile), openForLaunch(join(o.directory, 'redis.lock')));
-    // A socket of this process keeps no second server out once this process is gone.
+    // Once this process is gone its socket keeps no second server out: the server must end with this process.
     const users = lock === 'flock' ? o.users : '';
     const child = spawn(
       'sh',
-      ['-c', launcher, 'penstock-redis', lock, users, logFile, String(logStart), ...commandOf(o)],
+      ['-c', LAUNCHER, 'penstock-redis', lock, users, logFile, String(logStart), ...commandOf(o)],
       {
         cwd: o.directory,
         stdio: ['pipe', 'pipe', ...opened],
@@ -97,7 +94,7 @@ async function attempt(o: LaunchOptions, lock: 'flock' | 'socket'): Promise<Runn
       hint: 'Is there a POSIX shell, sh, on PATH?',
     });
   } finally {
-    // The lock belongs to the open file description: our copy has to go, or the lock would outlive the server.
+    // The lock belongs to the open file description: our copy must be closed, or the lock would outlive the server.
     for (const descriptor of opened) closeSync(descriptor);
   }
 }
@@ -120,14 +117,6 @@ function commandOf(o: LaunchOptions): string[] {
   return [o.server.bin, ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])];
 }
 
-/** Begins a new log when the old one has grown large; returns the size of the one in use. */
-function rotate(logFile: string): number {
-  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-  if (size < logBytesMax) return size;
-  renameSync(logFile, `${logFile}.1`);
-  return 0;
-}
-
 function openForLaunch(file: string): number {
   try {
     return openSync(file, 'a', 0o600);
@@ -143,20 +132,20 @@ function openForLaunch(file: string): number {
   }
 }
 
-/** What the launcher says first; empty if it ended without a word. */
+/** The first line that the launcher prints; empty if it ended without one. */
 async function firstLine(child: ChildProcess): Promise<string> {
   const { stdout } = child;
   if (stdout === null) return '';
-  let said = '';
+  let text = '';
   try {
     for await (const chunk of stdout) {
-      said += String(chunk);
-      if (said.includes('\n')) break; // leaving the loop destroys our end; the server never writes to it
+      text += String(chunk);
+      if (text.includes('\n')) break; // leaving the loop destroys our end; the server never writes to it
     }
   } catch {
     return '';
   }
-  return said.trim();
+  return text.trim();
 }
 
 class Child implements RunningServer {
@@ -188,7 +177,7 @@ class Child implements RunningServer {
   letGo(serverPid: number): void {
     this.#serverPid = serverPid;
     this.#process.unref();
-    // The pipe of a child process is a net.Socket, though its type says Writable.
+    // The pipe of a child process is a net.Socket, though its type is Writable.
     const pipe = this.#process.stdin;
     if (pipe instanceof Socket) pipe.unref();
   }
@@ -198,12 +187,12 @@ class Child implements RunningServer {
   }
 
   kill(): void {
-    // The server itself: without setpriv a shell stands between. Until its end was seen nobody else has its number.
+    // The server itself: without setpriv a shell stands between. Until its end was seen no other process can have its number.
     if (this.ended !== null || this.#serverPid === 0) return;
     try {
       process.kill(this.#serverPid, 'SIGKILL');
     } catch {
-      // it has ended, and the shell has yet to say so
+      // it has ended, and the shell has not yet
     }
   }
 }

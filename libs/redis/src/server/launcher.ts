@@ -1,17 +1,19 @@
+/** The shell program that starts the server, and the shell that waits beside it. */
+
 /**
- * The shell program that becomes the server. Its arguments: the kind of lock, the pipe of the users ('' where there is
+ * The shell program that becomes the server. Its arguments: the kind of lock, the pipe of the users ('' if there is
  * none), the log file, its size, and the command. Standard input: a pipe from the starter; output: one line to the
  * starter, then the log; 3: the lock file, whose open file description is not shared with the starter once this runs.
  *
  * A shell beside the server waits for the end of the last user, who may be another than the starter: each has the pipe
- * open for writing, and the kernel closes it on any death. Where there is no such pipe, or no flock to keep a second
+ * open for writing, and the kernel closes it however the user ends. If there is no such pipe, or no flock to keep a second
  * server out once the starter is gone, it waits for the starter alone. TERM lets the server remove its socket; KILL ends
  * one that hangs, and with appendfsync always nothing that was answered can be lost by it.
  *
  * setpriv has the kernel end the waiting shell with the server; without it a third shell waits for the server.
  * Blocks for the log are reserved ahead: on a full disk its last lines are what is needed most.
  */
-export const launcher: string = `
+export const LAUNCHER: string = `
 lock=$1 users=$2 log=$3 size=$4
 shift 4
 if [ "$lock" = flock ]; then
