@@ -41,7 +41,7 @@ test('this repository keeps its import directions and boundaries', () => {
 
 test('a tree that keeps them has no violation', () => {
   write('libs/contract/src/index.ts', `import { z } from 'zod';\nexport * from './request.ts';`);
-  write('libs/aio/src/native.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
+  write('libs/native/src/native.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
   write('libs/queue/src/queue.test.ts', `import { test } from '@jest/globals';\nprocess.env['TZ'] = 'UTC';`);
   write('apps/host/src/main.ts', `import { WriteWorker } from '@penstock/queue';\nconst { env } = process;`);
   expect(findViolations(tree)).toEqual([]);
@@ -70,7 +70,7 @@ test.each([
     'koffi outside its file',
     'libs/aio/src/engine.ts',
     `import koffi from 'koffi';`,
-    'libs/aio/src/native.ts alone does',
+    'libs/native/src/native.ts alone does',
   ],
   [
     'a package that is not declared',

@@ -4,7 +4,8 @@
 // Prints files a second and the microseconds a file in each step, each way three times, in turns; after npm start.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { AioEngine, libaioPort, native, syscallPort } from '@penstock/aio';
+import { AioEngine, libaioPort, syscallPort } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 const PER_TURN = 32;
 const FILES = Math.ceil(Number(process.argv[3] ?? 4000) / PER_TURN) * PER_TURN;

@@ -2,7 +2,8 @@
 import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AioPort, abi, native } from '@penstock/aio';
+import { type AioPort, abi } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type ArenaMemory, createArenaMemory } from '@penstock/matrix';
 import type { PortKind } from './ports.fixture.ts';
 

@@ -1,7 +1,8 @@
 // A process under a file size limit: one write across the limit, one at it. Prints their results and the limit as JSON.
 // Node ignores SIGXFSZ, so the kernel's answer is all there is. Arguments: the file, the port, and the file of libaio.
 import { readFileSync } from 'node:fs';
-import { AioEngine, libaioPort, native, positionalPort, syscallPort } from '@penstock/aio';
+import { AioEngine, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { Arena, createArenaMemory } from '@penstock/matrix';
 
 const [file, name, libaioFile] = process.argv.slice(2);

@@ -3,7 +3,8 @@
  * region holds and which slot may complete. Random commands are run against both.
  */
 import { strict as assert } from 'node:assert';
-import { AioEngine, SLOT_FREE, native } from '@penstock/aio';
+import { AioEngine, SLOT_FREE } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { Arena, createArenaMemory } from '@penstock/matrix';
 import { BLOCK, TestFile } from './bench.fixture.ts';
 import type { PortKind } from './ports.fixture.ts';

@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';
 

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readdirSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System } from '../system.ts';

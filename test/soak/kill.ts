@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { WriteResult } from '@penstock/contract';
 import type { Job } from 'bullmq';
 import { type HostProcess, System, sha256File } from '../system.ts';

@@ -14,7 +14,7 @@ import {
 } from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
 import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { formatBytes, type IoError, toWire } from '@penstock/contract';
 import { Host } from './host.ts';
 import { askRoots, isAsking } from './roots/asking.ts';

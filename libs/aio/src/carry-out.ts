@@ -1,6 +1,6 @@
 /** One iocb carried out by the plain calls: for the ports that have no kernel behind them to do it later. */
 import { type Iocb, OPCODE_FDSYNC, OPCODE_FSYNC, OPCODE_PREAD, OPCODE_PWRITE } from './abi.ts';
-import { fdatasync, fsync, pread, pwrite } from './native.ts';
+import { native } from '@penstock/native';
 
 const EINVAL = 22;
 
@@ -8,13 +8,13 @@ const EINVAL = 22;
 export function carryOut(iocb: Readonly<Iocb>): number {
   switch (iocb.opcode) {
     case OPCODE_PREAD:
-      return pread(iocb.fd, iocb.address, iocb.length, iocb.offset);
+      return native.pread(iocb.fd, iocb.address, iocb.length, iocb.offset);
     case OPCODE_PWRITE:
-      return pwrite(iocb.fd, iocb.address, iocb.length, iocb.offset);
+      return native.pwrite(iocb.fd, iocb.address, iocb.length, iocb.offset);
     case OPCODE_FDSYNC:
-      return fdatasync(iocb.fd);
+      return native.fdatasync(iocb.fd);
     case OPCODE_FSYNC:
-      return fsync(iocb.fd);
+      return native.fsync(iocb.fd);
     default:
       return -EINVAL;
   }

@@ -22,7 +22,7 @@ import {
   lowWord,
   storeIocb,
 } from './abi.ts';
-import { addressOf } from './native.ts';
+import { native } from '@penstock/native';
 import type { AioPort } from './port.ts';
 
 const { EAGAIN, EINTR } = constants.errno;
@@ -114,7 +114,7 @@ export class AioEngine {
     this.completedSlots = new Int32Array(depth);
     // What the kernel sees lies on explicit buffers: V8 keeps small typed arrays on its moving heap.
     this.#iocbs = new Int32Array(new ArrayBuffer(depth * IOCB_WORDS * 4));
-    this.#iocbsAddress = addressOf(this.#iocbs);
+    this.#iocbsAddress = native.addressOf(this.#iocbs);
     this.#events = new Int32Array(new ArrayBuffer(depth * EVENT_WORDS * 4));
     this.#pointers = new Uint32Array(new ArrayBuffer(depth * 8));
     this.#queue = new Int32Array(depth);

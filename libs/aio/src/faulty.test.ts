@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { AioEngine } from './engine.ts';
 import { type FaultyFactory, type FaultyOptions, faultyPort } from './faulty.ts';
-import { addressOf } from './native.ts';
+import { native } from '@penstock/native';
 
 const { EBADF, ENOSPC } = constants.errno;
 const DEPTH = 8;
@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 const rows = new Uint8Array(new ArrayBuffer(DEPTH * ROW));
-const address = addressOf(rows);
+const address = native.addressOf(rows);
 const content = (): Buffer => readFileSync(join(directory, 'file'));
 
 function open(options: Omit<FaultyOptions, 'seed'>, seed = 1): { engine: AioEngine; double: FaultyFactory } {

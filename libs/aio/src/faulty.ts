@@ -20,7 +20,7 @@ import {
   storeEvent,
 } from './abi.ts';
 import { carryOut } from './carry-out.ts';
-import * as native from './native.ts';
+import { native } from '@penstock/native';
 import type { AioPort } from './port.ts';
 
 const { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, ENOSPC } = constants.errno;

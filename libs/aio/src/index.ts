@@ -18,4 +18,3 @@ export { positionalPort } from './positional.ts';
 export { type FaultName, type FaultyFactory, type FaultyOptions, type ScriptedFault, faultyPort } from './faulty.ts';
 export { IO_BYTES_MAX } from './abi.ts';
 export * as abi from './abi.ts';
-export * as native from './native.ts';

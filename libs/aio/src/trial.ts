@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError } from '@penstock/contract';
 import { type AioEngine, SLOT_COMPLETED } from './engine.ts';
-import * as native from './native.ts';
+import { native } from '@penstock/native';
 
 const { EINVAL, EIO, ETIMEDOUT } = constants.errno;
 

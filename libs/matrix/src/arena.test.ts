@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { Arena, HUGE_PAGE_BYTES, PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
 
 const MIB = 1_048_576;

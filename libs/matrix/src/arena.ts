@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 /** A huge page on x86-64 and on arm64 with 4 KiB pages. */
 export const HUGE_PAGE_BYTES = 2_097_152;

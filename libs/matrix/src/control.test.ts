@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { PHASES } from '@penstock/contract';
 import { Control, type JobBlock, type JobReading, STOP_CANCEL, STOP_NONE, turnTime } from './control.ts';
 

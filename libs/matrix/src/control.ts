@@ -4,7 +4,7 @@
  * word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { PAGE_BYTES } from './arena.ts';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
 import { monotonicMs } from './clock.ts';

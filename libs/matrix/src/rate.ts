@@ -7,7 +7,7 @@
  * hours: only differences count. What a row takes is no whole number of units; the rest is carried on to the next.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { monotonicMs } from './clock.ts';
 
 const UNIT_US = 16;

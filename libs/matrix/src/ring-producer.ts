@@ -1,6 +1,6 @@
 /** The end of a row ring where bytes go in: any thread of the process, one at a time. */
 import { performance } from 'node:perf_hooks';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
 import {
   ASKED,

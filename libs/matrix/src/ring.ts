@@ -9,7 +9,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { WireError } from '@penstock/contract';
 import type { ArenaMemory } from './arena.ts';
 

@@ -1,6 +1,6 @@
 /** Which ranges of a file have blocks of their own, by the FIEMAP ioctl: space that was reserved counts, holes do not. */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 const { ENOSPC, EOPNOTSUPP } = constants.errno;
 

@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 const { ENODATA, EOPNOTSUPP } = constants.errno;
 

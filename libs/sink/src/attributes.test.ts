@@ -17,7 +17,8 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { libaioPort, native, syscallPort } from '@penstock/aio';
+import { libaioPort, syscallPort } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { WriteRequestInput } from '@penstock/contract';
 import { STOP_SHUTDOWN } from '@penstock/matrix';
 import { type Bench, type WriteOptions, openBench } from './thread.fixture.ts';

@@ -10,7 +10,7 @@
  * its place before the rename does: nothing can keep that from happening.
  */
 import { IoError, type WriteRequest, codeOfErrno } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { constants } from 'node:os';
 import type { Origin } from './origin.ts';
 import { ACL_ATTRIBUTE, type Access, bitsOfAcl, isAcl, narrowed } from './posix-acl.ts';

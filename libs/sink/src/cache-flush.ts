@@ -8,7 +8,7 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { DeviceFlow } from './device-flow.ts';
 import type { Target } from './target.ts';
 import { SYNC_CACHE, type WriterThread } from './thread.ts';

@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type WriteRequest } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import {
   type CheckpointCadence,
   CheckpointClock,

@@ -9,7 +9,7 @@
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type FileStat, timeKey } from './stat.ts';
 
 const ATTRIBUTE = 'user.penstock.checkpoint';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { mountOf, readMounts } from './mounts.ts';
 import { statAt } from './stat.ts';
 

@@ -5,7 +5,7 @@
 import { performance } from 'node:perf_hooks';
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { lockAlone } from './lock.ts';
 import type { Alignment, Device } from './stat.ts';
 import type { Target } from './target.ts';

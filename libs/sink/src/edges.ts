@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 const { EINVAL, EOPNOTSUPP } = constants.errno;
 

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { CLOSED_FILE, NO_FILE } from './freed-blocks.ts';
 import { flushDirectory, hasNoFsync } from './flush-directory.ts';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';

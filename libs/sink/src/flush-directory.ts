@@ -1,6 +1,6 @@
 /** Making the names in a directory durable, also on file systems whose directories know no fsync. */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 const { EINVAL, ENOSYS, EOPNOTSUPP } = constants.errno;
 

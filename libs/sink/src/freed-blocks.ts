@@ -17,7 +17,7 @@
  * anybody has in the page cache of the disk, inside a call that no iocb can carry. It is the last resort here.
  */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { forgetsFreed } from './journal.ts';
 import { fileSystemOf, statAt } from './stat.ts';
 

@@ -2,7 +2,7 @@
 import { readlinkSync, statfsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { OVERLAYFS_MAGIC, isInMemory } from './file-system-types.ts';
 import { readMounts } from './mounts.ts';
 import type { Device, FileSystem } from './stat.ts';

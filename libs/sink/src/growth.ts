@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { fileSystemOf } from './stat.ts';
 import type { Target } from './target.ts';
 

@@ -1,6 +1,6 @@
 /** Removes a partial file that nobody will take up, unless somebody still writes it. */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
 import { type Root, openDirectory } from './roots.ts';

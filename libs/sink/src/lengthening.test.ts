@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import type { AppendAnswer, AppendQuestion, Fate } from './append-inquiry.ts';

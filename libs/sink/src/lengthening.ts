@@ -12,7 +12,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { cutFile } from './freed-blocks.ts';
 import { type Answers, AnswerWanted, type Fate } from './append-inquiry.ts';
 import {

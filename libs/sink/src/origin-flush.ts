@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { Origin } from './origin.ts';
 import { SYNC_ORIGIN, type WriterThread } from './thread.ts';
 

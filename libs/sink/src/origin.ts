@@ -1,7 +1,7 @@
 /** What is copied from: a file opened with O_DIRECT where it can be, or a segment; watched for changes while it is read. */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { Mapping } from '@penstock/matrix';
 import { type RefusingDevices, reopenBuffered } from './direct-refused.ts';
 import { type Root, openBeneath } from './roots.ts';

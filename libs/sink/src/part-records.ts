@@ -9,7 +9,7 @@
  * In both files a record is five texts, each begun by '=' and ended by a NUL, and a further NUL ends it. No path has one.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { Root } from './roots.ts';
 import { splitPath } from './parts.ts';
 

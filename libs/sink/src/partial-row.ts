@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { RingConsumer } from '@penstock/matrix';
 import type { Arrivals } from './arrivals.ts';
 import type { Span } from './edges.ts';

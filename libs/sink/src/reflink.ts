@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, codeOfErrno } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type Origin, assertUnchanged } from './origin.ts';
 import { truncateTo } from './reserve.ts';
 import type { Target } from './target.ts';

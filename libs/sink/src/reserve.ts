@@ -1,7 +1,7 @@
 /** Disk space for a file before its bytes: reserved so that no write extends the file, and given back at its end. */
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFile } from './freed-blocks.ts';
 import { fileSystemOf } from './stat.ts';

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type WriteRequestInput, WriteAbortedError } from '@penstock/contract';
 import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Bench, openBench } from './thread.fixture.ts';
 

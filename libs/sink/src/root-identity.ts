@@ -2,7 +2,7 @@
  * What distinguishes a directory from every other: its device and inode, and the mount that it was reached by. Compared
  * word by word, without an object or a string, since it is compared at each write.
  */
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 // <linux/stat.h>, struct statx: indexes of 32-bit words.
 const MASK = 0;

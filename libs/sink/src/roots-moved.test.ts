@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rename
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { lookAt, lookedAtMount } from './root-identity.ts';
 import { NO_MOUNT, RootWords } from './root-words.ts';
 import { Roots } from './roots.ts';

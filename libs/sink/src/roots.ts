@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type MatrixShape, RequestError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { flushDirectory } from './flush-directory.ts';
 import { Identity, lookAt, lookAtFd, lookedAtMount } from './root-identity.ts';
 import { ANY_MOUNT, NO_MOUNT, RootWords } from './root-words.ts';

@@ -4,7 +4,7 @@
  * into the file up to the last whole block; the few bytes behind that are carried over to its next rows.
  */
 import { performance } from 'node:perf_hooks';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Intake } from './intake.ts';
 import type { WriterThread } from './thread.ts';

@@ -5,7 +5,8 @@
  */
 import { constants } from 'node:os';
 import { IoError, RequestError } from '@penstock/contract';
-import { SLOT_COMPLETED, native } from '@penstock/aio';
+import { SLOT_COMPLETED } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';

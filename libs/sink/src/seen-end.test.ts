@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { cutDeadEnd, recordSeenEnd } from './seen-end.ts';
 import { type Bench, openBench } from './thread.fixture.ts';
 

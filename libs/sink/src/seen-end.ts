@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { readBlock } from './edges.ts';
 import { cutFile } from './freed-blocks.ts';
 import { BLOCK_BYTES_MAX } from './stat.ts';

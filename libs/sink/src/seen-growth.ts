@@ -8,7 +8,7 @@
  * On ext4 that call waits for nothing, other than a fallocate that extends the file; on XFS it waits for what is in flight.
  */
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { cutFile } from './freed-blocks.ts';
 import { Growth, type RowRoom } from './growth.ts';
 import { forgetSeenEnd, recordSeenEnd } from './seen-end.ts';

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type FileStat, statFd } from './stat.ts';
 
 const { EEXIST, EINVAL, ELOOP, ENOTDIR, EPERM } = constants.errno;

@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type ShmSource } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { Mapping } from '@penstock/matrix';
 import { type Origin, versionOf } from './origin.ts';
 import { openBeneath } from './roots.ts';

@@ -1,7 +1,7 @@
 /** What the kernel says of an open file: its kind, its identity, and what direct I/O on it must be aligned to. */
 import { readFileSync } from 'node:fs';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { BTRFS_MAGIC } from './file-system-types.ts';
 
 // <linux/stat.h>, struct statx: byte offsets.

@@ -1,5 +1,5 @@
 /** Removes what earlier attempts of a job left at its target or beside it: only a killed process leaves anything. */
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { removeCheckpoint } from './checkpoint.ts';
 import { earlierParts } from './earlier-parts.ts';
 import { removeFile } from './freed-blocks.ts';

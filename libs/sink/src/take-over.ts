@@ -7,7 +7,7 @@
  * whoever gets the lock knows that nothing is written there any more.
  */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import { earlierParts } from './earlier-parts.ts';
 import { removeFile } from './freed-blocks.ts';

@@ -2,7 +2,7 @@ import { readlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { FD_DIRECTORY, FD_TARGET } from './target.ts';
 import { type Bench, openBench } from './thread.fixture.ts';
 

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { Answers } from './append-inquiry.ts';
 import { APPENDS_ONLY, assertFirstAppend } from './append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';

@@ -1,5 +1,5 @@
 /** What becomes of a file that is not a write's own, when that write fails: of no length that nobody asked for. */
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { SeenGrowth } from './seen-growth.ts';
 import { type Target, takeBack } from './target.ts';
 

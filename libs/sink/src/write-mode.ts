@@ -1,7 +1,7 @@
 /** How a file is written: what direct I/O it is opened for, and where its bytes really go. */
 import { release } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { BTRFS_MAGIC, EXT4_MAGIC } from './file-system-types.ts';
 import type { Ground } from './ground.ts';
 import { type Alignment, type FileStat, guessAlignment } from './stat.ts';

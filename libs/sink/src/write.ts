@@ -20,7 +20,8 @@ import {
   changesInPlace,
   formatBytes,
 } from '@penstock/contract';
-import { IO_BYTES_MAX, type Lane, native } from '@penstock/aio';
+import { IO_BYTES_MAX, type Lane } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
   type JobBlock,

@@ -1,7 +1,7 @@
 /** What a writer thread that died left open or mapped, closed by another: descriptors belong to the process. */
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { Control, type JobBlock } from '@penstock/matrix';
 import { isPartOf } from '@penstock/sink';
 

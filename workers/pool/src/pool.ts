@@ -10,7 +10,7 @@ import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { type Worker, isMainThread } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { IoError, type JobRequest, type JobResult, PHASES, type WriteRequest } from '@penstock/contract';
 import {
   type ArenaMemory,

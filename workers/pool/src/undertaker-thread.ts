@@ -1,6 +1,6 @@
 /** The undertaker's thread: one duty after the other, each for as long as its disk takes. */
 import { parentPort } from 'node:worker_threads';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { closeLeftOpen } from './left-open.ts';
 import { UNDERTAKER_UP, type Done, type Duty } from './undertaker.ts';
 

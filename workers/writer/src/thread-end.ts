@@ -3,7 +3,7 @@
  * terminated takes its own threads with it, and nobody is left to close their descriptors and destroy their contexts.
  * glibc does, as the thread ends (native.atThreadEnd); the memory that it reads descriptors from is kept here.
  */
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 
 export class ThreadEnd implements native.DescriptorWatch {
   readonly #end: native.AtThreadEnd;

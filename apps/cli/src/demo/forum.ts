@@ -3,7 +3,8 @@
  * opened with O_DIRECT. Small, real, and through the same engine, which decodes what the program did not.
  */
 import { join } from 'node:path';
-import { AioEngine, type AioPort, abi, libaioPort, native, syscallPort } from '@penstock/aio';
+import { AioEngine, type AioPort, abi, libaioPort, syscallPort } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { IoError } from '@penstock/contract';
 import { createArenaMemory } from '@penstock/matrix';
 import { type Alignment, statFd } from '@penstock/sink';

@@ -1,6 +1,6 @@
 /** The directory of segments of shared memory: whether the host would read what is put there, and who may. */
 import { constants } from 'node:os';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { codeOfErrno, toWire } from '@penstock/contract';
 import { type SegmentPlace, openSegmentDirectory } from '@penstock/sink';
 import { type Finding, ok, warn } from './finding.ts';

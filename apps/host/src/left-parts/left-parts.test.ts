@@ -18,7 +18,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import type { PartOwner } from '@penstock/queue';
 import { type PartRecord, textOfRecords } from '@penstock/sink';
 import { LeftParts } from './left-parts.ts';

@@ -19,7 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from '@penstock/sink';
 
 const PLACES = 'places';
