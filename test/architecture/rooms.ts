@@ -2,24 +2,25 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
-const libs = ['aio', 'contract', 'digest', 'matrix', 'native', 'queue', 'redis', 'sink', 'sources'];
+const libs = ['aio', 'contract', 'digest', 'disk', 'matrix', 'native', 'queue', 'redis', 'sink', 'sources'];
 
 /** Folder of each room, and the rooms it may import: towards the contract, and never an app. */
 export const mayImport: Record<string, readonly string[]> = {
   'libs/contract': [],
   'libs/native': [],
+  'libs/disk': ['contract', 'native'],
   'libs/aio': ['contract', 'native'],
   'libs/matrix': ['contract', 'native'],
   'libs/sources': ['contract'],
   'libs/digest': ['contract'],
-  'libs/sink': ['aio', 'contract', 'digest', 'matrix', 'native', 'sources'],
+  'libs/sink': ['aio', 'contract', 'digest', 'disk', 'matrix', 'native', 'sources'],
   'libs/queue': ['contract'],
   'libs/redis': ['contract'],
-  'workers/writer': ['aio', 'contract', 'matrix', 'native', 'sink', 'sources'],
+  'workers/writer': ['aio', 'contract', 'disk', 'matrix', 'native', 'sink', 'sources'],
   'workers/fetcher': ['contract', 'matrix'],
-  'workers/pool': ['aio', 'contract', 'matrix', 'native', 'sink', 'writer'],
+  'workers/pool': ['contract', 'disk', 'matrix', 'native', 'sink', 'writer'],
   'libs/penstock': ['contract', 'matrix', 'pool', 'queue'],
-  config: ['contract', 'queue', 'redis', 'sink'],
+  config: ['contract', 'disk', 'queue', 'redis'],
   'apps/host': [...libs, 'config', 'fetcher', 'pool'],
   'apps/gateway': [...libs, 'config'],
   'apps/cli': [...libs, 'config', 'penstock'],

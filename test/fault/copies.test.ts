@@ -22,7 +22,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AioEngine, AioLoop, libaioPort, syscallPort } from '@penstock/aio';
 import { type FileSource, type WriteRequestInput, type WriteResult, parseRequest } from '@penstock/contract';
 import { Arena, Control, type JobBlock, STOP_CANCEL, createArenaMemory } from '@penstock/matrix';
-import { NO_JOB, Roots, WriterThread, runWrite } from '@penstock/sink';
+import { NO_JOB, WriterThread, runWrite } from '@penstock/sink';
+import { Roots } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 

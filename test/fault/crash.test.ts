@@ -1,7 +1,7 @@
 // Bad luck: signals, a Redis that dies, a kernel that refuses. Each ends right, and nothing acknowledged is lost.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
+import { commitsTogether, fileSystemOf, statFd } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { System, foundProgram } from '../system.ts';
 

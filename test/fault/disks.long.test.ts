@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { commitsTogether, fileSystemOf, statFd } from '@penstock/sink';
+import { commitsTogether, fileSystemOf, statFd } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 import { System, cliEntry } from '../system.ts';

@@ -3,7 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { fileSystemOf, forgetsFreed, statFd } from '@penstock/sink';
+import { fileSystemOf, forgetsFreed, statFd } from '@penstock/disk';
 import type { Case } from '../steps/cases.ts';
 import { type Step, StepTrials } from '../steps/trials.ts';
 

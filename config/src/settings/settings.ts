@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ANY_HOST, formatBytes, HOST_NAME, parseSize } from '@penstock/contract';
 import type { Connection } from '@penstock/queue';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import * as defaults from './defaults.ts';
 import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
 import { ALL_ROOTS, collectDirect, directOf, type DirectChoices } from './direct.ts';

@@ -1,5 +1,5 @@
 /** For tests: a profile of a root as it is now. */
-import { type RootConfig, deviceOf } from '@penstock/sink';
+import { type RootConfig, deviceOf } from '@penstock/disk';
 import type { Profile, Tuning } from './profile.ts';
 
 export function profileOf(root: RootConfig, winner: Partial<Tuning> = {}): Profile {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { deviceOf } from '@penstock/sink';
+import { deviceOf } from '@penstock/disk';
 import { profileOf } from './profile.fixture.ts';
 import { readProfile, writeProfile } from './profile.ts';
 

@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type RootDevice, type RootConfig, deviceOf } from '@penstock/sink';
+import { type RootDevice, type RootConfig, deviceOf } from '@penstock/disk';
 
 /** How a host writes: its threads, the iocbs that each may have in flight, and the matrix of a write. */
 export interface Tuning {

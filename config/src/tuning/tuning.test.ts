@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type RootConfig, deviceOf } from '@penstock/sink';
+import { type RootConfig, deviceOf } from '@penstock/disk';
 import * as defaults from '../settings/defaults.ts';
 import { profileOf } from './profile.fixture.ts';
 import { writeProfile } from './profile.ts';

@@ -5,7 +5,7 @@
  * An entry of its own, @penstock/config/tuning: it looks at disks, and most commands need not load what that takes.
  */
 import { formatBytes } from '@penstock/contract';
-import { type RootConfig, deviceOf } from '@penstock/sink';
+import { type RootConfig, deviceOf } from '@penstock/disk';
 import * as defaults from '../settings/defaults.ts';
 import { type Profile, readProfile } from './profile.ts';
 import type { HostSettings, StoreSettings } from '../settings/settings.ts';

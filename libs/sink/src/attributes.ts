@@ -15,7 +15,7 @@ import { constants } from 'node:os';
 import type { Origin } from './origin.ts';
 import { ACL_ATTRIBUTE, type Access, bitsOfAcl, isAcl, narrowed } from './posix-acl.ts';
 import { isPlanted } from './planted.ts';
-import { type FileStat, statAt, statFd } from './stat.ts';
+import { type FileStat, statAt, statFd } from '@penstock/disk';
 import type { Target } from './target.ts';
 
 const { ENODATA, EOPNOTSUPP } = constants.errno;

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { RingProducer, createRing } from '@penstock/matrix';
 import type { DeviceFlow } from './device-flow.ts';
-import { statFd } from './stat.ts';
+import { statFd } from '@penstock/disk';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 const ARENA_BYTES = 2_097_152;

@@ -10,7 +10,7 @@ import {
   removeCheckpoint,
   requestKey,
 } from './checkpoint.ts';
-import { statFd, timeKey } from './stat.ts';
+import { statFd, timeKey } from '@penstock/disk';
 import type { Target } from './target.ts';
 import { SYNC_CHECKPOINT, type WriterThread } from './thread.ts';
 

@@ -10,7 +10,7 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { type FileStat, timeKey } from './stat.ts';
+import { type FileStat, timeKey } from '@penstock/disk';
 
 const ATTRIBUTE = 'user.penstock.checkpoint';
 const TEXT_BYTES_MAX = 1024;

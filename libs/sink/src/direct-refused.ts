@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { lockAlone } from './lock.ts';
-import type { Alignment, Device } from './stat.ts';
+import type { Alignment, Device } from '@penstock/disk';
 import type { Target } from './target.ts';
 
 const { EINVAL, EOPNOTSUPP } = constants.errno;

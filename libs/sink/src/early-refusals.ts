@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { type FileStat, statAt } from './stat.ts';
+import { type FileStat, statAt } from '@penstock/disk';
 
 const { EBUSY, EPERM, ETXTBSY } = constants.errno;
 

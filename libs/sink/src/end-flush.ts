@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { CLOSED_FILE, NO_FILE } from './freed-blocks.ts';
-import { flushDirectory, hasNoFsync } from './flush-directory.ts';
+import { flushDirectory, hasNoFsync } from '@penstock/disk';
 import type { FlushGroup, FlushWaiter } from './flush-groups.ts';
 import type { Target } from './target.ts';
 import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED, type WriterThread } from './thread.ts';

@@ -8,8 +8,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AioPort, type PortFactory, abi, faultyPort, libaioPort, syscallPort } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { NO_FILE, renameOver } from './freed-blocks.ts';
-import { forgetsFreed } from './journal.ts';
-import { fileSystemOf, statFd } from './stat.ts';
+import { forgetsFreed, fileSystemOf, statFd } from '@penstock/disk';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 const { EISDIR } = constants.errno;

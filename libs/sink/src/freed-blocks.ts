@@ -18,8 +18,7 @@
  */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
-import { forgetsFreed } from './journal.ts';
-import { fileSystemOf, statAt } from './stat.ts';
+import { forgetsFreed, fileSystemOf, statAt } from '@penstock/disk';
 
 const { EISDIR, ENOENT } = constants.errno;
 

@@ -7,7 +7,7 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { fileSystemOf } from './stat.ts';
+import { fileSystemOf } from '@penstock/disk';
 import type { Target } from './target.ts';
 
 const { ENOSYS, EOPNOTSUPP } = constants.errno;

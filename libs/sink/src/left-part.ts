@@ -3,8 +3,7 @@ import { constants } from 'node:os';
 import { native } from '@penstock/native';
 import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
-import { type Root, openDirectory } from './roots.ts';
-import { statAt } from './stat.ts';
+import { type Root, openDirectory, statAt } from '@penstock/disk';
 
 const { ENOENT, ENOTDIR } = constants.errno;
 

@@ -36,7 +36,7 @@ import {
   readRecord,
   storeRecord,
 } from './append-record.ts';
-import { BLOCK_BYTES_MAX } from './stat.ts';
+import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
 const { E2BIG, EBUSY, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
 

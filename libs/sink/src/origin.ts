@@ -4,8 +4,16 @@ import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import type { Mapping } from '@penstock/matrix';
 import { type RefusingDevices, reopenBuffered } from './direct-refused.ts';
-import { type Root, openBeneath } from './roots.ts';
-import { type Alignment, type Device, type FileStat, guessAlignment, statFd, timeKey } from './stat.ts';
+import {
+  type Root,
+  openBeneath,
+  type Alignment,
+  type Device,
+  type FileStat,
+  guessAlignment,
+  statFd,
+  timeKey,
+} from '@penstock/disk';
 
 const { EINVAL, EISDIR, ESTALE } = constants.errno;
 

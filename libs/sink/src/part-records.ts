@@ -10,7 +10,7 @@
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { native } from '@penstock/native';
-import type { Root } from './roots.ts';
+import type { Root } from '@penstock/disk';
 import { splitPath } from './parts.ts';
 
 /** A partial file, and whose it is. */

@@ -3,7 +3,7 @@
  * to be, and anybody can give them; only its owner tells who made it. Whoever owns a file can keep it open, and reads
  * what is written to it later, whatever its permissions are by then.
  */
-import { type FileStat, statAt } from './stat.ts';
+import { type FileStat, statAt } from '@penstock/disk';
 
 const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 

@@ -1,7 +1,7 @@
 /** Giving a file a name that nothing has yet, by the best way that its file system offers. */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
-import { statAt } from './stat.ts';
+import { statAt } from '@penstock/disk';
 
 const { EEXIST, EINVAL, EMLINK, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 

@@ -4,7 +4,7 @@ import { IoError, formatBytes } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFile } from './freed-blocks.ts';
-import { fileSystemOf } from './stat.ts';
+import { fileSystemOf } from '@penstock/disk';
 import type { Target } from './target.ts';
 
 const { EFBIG, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;

@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { lookAt, lookedAtMount } from './root-identity.ts';
-import { NO_MOUNT, RootWords } from './root-words.ts';
-import { Roots } from './roots.ts';
+import { lookAt, lookedAtMount, NO_MOUNT, RootWords, Roots } from '@penstock/disk';
 import { type Bench, openBench } from './thread.fixture.ts';
 
 let bench: Bench;

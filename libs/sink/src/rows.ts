@@ -21,7 +21,7 @@ import type { RowStock } from './row-stock.ts';
 import type { RowRoom } from './growth.ts';
 import { type Origin, changed, readRefused } from './origin.ts';
 import type { Pace } from './pace.ts';
-import { type Alignment, statFd } from './stat.ts';
+import { type Alignment, statFd } from '@penstock/disk';
 import type { Target } from './target.ts';
 import { READ_PREFIX, READ_ROW, WRITE_ROW, type WriterThread } from './thread.ts';
 

@@ -8,7 +8,7 @@ import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { readBlock } from './edges.ts';
 import { cutFile } from './freed-blocks.ts';
-import { BLOCK_BYTES_MAX } from './stat.ts';
+import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
 const { ENXIO } = constants.errno;
 

@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { type FileStat, statFd } from './stat.ts';
+import { type FileStat, statFd } from '@penstock/disk';
 
 const { EEXIST, EINVAL, ELOOP, ENOTDIR, EPERM } = constants.errno;
 

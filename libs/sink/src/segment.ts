@@ -11,9 +11,8 @@ import { IoError, RequestError, type ShmSource } from '@penstock/contract';
 import { native } from '@penstock/native';
 import type { Mapping } from '@penstock/matrix';
 import { type Origin, versionOf } from './origin.ts';
-import { openBeneath } from './roots.ts';
+import { openBeneath, type Alignment, statFd } from '@penstock/disk';
 import { type SegmentPlace, assertOwnSegment, openSegmentDirectory } from './segment-directory.ts';
-import { type Alignment, statFd } from './stat.ts';
 
 const { EISDIR, ELOOP, ENOENT, ENOTDIR } = constants.errno;
 

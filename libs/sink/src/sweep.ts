@@ -5,8 +5,7 @@ import { earlierParts } from './earlier-parts.ts';
 import { removeFile } from './freed-blocks.ts';
 import { cutOffEarlier } from './lengthening.ts';
 import { tryLock } from './lock.ts';
-import { type Root, openBeneath, openDirectory } from './roots.ts';
-import { statAt } from './stat.ts';
+import { type Root, openBeneath, openDirectory, statAt } from '@penstock/disk';
 import { type AttemptIdentity, splitPath } from './parts.ts';
 
 /** Which job, and how many attempts it has had. */

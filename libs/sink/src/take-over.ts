@@ -14,8 +14,7 @@ import { removeFile } from './freed-blocks.ts';
 import { tryLock } from './lock.ts';
 import { type AttemptIdentity, partName, splitPath } from './parts.ts';
 import { isForeign, isPlanted } from './planted.ts';
-import { type Root, openDirectory } from './roots.ts';
-import { statAt } from './stat.ts';
+import { type Root, openDirectory, statAt } from '@penstock/disk';
 
 const { ENOENT } = constants.errno;
 

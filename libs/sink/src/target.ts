@@ -10,19 +10,27 @@ import { APPENDS_ONLY, assertFirstAppend } from './append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { DIRECT_OFF, DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from './direct-refused.ts';
 import { refuseEarly } from './early-refusals.ts';
-import { groundOf } from './ground.ts';
+import {
+  groundOf,
+  commitsTogether,
+  forgetsFreed,
+  type Root,
+  openParent,
+  type FileStat,
+  type FileSystem,
+  fileSystemOf,
+  statAt,
+  statFd,
+} from '@penstock/disk';
 import { Lengthening } from './lengthening.ts';
 import { cutDeadEnd } from './seen-end.ts';
 import { type Checkpoint, readCheckpoint, removeCheckpoint } from './checkpoint.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import { NO_FILE, type Replaced, flushRemoved, removeFile, renameOver } from './freed-blocks.ts';
-import { commitsTogether, forgetsFreed } from './journal.ts';
 import { lockAlone } from './lock.ts';
 import { type AttemptIdentity, partKey, partName, splitPath } from './parts.ts';
 import { isForeign } from './planted.ts';
 import { renameNoReplace, renameOpenNoReplace } from './rename-new.ts';
-import { type Root, openParent } from './roots.ts';
-import { type FileStat, type FileSystem, fileSystemOf, statAt, statFd } from './stat.ts';
 import { type TargetMode, chooseMode } from './write-mode.ts';
 
 const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ESTALE } = constants.errno;

@@ -16,7 +16,7 @@ import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, creat
 import type { AskQueue } from './append-inquiry.ts';
 import { BULK_LANES, runBulk } from './bulk.ts';
 import type { CheckpointCadence } from './checkpoint.ts';
-import { type RootConfig, Roots } from './roots.ts';
+import { type RootConfig, Roots } from '@penstock/disk';
 import { WriterThread } from './thread.ts';
 import { runWrite } from './write.ts';
 

@@ -9,7 +9,7 @@ import { RefusingDevices } from './direct-refused.ts';
 import { DeviceFlows } from './device-flow.ts';
 import { FlushGroups } from './flush-groups.ts';
 import { type PartFiles, PartRecords } from './part-records.ts';
-import type { Roots } from './roots.ts';
+import type { Roots } from '@penstock/disk';
 import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
 import type { SegmentPlace } from './segment-directory.ts';

@@ -2,9 +2,7 @@
 import { release } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { BTRFS_MAGIC, EXT4_MAGIC } from './file-system-types.ts';
-import type { Ground } from './ground.ts';
-import { type Alignment, type FileStat, guessAlignment } from './stat.ts';
+import { BTRFS_MAGIC, EXT4_MAGIC, type Ground, type Alignment, type FileStat, guessAlignment } from '@penstock/disk';
 
 // <linux/fs.h>, of FS_IOC_GETFLAGS.
 const FS_EXTENT_FL = 0x80000;

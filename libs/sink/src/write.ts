@@ -68,7 +68,7 @@ import { SeenGrowth } from './seen-growth.ts';
 import { mapSegment, rowsStandAligned } from './segment.ts';
 import { sweepLengthening, sweepParts } from './sweep.ts';
 import { findFinished, takeOverPart } from './take-over.ts';
-import type { Root } from './roots.ts';
+import type { Root } from '@penstock/disk';
 import { FD_DIRECTORY, FD_TARGET, type Target, closeTarget, openTarget, publish, spanOf } from './target.ts';
 import { leaveUnfinished } from './unfinished.ts';
 import {

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type JobRequest, rootsOf, type WriteRequest } from '@penstock/contract';
 import { RateTable } from '@penstock/matrix';
-import type { RootWords } from '@penstock/sink';
+import type { RootWords } from '@penstock/disk';
 import { type PoolOptions, type RunningStream, type RunningWrite, WriterPool } from './pool.ts';
 import { SlotLine, type SlotTurn } from './slot-line.ts';
 

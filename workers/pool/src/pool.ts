@@ -31,11 +31,10 @@ import {
   CHECKPOINTS_DEFAULT,
   NO_JOB,
   type PartFiles,
-  type RootConfig,
-  RootWords,
   jobKeyOf,
   tokenOf,
 } from '@penstock/sink';
+import { type RootConfig, RootWords } from '@penstock/disk';
 import {
   type EngineChoice,
   type WriterSession,

@@ -9,9 +9,9 @@ import type {
   BulkOrder,
   CheckpointCadence,
   PartFiles,
-  RootConfig,
   SegmentPlace,
 } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 
 /** The workerData of every writer thread. */
 export interface WriterSetup {

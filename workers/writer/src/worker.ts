@@ -12,7 +12,8 @@ import { AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { IoError, fromWire, toWire } from '@penstock/contract';
 import { Arena, Control, RateTable } from '@penstock/matrix';
-import { type AppendAnswer, type AskQueue, RootWords, Roots, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import { type AppendAnswer, type AskQueue, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import { RootWords, Roots } from '@penstock/disk';
 import type {
   FromWriter,
   QueueAnswer,

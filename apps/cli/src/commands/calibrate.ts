@@ -55,7 +55,7 @@ async function calibrate(choice: RootChoice, options: CalibrateOptions): Promise
   const interrupts = takeInterrupts();
   try {
     const [{ deviceOf }, { writeProfile }, { measureRoot }] = await Promise.all([
-      import('@penstock/sink'),
+      import('@penstock/disk'),
       import('@penstock/config/tuning'),
       import('../calibrate/measure.ts'),
     ]);

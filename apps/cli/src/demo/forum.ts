@@ -7,7 +7,7 @@ import { AioEngine, type AioPort, abi, libaioPort, syscallPort } from '@penstock
 import { native } from '@penstock/native';
 import { IoError } from '@penstock/contract';
 import { createArenaMemory } from '@penstock/matrix';
-import { type Alignment, statFd } from '@penstock/sink';
+import { type Alignment, statFd } from '@penstock/disk';
 
 const WRITE_COUNT = 8;
 /** Whole pages: newer kernels take a misaligned write, as long as it stays within one page. */

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '@penstock/contract';
-import { isInMemory } from '@penstock/sink';
+import { isInMemory } from '@penstock/disk';
 
 export interface Place {
   directory: string;

@@ -1,7 +1,7 @@
 /** Whether a root was calibrated, and what came of it. */
 import { readProfile } from '@penstock/config/tuning';
 import { formatBytes } from '@penstock/contract';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import { type Finding, ok, warn } from './finding.ts';
 
 export function checkCalibration(root: RootConfig, dataDirectory: string): Finding {

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { formatDuration } from '@penstock/config';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import { type Finding, broken, fail } from './finding.ts';
 
 export interface RootQuestion {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, w
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from '@jest/globals';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import type { Finding } from './finding.ts';
 import { checkRoot, type RootLook } from './roots.ts';
 import { findStrayFiles } from './stray.ts';

@@ -5,20 +5,18 @@ import { join } from 'node:path';
 import { type AioEngine, AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
 import { type WriteResult, formatBytes, parseRequest, toWire } from '@penstock/contract';
 import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
+import { NO_JOB, WriterThread, runWrite } from '@penstock/sink';
 import {
-  NO_JOB,
   type RootConfig,
   Roots,
-  WriterThread,
   fileSystemOf,
   forgetsFreed,
   groundOf,
   mountOf,
   nearestExisting,
   readMounts,
-  runWrite,
   statFd,
-} from '@penstock/sink';
+} from '@penstock/disk';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
 import type { RootStage } from './root-look.ts';
 import { checkSpace } from './space.ts';

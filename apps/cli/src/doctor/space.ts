@@ -1,7 +1,7 @@
 /** What is free for the files of a root: on its own file system, and on those that are mounted below it. */
 import { statfsSync } from 'node:fs';
 import { formatBytes } from '@penstock/contract';
-import { type Mount, lineage } from '@penstock/sink';
+import { type Mount, lineage } from '@penstock/disk';
 import { type Finding, ok, warn } from './finding.ts';
 
 const FREE_BYTES_FEW = 1_073_741_824;

@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import { type AskSpace, type FileSystem, inTime, type Reading } from './file-system.ts';
 import type { Reservation } from './ledger.ts';
 import { bytesThere, isBulk, type Need, needsOf } from './needs.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseJob } from '@penstock/contract';
-import { type Mount, RootMounts } from '@penstock/sink';
+import { type Mount, RootMounts } from '@penstock/disk';
 import { Admission } from './admission.ts';
 
 let home: string;

@@ -5,7 +5,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { RootConfig, RootMounts } from '@penstock/sink';
+import type { RootConfig, RootMounts } from '@penstock/disk';
 import { type AskSpace, FileSystem, inTime } from './file-system.ts';
 import type { Need } from './needs.ts';
 

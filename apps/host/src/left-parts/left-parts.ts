@@ -7,7 +7,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { IoError, formatBytes } from '@penstock/contract';
 import type { PartOwner } from '@penstock/queue';
-import type { LeftPartFate, PartRecord, RootConfig } from '@penstock/sink';
+import type { LeftPartFate, PartRecord } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import { PartRecordFiles } from './records.ts';
 import type { RemoverOrder } from './remover.ts';
 

@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { hintFor, IoError } from '@penstock/contract';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 
 export interface Asked extends Pick<RootConfig, 'name' | 'path'> {
   /** Made if it is missing. */

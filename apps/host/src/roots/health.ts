@@ -13,7 +13,7 @@ import {
   rootsOf,
   toWire,
 } from '@penstock/contract';
-import type { RootConfig, RootMounts } from '@penstock/sink';
+import type { RootConfig, RootMounts } from '@penstock/disk';
 import { type Condition, type Inspect, inspectRoot } from './inspect.ts';
 
 /** How often a root that cannot be used is looked at. */

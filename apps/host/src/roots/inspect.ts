@@ -1,7 +1,7 @@
 /** Whether a root itself can be used, whatever a job wants to do in it. */
 import { access, constants, opendir } from 'node:fs/promises';
 import { textOfCode } from '@penstock/contract';
-import type { RootConfig } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
 import { inTime } from '../admission/file-system.ts';
 
 export interface Condition {

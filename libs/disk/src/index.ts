@@ -1,0 +1,23 @@
+/** Disks as the kernel shows them: what lies where, on which device, and roots that no path of a job leaves. */
+export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
+export { BTRFS_MAGIC, EXT4_MAGIC, isInMemory } from './file-system-types.ts';
+export { flushDirectory, hasNoFsync } from './flush-directory.ts';
+export { type Ground, groundOf } from './ground.ts';
+export { commitsTogether, forgetsFreed } from './journal.ts';
+export { type Mount, lineage, mountOf, readMounts } from './mounts.ts';
+export { lookAt, lookedAtMount } from './root-identity.ts';
+export { RootMounts } from './root-mounts.ts';
+export { NO_MOUNT, RootWords } from './root-words.ts';
+export { type Root, type RootConfig, Roots, openBeneath, openDirectory, openParent } from './roots.ts';
+export {
+  type Alignment,
+  BLOCK_BYTES_MAX,
+  type Device,
+  type FileStat,
+  type FileSystem,
+  fileSystemOf,
+  guessAlignment,
+  statAt,
+  statFd,
+  timeKey,
+} from './stat.ts';
