@@ -16,15 +16,14 @@ export const mayImport: Record<string, readonly string[]> = {
   'libs/sink': ['aio', 'contract', 'digest', 'disk', 'matrix', 'native', 'sources'],
   'libs/queue': ['contract'],
   'libs/redis': ['contract'],
-  'workers/writer': ['aio', 'contract', 'disk', 'matrix', 'native', 'sink', 'sources'],
+  'workers/writer': ['aio', 'contract', 'disk', 'matrix', 'native', 'sink'],
   'workers/fetcher': ['contract', 'matrix'],
-  'workers/pool': ['contract', 'disk', 'matrix', 'native', 'sink', 'writer'],
-  'libs/penstock': ['contract', 'matrix', 'pool', 'queue'],
+  'libs/penstock': ['contract', 'matrix', 'queue', 'writer'],
   config: ['contract', 'disk', 'queue', 'redis'],
-  'apps/host': [...libs, 'config', 'fetcher', 'pool'],
+  'apps/host': [...libs, 'config', 'fetcher', 'writer'],
   'apps/gateway': [...libs, 'config'],
   'apps/cli': [...libs, 'config', 'penstock'],
-  test: [...libs, 'config', 'penstock', 'pool', 'writer'],
+  test: [...libs, 'config', 'penstock', 'writer'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */

@@ -40,7 +40,11 @@ test('every thread has execArgv and an environment of its own', () => {
   const files = ['apps', 'libs', 'workers'].flatMap(sourcesOf);
   const starting = files.filter((file) => readFileSync(join(repository, file), 'utf8').search(STARTS) >= 0);
   expect(starting).toEqual(
-    expect.arrayContaining(['libs/digest/src/thread.ts', 'workers/fetcher/src/fetcher.ts', 'workers/pool/src/pool.ts']),
+    expect.arrayContaining([
+      'libs/digest/src/thread.ts',
+      'workers/fetcher/src/fetcher.ts',
+      'workers/writer/src/pool/pool.ts',
+    ]),
   );
   expect(starting.filter((file) => inheriting(readFileSync(join(repository, file), 'utf8')).length > 0)).toEqual([]);
 });

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import type { Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseJob } from '@penstock/contract';
-import { WriterPool } from '@penstock/pool';
+import { WriterPool } from '@penstock/writer';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
 import { cliEntry } from '../system.ts';
 import { HungStage, hasEnded, saying } from './hung.fixture.ts';
@@ -137,7 +137,7 @@ onDisk(
   `what a dead thread has in flight on a slow disk is waited for by no main thread${reason}`,
   async () => {
     const { disk } = stage;
-    const entry = new URL('../../workers/pool/src/throwing-worker.fixture.mjs', import.meta.url);
+    const entry = new URL('../../workers/writer/src/pool/throwing-worker.fixture.mjs', import.meta.url);
     const roots = [{ name: 'data', path: disk.mount, writable: true }];
     const pool = new WriterPool({
       threads: 1,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type JobRequestInput, parseJob } from '@penstock/contract';
-import { type RunningWrite, WriterPool } from '@penstock/pool';
+import { type RunningWrite, WriterPool } from '@penstock/writer';
 import { SettableDisk } from '../disks/settable-disk.ts';
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));

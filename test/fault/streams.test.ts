@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseRequest } from '@penstock/contract';
 import { RingProducer } from '@penstock/matrix';
-import { type RunningStream, WriterPool } from '@penstock/pool';
+import { type RunningStream, WriterPool } from '@penstock/writer';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
 

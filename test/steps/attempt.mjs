@@ -4,7 +4,7 @@
  */
 import process from 'node:process';
 import { parseRequest, toWire } from '@penstock/contract';
-import { WriterPool } from '@penstock/pool';
+import { WriterPool } from '@penstock/writer';
 
 const { Fetcher } = await import(new URL('../../workers/fetcher/dist/index.js', import.meta.url));
 const fetcher = new Fetcher({ urlAllow: ['127.0.0.1'] });

@@ -14,7 +14,7 @@ import {
 import type { HostSettings, StoreSettings } from '@penstock/config';
 import type { JobBlock } from '@penstock/matrix';
 import { Fetcher } from '@penstock/fetcher';
-import { DevicePools, ProgressMeter, type RunningWrite, type SilenceNews, type SlotTurn } from '@penstock/pool';
+import { DevicePools, ProgressMeter, type RunningWrite, type SilenceNews, type SlotTurn } from '@penstock/writer';
 import { type Connection, type PartOwner, Slots, type WriteJobInfo, WriteWorker } from '@penstock/queue';
 import { makeSegmentDirectory } from '@penstock/sink';
 import { RootMounts } from '@penstock/disk';

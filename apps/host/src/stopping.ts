@@ -1,7 +1,7 @@
 /** What an abort of a job means for its write. */
 import { WriteAbortedError } from '@penstock/contract';
 import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
-import { type Stoppable, stopRunning } from '@penstock/pool';
+import { type Stoppable, stopRunning } from '@penstock/writer';
 import { LockLostError } from '@penstock/queue';
 
 /** What the reason of an abort means for the thread. */

@@ -9,7 +9,7 @@ import {
   type WriteRequest,
 } from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
-import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/pool';
+import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/writer';
 import { AbortError, throwIfAborted } from './abort.ts';
 import { endWithProcess, type Waiting } from './exit.ts';
 import type { CallOptions, FileResult, FlushOptions } from './options.ts';

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Readable } from 'node:stream';
 import { RequestError } from '@penstock/contract';
-import { WriterPool } from '@penstock/pool';
+import { WriterPool } from '@penstock/writer';
 import { type Bytes, bytesOf } from './bytes.ts';
 import { callOptions, textOptions } from './call-options.ts';
 import { Engine } from './engine.ts';

@@ -1,4 +1,4 @@
-/** The writer thread: its entry and what crosses to it and back. */
+/** The writer threads: the pool that a process has of them, and what crosses to a thread and back. */
 export type { EngineChoice } from '@penstock/aio';
 export {
   type BulkTask,
@@ -14,3 +14,8 @@ export {
   type WriterTask,
   writerEntry,
 } from './protocol.ts';
+export { DevicePools, type DevicePoolsOptions, type SilenceNews, UNKNOWN_DEVICE } from './pool/device-pools.ts';
+export { ProgressMeter } from './pool/meter.ts';
+export { WriterPool, type PoolOptions, type RunningStream, type RunningWrite, type WriterDied } from './pool/pool.ts';
+export type { SlotTurn } from './pool/slot-line.ts';
+export { type Stoppable, stopRunning } from './pool/stop.ts';

@@ -105,4 +105,4 @@ export interface WriterUp {
 export type FromWriter = WriterAnswer[] | WriterQuestion | WriterUp;
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
-export const writerEntry: URL = new URL('../dist/worker.js', import.meta.url);
+export const writerEntry: URL = new URL('../dist/thread/worker.js', import.meta.url);

@@ -10,7 +10,7 @@ import { type WriteRequestInput, parseRequest } from '@penstock/contract';
 import { RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { type RunningStream, WriterPool } from './pool.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 

@@ -22,7 +22,7 @@ import type {
   WriterSession,
   WriterSetup,
   WriterTask,
-} from './protocol.ts';
+} from '../protocol.ts';
 import { ThreadEnd } from './thread-end.ts';
 
 const { EAGAIN } = constants.errno;

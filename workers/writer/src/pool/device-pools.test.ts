@@ -8,7 +8,7 @@ import { STOP_CANCEL } from '@penstock/matrix';
 import { DevicePools, type DevicePoolsOptions, type SilenceNews } from './device-pools.ts';
 import { stopRunning } from './stop.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
 const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 

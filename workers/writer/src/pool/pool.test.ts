@@ -19,7 +19,7 @@ import { STOP_CANCEL } from '@penstock/matrix';
 import { type PoolOptions, WriterPool } from './pool.ts';
 import { stopRunning } from './stop.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 

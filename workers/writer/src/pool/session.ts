@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type JobResult, fromWire, toWire } from '@penstock/contract';
 import type { AskQueue } from '@penstock/sink';
-import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '@penstock/writer';
+import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '../protocol.ts';
 
 interface Waiting {
   task: WriterTask;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobResult, parseRequest } from '@penstock/contract';
 import { askNobody, NO_JOB } from '@penstock/sink';
-import type { WriterTask } from '@penstock/writer';
+import type { WriterTask } from '../protocol.ts';
 import { Session } from './session.ts';
 
 // The far end of the port is this test's: it plays the thread.

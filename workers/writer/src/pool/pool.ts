@@ -35,14 +35,8 @@ import {
   tokenOf,
 } from '@penstock/sink';
 import { type RootConfig, RootWords } from '@penstock/disk';
-import {
-  type EngineChoice,
-  type WriterSession,
-  type WriterSetup,
-  type WriteTask,
-  type WriterTask,
-  writerEntry,
-} from '@penstock/writer';
+import type { EngineChoice } from '@penstock/aio';
+import { type WriterSession, type WriterSetup, type WriteTask, type WriterTask, writerEntry } from '../protocol.ts';
 import type { LeftOpen } from './left-open.ts';
 import { Session, type Unanswered } from './session.ts';
 import { Silence } from './silence.ts';
