@@ -6,9 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { lockAlone } from './lock.ts';
 import type { Alignment, Device } from '@penstock/disk';
-import type { Target } from './target.ts';
 
 const { EINVAL, EOPNOTSUPP } = constants.errno;
 
@@ -73,24 +71,4 @@ export function reopenBuffered(fd: number, path: string): void {
   const moved = native.duplicateTo(opened, fd);
   native.close(opened);
   if (moved < 0) throw new IoError({ syscall: 'dup3', errno: moved, path });
-}
-
-/**
- * The same of a locked file, of which nothing may be in flight: it is locked anew, and whoever was quicker has the file.
- * @throws IoError EBUSY where another write has taken it
- */
-export function reopenLocked({ fd, path }: Pick<Target, 'fd' | 'path'>): void {
-  reopenBuffered(fd, path);
-  lockAlone(fd, path);
-}
-
-/** Goes on writing the target through the page cache. Nothing of it may be in flight. @throws IoError as reopenLocked() */
-export function becomeBuffered(target: Target, devices: RefusingDevices): void {
-  reopenLocked(target);
-  target.direct = false;
-  target.bypassesCache = false;
-  target.modeReason = target.isKept ? DIRECT_REFUSED : `${target.modeReason}; ${DIRECT_REFUSED}`;
-  target.flushedTogether = false; // bytes in the page cache are in no journal
-  // One that says what direct I/O must keep to has it: then the refusal is of this file, or of this moment.
-  if (target.standing.directAlignment === null) devices.note(target.standing.device);
 }

@@ -2,24 +2,31 @@
 import { performance } from 'node:perf_hooks';
 import { clearInterval, setInterval } from 'node:timers';
 import type { AioLoop } from '@penstock/aio';
-import type { PartialRow } from './partial-row.ts';
+
+/** A row that a stream leaves unfilled. */
+interface TimedRow {
+  /** How long bytes may wait in it, in milliseconds. */
+  readonly flushAfterMs: number;
+  /** True if its bytes are to be written now, at `nowMs` of performance.now(). */
+  look(nowMs: number): boolean;
+}
 
 export class RowClock {
   readonly #loop: Pick<AioLoop, 'wake'>;
-  readonly #rows = new Set<PartialRow>();
+  readonly #rows = new Set<TimedRow>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(loop: Pick<AioLoop, 'wake'>) {
     this.#loop = loop;
   }
 
-  add(row: PartialRow): void {
+  add(row: TimedRow): void {
     if (row.flushAfterMs === Number.POSITIVE_INFINITY) return;
     this.#rows.add(row);
     this.#restart();
   }
 
-  remove(row: PartialRow): void {
+  remove(row: TimedRow): void {
     if (this.#rows.delete(row)) this.#restart();
   }
 
