@@ -1,0 +1,296 @@
+/**
+ * A bulk: many files by one job. Each is a write of its own, with its own temporary name and its own end; as many
+ * run at once as there are lanes, and their progress adds up in the job's control block.
+ */
+import { performance } from 'node:perf_hooks';
+import {
+  type BulkItemResult,
+  type BulkRequest,
+  type BulkResult,
+  type Engine,
+  PHASES,
+  SIZE_BYTES_MAX,
+  WriteAbortedError,
+  type WriteMode,
+  type WriteRequest,
+  type WriteResult,
+  requestsOf,
+  textOfCode,
+  toWire,
+} from '@penstock/contract';
+import { type Control, type JobBlock, type Mapping, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { sweepDirectory } from '../earlier/sweep.ts';
+import { earlierPartsOfAll } from '../attempt/earlier-parts.ts';
+import { jobKeyOf, splitPath } from '../attempt/parts.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { type WriteControl, runWrite } from '../write/write.ts';
+
+const OPENING: number = PHASES.indexOf('opening');
+const WRITING: number = PHASES.indexOf('writing');
+const DONE: number = PHASES.indexOf('done');
+const PAUSED: number = PHASES.indexOf('paused');
+
+/**
+ * Files of one bulk that are open at once: half of the default depth, so that a bulk leaves slots to the other writes of
+ * its thread. Measured with 4 KiB files, 64 were no faster.
+ */
+export const BULK_LANES = 32;
+
+/** Of all bulks of a thread together, about: each file takes two or three descriptors, and a process has perhaps 1024. */
+const THREAD_LANES = 64;
+
+/** A hundred errors tell what is wrong; a thousand long ones would only fill the queue's memory. */
+const ERRORS_IN_FULL_MAX = 100;
+
+/** One attempt at a bulk. */
+export interface BulkOrder {
+  bulk: BulkRequest;
+  /** Names the job for ever. */
+  jobName: string;
+  /** Different for every attempt. */
+  attemptToken: string;
+  /** True when an earlier attempt of the job was begun. */
+  again: boolean;
+  /** As of an AttemptIdentity. */
+  job: string;
+  /** The first of its places among the records of partial files: one for each of BULK_LANES. */
+  partPlace?: number;
+}
+
+/**
+ * Carries out `order` on `thread`. Progress goes to `control`, and its stop flag is obeyed; the items' descriptors are
+ * recorded in the blocks of `lanes`, one for each item that runs.
+ *
+ * An item that fails stops no other: its error stands in the result.
+ * @throws (rejects with) WriteAbortedError when stopped; what was published by then stays
+ */
+export function runBulk(
+  thread: WriterThread,
+  order: BulkOrder,
+  control: JobBlock,
+  lanes: Control,
+): Promise<BulkResult> {
+  return new BulkRun(thread, order, control).run(lanes);
+}
+
+class BulkRun {
+  readonly #thread: WriterThread;
+  readonly #order: BulkOrder;
+  readonly #control: JobBlock;
+  readonly #requests: readonly WriteRequest[];
+  readonly #progress: BulkProgress;
+  /** The first that no lane has taken. */
+  #next = 0;
+  #aborted = false;
+
+  readonly #items: BulkItemResult[];
+  #failed = 0;
+  #bytes = 0;
+  readonly #modes: Partial<Record<WriteMode, number>> = {};
+  #fallbackReason: string | undefined;
+  #isKept = true;
+  #writes = 0;
+  #reads = 0;
+  #shortWrites = 0;
+
+  constructor(thread: WriterThread, order: BulkOrder, control: JobBlock) {
+    this.#thread = thread;
+    this.#order = order;
+    this.#control = control;
+    this.#requests = requestsOf(order.bulk);
+    this.#items = Array.from({ length: this.#requests.length });
+    this.#progress = new BulkProgress(control);
+    for (const { size = 0 } of this.#requests) this.#progress.totalBytes += size;
+  }
+
+  async run(lanes: Control): Promise<BulkResult> {
+    const begunAt = performance.now();
+    const { engine, index } = this.#thread;
+    const { retries, submitCalls } = engine;
+    this.#progress.publish(OPENING);
+    if (this.#order.again) this.#sweep();
+    this.#progress.publish(WRITING);
+    this.#thread.bulks += 1;
+    const share = Math.max(1, Math.floor(THREAD_LANES / this.#thread.bulks));
+    const length = Math.min(lanes.jobs, share);
+    await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane), lane)));
+    this.#thread.bulks -= 1;
+    if (this.#aborted || this.#next < this.#requests.length) {
+      throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // nobody said stop: its time was over
+    }
+    // 100 % is said only of a bulk whose every file is in its place.
+    if (this.#failed === 0) this.#progress.publish(DONE);
+    const total = performance.now() - begunAt;
+    const files = this.#requests.length;
+    return {
+      items: this.#items,
+      files,
+      failed: this.#failed,
+      bytes: this.#bytes,
+      modes: this.#modes,
+      engine: engine.port.name as Engine,
+      ...(this.#fallbackReason === undefined ? {} : { fallbackReason: this.#fallbackReason }),
+      ...(this.#isKept ? {} : { durable: false as const }),
+      durationsMs: { total },
+      bytesPerSecond: (this.#bytes / total) * 1000,
+      filesPerSecond: ((files - this.#failed) / total) * 1000,
+      writes: this.#writes,
+      reads: this.#reads,
+      shortWrites: this.#shortWrites,
+      retries: engine.retries - retries,
+      submitCalls: engine.submitCalls - submitCalls,
+      thread: index,
+    };
+  }
+
+  /**
+   * Removes what earlier attempts left, a directory at a time.
+   * Before the first item begins: a link may be another name of a directory in which one is at work.
+   */
+  #sweep(): void {
+    const places = new Map<string, { root: string; directory: string; keys: Set<string> }>();
+    for (const request of this.#requests) {
+      const { root, path } = request;
+      const { directory } = splitPath(path);
+      const name = `${root}\0${directory}`;
+      const place = places.get(name) ?? { root, directory, keys: new Set() };
+      places.set(name, place);
+      place.keys.add(jobKeyOf(this.#order.jobName, request));
+    }
+    for (const { root, directory, keys } of places.values()) {
+      const open = this.#thread.roots.find(root);
+      if (open === undefined) continue;
+      sweepDirectory(open, directory, (dirFd) => earlierPartsOfAll(dirFd, keys, this.#order.attemptToken));
+    }
+  }
+
+  /** Writes one item after the other, until none is left or the job is stopped. */
+  async #work(block: JobBlock, lane: number): Promise<void> {
+    while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE && !this.#aborted) {
+      const index = this.#next;
+      this.#next += 1;
+      // oxlint-disable-next-line no-await-in-loop -- a lane is one write at a time
+      await this.#write(index, block, lane);
+    }
+  }
+
+  async #write(index: number, block: JobBlock, lane: number): Promise<void> {
+    const { jobName, attemptToken, again, job, partPlace } = this.#order;
+    const request = this.#requests[index]!;
+    const control = new ItemControl(this.#control, block, this.#progress, request.size ?? 0);
+    const place = partPlace === undefined ? {} : { partPlace: partPlace + lane };
+    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, job, swept: true, ...place };
+    try {
+      this.#succeed(index, await runWrite(this.#thread, order, control));
+    } catch (error) {
+      control.takeBack();
+      this.#fail(index, error);
+    }
+  }
+
+  #succeed(index: number, result: WriteResult): void {
+    const { path, bytes, checksum, notKept, mode, fallbackReason } = result;
+    const item = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
+    this.#items[index] = notKept === undefined ? item : { ...item, notKept };
+    this.#bytes += bytes;
+    this.#modes[mode] = (this.#modes[mode] ?? 0) + 1;
+    this.#fallbackReason ??= fallbackReason;
+    if (result.durable === false) this.#isKept = false;
+    this.#writes += result.writes;
+    this.#reads += result.reads;
+    this.#shortWrites += result.shortWrites;
+  }
+
+  #fail(index: number, error: unknown): void {
+    if (error instanceof WriteAbortedError) this.#aborted = true;
+    this.#failed += 1;
+    const wire = toWire(error);
+    const { name, code, retryable } = wire;
+    const { path } = this.#requests[index]!;
+    const inFull = this.#failed <= ERRORS_IN_FULL_MAX;
+    this.#items[index] = {
+      path,
+      error: inFull ? wire : { name, code, retryable, message: `${code}: ${textOfCode(code)}` },
+    };
+  }
+}
+
+/** What all items of a bulk have done together. */
+class BulkProgress {
+  bytesWritten = 0;
+  bytesDurable = 0;
+  /** As far as is known: a copy's size is known once its source is open. */
+  totalBytes = 0;
+  inFlight = 0;
+  readonly #control: JobBlock;
+
+  constructor(control: JobBlock) {
+    this.#control = control;
+  }
+
+  publish(phase: number): void {
+    const totalBytes = Math.min(this.totalBytes, SIZE_BYTES_MAX);
+    this.#control.publish(phase, this.bytesWritten, this.bytesDurable, totalBytes, this.inFlight);
+  }
+}
+
+/** One item's side of the job: it stops with the job, and adds to its progress what changed since the item last said. */
+class ItemControl implements WriteControl {
+  readonly #job: JobBlock;
+  readonly #block: JobBlock;
+  readonly #progress: BulkProgress;
+  #bytesWritten = 0;
+  #bytesDurable = 0;
+  #totalBytes: number;
+  #inFlight = 0;
+
+  constructor(job: JobBlock, block: JobBlock, progress: BulkProgress, totalBytes: number) {
+    this.#job = job;
+    this.#block = block;
+    this.#progress = progress;
+    this.#totalBytes = totalBytes;
+  }
+
+  get stop(): number {
+    return this.#job.stop;
+  }
+
+  get lapsed(): boolean {
+    return this.#job.lapsed;
+  }
+
+  get paused(): boolean {
+    return this.#job.paused;
+  }
+
+  /** Of all items together. */
+  get rate(): RateCell {
+    return this.#job.rate;
+  }
+
+  recordFd(index: number, fd: number): void {
+    this.#block.recordFd(index, fd);
+  }
+
+  recordMapping(mapping: Mapping | null): void {
+    this.#block.recordMapping(mapping);
+  }
+
+  publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {
+    const known = Math.max(total, this.#totalBytes); // it says 0 until its source is known
+    this.#progress.bytesWritten += written - this.#bytesWritten;
+    this.#progress.bytesDurable += durable - this.#bytesDurable;
+    this.#progress.totalBytes += known - this.#totalBytes;
+    this.#progress.inFlight += inFlight - this.#inFlight;
+    this.#bytesWritten = written;
+    this.#bytesDurable = durable;
+    this.#totalBytes = known;
+    this.#inFlight = inFlight;
+    this.#progress.publish(this.#job.paused && this.#progress.inFlight === 0 ? PAUSED : WRITING);
+  }
+
+  /** The item failed, and what it wrote is gone. */
+  takeBack(): void {
+    this.publish(WRITING, 0, 0, 0, 0);
+  }
+}

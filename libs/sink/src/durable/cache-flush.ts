@@ -1,0 +1,87 @@
+/**
+ * What a write has in the page cache, where it goes through it: the kernel would take a fifth of the memory before it held
+ * the write back, and then its flush, or a stop amid it, would wait for all of that. So bytes count as in flight until they
+ * are flushed, and they are flushed as soon as half of what may be in flight is.
+ *
+ * Only of a write that is flushed in the end: with durability "none" the kernel does as it likes.
+ */
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/native';
+import type { DeviceFlow } from '../device/device-flow.ts';
+import type { Target } from '../target/target.ts';
+import { SYNC_CACHE, type WriterThread } from '../thread/thread.ts';
+
+const { EINVAL } = constants.errno;
+
+export class CacheFlush {
+  readonly #thread: WriterThread;
+  readonly #target: Target;
+  readonly #flow: DeviceFlow;
+  /** Written, and not yet flushed; of that, what the flush under way covers. */
+  #cachedBytes = 0;
+  #flushingBytes = 0;
+  /** When the first of them was written. */
+  #cachedSinceMs = 0;
+  #flushingSinceMs = 0;
+
+  constructor(thread: WriterThread, target: Target) {
+    this.#thread = thread;
+    this.#target = target;
+    this.#flow = thread.flows.of(target.identity);
+  }
+
+  /** True where the write goes through the page cache: a file system may refuse direct I/O at any row. */
+  get isUsed(): boolean {
+    return !this.#target.direct;
+  }
+
+  /** So many bytes of the target were written. */
+  note(bytes: number): void {
+    if (!this.isUsed) return;
+    if (this.#cachedBytes === 0) this.#cachedSinceMs = performance.now();
+    this.#cachedBytes += bytes;
+    this.#flow.begin(bytes);
+  }
+
+  /** Asked whenever a row may go: what is not flushed could be all that holds it back. */
+  get isDue(): boolean {
+    if (this.#cachedBytes === 0 || this.#flushingBytes > 0) return false;
+    return this.#flow.inFlightBytes * 2 >= this.#flow.limitBytes;
+  }
+
+  /** Prepares the flush; rows go on meanwhile. */
+  prepare(slot: number): void {
+    const { engine, slots } = this.#thread;
+    this.#flushingBytes = this.#cachedBytes;
+    this.#flushingSinceMs = this.#cachedSinceMs;
+    this.#cachedBytes = 0;
+    slots.purpose[slot] = SYNC_CACHE;
+    engine.prepFdatasync(slot, this.#target.fd);
+  }
+
+  /** Takes it. @throws IoError */
+  after(slot: number, result: number, refused: boolean, latencyMs: number): void {
+    const { engine } = this.#thread;
+    const { fd, path } = this.#target;
+    const bytes = this.#flushingBytes;
+    const now = engine.slotSubmittedAt[slot]! + latencyMs;
+    engine.releaseSlot(slot);
+    // Before Linux 4.18 AIO knows no fdatasync.
+    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    // By itself it may take no time: what it covers was then written out by the one before.
+    if (!refused) this.#flow.cameBack(bytes, now - this.#flushingSinceMs, now);
+    this.#flushingBytes = 0;
+    this.#flow.end(bytes, now);
+    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+  }
+
+  /** What is not flushed is waited for no more: all of it is, or nobody wants it, or the write rests. Nothing may be in flight. */
+  forget(): void {
+    const bytes = this.#cachedBytes + this.#flushingBytes;
+    this.#cachedBytes = 0;
+    this.#flushingBytes = 0;
+    if (bytes > 0) this.#flow.end(bytes);
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The flushes at the end of a write: its file's own, that of its name, which serves every write of its group, and where
+ * the file system needs it that of the file that it has replaced (freed-blocks.ts).
+ */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/native';
+import { CLOSED_FILE, NO_FILE } from '../device/freed-blocks.ts';
+import { flushDirectory, hasNoFsync } from '@penstock/disk';
+import type { FlushGroup, FlushWaiter } from '../device/flush-groups.ts';
+import type { Target } from '../target/target.ts';
+import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED, type WriterThread } from '../thread/thread.ts';
+
+const { EINVAL } = constants.errno;
+
+export class EndFlush {
+  readonly #thread: WriterThread;
+  readonly #target: Target;
+  #fileIssued = false;
+  /** The call that the file's flush stands for: what a failure names. */
+  #fileCall: 'fsync' | 'fdatasync' = 'fdatasync';
+  /** Whose flush is waited for. */
+  #group: FlushGroup | null = null;
+  /** The directory of the flush that this write submitted. */
+  #flushingDirFd = -1;
+  /** Whom it covers has been told of the group's flush. */
+  nameIsFlushed = false;
+  /** All that the file system has in memory is to be flushed. */
+  #everythingIsDue = false;
+  #replacedIssued = false;
+
+  constructor(thread: WriterThread, target: Target) {
+    this.#thread = thread;
+    this.#target = target;
+  }
+
+  /** Prepares the flush of the file, once; `whole`: of its permissions and times too. False if it is under way. */
+  prepareFile(slot: number, whole: boolean): boolean {
+    if (this.#fileIssued) return false;
+    this.#fileIssued = true;
+    const { engine, slots } = this.#thread;
+    slots.purpose[slot] = SYNC_FILE;
+    this.#fileCall = whole ? 'fsync' : 'fdatasync';
+    if (whole) engine.prepFsync(slot, this.#target.fd);
+    else engine.prepFdatasync(slot, this.#target.fd);
+    return true;
+  }
+
+  /** Takes the file's flush. @throws IoError */
+  afterFile(slot: number, result: number, refused: boolean): void {
+    this.#thread.engine.releaseSlot(slot);
+    const { fd, path } = this.#target;
+    // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
+    const outcome = refused && result === -EINVAL ? native.fsync(fd) : result;
+    // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
+    if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
+  }
+
+  /**
+   * The file has just got its name.
+   * @param again an earlier attempt may have died after it had replaced the file, and before that was flushed
+   */
+  notePublished(again: boolean): void {
+    const { forgetsFreed, replaced } = this.#target;
+    this.#everythingIsDue = forgetsFreed && (again || replaced.fd === CLOSED_FILE);
+  }
+
+  /** True where what was replaced is to be flushed, after the name is. */
+  get replacedIsDue(): boolean {
+    return this.#target.replaced.fd !== NO_FILE || this.#everythingIsDue;
+  }
+
+  /** Prepares the flush of the name, and after that the one of what was replaced. @throws IoError */
+  prepareName(slot: number): boolean {
+    return this.nameIsFlushed ? this.#prepareReplaced(slot) : this.#prepareDirectory(slot);
+  }
+
+  #prepareReplaced(slot: number): boolean {
+    if (this.#replacedIssued) return false;
+    this.#replacedIssued = true;
+    this.#removeReplaced();
+    const { dirFd, path } = this.#target;
+    // What cannot be held is flushed with all the rest, in a call that waits: that is rare.
+    const result = this.#everythingIsDue ? native.syncfs(dirFd) : 0;
+    if (result < 0) throw new IoError({ syscall: 'syncfs', errno: result, path });
+    const { engine, slots } = this.#thread;
+    slots.purpose[slot] = SYNC_REPLACED;
+    engine.prepFsync(slot, this.#replacedFd);
+    return true;
+  }
+
+  /** Takes the flush of what was replaced. @throws IoError */
+  afterReplaced(slot: number, result: number, refused: boolean): void {
+    this.#thread.engine.releaseSlot(slot);
+    const outcome = refused && result === -EINVAL ? native.fsync(this.#replacedFd) : result;
+    if (outcome < 0) throw new IoError({ syscall: 'fsync', errno: outcome, path: this.#target.path });
+  }
+
+  /** Where it could not be opened there is nothing left to flush but what syncfs has. */
+  get #replacedFd(): number {
+    const { dirFd, replaced } = this.#target;
+    return replaced.fd >= 0 ? replaced.fd : dirFd;
+  }
+
+  #removeReplaced(): void {
+    const { dirFd, replaced } = this.#target;
+    if (replaced.name !== null) native.unlinkat(dirFd, replaced.name);
+    replaced.name = null;
+  }
+
+  /** Lets go of what was replaced. Nothing may be in flight. */
+  close(): void {
+    this.#removeReplaced();
+    const { replaced } = this.#target;
+    if (replaced.fd >= 0) native.close(replaced.fd);
+    replaced.fd = NO_FILE;
+  }
+
+  /** Right after that: the group flushes the directory that was renamed in last. */
+  join(waiter: FlushWaiter): void {
+    this.#group = this.#thread.flushGroups.of(this.#target.flushGroup);
+    this.#group.join(waiter, this.#target.dirFd);
+  }
+
+  /** Prepares the flush for all that wait in the group; false where another's is under way, or covers this one. */
+  #prepareDirectory(slot: number): boolean {
+    const newestDirFd = this.#group!.begin();
+    if (newestDirFd === -1) return false;
+    const { engine, slots } = this.#thread;
+    slots.purpose[slot] = SYNC_DIRECTORY;
+    engine.prepFsync(slot, newestDirFd);
+    this.#flushingDirFd = newestDirFd;
+    return true;
+  }
+
+  /** Takes the group's flush, and tells all that it covers. */
+  afterDirectory(slot: number, result: number): void {
+    const { engine, flushGroups } = this.#thread;
+    engine.releaseSlot(slot);
+    this.#group!.end(hasNoFsync(result) ? flushDirectory(this.#flushingDirFd) : result);
+    flushGroups.forgetIfIdle(this.#target.flushGroup);
+  }
+}

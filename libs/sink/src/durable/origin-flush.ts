@@ -1,0 +1,48 @@
+/**
+ * The flush of a source before its holes are believed: SEEK_DATA may not see what is in the page cache alone. On ext4 it
+ * does not in a file without extents (made while the file system was an ext3, or `chattr -e`): what was written behind a
+ * hole a moment ago is a hole itself until it is written out. Where all is written out already it costs one flush.
+ */
+import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
+import { native } from '@penstock/native';
+import type { Origin } from '../origin/origin.ts';
+import { SYNC_ORIGIN, type WriterThread } from '../thread/thread.ts';
+
+const { EINVAL, EROFS } = constants.errno;
+
+export class OriginFlush {
+  /** Everything that the source had when it was opened is on its disk. */
+  isDone = false;
+
+  readonly #thread: WriterThread;
+  readonly #origin: Origin;
+  #isUnderWay = false;
+
+  constructor(thread: WriterThread, origin: Origin) {
+    this.#thread = thread;
+    this.#origin = origin;
+  }
+
+  /** Prepares the flush, once. False if it is under way. */
+  prepare(slot: number): boolean {
+    if (this.#isUnderWay) return false;
+    this.#isUnderWay = true;
+    const { engine, slots } = this.#thread;
+    slots.purpose[slot] = SYNC_ORIGIN;
+    engine.prepFdatasync(slot, this.#origin.fd);
+    return true;
+  }
+
+  /** Takes it. @throws IoError where it failed: holes could be bytes that did not get to the disk */
+  after(slot: number, result: number, refused: boolean): void {
+    this.#thread.engine.releaseSlot(slot);
+    const { fd, path } = this.#origin;
+    // Before Linux 4.18 AIO knows no fdatasync.
+    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    // A file system that is never written (squashfs, erofs) has none, and nothing that is not on its disk.
+    const isReadOnly = outcome === -EINVAL || outcome === -EROFS;
+    if (outcome < 0 && !isReadOnly) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    this.isDone = true;
+  }
+}

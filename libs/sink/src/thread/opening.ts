@@ -1,0 +1,53 @@
+/** Where a write's bytes come from, opened: a computed source, or a file that is read, and how many there are. */
+import { RequestError, type WriteRequest, extentsEnd } from '@penstock/contract';
+import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
+import { type Origin, closeOrigin, openOrigin } from '../origin/origin.ts';
+import { openSegment } from '../origin/segment.ts';
+import type { WriterThread } from './thread.ts';
+
+/** Exactly one of the two. */
+export type OpenedBytes = { size: number } & (
+  | { source: DirectSource; origin: null }
+  | { source: null; origin: Origin }
+);
+
+/**
+ * Opens what `request` names as its source. What is opened is the caller's to close.
+ * @throws IoError, RequestError
+ */
+export function openBytes(
+  { roots, segments, refusingDevices }: Pick<WriterThread, 'roots' | 'segments' | 'refusingDevices'>,
+  { source, size }: WriteRequest,
+): OpenedBytes {
+  switch (source.kind) {
+    case 'file': {
+      const origin = openOrigin(roots.get(source.root, 'source.root', false), source.path, refusingDevices);
+      return fromOrigin(origin, origin.sizeBytes, size, 'the source');
+    }
+    case 'shm': {
+      const origin = openSegment(segments, source);
+      const from = source.offset === 0 ? '' : ` from ${source.offset} on`;
+      return fromOrigin(origin, origin.sizeBytes - source.offset, size, `the segment '${origin.path}'${from}`);
+    }
+    case 'extents':
+      return { source: new ExtentsSource(source.extents), origin: null, size: size ?? extentsEnd(source) };
+    case 'pattern':
+      return { source: createPatternSource(source.pattern, source.seed), origin: null, size: size ?? 0 };
+    case 'inline': {
+      const inline = new InlineSource(source.data);
+      return { source: inline, origin: null, size: inline.size };
+    }
+    default: {
+      const accepted = 'another source: these bytes come from a program that hands them over, and none does';
+      throw new RequestError({ field: 'source.kind', value: source.kind, accepted });
+    }
+  }
+}
+
+function fromOrigin(origin: Origin, availableBytes: number, asked: number | undefined, name: string): OpenedBytes {
+  const size = asked ?? availableBytes;
+  if (size <= availableBytes) return { source: null, origin, size };
+  closeOrigin(origin);
+  const accepted = `at most the ${availableBytes} bytes of ${name}, or leave it out`;
+  throw new RequestError({ field: 'size', value: size, accepted });
+}

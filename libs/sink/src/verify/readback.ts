@@ -1,0 +1,254 @@
+/**
+ * A written file read back: chunk by chunk as it was written, through the same context, into the same rows; the digest
+ * compares each with what it saw being written.
+ */
+import { constants } from 'node:os';
+import { IntegrityError, IoError } from '@penstock/contract';
+import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/digest';
+import type { RowExtent, RowPlan } from '@penstock/matrix';
+import { reopenLocked } from '../target/become-buffered.ts';
+import { isRefusal } from '../device/direct-refused.ts';
+import { FreeRows } from '../rows/free-rows.ts';
+import { HeldMoves } from '../rows/held-moves.ts';
+import { RowFlow } from '../rows/row-flow.ts';
+import { STALLS_MAX } from '../rows/rows.ts';
+import type { Target } from '../target/target.ts';
+import { READ_BACK, type WriterThread } from '../thread/thread.ts';
+
+const { EIO } = constants.errno;
+
+export class Readback {
+  /** Reads reaped so far. */
+  reads = 0;
+  /** False where it reads through the page cache: as it was written, or since the file system refused direct reads. */
+  isDirect: boolean;
+
+  readonly #thread: WriterThread;
+  readonly #target: Target;
+  /** The file offset of position 0: positions are those of the rows that were written. */
+  readonly #base: number;
+  readonly #plan: RowPlan;
+  readonly #extent: RowExtent;
+  readonly #digest: FileDigest;
+  readonly #freeRows: FreeRows;
+  readonly #flow: RowFlow;
+  /** By row: the chunk it reads, where that begins in the file, and its length. */
+  readonly #rowChunk: Int32Array;
+  readonly #rowPosition: Float64Array;
+  readonly #rowLength: Int32Array;
+  /** The next chunk: in which run of the digest's, and where. */
+  #run = 0;
+  #position: number;
+  #inFlight = 0;
+  readonly #held: HeldMoves = new HeldMoves();
+  #stopped = false;
+  #ended = false;
+
+  /**
+   * @param base the file offset of position 0, a multiple of the offset alignment
+   * @param extent row memory for `plan`; all that wrote from it is reaped, and the digest's sum is known
+   */
+  constructor(
+    thread: WriterThread,
+    target: Target,
+    base: number,
+    plan: RowPlan,
+    extent: RowExtent,
+    digest: FileDigest,
+  ) {
+    this.#thread = thread;
+    this.#target = target;
+    this.isDirect = target.direct;
+    this.#base = base;
+    this.#plan = plan;
+    this.#extent = extent;
+    this.#digest = digest;
+    const rows = plan.bufferRows;
+    this.#freeRows = new FreeRows(rows, digest);
+    const { offset, memory } = target.alignment;
+    this.#flow = new RowFlow(thread, thread.flows.of(target.identity), null, Math.max(offset, memory));
+    this.#rowChunk = new Int32Array(rows);
+    this.#rowPosition = new Float64Array(rows);
+    this.#rowLength = new Int32Array(rows);
+    this.#position = digest.runs[0]?.start ?? 0;
+  }
+
+  /** Prepares no more; what is in flight is only taken back. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** True once every chunk is read and found to be what was written. @throws IntegrityError where one is not */
+  get passed(): boolean {
+    const isRead = this.#run === this.#digest.runs.length && this.#held.isEmpty && this.#inFlight === 0;
+    if (!this.#ended && isRead) {
+      this.#ended = true;
+      this.#digest.endComparison();
+    }
+    this.#assertSame();
+    return this.#digest.compared;
+  }
+
+  #assertSame(): void {
+    const { mismatch } = this.#digest;
+    if (mismatch !== null) throw otherBytes(this.#target.path, this.#base, mismatch);
+  }
+
+  /**
+   * Prepares the next read into `slot`; false where all are, or every row is in use.
+   * @throws IntegrityError where a chunk is not what was written
+   */
+  prepare(slot: number): boolean {
+    this.#assertSame();
+    if (!this.#held.isEmpty) return this.#prepareRefused(slot);
+    const run = this.#digest.runs[this.#run];
+    if (this.#stopped || run === undefined) return false;
+    const row = this.#freeRows.peek(this.#plan.bufferRows);
+    if (row === -1) return false;
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
+    this.#freeRows.take();
+    const position = this.#position;
+    const length = Math.min(this.#plan.ioBytes, run.end - position);
+    this.#rowChunk[row] = run.firstChunk + (position - run.start) / this.#plan.ioBytes;
+    this.#rowPosition[row] = position;
+    this.#rowLength[row] = length;
+    this.#position += length;
+    if (this.#position === run.end) {
+      this.#run += 1;
+      this.#position = this.#digest.runs[this.#run]?.start ?? 0;
+    }
+    // Direct I/O reads whole blocks: what stands before and behind the chunk comes along.
+    const align = this.#target.alignment.offset;
+    const lead = position % align;
+    const { slots } = this.#thread;
+    slots.purpose[slot] = READ_BACK;
+    slots.row[slot] = row;
+    slots.position[slot] = position - lead;
+    slots.length[slot] = Math.ceil((lead + length) / align) * align;
+    slots.done[slot] = 0;
+    slots.stalls[slot] = 0;
+    this.#flow.begin(slot, slots.length[slot], pieceBytes, false);
+    this.#inFlight += 1;
+    this.#submitRest(slot);
+    return true;
+  }
+
+  /**
+   * Takes the completion of a read. True if its slot was prepared again, for the residual; otherwise it is released.
+   * @throws IoError where the read failed
+   */
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
+    if (!refused) this.#flow.cameBack(slot, result, latencyMs);
+    const { slots } = this.#thread;
+    this.reads += 1;
+    if (result < 0 && !this.#stopped && this.#isRefusedDirect(slot, result)) {
+      this.#held.hold(slots, slot);
+      this.#flow.end(slot);
+      this.#thread.engine.releaseSlot(slot);
+      this.#inFlight -= 1;
+      return false;
+    }
+    if (result < 0) this.#fail(slot, refused ? 'io_submit' : 'pread', result);
+    const row = slots.row[slot]!;
+    const position = this.#rowPosition[row]!;
+    const lead = position - slots.position[slot]!;
+    const done = slots.done[slot]! + result;
+    if (!this.#stopped && done < lead + this.#rowLength[row]!) {
+      // A short read: it goes on from the last aligned offset, or the file has become shorter than it was written.
+      const { offset, memory } = this.#target.alignment;
+      const progress = result - (result % Math.max(offset, memory));
+      slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
+      if (slots.stalls[slot] === STALLS_MAX) this.#fail(slot, 'pread', -EIO);
+      slots.done[slot]! += progress;
+      this.#submitRest(slot);
+      return true;
+    }
+    if (!this.#stopped) {
+      this.#digest.compare(row, this.#rowStart(row) + lead, this.#rowLength[row]!, position, this.#rowChunk[row]!);
+    }
+    this.#releaseRow(slot);
+    return false;
+  }
+
+  /** True where the file was open for direct I/O as the read was submitted, and that is what was refused. */
+  #isRefusedDirect(slot: number, result: number): boolean {
+    const { slots } = this.#thread;
+    if (slots.direct[slot] === 0) return false;
+    const length = slots.length[slot]! - slots.done[slot]!;
+    return isRefusal(result, this.#target.alignment, this.#addressOf(slot), this.#diskOffset(slot), length);
+  }
+
+  /** Once nothing of the file is in flight: goes on through the page cache, with what was held first. @throws IoError */
+  #prepareRefused(slot: number): boolean {
+    if (this.#stopped) return false;
+    if (this.isDirect) {
+      if (this.#inFlight > 0) return false;
+      reopenLocked(this.#target);
+      this.isDirect = false;
+    }
+    const { slots } = this.#thread;
+    const pieceBytes = this.#flow.admit();
+    if (pieceBytes === 0) return false;
+    this.#held.putBack(slots, slot);
+    this.#flow.begin(slot, slots.length[slot]!, pieceBytes, false);
+    this.#inFlight += 1;
+    this.#submitRest(slot);
+    return true;
+  }
+
+  #submitRest(slot: number): void {
+    const { engine, slots } = this.#thread;
+    slots.direct[slot] = this.isDirect ? 1 : 0;
+    const length = this.#flow.next(slot, slots.length[slot]! - slots.done[slot]!);
+    engine.prepRead(slot, this.#target.fd, this.#addressOf(slot), length, this.#diskOffset(slot));
+  }
+
+  /** Where what is left of the slot's read goes in memory. */
+  #addressOf(slot: number): number {
+    const { slots, arena } = this.#thread;
+    return arena.address + this.#rowStart(slots.row[slot]!) + slots.done[slot]!;
+  }
+
+  /** Where it stands in the file. */
+  #diskOffset(slot: number): number {
+    const { slots } = this.#thread;
+    return this.#base + slots.position[slot]! + slots.done[slot]!;
+  }
+
+  #fail(slot: number, syscall: string, errno: number): never {
+    const { slots } = this.#thread;
+    const done = slots.done[slot]!;
+    const offset = this.#base + slots.position[slot]! + done;
+    const length = slots.length[slot]! - done;
+    this.#releaseRow(slot);
+    const hint = 'These bytes were written and cannot be read back: see `dmesg` and the health of the device.';
+    throw new IoError({ syscall, errno, path: this.#target.path, offset, length, hint });
+  }
+
+  #releaseRow(slot: number): void {
+    this.#inFlight -= 1;
+    this.#flow.end(slot);
+    this.#freeRows.put(this.#thread.slots.row[slot]!);
+    this.#thread.engine.releaseSlot(slot);
+  }
+
+  #rowStart(row: number): number {
+    return this.#extent.start + row * this.#plan.rowStride;
+  }
+}
+
+function otherBytes(path: string, base: number, mismatch: ChunkMismatch): IntegrityError {
+  const { position, length, written, read } = mismatch;
+  return new IntegrityError({
+    code: 'EINTEGRITY',
+    path,
+    offset: base + position,
+    length,
+    algorithm: 'crc32c',
+    expected: printCrc32c(written),
+    found: printCrc32c(read),
+    retryable: true,
+    hint: 'The device, its cable or its controller changes bytes, or somebody else wrote to the file: see `dmesg` and `smartctl -a`.',
+  });
+}
