@@ -9,7 +9,7 @@ import { faultyPort } from '@penstock/aio';
 import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { returnWhenQuiet } from '../src/rows/intake.ts';
+import { returnWhenQuiet } from '../src/intake/intake.ts';
 import { type Bench, type BenchOptions, type WriteOptions, openBench } from '../src/thread/thread.fixture.ts';
 
 const SEED = 20_110_608;

@@ -11,7 +11,7 @@ import { isRefusal } from '../device/direct-refused.ts';
 import { FreeRows } from '../rows/free-rows.ts';
 import { HeldMoves } from '../rows/held-moves.ts';
 import { RowFlow } from '../rows/row-flow.ts';
-import { STALLS_MAX } from '../rows/rows.ts';
+import { STALLS_MAX } from '../rows/pipeline.ts';
 import type { Target } from '../target/target.ts';
 import { READ_BACK, type WriterThread } from '../thread/thread.ts';
 

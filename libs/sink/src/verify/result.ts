@@ -10,7 +10,7 @@ import {
   type WriteResult,
 } from '@penstock/contract';
 import type { Readback } from './readback.ts';
-import type { RowPipeline } from '../rows/rows.ts';
+import type { RowPipeline } from '../rows/pipeline.ts';
 import type { Target } from '../target/target.ts';
 import type { WriterThread } from '../thread/thread.ts';
 

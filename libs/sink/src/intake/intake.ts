@@ -8,7 +8,7 @@ import { IoError } from '@penstock/contract';
 import type { AioLoop } from '@penstock/aio';
 import { type RingBeginning, RingConsumer, type RingOpening, type RingOutlet, type RowExtent } from '@penstock/matrix';
 import type { FileDigest } from '@penstock/digest';
-import { Arrivals } from './arrivals.ts';
+import { Arrivals } from '../rows/arrivals.ts';
 import type { RowMemory } from '../thread/row-memory.ts';
 import type { StopClock } from '../thread/stop-clock.ts';
 

@@ -11,7 +11,7 @@ import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
 import { Arrivals } from './arrivals.ts';
-import type { CacheFlush } from '../durable/cache-flush.ts';
+import type { CacheFlush } from './cache-flush.ts';
 import { type Span, bytesBehind } from '../target/edges.ts';
 import { becomeBuffered } from '../target/become-buffered.ts';
 import { isRefusal } from '../device/direct-refused.ts';

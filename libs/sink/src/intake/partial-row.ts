@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
 import type { RingConsumer } from '@penstock/matrix';
-import type { Arrivals } from './arrivals.ts';
+import type { Arrivals } from '../rows/arrivals.ts';
 import type { Span } from '../target/edges.ts';
 import type { RowLease } from './row-lease.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
