@@ -263,7 +263,7 @@ describePorts(
 /** Waits until the main thread of `pid` is asleep ('S') or stopped ('T'). */
 async function untilState(pid: number, state: string): Promise<void> {
   const stateOf = (): string => readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '')[0]!;
-  // oxlint-disable-next-line no-await-in-loop -- there is no event for another process falling asleep
+  // There is no event for another process falling asleep.
   while (stateOf() !== state) await breathe();
 }
 

@@ -107,12 +107,10 @@ test('a file from a server has its bytes, at every edge size, with a length and 
       response.write(bytes.subarray(0, 1000));
       response.end(bytes.subarray(1000));
     };
-    // oxlint-disable-next-line no-await-in-loop -- with a length, then without
     const jobs = await Promise.all([...sizes.keys()].map((url) => addUrl(url.slice(1))));
-    // oxlint-disable-next-line no-await-in-loop
     for (const [index, job] of jobs.entries()) {
       const size = EDGE_SIZES[index]!;
-      const end = await system.finished(job); // oxlint-disable-line no-await-in-loop
+      const end = await system.finished(job);
       expect(end.failedReason).toBeUndefined();
       expect(end.returnvalue).toMatchObject({ bytes: size, mode: 'aio-direct' });
       expect(sha256(written(`${size}.${chunked}`))).toBe(sha256(stamp(size, 1)));
@@ -167,8 +165,7 @@ test('https is verified whatever the environment says, with the authorities that
     const tls = createTlsServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, (_request, response) => {
       response.end(bytes);
     });
-    const url = `https://127.0.0.1:${await listen(tls)}/`; // oxlint-disable-line no-await-in-loop
-    // oxlint-disable-next-line no-await-in-loop
+    const url = `https://127.0.0.1:${await listen(tls)}/`;
     ends.push(await system.finished(await system.add({ path: 'tls.dat', source: { kind: 'url', url } })));
     tls.closeAllConnections();
     tls.close();

@@ -40,7 +40,7 @@ test('40 urls that trickle and 10 that do not answer leave the row memory to a w
   const names = Array.from({ length: TRICKLING }, (_, index) => `trickling${index}`);
   const jobs = await Promise.all(names.map(add));
   await Promise.all(Array.from({ length: SILENT }, (_, index) => add(`silent${index}`)));
-  while (answers.size < TRICKLING + SILENT) await once(server, 'request'); // oxlint-disable-line no-await-in-loop
+  while (answers.size < TRICKLING + SILENT) await once(server, 'request');
   const trickle = setInterval(() => {
     for (const name of names) answers.get(`/${name}`)!.write(DROP);
   }, 20);
@@ -51,7 +51,6 @@ test('40 urls that trickle and 10 that do not answer leave the row memory to a w
   expect(readFileSync(join(system.data, 'whole')).equals(Buffer.alloc(size))).toBe(true);
   for (const response of answers.values()) response.end('the end');
   for (const [index, job] of jobs.entries()) {
-    // oxlint-disable-next-line no-await-in-loop -- one file after the other
     expect((await system.finished(job)).failedReason).toBeUndefined();
     const text = readFileSync(join(system.data, names[index]!), 'utf8');
     expect(text.replaceAll(DROP.toString(), '')).toBe('the end');

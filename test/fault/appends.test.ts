@@ -30,7 +30,6 @@ const pattern = (seed: number) => ({ kind: 'pattern', pattern: 'stamp', seed });
 /** Appends records of `seeds`, one after the other. */
 async function appendAll(seeds: readonly number[]): Promise<Buffer> {
   for (const seed of seeds) {
-    // oxlint-disable-next-line no-await-in-loop -- in this order
     const end = await system.finished(await system.add(small(seed)), WAIT_MS);
     expect(end.returnvalue).toMatchObject({ bytes: 300 });
   }
@@ -87,9 +86,9 @@ test.each([
     await system.finished(job, WAIT_MS);
     const behind = await appendAll(range(10, others));
     for (let round = 0; round < 2; round += 1) {
-      const ended = (await system.queue.getJob(job.id!))!; // oxlint-disable-line no-await-in-loop
-      await ended.retry('completed', { resetAttemptsMade: true, resetAttemptsStarted: true }); // oxlint-disable-line no-await-in-loop
-      const end = await system.finished(job, WAIT_MS); // oxlint-disable-line no-await-in-loop
+      const ended = (await system.queue.getJob(job.id!))!;
+      await ended.retry('completed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+      const end = await system.finished(job, WAIT_MS);
       expect(end).toMatchObject({ attemptsStarted: 1, returnvalue: { bytes: 70_001, offset: 0 } });
     }
     expectFile(stamp(1, 70_001), behind);
@@ -100,9 +99,9 @@ test.each([
 test('an id that is removed and added again is another append', async () => {
   await system.host(LOOKS_OFTEN);
   for (let round = 0; round < 2; round += 1) {
-    const job = await system.add(small(1), { jobId: 'nightly-1' }); // oxlint-disable-line no-await-in-loop
-    await system.finished(job, WAIT_MS); // oxlint-disable-line no-await-in-loop
-    await job.remove(); // oxlint-disable-line no-await-in-loop
+    const job = await system.add(small(1), { jobId: 'nightly-1' });
+    await system.finished(job, WAIT_MS);
+    await job.remove();
   }
   expectFile(stamp(1, 300), stamp(1, 300));
 });
@@ -199,10 +198,10 @@ test('what comes from a url without a declared size stands once after a kill, an
   const sizes = jobs.map(({ data }) => statSync(system.path(data.path)).size);
   await system.host([...LOOKS_OFTEN, '--jobs', '8']);
   for (const { data } of jobs.filter((_job, index) => URL_CASES[index]!.anotherComes === true))
-    await system.finished(await system.add({ ...small(9), path: data.path }), WAIT_MS); // oxlint-disable-line no-await-in-loop
-  for (const job of jobs) await takeLock(job); // oxlint-disable-line no-await-in-loop
+    await system.finished(await system.add({ ...small(9), path: data.path }), WAIT_MS);
+  for (const job of jobs) await takeLock(job);
   for (const [index, job] of jobs.entries()) {
-    const end = await system.finished(job, WAIT_MS); // oxlint-disable-line no-await-in-loop
+    const end = await system.finished(job, WAIT_MS);
     expect(end.returnvalue).toMatchObject({ bytes: fetched.length });
     const expected = Buffer.concat(URL_CASES[index]!.expected(fetched, stamp(9, 300)));
     const found = readFileSync(system.path(job.data.path));
@@ -227,6 +226,6 @@ test('an append that is cancelled when its host is dead is cut off', async () =>
   await system.host(['--name', 'one']);
   const sweep = `bull:penstock-one:sweep-${job.id}@one`;
   const isSwept = async (): Promise<boolean> => (await inRedis((redis) => redis.exists(sweep))) === 0;
-  while (!(await isSwept())) await setTimeout(20); // oxlint-disable-line no-await-in-loop -- its job is removed with its end
+  while (!(await isSwept())) await setTimeout(20); // its job is removed with its end
   expectFile(head);
 });

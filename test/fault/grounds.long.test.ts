@@ -28,7 +28,7 @@ let system: System;
 let last: (() => Promise<void>)[] = [];
 afterEach(async () => {
   await system.hostsGone();
-  for (const step of last.splice(0).toReversed()) await step(); // oxlint-disable-line no-await-in-loop -- in this order
+  for (const step of last.splice(0).toReversed()) await step();
   await system.close();
 });
 
@@ -95,7 +95,6 @@ async function expectHoles(mount: string, said: SaidOnce): Promise<void> {
   const expected = readFileSync(path);
   for (const source of [{ holes: 'keep' }, { reflink: 'auto', holes: 'keep' }, { holes: 'fill' }]) {
     const name = `holes-${Object.keys(source).length}-${source.holes}`;
-    // oxlint-disable-next-line no-await-in-loop -- one after the other: each is compared before the next
     const end = await system.finished(
       await system.add({
         path: name,

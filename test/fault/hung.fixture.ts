@@ -46,7 +46,7 @@ export async function saying(host: HostProcess, pattern: RegExp, msMax: number):
   const until = performance.now() + msMax;
   while (!pattern.test(host.said())) {
     if (performance.now() > until) throw new Error(`not said within ${msMax} ms: ${pattern}\n${host.said()}`);
-    await delay(50); // oxlint-disable-line no-await-in-loop
+    await delay(50);
   }
 }
 

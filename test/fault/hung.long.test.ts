@@ -1,4 +1,3 @@
-/* oxlint-disable no-await-in-loop -- one after the other is what is measured */
 // A disk that does not answer beneath one root, as a host starts, works and stops; and what it costs the others.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';

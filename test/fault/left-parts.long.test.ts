@@ -33,7 +33,7 @@ const filesOf = (name: string): string[] =>
   readdirSync(join(system.home, name, 'files'), { recursive: true, encoding: 'utf8' }).filter((file) => file !== 'dir');
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setTimeout(20); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setTimeout(20);
 }
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

@@ -49,7 +49,7 @@ function start(running: WriterPool, path: string, mode: 'create' | 'append' = 'c
 async function feed({ inlet }: RunningStream, bytes: Uint8Array): Promise<number> {
   const producer = new RingProducer(inlet);
   for (let at = 0; at < bytes.length; at += 65_537)
-    if (!(await producer.pushAll(bytes.subarray(at, at + 65_537)))) return producer.bytesPushed; // oxlint-disable-line no-await-in-loop
+    if (!(await producer.pushAll(bytes.subarray(at, at + 65_537)))) return producer.bytesPushed;
   producer.end();
   return producer.bytesPushed;
 }
@@ -70,8 +70,8 @@ async function expectAllSizes(mount: string): Promise<void> {
   for (const size of EDGE_SIZES) {
     const bytes = stamp(8, size);
     const stream = start(running, `${size}`);
-    await feed(stream, bytes); // oxlint-disable-line no-await-in-loop
-    expect(await stream.done).toMatchObject({ bytes: size, mode: 'aio-direct' }); // oxlint-disable-line no-await-in-loop
+    await feed(stream, bytes);
+    expect(await stream.done).toMatchObject({ bytes: size, mode: 'aio-direct' });
     expect(Buffer.compare(readFileSync(join(mount, `${size}`)), bytes)).toBe(0);
   }
 }
@@ -97,8 +97,8 @@ onBtrfs(
     for (const mode of ['create', 'append'] as const) {
       for (let index = 0; index < 4; index += 1) {
         const stream = start(running, `file ${index}`, mode);
-        await feed(stream, stamp(index, 2 * MIB)); // oxlint-disable-line no-await-in-loop
-        await stream.done; // oxlint-disable-line no-await-in-loop
+        await feed(stream, stamp(index, 2 * MIB));
+        await stream.done;
       }
     }
     expect(before - availableAfterCommit(mount)).toBeLessThan(20 * MIB);

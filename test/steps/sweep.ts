@@ -45,7 +45,6 @@ export async function sweep(
   try {
     for (let turn = 0; done.trials < o.count; turn += 1) {
       const of = cases[turn % cases.length]!;
-      // oxlint-disable no-await-in-loop -- one process at a time
       const life = await trials.live(of);
       note(`${nameOf(of)}, finished and not reported`, life);
       for (const step of chosenSteps(life.steps, random).slice(0, o.kills)) {
@@ -53,7 +52,6 @@ export async function sweep(
         const steps = random.next() < 0.25 ? [step, random.pick(life.steps)] : [step];
         note(`${nameOf(of)}, killed at ${steps.map(stepName).join(', then ')}`, await trials.kill(of, steps));
       }
-      // oxlint-enable no-await-in-loop
     }
   } finally {
     await trials.close();

@@ -38,7 +38,6 @@ export class HostQueues {
         board.show(queue, `File writes for the host ${name} alone`);
       }
       for (const queue of [this.#anyHost, ...this.#queues.values()]) {
-        // oxlint-disable-next-line no-await-in-loop -- few, and seldom
         const why = await standstillOf(this.#redis, queue.name, (part) => queue.toKey(part));
         board.tellStandstill(queue.name, why);
       }

@@ -30,7 +30,7 @@ async function lookUp({ remoteAddress, remotePort, localAddress, localPort }: So
   ].map((pair) => pair.join(' '));
   for (let look = 0; look < LOOKS_MAX; look += 1) {
     for (const table of TABLES) {
-      // oxlint-disable-next-line no-await-in-loop -- the second only where the first does not have it
+      // The second only if the first does not have it.
       const text = await readFile(table, 'latin1').catch(() => ''); // no IPv6 on this machine, or no /proc
       const user = userIn(text, pairs);
       if (user !== null) return user;

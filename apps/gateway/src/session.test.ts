@@ -54,7 +54,7 @@ test('nobody sees or adds anything without having been let in', async () => {
     '/queues/%61pi/queues',
     '/nowhere',
   ]) {
-    const { status, headers, body } = await ask(`${origin}${path}`); // oxlint-disable-line no-await-in-loop
+    const { status, headers, body } = await ask(`${origin}${path}`);
     expect([path, status]).toEqual([path, 401]);
     expect(headers['set-cookie']).toBeUndefined();
     expect(JSON.parse(body)).toMatchObject({ hint: expect.stringContaining('penstock link') });
@@ -106,7 +106,7 @@ test('a link that is too old, another gateway’s, or changed by a character ope
     [`${origin}/open?token=a&token=b`, 'no link of this dashboard'],
     [later, 'no link of this dashboard'],
   ] as const) {
-    const { status, body, headers } = await ask(link); // oxlint-disable-line no-await-in-loop
+    const { status, body, headers } = await ask(link);
     expect([link, status]).toEqual([link, 401]);
     expect(body).toContain(why);
     expect(headers['set-cookie']).toBeUndefined();
@@ -182,7 +182,7 @@ test('every answer forbids frames, scripts of others and whatever would be fetch
     ['/queues', { host: 'evil.example' }],
     ['/nowhere', { cookie }],
   ] as [string, Record<string, string>][]) {
-    const answer = await ask(`${origin}${path}`, headers); // oxlint-disable-line no-await-in-loop
+    const answer = await ask(`${origin}${path}`, headers);
     const policy = answer.headers['content-security-policy'];
     expect(policy).toMatch(/^default-src 'self';.* frame-ancestors 'none'$/);
     expect(policy).not.toMatch(/script-src|unsafe-eval|https?:|\*/);

@@ -124,14 +124,13 @@ export class FileTurns {
       const until = performance.now() + this.#waitMsMax;
       for (;;) {
         try {
-          // oxlint-disable-next-line no-await-in-loop -- one try after the other
           return await attempt();
         } catch (error) {
           if (!isHeldElsewhere(error)) throw error;
           line.metAt = performance.now();
           if (isAborted || line.metAt >= until) throw error;
         }
-        await setTimeout(RETRY_MS * (0.5 + Math.random())); // oxlint-disable-line no-await-in-loop
+        await setTimeout(RETRY_MS * (0.5 + Math.random()));
       }
     };
     return { hold, end: () => void this.#pass(file, line) };

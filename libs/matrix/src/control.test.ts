@@ -36,7 +36,7 @@ function countOf({ phase, bytesWritten, bytesDurable, totalBytes, inFlight }: Jo
 }
 
 async function untilPublished(block: JobBlock): Promise<void> {
-  while (block.read().bytesWritten === 0) await setTimeout(1); // oxlint-disable-line no-await-in-loop
+  while (block.read().bytesWritten === 0) await setTimeout(1);
 }
 
 test('a reading is never torn while another thread publishes, and never older than the one before', async () => {
@@ -62,13 +62,11 @@ test('a reading is never torn while another thread publishes, and never older th
 
 test('a writer that dies in the middle of publishing leaves its last whole reading', async () => {
   for (let round = 0; round < 5; round += 1) {
-    /* oxlint-disable no-await-in-loop -- one death after the other */
     const control = new Control(1, 1);
     const block = control.job(0);
     const publisher = startThread('publisher', control);
     await untilPublished(block);
     await publisher.terminate();
-    /* oxlint-enable no-await-in-loop */
     const reading = block.read();
     expect(countOf(reading)).toBeGreaterThan(0);
     expect(block.read()).toEqual(reading);

@@ -260,7 +260,7 @@ export class RingProducer {
   async pushAll(bytes: Uint8Array): Promise<boolean> {
     let taken = this.push(bytes);
     while (taken < bytes.byteLength) {
-      // oxlint-disable-next-line no-await-in-loop -- that is the backpressure
+      // That is the backpressure.
       if (!(await this.writable())) return false;
       taken += this.push(bytes.subarray(taken));
     }

@@ -148,14 +148,14 @@ test('a producer that finds its rows taken away asks for others, and gets them',
   expect(await producer.opened()).toBe(true);
   expect([producer.push(new Uint8Array(5)), reader.consumer.wantsRows]).toEqual([0, false]);
   const first = producer.writable();
-  while (heard.arrived === 0) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (heard.arrived === 0) await setImmediate();
   expect(reader.consumer.wantsRows).toBe(true);
   reader.grant();
   expect([await first, producer.push(new Uint8Array(100))]).toEqual([true, 32]);
   const second = producer.writable(); // for a row to come free
   reader.consumer.withdraw();
   expect(reader.leave()).toBe(true);
-  while (!reader.consumer.wantsRows) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!reader.consumer.wantsRows) await setImmediate();
   reader.grant();
   expect([await second, producer.push(new Uint8Array(100))]).toEqual([true, 32]);
   expect(reader.consumer.isAsked).toBe(false);
@@ -198,15 +198,15 @@ test('none is lost between two threads, whenever rows are taken away', async () 
     turn += 1;
     if (!reader.hasRows) {
       if (reader.consumer.wantsRows) reader.grant();
-      else if (!reader.consumer.exhausted) await arrival; // oxlint-disable-line no-await-in-loop
+      else if (!reader.consumer.exhausted) await arrival;
     } else if (turn % 5 === 0 && !reader.consumer.isAsked) {
       // One that was given rows because it asked for them is let use them.
       reader.consumer.withdraw();
-      while (!reader.leave()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+      while (!reader.leave()) await setImmediate();
     } else if (reader.take()) {
       reader.release();
     } else if (turn % 3 === 0) {
-      await setImmediate(); // oxlint-disable-line no-await-in-loop
+      await setImmediate();
     }
   }
   await gone;

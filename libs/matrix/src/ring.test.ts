@@ -87,7 +87,7 @@ const rowBytes = ({ place, consumer }: Pick<Ends, 'place' | 'consumer'>, row: nu
   bytes.slice(place.start + row * place.rowStride, place.start + row * place.rowStride + consumer.takenBytes);
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setImmediate();
 }
 
 describe('bytes', () => {
@@ -283,7 +283,7 @@ describe('wake-ups', () => {
       });
       const row = consumer.take();
       if (row === -1) {
-        if (!consumer.exhausted) await arrival; // oxlint-disable-line no-await-in-loop
+        if (!consumer.exhausted) await arrival;
         continue;
       }
       const start = place.start + row * place.rowStride;
@@ -291,7 +291,7 @@ describe('wake-ups', () => {
         if (bytes[start + index] !== position % 251) throw new Error(`byte ${position} is not its own`);
       consumer.release(row);
       turn += 1;
-      if (turn % 97 === 0) await setImmediate(); // oxlint-disable-line no-await-in-loop
+      if (turn % 97 === 0) await setImmediate();
     }
     expect(position).toBe(size);
     await worker;
@@ -339,7 +339,7 @@ describe('ends', () => {
     producer.end();
     await until(() => producer.closed);
     open(consumer, place);
-    for (let turn = 0; turn < 5; turn += 1) await setImmediate(); // oxlint-disable-line no-await-in-loop
+    for (let turn = 0; turn < 5; turn += 1) await setImmediate();
     expect([consumer.exhausted, heard.failed]).toEqual([true, []]);
   });
 
@@ -358,7 +358,7 @@ describe('ends', () => {
     const { producer, consumer, closedTold } = openBoth();
     producer.end();
     consumer.close();
-    for (let turn = 0; turn < 5; turn += 1) await setImmediate(); // oxlint-disable-line no-await-in-loop
+    for (let turn = 0; turn < 5; turn += 1) await setImmediate();
     expect(closedTold()).toBe(0);
   });
 });

@@ -39,12 +39,12 @@ withFlags.each(['a', 'as'])('lines and large writes through flags %s stand in th
   };
   for (let round = 0; round < 6; round += 1) {
     put(Buffer.from(`line ${round}\n`));
-    await stream.flush(); // oxlint-disable-line no-await-in-loop
+    await stream.flush();
     expect(statSync(bench.path('log')).size).toBe(Buffer.concat(chunks).length);
     put(Buffer.from(bytesFor(1_048_576 * (round % 3) + 17 * round)));
     put(Buffer.from('rest of it\n'));
   }
-  while (statSync(bench.path('log')).size < Buffer.concat(chunks).length) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (statSync(bench.path('log')).size < Buffer.concat(chunks).length) await setImmediate();
   put(Buffer.from('the end'));
   stream.end();
   await once(stream, 'close');

@@ -43,7 +43,7 @@ function start(way: string, flags: string, byteCount: number): ChildProcess {
 const line = async (child: ChildProcess): Promise<string> => String((await once(child.stdout!, 'data'))[0]);
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setTimeout(2); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setTimeout(2);
 }
 
 const sizeNow = (): number => statSync(bench.path('a')).size;
@@ -143,7 +143,7 @@ test('a stream that is read while it is written is never longer than its bytes b
   await once(stream, 'ready');
   while (!stream.closed) {
     ahead = Math.max(ahead, sizeNow() - (stream.bytesWritten - ROWS_BYTES));
-    await setTimeout(1); // oxlint-disable-line no-await-in-loop
+    await setTimeout(1);
   }
   await writing;
   expect(ahead).toBeLessThanOrEqual(ROWS_BYTES + AHEAD_BYTES);

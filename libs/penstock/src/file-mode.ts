@@ -6,8 +6,6 @@ import { umask } from './umask.ts';
 const MODE_OF_NEW = 0o666;
 const UINT32_MAX = 2 ** 32 - 1;
 
-// oxlint-disable no-bitwise -- they are bits
-
 /** The bits of `mode`, set-user-ID and the like included; undefined for fs's default. @throws TypeError or RangeError */
 export function readFileMode(mode: unknown): number | undefined {
   if (mode === undefined || mode === null) return undefined;

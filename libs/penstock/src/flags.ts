@@ -9,7 +9,6 @@ const { O_APPEND, O_CREAT, O_DIRECT, O_DSYNC, O_EXCL, O_NOCTTY, O_NONBLOCK, O_RD
 /** The texts that fs takes. */
 const TEXT = /^(?:r|rs|sr|w|wx|xw|a|ax|xa|as|sa)\+?$/;
 
-// oxlint-disable no-bitwise -- they are bits
 const ACCESS = O_WRONLY | O_RDWR;
 /** What they mean is done, or is no matter of a regular file. */
 const KNOWN = ACCESS | O_APPEND | O_CREAT | O_DIRECT | O_DSYNC | O_EXCL | O_NOCTTY | O_NONBLOCK | O_SYNC | O_TRUNC;

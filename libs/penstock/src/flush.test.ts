@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setImmediate();
 }
 
 const write = (stream: Writable, text: string | Buffer): Promise<void> =>
@@ -104,7 +104,6 @@ test('whoever follows a file that lines are added to sees their bytes, no zero, 
     const lines = `${'a line of a log, and more of it '.repeat(600)}${round}\n`;
     expected += lines;
     stream.write(lines);
-    // oxlint-disable-next-line no-await-in-loop
     await until(() => {
       follow();
       return followed >= expected.length;

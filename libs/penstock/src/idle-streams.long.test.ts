@@ -28,7 +28,7 @@ test('1,000 streams that rest and 64 that are written do not wait for each other
     const stream = writer.createWriteStream(bench.path(`busy ${index}`));
     const end = 2 * MIB + index * 100_003;
     for (let at = 0; at < end; at += 70_001) {
-      // oxlint-disable-next-line no-await-in-loop -- that is the backpressure
+      // That is the backpressure.
       if (!stream.write(bytes.subarray(at, Math.min(end, at + 70_001)))) await once(stream, 'drain');
     }
     await finished(stream.end());

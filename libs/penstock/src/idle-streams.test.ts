@@ -78,11 +78,10 @@ test('however many streams share how few rows, and whenever each rests, flushes 
     const stream = writer.createWriteStream(bench.path(name), options);
     for (let at = 0; at < bytes.length;) {
       const length = 1 + roll(roll(3) === 0 ? 600_000 : 9000);
-      await push(stream, bytes.subarray(at, at + length)); // oxlint-disable-line no-await-in-loop
+      await push(stream, bytes.subarray(at, at + length));
       at += length;
-      // oxlint-disable-next-line no-await-in-loop
       if (roll(12) === 0) await setTimeout(roll(40));
-      if (roll(25) === 0) await stream.flush(); // oxlint-disable-line no-await-in-loop
+      if (roll(25) === 0) await stream.flush();
     }
     await finished(stream.end());
     const expected = Buffer.concat([before.subarray(0, start), bytes, before.subarray(start + bytes.length)]);
@@ -102,14 +101,12 @@ test('bytes of a stream whose rows were taken away are in the file for readers, 
   for (let round = 0; round < 6; round += 1) {
     const more = Buffer.concat([line, all.subarray(0, round * 3001)]);
     expected = Buffer.concat([expected, more]);
-    // oxlint-disable no-await-in-loop -- one round after the other
     await push(stream, more);
     // Both take all rows that there are, and so those of the log.
     const others = ['x', 'y'].map((name) => writer.writeFile(bench.path(name), Readable.from([all])));
     while (!bench.read('log').equals(expected)) await setTimeout(5);
     await Promise.all(others);
     if (round % 2 === 0) await stream.flush();
-    // oxlint-enable no-await-in-loop
     expect(bench.read('log').equals(expected)).toBe(true);
   }
   await finished(stream.end());
@@ -122,7 +119,7 @@ test('a stream that waits for its turn says so', async () => {
   await once(first, 'open');
   const told: WriteProgress[] = [];
   const second = writer.createWriteStream(bench.path('b'), { onProgress: (progress) => told.push(progress) });
-  while (told.length === 0) await setTimeout(10); // oxlint-disable-line no-await-in-loop
+  while (told.length === 0) await setTimeout(10);
   expect(told[0]).toMatchObject({
     phase: 'waiting',
     note: 'waiting for its turn: 1 streams are open at once (threads x streams)',
@@ -150,7 +147,7 @@ test('behind a server of uploads 100 clients that stall keep nobody waiting', as
   const post = (path: string) => request({ port, path, method: 'POST', agent: false }).on('error', () => {});
   const stalled = Array.from({ length: 100 }, (_, index) => post(`/stalled${index}`));
   for (const client of stalled) client.write('the first bytes, and ');
-  while (uploads.size < 100) await once(server, 'request'); // oxlint-disable-line no-await-in-loop
+  while (uploads.size < 100) await once(server, 'request');
   const bytes = bytesFor(3 * MIB);
   const [answer] = (await once(post('/swift').end(bytes), 'response')) as [IncomingMessage];
   expect((await answer.toArray()).join('')).toBe('stored');

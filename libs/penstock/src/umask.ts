@@ -8,6 +8,6 @@ import { readFileSync } from 'node:fs';
 export function umask(): number {
   const status = readFileSync('/proc/self/status', 'latin1');
   const octal = /^Umask:\s*([0-7]+)$/m.exec(status)?.[1];
-  // oxlint-disable-next-line node/no-deprecated-api -- Linux before 4.7 has no other way
+  // Linux before 4.7 has no other way.
   return octal === undefined ? process.umask() : Number.parseInt(octal, 8);
 }

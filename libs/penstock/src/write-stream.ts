@@ -269,7 +269,7 @@ export class FileWriteStream extends Writable {
   async #pushRest(): Promise<void> {
     const producer = this.#producer!;
     while (!this.#pushOn()) {
-      // oxlint-disable-next-line no-await-in-loop -- that is the backpressure
+      // That is the backpressure.
       if (await producer.writable()) continue;
       if (this.#unpushed.length === 0) break; // taken as the stream was destroyed
       await this.#ended; // rejects with what ended it

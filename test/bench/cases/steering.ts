@@ -97,7 +97,7 @@ const steering: MeasuredCase = {
     const { value: large, processes } = await accounted(host.pids, async () => {
       const saturation = saturate(system, { files: 2, sizeBytes: smoke ? 16 * MIB : GIB });
       for (let round = 0; round < (smoke ? 1 : ROUNDS); round += 1) {
-        // oxlint-disable-next-line no-await-in-loop -- each is timed beside the same load
+        // Each is timed beside the same load.
         await steerOne(queue, `steered-${round}.dat`, smoke ? 64 * MIB : GIB, latencies);
       }
       return saturation.stop();
@@ -139,7 +139,7 @@ const limitExact: MeasuredCase = {
       let deviation = 0;
       for (const limit of [1, 50, 500]) {
         if (limit * 1.2 > free) continue;
-        // oxlint-disable-next-line no-await-in-loop -- one after the other, or they would share the disk
+        // One after the other, or they would share the disk.
         const rate = await rateOf(system, `${limit}.dat`, Math.ceil(limit * seconds) * MIB, limit);
         figures[`at ${limit} MiB/s`] = rate;
         deviation = Math.max(deviation, Math.abs(rate / limit - 1) * 100);

@@ -209,7 +209,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#listenNot(); // it is the disk that is waited for now
     try {
       while (!this.#settled && this.#waiting.length > 0) {
-        // oxlint-disable-next-line no-await-in-loop -- each piece waits for its room
+        // Each piece waits for its room.
         await this.#destination.room();
         if (!this.#settled) this.#pushWaiting();
       }

@@ -33,7 +33,7 @@ export async function fetchInto(
     signal.throwIfAborted();
     try {
       means.policy.assertHost(url.hostname);
-      // oxlint-disable-next-line no-await-in-loop -- each hop is known by the answer to the one before
+      // Each hop is known by the answer to the one before.
       const outcome = await new Exchange(url, order, from, destination, signal).run(means);
       if (outcome.kind === 'fetched') return outcome.answer;
       if (outcome.kind === 'start over') {

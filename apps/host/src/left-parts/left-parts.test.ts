@@ -75,7 +75,7 @@ const parts = (): string[] =>
   [...readdirSync(root), ...readdirSync(join(root, 'dir'))].filter((name) => name.endsWith('.part')).toSorted();
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setTimeout(5); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setTimeout(5);
 }
 
 test('what a later attempt elsewhere was left to goes once the queue says that it is over, and what is open stays', async () => {

@@ -45,7 +45,7 @@ export async function askRoots(
   };
   let left: readonly Asked[] = roots;
   while (left.length > 0) {
-    // oxlint-disable-next-line no-await-in-loop -- those behind a late one are asked by another thread
+    // Those behind a late one are asked by another thread.
     left = await askInTurn(left, take, ask, answerMsMax);
     if (failure !== undefined) throw failure;
   }

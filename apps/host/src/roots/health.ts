@@ -134,7 +134,7 @@ export class RootHealth {
   ): Promise<RootError | 'again' | null> {
     let again = false;
     for (const { name, error } of this.#suspects(request, outcome)) {
-      // oxlint-disable-next-line no-await-in-loop -- the first that is found is enough
+      // The first that is found is enough.
       const found = await this.#examine(this.#patients.get(name)!, error);
       if (found instanceof RootError) return found;
       again ||= found === 'again';
