@@ -13,7 +13,6 @@ import {
   type ChunkMismatch,
   END_COMPARISON,
   FINISH,
-  MARK,
   OPEN,
   type Told,
 } from './orders.ts';
@@ -49,8 +48,6 @@ export interface DigestOrder {
   rowBytes: number;
   /** Where in the file the first byte stands. Default 0. */
   position?: number;
-  /** crc32c of what the same write put before `position` earlier (FileDigest.mark); with that algorithm alone. */
-  crc32cBefore?: number;
 }
 
 /** Bytes of the file from `start` to `end`, added in chunks of a full row from `start` on; the last may be shorter. */
@@ -68,8 +65,6 @@ export class FileDigest {
   mismatch: ChunkMismatch | null = null;
   /** True once endComparison() was called and all is compared. */
   compared = false;
-  /** crc32c of the bytes up to `position`, as of the last requestMark() that was answered. */
-  mark: { position: number; crc32c: number } | null = null;
   /** What was added, in file order, holes left out. */
   readonly runs: ChunkRun[] = [];
 
@@ -94,7 +89,6 @@ export class FileDigest {
   #position: number;
   #chunkCount = 0;
   #opened = false;
-  #markDue = false;
   #finishDue = false;
   #finishAsked = false;
   #comparing = false;
@@ -129,12 +123,6 @@ export class FileDigest {
   /** The bytes from `from` to `to` are zeros that no row brings. Holes are told in file order. */
   addHole(from: number, to: number): void {
     if (to > from) this.#holes.push(from, to);
-  }
-
-  /** Asks for `mark`, of what is handed over by now. Only with crc32c. */
-  requestMark(): void {
-    this.#markDue = this.#order.algorithm === 'crc32c';
-    this.#handOver();
   }
 
   /** All rows and holes are added: asks for `sum`. */
@@ -196,7 +184,6 @@ export class FileDigest {
   /** What the digest told. */
   hear(told: Told): void {
     if ('sum' in told) this.sum = told.sum;
-    else if ('mark' in told) this.mark = told.mark;
     else if ('compared' in told) this.compared = true;
     else this.mismatch ??= told.mismatch;
   }
@@ -230,18 +217,14 @@ export class FileDigest {
       if (!this.#handRow(row, ADD_ROW, this.#chunkCount)) return false;
       this.#noteChunk(this.#rowLength[row]!);
     }
-    if (this.#markDue) {
-      if (!this.#push(MARK, 0, 0, 0, this.#position)) return false;
-      this.#markDue = false;
-    }
     if (!this.#finishDue || this.#finishAsked || this.#waiting > 0 || this.#holes.length > 0) return true;
     this.#finishAsked = this.#push(FINISH, 0, 0, 0, 0);
     return this.#finishAsked;
   }
 
   #open(): boolean {
-    const { algorithm, keepsChunks, crc32cBefore = 0 } = this.#order;
-    this.#opened = this.#push(OPEN, 0, ALGORITHMS.indexOf(algorithm), keepsChunks ? 1 : 0, crc32cBefore);
+    const { algorithm, keepsChunks } = this.#order;
+    this.#opened = this.#push(OPEN, 0, ALGORITHMS.indexOf(algorithm), keepsChunks ? 1 : 0, 0);
     return this.#opened;
   }
 

@@ -13,10 +13,9 @@ export class FileSums {
   #chunks: Uint32Array | null;
   #chunkCount = 0;
 
-  /** @param crcBefore of what stands before the first byte that is added; with crc32c alone */
-  constructor(algorithm: ChecksumName | null, keepsChunks: boolean, crcBefore: number) {
+  constructor(algorithm: ChecksumName | null, keepsChunks: boolean) {
     this.#hash = algorithm === 'sha256' ? createHash('sha256') : null;
-    this.#crc = algorithm === 'crc32c' ? crcBefore : null;
+    this.#crc = algorithm === 'crc32c' ? 0 : null;
     this.#chunks = keepsChunks ? new Uint32Array(1024) : null;
   }
 
@@ -58,11 +57,6 @@ export class FileSums {
   chunk(index: number): number {
     if (this.#chunks === null || index >= this.#chunkCount) throw new Error(`no chunk ${index} was kept`);
     return this.#chunks[index]!;
-  }
-
-  /** The crc32c of all that was added; 0 where it was not asked for. */
-  get crc(): number {
-    return this.#crc ?? 0;
   }
 
   /** The sum in hexadecimal digits, '' where none was asked for. Nothing may be added afterwards. */

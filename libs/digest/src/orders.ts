@@ -3,22 +3,20 @@ import type { ChecksumName } from '@penstock/contract';
 import { extendCrc32c } from './crc32c.ts';
 import { FileSums } from './file-sums.ts';
 
-/** A file begins. `length`: an index of ALGORITHMS; `chunk`: 1 if chunks are kept; `position`: the crc32c before it. */
+/** A file begins. `length`: an index of ALGORITHMS; `chunk`: 1 if chunks are kept. */
 export const OPEN = 0;
 /** The next row of the file: `length` bytes from `start` of the row memory. */
 export const ADD_ROW = 1;
 /** `position` zeros are next. */
 export const ADD_ZEROS = 2;
-/** Asks for the crc32c so far; `position` is where in the file that is. */
-export const MARK = 3;
 /** All is added. Asks for the sum. */
-export const FINISH = 4;
+export const FINISH = 3;
 /** `length` bytes from `start` were read back: they must be what was added as chunk `chunk`, at `position` of the file. */
-export const COMPARE_ROW = 5;
+export const COMPARE_ROW = 4;
 /** Nothing more is compared. Asks to be told when all of it is. */
-export const END_COMPARISON = 6;
+export const END_COMPARISON = 5;
 /** The file is done with, or given up. */
-export const CLOSE = 7;
+export const CLOSE = 6;
 
 /** By what OPEN says. */
 export const ALGORITHMS: readonly (ChecksumName | null)[] = [null, 'crc32c', 'sha256'];
@@ -32,12 +30,7 @@ export interface ChunkMismatch {
 }
 
 /** What the digest tells of a file. */
-export type Told = { stream: number } & (
-  | { sum: string }
-  | { mark: { position: number; crc32c: number } }
-  | { mismatch: ChunkMismatch }
-  | { compared: true }
-);
+export type Told = { stream: number } & ({ sum: string } | { mismatch: ChunkMismatch } | { compared: true });
 
 /** The files whose bytes pass now, and what is done with each order; on the digest thread or, for small files, beside. */
 export class OpenSums {
@@ -53,7 +46,7 @@ export class OpenSums {
 
   carryOut(order: number, stream: number, start: number, length: number, chunk: number, position: number): void {
     if (order === OPEN) {
-      this.#files.set(stream, new FileSums(ALGORITHMS[length]!, chunk === 1, position));
+      this.#files.set(stream, new FileSums(ALGORITHMS[length]!, chunk === 1));
       return;
     }
     if (order === CLOSE) {
@@ -63,7 +56,6 @@ export class OpenSums {
     const file = this.#files.get(stream)!;
     if (order === ADD_ROW) file.add(this.#rows.subarray(start, start + length));
     else if (order === ADD_ZEROS) file.addZeros(position);
-    else if (order === MARK) this.#tell({ stream, mark: { position, crc32c: file.crc } });
     else if (order === FINISH) this.#tell({ stream, sum: file.finish() });
     else if (order === END_COMPARISON) this.#tell({ stream, compared: true });
     else this.#compare(file, stream, start, length, chunk, position);

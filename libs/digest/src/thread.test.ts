@@ -166,22 +166,6 @@ test.each(['crc32c', 'sha256'] as const)(
   },
 );
 
-test('a mark tells the crc32c so far, and a later sum can go on from there', async () => {
-  begin();
-  const [one, two] = [bytesOf(ROW_BYTES, 4), bytesOf(100, 5)];
-  const file = open({ algorithm: 'crc32c' });
-  await feed(file, 0, one, 0);
-  file.requestMark();
-  await until(() => file.mark !== null);
-  expect(file.mark).toEqual({ position: ROW_BYTES, crc32c: extendCrc32c(0, one) });
-  file.close();
-  const resumed = open({ algorithm: 'crc32c', position: ROW_BYTES, crc32cBefore: file.mark!.crc32c });
-  await feed(resumed, 1, two, ROW_BYTES);
-  resumed.finish();
-  await until(sumKnown(resumed));
-  expect(resumed.sum).toBe(printCrc32c(extendCrc32c(0, Buffer.concat([one, two]))));
-});
-
 test('what was added is told as runs of full chunks, and each chunk is compared with what was read', async () => {
   begin();
   const file = open({ algorithm: null, keepsChunks: true });
