@@ -10,8 +10,8 @@ export {
   readDoors,
   tokenEnd,
 } from './dashboard-link.ts';
-export { type Direct, directArguments, type DirectChoices, directOf } from './settings/direct.ts';
-export { DURATION_ACCEPTED, formatDuration, parseDuration } from './settings/durations.ts';
+export { directArguments, type DirectChoices, directOf } from './settings/direct.ts';
+export { formatDuration } from './settings/durations.ts';
 export {
   addDataOption,
   addHostOptions,
@@ -22,7 +22,6 @@ export {
   type HostSettings,
   parseHostName,
   parseRoot,
-  type RedisChoice,
   storeSettings,
   type StoreSettings,
 } from './settings/settings.ts';

@@ -5,7 +5,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 const libs = ['aio', 'contract', 'digest', 'disk', 'matrix', 'native', 'queue', 'redis', 'sink', 'sources'];
 
 /** Folder of each room, and the rooms it may import: towards the contract, and never an app. */
-export const mayImport: Record<string, readonly string[]> = {
+const mayImport: Record<string, readonly string[]> = {
   'libs/contract': [],
   'libs/native': [],
   'libs/disk': ['contract', 'native'],

@@ -27,7 +27,7 @@ export function fioMissing(): string | null {
   return fioVersion() === null ? 'fio is not installed; on Debian: apt install fio' : null;
 }
 
-export function fioArguments({ file, sizeBytes, rowBytes, depth, batched, overwrite }: FioJob): string[] {
+function fioArguments({ file, sizeBytes, rowBytes, depth, batched, overwrite }: FioJob): string[] {
   return [
     '--name=peer',
     `--filename=${file}`,

@@ -25,7 +25,7 @@ export interface Machine {
   commit: string | null;
 }
 
-export interface FileSystem {
+interface FileSystem {
   type: string;
   device: string;
   options: string;
@@ -66,7 +66,7 @@ function commitOf(directory: string): string | null {
 }
 
 /** What `directory` lies on, as mountinfo tells it: proc_pid_mountinfo(5). */
-export function fileSystemAt(directory: string): FileSystem {
+function fileSystemAt(directory: string): FileSystem {
   const device = statSync(directory).dev;
   const number = `${major(device)}:${minor(device)}`;
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');

@@ -27,7 +27,7 @@ export function peakRssBytes(pid: number): number {
   return Number(kilobytes) * 1024;
 }
 
-export function forgetPeakRss(pid: number): void {
+function forgetPeakRss(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
   } catch {

@@ -16,7 +16,8 @@ const { OPCODE_FDSYNC, OPCODE_FSYNC, OPCODE_PREAD, OPCODE_PWRITE } = abi;
 /** A descriptor that nobody has. */
 const NO_FD = 1_000_000;
 
-const fixture = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const interruptedFixture = fileURLToPath(new URL('interrupted.fixture.mjs', import.meta.url));
+const fileLimitFixture = fileURLToPath(new URL('file-limit.fixture.mjs', import.meta.url));
 const system = (name: string): number => Number(readFileSync(`/proc/sys/fs/${name}`, 'latin1'));
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -242,7 +243,7 @@ describePorts(
     });
 
     test('a wait is interrupted when the process is stopped and continued: EINTR, long before its time is over', async () => {
-      const child = spawn(process.execPath, [fixture('interrupted.fixture.mjs'), ...childPort(kind)], {
+      const child = spawn(process.execPath, [interruptedFixture, ...childPort(kind)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -274,7 +275,7 @@ describePorts(
     test('at the file size limit tells the bytes done, and the write behind it EFBIG', () => {
       const file = new TestFile();
       // ulimit counts 512-byte units: 96 KiB, or 192 KiB where a shell counts in 1024.
-      const args = [process.execPath, fixture('file-limit.fixture.mjs'), file.path, ...childPort(kind)];
+      const args = [process.execPath, fileLimitFixture, file.path, ...childPort(kind)];
       const child = spawnSync('sh', ['-c', 'ulimit -f 192 && exec "$@"', 'sh', ...args], { encoding: 'utf8' });
       expect(child.stderr).toBe('');
       const { limit, across, at } = JSON.parse(child.stdout) as {

@@ -23,8 +23,9 @@ const execute = promisify(execFile);
 const COMMAND_MS_MAX = 60_000;
 
 /** Its inode tables are written now: the kernel would do so later, at the disk's expense. */
-export const MAKE_EXT4: readonly string[] =
-  'mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard'.split(' ');
+const MAKE_EXT4: readonly string[] = 'mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard'.split(
+  ' ',
+);
 
 /** Why no such disk can be made here, to be said in a skipped test's name; '' where it can. */
 export function whyNoDisk(make: readonly string[] = MAKE_EXT4): string {

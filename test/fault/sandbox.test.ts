@@ -11,7 +11,8 @@ import { has, run } from '../loop-disk.fixture.ts';
 import { System, cliEntry } from '../system.ts';
 
 const { EACCES, ENOSYS, EPERM } = constants.errno;
-const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const seccompFixture = fileURLToPath(new URL('../seccomp.fixture.mjs', import.meta.url));
+const openedEngineFixture = fileURLToPath(new URL('opened-engine.fixture.mjs', import.meta.url));
 
 interface Refused {
   call: string;
@@ -20,14 +21,14 @@ interface Refused {
 
 /** The libaio that set-up found, where it is not under its usual name. */
 function libaioFile(): string | undefined {
-  const record = at('../../.cache/native.json');
+  const record = fileURLToPath(new URL('../../.cache/native.json', import.meta.url));
   if (libaioPort() !== null || !existsSync(record)) return undefined;
   return (JSON.parse(readFileSync(record, 'utf8')) as { libaio?: string }).libaio;
 }
 const libaio = libaioFile();
 
 const preload = (refused: readonly Refused[]): Record<string, string> => ({
-  NODE_OPTIONS: `--import=${at('../seccomp.fixture.mjs')}`,
+  NODE_OPTIONS: `--import=${seccompFixture}`,
   PENSTOCK_TEST_REFUSED: JSON.stringify(refused),
 });
 
@@ -42,7 +43,7 @@ interface Told {
 function openRefused(refused: readonly Refused[], choice = 'auto', file = libaio): Told {
   const { stdout, stderr } = spawnSync(
     process.execPath,
-    [at('opened-engine.fixture.mjs'), choice, ...(file === undefined ? [] : [file])],
+    [openedEngineFixture, choice, ...(file === undefined ? [] : [file])],
     { encoding: 'utf8', env: { ...process.env, ...preload(refused) } },
   );
   if (stdout === '') throw new Error(stderr);

@@ -8,10 +8,10 @@ const SETTLE_MS_MAX = 10_000;
 const SETTLE_BESIDE_OTHERS_MS_MAX = 1000;
 const LOOK_EVERY_MS = 20;
 
-export const aioNr = (): number => Number(readFileSync('/proc/sys/fs/aio-nr', 'latin1'));
+const aioNr = (): number => Number(readFileSync('/proc/sys/fs/aio-nr', 'latin1'));
 
 /** Contexts that the process has now: each is a mapping of its memory. 0 once it is gone. */
-export function contextsOf(pid: number): number {
+function contextsOf(pid: number): number {
   try {
     return readFileSync(`/proc/${pid}/maps`, 'latin1').split('/[aio]').length - 1;
   } catch {

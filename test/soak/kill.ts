@@ -20,7 +20,7 @@ import { Watch, filesOpen } from './watch.ts';
 
 /** Atomic and in place a file is replaced; the others change a part of one that stands there. */
 export const WAYS = ['atomic', 'in-place', 'overwrite', 'append'] as const;
-export type Way = (typeof WAYS)[number];
+type Way = (typeof WAYS)[number];
 
 export interface KillSettings extends SoakSettings {
   ways: readonly Way[];

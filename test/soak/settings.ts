@@ -8,7 +8,7 @@ export const LOCK_MS = 1500;
 /** A job of a dead host is waited for this long: two lock durations, a start, and a write on a loaded machine. */
 export const END_MS_MAX = 180_000;
 /** Small against the writes of a soak, so that each has several. */
-export const CHECKPOINT_BYTES = 8_388_608;
+const CHECKPOINT_BYTES = 8_388_608;
 
 export interface SoakSettings {
   seed: number;

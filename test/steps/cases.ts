@@ -16,8 +16,8 @@ const WAY_NAMES = [
   'overwrite beyond',
   'append',
 ] as const;
-export type Way = (typeof WAY_NAMES)[number];
-export const WAYS: readonly Way[] = WAY_NAMES;
+type Way = (typeof WAY_NAMES)[number];
+const WAYS: readonly Way[] = WAY_NAMES;
 
 interface How {
   request: Partial<WriteRequestInput>;
@@ -55,9 +55,9 @@ const HOW: Record<Way, How> = {
 };
 
 /** A file may have a hole in its midst, which is kept where it can be. Of a url the request says its size, or the server alone, or nobody. */
-export type Source = 'pattern' | 'file' | 'sparse-file' | 'url-sized' | 'url' | 'url-unsized';
-export const SOURCES: readonly Source[] = ['pattern', 'file', 'sparse-file', 'url-sized', 'url', 'url-unsized'];
-export type Check = 'none' | 'checksum' | 'readback';
+type Source = 'pattern' | 'file' | 'sparse-file' | 'url-sized' | 'url' | 'url-unsized';
+const SOURCES: readonly Source[] = ['pattern', 'file', 'sparse-file', 'url-sized', 'url', 'url-unsized'];
+type Check = 'none' | 'checksum' | 'readback';
 const CHECKS: Record<Check, Partial<WriteRequestInput>> = {
   none: {},
   checksum: { checksum: 'sha256' },
@@ -65,7 +65,7 @@ const CHECKS: Record<Check, Partial<WriteRequestInput>> = {
 };
 
 /** Several checkpoints long, or none; a multiple of any disk's blocks, or not. */
-export const SIZES: readonly number[] = [1_572_864, 1_573_865, 10_007];
+const SIZES: readonly number[] = [1_572_864, 1_573_865, 10_007];
 /** Of the attempts of these writes. */
 export const CHECKPOINT_BYTES = 393_216;
 

@@ -14,7 +14,7 @@ export interface Sweep {
 }
 
 /** Of all the steps that a write took those to die at: of each call the first, the last and one in between, shuffled. */
-export function chosenSteps(steps: readonly Step[], random: Seeded): Step[] {
+function chosenSteps(steps: readonly Step[], random: Seeded): Step[] {
   const chosen: Step[] = [];
   for (const call of new Set(steps.map((step) => step.call))) {
     const times = steps.filter((step) => step.call === call).length;

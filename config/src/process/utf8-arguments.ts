@@ -13,7 +13,7 @@ const REPLACED = '\uFFFD';
 const SETTINGS = /^(?:PENSTOCK_\w+|REDIS_SERVER|XDG_DATA_HOME|HOME)=/;
 
 /** An argument or a setting that is no text. Nothing was begun. */
-export class NoTextError extends Error {
+class NoTextError extends Error {
   override readonly name = 'UsageError';
   readonly code = 'EUSAGE';
   readonly retryable = false;

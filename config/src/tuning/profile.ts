@@ -16,7 +16,7 @@ export interface Tuning {
 }
 
 /** What came of one tuning. */
-export interface Trial extends Tuning {
+interface Trial extends Tuning {
   /** The median of its samples. */
   bytesPerSecond: number;
   samples: number;

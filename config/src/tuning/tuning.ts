@@ -10,7 +10,7 @@ import * as defaults from '../settings/defaults.ts';
 import { type Profile, readProfile } from './profile.ts';
 import type { HostSettings, StoreSettings } from '../settings/settings.ts';
 
-export { type Profile, type Trial, type Tuning, readProfile, writeProfile } from './profile.ts';
+export { type Profile, type Tuning, readProfile, writeProfile } from './profile.ts';
 
 export interface HostTuning {
   threads: number;

@@ -1,5 +1,5 @@
 /** Checksums of rows where they lie: off the path of the write, on a thread of their own. */
-export { extendCrc32c, extendCrc32cByZeros, joinCrc32c, printCrc32c } from './crc32c.ts';
-export { type ChunkRun, type DigestOrder, FileDigest } from './file-digest.ts';
+export { extendCrc32c, printCrc32c } from './crc32c.ts';
+export { type DigestOrder, FileDigest } from './file-digest.ts';
 export type { ChunkMismatch } from './orders.ts';
 export { DigestThread } from './thread.ts';

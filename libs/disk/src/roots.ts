@@ -237,7 +237,7 @@ export function openBeneath(
 }
 
 /** The same a component at a time, for kernels without openat2: every symbolic link is refused, wherever it leads. */
-export function walkBeneath(rootFd: number, path: string, flags: number): number {
+function walkBeneath(rootFd: number, path: string, flags: number): number {
   const components = path.split('/');
   let dirFd = rootFd;
   for (const [index, component] of components.entries()) {

@@ -1,5 +1,5 @@
 /** The matrix: aligned row memory, how a write is cut into rows, and the control words two threads share. */
-export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
+export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
 export { type MatrixShape, type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
 export {
   Control,
@@ -21,9 +21,8 @@ export {
   type RingInlet,
   type RingOpening,
   type RingOutlet,
-  type RingRows,
   closeRingOf,
   createRing,
 } from './ring.ts';
-export { RingConsumer, type RingListener } from './ring-consumer.ts';
+export { RingConsumer } from './ring-consumer.ts';
 export { RingProducer } from './ring-producer.ts';

@@ -24,7 +24,7 @@ export function invalidValue(name: string, value: unknown, reason: string = 'is 
 }
 
 /** @param range follows "It must be", such as ">= 0 && <= 7" */
-export function outOfRange(name: string, range: string, value: number): CodedError {
+function outOfRange(name: string, range: string, value: number): CodedError {
   const message = `The value of "${name}" is out of range. It must be ${range}. Received ${digits(value)}`;
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE');
 }

@@ -7,7 +7,7 @@ import { RequestError } from '@penstock/contract';
 import { AddressRefused } from './addresses.ts';
 import type { Destination, FetchAnswer, FetchStart } from './destination.ts';
 import { FetchError, unparsable } from './errors.ts';
-import { exchanges } from './http.ts';
+import { exchangeClass } from './http.ts';
 import type { FetchMeans, FetchOrder } from './order.ts';
 
 /**
@@ -27,8 +27,8 @@ export async function fetchInto(
   let from = start.identity === null ? { offset: 0, identity: null } : start;
   let url = new URL(order.url);
   let hops = 0;
-  const { Exchange } = (await exchanges()) ?? {};
-  if (Exchange === undefined) throw unparsable(order.url);
+  const Exchange = await exchangeClass();
+  if (Exchange === null) throw unparsable(order.url);
   for (;;) {
     signal.throwIfAborted();
     try {

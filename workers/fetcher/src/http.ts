@@ -4,22 +4,23 @@
  * find no descriptor left then, in the midst of other urls.
  */
 import { createRequire } from 'node:module';
+import type { Exchange } from './exchange.ts';
 
-type Exchanges = typeof import('./exchange.ts');
+type ExchangeClass = typeof Exchange;
 
-let loading: Promise<Exchanges> | undefined;
+let loading: Promise<ExchangeClass> | undefined;
 
-/** What makes exchanges; null where this Node has no WebAssembly. */
-export async function exchanges(): Promise<Exchanges | null> {
+/** The class of exchanges; null if this Node has no WebAssembly. */
+export async function exchangeClass(): Promise<ExchangeClass | null> {
   if (Reflect.get(globalThis, 'WebAssembly') === undefined) return null;
   loading ??= load();
   return loading;
 }
 
-async function load(): Promise<Exchanges> {
+async function load(): Promise<ExchangeClass> {
   const require = createRequire(import.meta.url);
   const loaded = await import('./exchange.ts');
   // oxlint-disable-next-line import/no-unassigned-import -- only to have it read from the disk
   require('undici/lib/llhttp/llhttp_simd-wasm.js');
-  return loaded;
+  return loaded.Exchange;
 }

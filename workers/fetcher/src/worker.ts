@@ -9,7 +9,7 @@ import { AddressPolicy } from './addresses.ts';
 import type { Destination } from './destination.ts';
 import { startError } from './errors.ts';
 import { fetchInto } from './fetch.ts';
-import { exchanges } from './http.ts';
+import { exchangeClass } from './http.ts';
 import type { FetchMeans } from './order.ts';
 import { FETCHER_READY, type FetchTask, type FetcherSetup, type ToFetcher } from './protocol.ts';
 
@@ -57,5 +57,5 @@ port.on('message', (message: ToFetcher) => {
   else void perform(message);
 });
 
-await exchanges(); // if that fails the thread ends, and the urls that waited for it fail by the reason
+await exchangeClass(); // if that fails the thread ends, and the urls that waited for it fail by the reason
 port.postMessage(FETCHER_READY);

@@ -2,7 +2,7 @@
 import type { BlockFormat } from './blocks.ts';
 
 /** The length of every line, its newline included. */
-export const TEXT_LINE_BYTES = 64; // 2^6
+const TEXT_LINE_BYTES = 64; // 2^6
 
 const NUMBER_WORD = 4; // the line number's 16 digits stand in words 4 to 7
 const DIGITS = 10_000;
