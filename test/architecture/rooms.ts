@@ -150,14 +150,17 @@ function checkRoom(root: string, room: string): string[] {
   return found;
 }
 
+/** A folder without a package.json is none: another commit's dist/ may have been left there. */
+const isRoom = (root: string, folder: string): boolean => existsSync(join(root, folder, 'package.json'));
+
 /** Every place of the tree at `root` where a boundary is not kept, one sentence each, naming the file. */
 export function findViolations(root: string): string[] {
-  const rooms = Object.keys(mayImport).filter((room) => existsSync(join(root, room, 'package.json')));
+  const rooms = Object.keys(mayImport).filter((room) => isRoom(root, room));
   const found = rooms.flatMap((room) => checkRoom(root, room));
   for (const parent of ['libs', 'workers', 'apps']) {
     if (!existsSync(join(root, parent))) continue;
     for (const entry of readdirSync(join(root, parent), { withFileTypes: true }))
-      if (entry.isDirectory() && mayImport[`${parent}/${entry.name}`] === undefined)
+      if (isRoom(root, `${parent}/${entry.name}`) && mayImport[`${parent}/${entry.name}`] === undefined)
         found.push(`${parent}/${entry.name} is a room of which no direction is known`);
   }
   return found;
