@@ -4,7 +4,7 @@
 # at least one failed child"). getDependencies() shows the child neither as processed nor as unprocessed meanwhile.
 #
 # What it means for a flow: that a parent's processor runs does not say that its children are done, and what it does
-# outside the queue stays done. Penstock's manifests name their shards and compare first (libs/queue/src/whole-flow.ts).
+# outside the queue stays done. Penstock's manifests name their shards and compare first (libs/queue/src/flow/whole-flow.ts).
 #
 # Needs a redis-server on PATH, or named by $REDIS_SERVER. Seen with ioredis 6.0.0, Redis 7.0.15, Node 20.20.2.
 # Exits with 0 where it is still so, 1 where it has changed, 3 where it cannot run.

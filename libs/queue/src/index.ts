@@ -1,8 +1,8 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
-export type { Capacity, WhenFull } from './capacity-scripts.ts';
-export type { AppendAnswer, AppendQuestion } from './append-places.ts';
-export { BrokenJobError } from './broken-jobs.ts';
-export { CapacityError, type WaitForRoom } from './capacity.ts';
+export type { Capacity, WhenFull } from './capacity/capacity-scripts.ts';
+export type { AppendAnswer, AppendQuestion } from './records/append-places.ts';
+export { BrokenJobError } from './jobs/broken-jobs.ts';
+export { CapacityError, type WaitForRoom } from './capacity/capacity.ts';
 export {
   checkRedis,
   ConnectionError,
@@ -11,21 +11,21 @@ export {
   type Connection,
   type RedisFacts,
   type Role,
-} from './connection.ts';
-export type { FlowIds, FlowOptions, WriteFlow } from './flow.ts';
+} from './connection/connection.ts';
+export type { FlowIds, FlowOptions, WriteFlow } from './produce/flow.ts';
 export { defaultJobOptions, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
-export { type LostJobs, LostJobError } from './lost-jobs.ts';
-export { standstillOf } from './standstill.ts';
+export { type LostJobs, LostJobError } from './jobs/lost-jobs.ts';
+export { standstillOf } from './jobs/standstill.ts';
 export { type HostProcess, type HostRecord, readHosts, registryKey, TwinHostError } from './host-registry.ts';
-export { oncePerPath } from './once-per-path.ts';
-export { LockLostError } from './run.ts';
-export type { Repeat, Schedule } from './schedule.ts';
-export type { ShardOutcome } from './shards.ts';
-export { ShardError } from './whole-flow.ts';
-export type { PartOwner } from './part-owners.ts';
-export { Slots } from './slots.ts';
-export { type StandingLimits, type Steer } from './steer.ts';
-export { JobEndedError, type SteeredState } from './steering.ts';
-export { UnknownJobError, type WatchEvent } from './watch.ts';
-export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './write-queue.ts';
-export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './write-worker.ts';
+export { oncePerPath } from './produce/once-per-path.ts';
+export { LockLostError } from './work/run.ts';
+export type { Repeat, Schedule } from './produce/schedule.ts';
+export type { ShardOutcome } from './flow/shards.ts';
+export { ShardError } from './flow/whole-flow.ts';
+export type { PartOwner } from './records/part-owners.ts';
+export { Slots } from './work/slots.ts';
+export { type StandingLimits, type Steer } from './steer/steer.ts';
+export { JobEndedError, type SteeredState } from './steer/steering.ts';
+export { UnknownJobError, type WatchEvent } from './watch/watch.ts';
+export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './produce/write-queue.ts';
+export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './work/write-worker.ts';

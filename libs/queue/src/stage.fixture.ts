@@ -6,12 +6,12 @@ import type { JobRequest, WriteProgress, WriteResult } from '@penstock/contract'
 import { EmbeddedRedis } from '@penstock/redis';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { redisOptions, type Connection } from './connection.ts';
+import { redisOptions, type Connection } from './connection/connection.ts';
 import { QUEUE_NAME } from './names.ts';
 import { installedServer } from './redis-server.fixture.ts';
-import { WriteQueue } from './write-queue.ts';
-import type { WatchEvent } from './watch.ts';
-import { type WriteJobInfo, WriteWorker, type WriteWorkerOptions } from './write-worker.ts';
+import { WriteQueue } from './produce/write-queue.ts';
+import type { WatchEvent } from './watch/watch.ts';
+import { type WriteJobInfo, WriteWorker, type WriteWorkerOptions } from './work/write-worker.ts';
 
 // The disk is not what is tried here, and others may keep it busy.
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

@@ -1,0 +1,43 @@
+/**
+ * What a cancelled job may have left on the host that had it last: a job that is cancelled while no host runs it has
+ * failed at once, and its partial file is on a disk that only that host reaches. It gets a job of its own, in that
+ * host's own queue: cancelled before it begins, it is begun all the same, removes what is there, and is gone.
+ */
+import { HOST_NAME } from '@penstock/contract';
+import { type ConnectionOptions, type Job, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { idForHost, JOB_NAME, queueOfHost } from '../names.ts';
+import type { Steer } from './steer.ts';
+
+/** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
+const HELD_MS = 315_360_000_000;
+
+/**
+ * Has the host that last had `job` remove what its attempts, `starts` in number, left there; as soon as that host runs.
+ */
+export async function sweepAfter(
+  job: Job,
+  steer: Steer,
+  starts: number,
+  to: { redis: Redis; prefix: string | undefined },
+): Promise<void> {
+  const { processedBy: host, id = '', timestamp, data } = job;
+  if (host === undefined || !HOST_NAME.test(host)) return; // nobody has had it yet
+  const connection = to.redis as unknown as ConnectionOptions;
+  const queue = new Queue(queueOfHost(host), {
+    connection,
+    ...(to.prefix === undefined ? {} : { prefix: to.prefix }),
+    skipMetasUpdate: true,
+  });
+  try {
+    // Any id at all may have been given to it: numbers and those of schedules are none for a job of ours.
+    const jobId = idForHost(`sweep-${id.replaceAll(':', '_')}`, host);
+    const options = { jobId, timestamp, delay: HELD_MS, removeOnComplete: true, removeOnFail: true, attempts: 1 };
+    const sweep = await queue.add(JOB_NAME, data, options);
+    const order = { rev: 1, cancel: steer.cancel, of: id, starts };
+    await to.redis.hset(queue.toKey(jobId), { ats: 1, steer: JSON.stringify(order) });
+    await sweep.promote();
+  } finally {
+    await queue.close();
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The side that is steered: what comes over the relay for the jobs of this worker. A relay keeps what was sent while its
+ * connection was broken; where it cannot vouch for that any more it says so, and all is read again.
+ */
+import { type RelayMessage, Relay } from 'bullmq';
+import { Redis } from 'ioredis';
+import { type Connection, redisOptions, sever } from '../connection/connection.ts';
+import { within } from '../connection/deadline.ts';
+import {
+  JOB_TOPIC,
+  LIMITS_TOPIC,
+  RELAY_NAMESPACE,
+  type StandingLimits,
+  type Steer,
+  limitsFor,
+  parseSteer,
+} from './steer.ts';
+
+export interface SteerFeedOptions {
+  connection: Connection;
+  prefix?: string;
+  /** The name of this host. */
+  host: string;
+  /** The Redis key of a job. */
+  jobKey: (jobId: string) => string;
+  /** The Redis key of the standing limits. */
+  limitsKey: string;
+  /** Told of orders to any job of the queue, this worker's or not. */
+  onSteer: (jobId: string, steer: Steer) => void;
+  /** Told of the limits of this host and its roots: at the start, and when they change. */
+  onLimits: (limits: StandingLimits) => void;
+  /** Orders may have been missed: every running job's is to be read. */
+  onGap: () => void;
+  onError: (error: unknown) => void;
+}
+
+const CLOSE_MS_MAX = 500;
+
+export class SteerFeed {
+  readonly #options: SteerFeedOptions;
+  readonly #redis: Redis;
+  readonly #relay: Relay<Redis>;
+
+  private constructor(o: SteerFeedOptions) {
+    this.#options = o;
+    this.#redis = new Redis(redisOptions(o.connection, 'worker'));
+    this.#redis.on('error', o.onError);
+    this.#relay = new Relay<Redis>({
+      connection: this.#redis,
+      namespace: RELAY_NAMESPACE,
+      name: o.host,
+      ...(o.prefix === undefined ? {} : { prefix: o.prefix }),
+    });
+    this.#relay.on('error', o.onError);
+    this.#relay.on('recovered', () => {
+      o.onGap();
+      void this.#readLimits();
+    });
+  }
+
+  /** Resolves when nothing that is sent from now on is missed, and the standing limits have been told. */
+  static async open(o: SteerFeedOptions): Promise<SteerFeed> {
+    const feed = new SteerFeed(o);
+    try {
+      await feed.#relay.waitUntilReady();
+      await Promise.all([
+        feed.#relay.subscribe<{ id: string; steer: string }>(JOB_TOPIC, (message) => feed.#take(message)),
+        feed.#relay.subscribe(LIMITS_TOPIC, () => feed.#readLimits()),
+      ]);
+      await feed.#readLimits();
+      return feed;
+    } catch (error) {
+      await feed.close();
+      throw error;
+    }
+  }
+
+  /** What the job was told so far; null: nothing. */
+  async read(jobId: string): Promise<Steer | null> {
+    return parseSteer(await this.#redis.hget(this.#options.jobKey(jobId), 'steer'));
+  }
+
+  #take({ data: { id, steer } }: RelayMessage<{ id: string; steer: string }>): void {
+    const parsed = parseSteer(steer);
+    if (parsed !== null) this.#options.onSteer(id, parsed);
+  }
+
+  async #readLimits(): Promise<void> {
+    const { host, limitsKey, onLimits, onError } = this.#options;
+    try {
+      onLimits(limitsFor(host, await this.#redis.hgetall(limitsKey)));
+    } catch (error) {
+      onError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await within(CLOSE_MS_MAX, this.#relay.close()); // would wait for a Redis that is away
+    sever(this.#redis);
+  }
+}

@@ -1,0 +1,153 @@
+// One attempt at a job: its lock, the orders to it, and when its work has ended.
+import { WriteAbortedError } from '@penstock/contract';
+import type { Lease } from './leases.ts';
+import type { Steer } from '../steer/steer.ts';
+
+/** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
+export class LockLostError extends Error {
+  override readonly name: string = 'LockLostError';
+  readonly code = 'ELOCKLOST';
+  readonly retryable = true;
+
+  constructor(jobId: string, why: 'taken' | 'expired') {
+    const cause =
+      why === 'taken'
+        ? 'it is in the hands of another worker, or its lock ran out'
+        : 'for as long as the lock lasts Redis could not be reached, or this process stood still';
+    super(`The write of job ${jobId} was stopped: ${cause}. It is taken up again.`);
+  }
+}
+
+/** One attempt at a job, from the moment it was handed out. What few of them need is made when it is asked for. */
+export class Run {
+  readonly jobId: string;
+  /** The job shows that it was begun before, whatever its counts say. */
+  readonly hasPast: boolean;
+  hasSettled = false;
+  /**
+   * The job was put back for other hosts: its slot stays taken for a while, so that they get it first (restraint.ts).
+   */
+  holdsBack = false;
+  #lease: Lease | null = null;
+  #abortedWith: Error | null = null;
+  readonly #abortListeners: ((reason: Error) => void)[] = [];
+  #steer: Steer | null = null;
+  #steerListener: (steer: Steer) => void = () => {};
+  #settled: Promise<void> | undefined;
+  #settle: () => void = () => {};
+
+  constructor(jobId: string, hasPast: boolean) {
+    this.jobId = jobId;
+    this.hasPast = hasPast;
+  }
+
+  /** Resolves when the attempt's work has ended: no byte is written for it after that. */
+  get settled(): Promise<void> {
+    this.#settled ??= new Promise((resolve) => {
+      this.#settle = resolve;
+      if (this.hasSettled) resolve();
+    });
+    return this.#settled;
+  }
+
+  /** Calls `listener` once if the run is aborted, at once if it is already. */
+  whenAborted(listener: (reason: Error) => void): void {
+    if (this.#abortedWith === null) this.#abortListeners.push(listener);
+    else listener(this.#abortedWith);
+  }
+
+  /** Calls `listener` with what the job is told, at once with what it was told already. One listener a run. */
+  whenSteered(listener: (steer: Steer) => void): void {
+    this.#steerListener = listener;
+    if (this.#steer !== null) listener(this.#steer);
+  }
+
+  /** Takes an order unless a newer one is known. A cancelled run is aborted. */
+  steer(order: Steer): void {
+    if (this.hasSettled || (this.#steer !== null && this.#steer.rev >= order.rev)) return;
+    this.#steer = order;
+    if (this.cancelled !== null) this.abort(this.cancelled);
+    else this.#steerListener(order);
+  }
+
+  /** The error of a job that was cancelled; null of any other. */
+  get cancelled(): WriteAbortedError | null {
+    const cancelled = this.#steer?.cancel;
+    return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
+  }
+
+  /**
+   * The error of a job that was cancelled, with the cause that `end`, the error of its work, has; null of any other.
+   */
+  cancelledWith(end: unknown): WriteAbortedError | null {
+    const { cancelled } = this;
+    if (cancelled !== null && end instanceof WriteAbortedError) cancelled.cause = end.cause;
+    return cancelled;
+  }
+
+  /** The id that its files are named by: its own, unless it is there to remove what another job left. */
+  get filesOf(): string {
+    return this.#steer?.of ?? this.jobId;
+  }
+
+  /** If it removes what a cancelled job left (leftovers.ts): how many attempts that one had. Else null. */
+  get startsOfOther(): number | null {
+    return this.#steer?.of === undefined ? null : (this.#steer.starts ?? 1);
+  }
+
+  /** `attemptsStarted` is one too high: the script that steers raised it before the first attempt. */
+  get countedEarly(): boolean {
+    return this.#steer?.early === true;
+  }
+
+  throwIfAborted(): void {
+    if (this.#abortedWith !== null) throw this.#abortedWith;
+  }
+
+  hold(keep: (onLoss: () => void) => Lease): void {
+    const lease = keep(() => this.abort(new LockLostError(this.jobId, lease.lost ?? 'expired')));
+    this.#lease = lease;
+  }
+
+  /** For how many milliseconds nobody else can have the job, unless the lock is renewed. */
+  get lockLeftMs(): number {
+    return this.#lease?.leftMs ?? 0;
+  }
+
+  /** Why its lock was lost, or null. */
+  get lost(): LockLostError | null {
+    const why = this.#lease?.lost ?? null;
+    return why === null ? null : new LockLostError(this.jobId, why);
+  }
+
+  /** True while nobody else can have the job. */
+  get holdsLock(): boolean {
+    return this.#lease?.held ?? false;
+  }
+
+  /** Resolves when the lock is lost. */
+  get loss(): Promise<void> {
+    return this.#lease?.loss ?? new Promise(() => {});
+  }
+
+  /** The job was handed out again, so this run cannot have its lock any more. */
+  supersede(): void {
+    this.#lease?.lose('taken');
+  }
+
+  abort(reason: Error): void {
+    if (this.#abortedWith !== null) return;
+    this.#abortedWith = reason;
+    for (const listener of this.#abortListeners) listener(reason);
+  }
+
+  /** Its work has ended; it keeps its lock, to record how. */
+  settle(): void {
+    this.hasSettled = true;
+    this.#settle();
+  }
+
+  release(): void {
+    this.#lease?.release();
+  }
+}
