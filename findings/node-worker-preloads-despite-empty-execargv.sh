@@ -5,7 +5,7 @@
 #
 # What it means for a library that starts threads: a preload that opens the library starts threads that run the preload,
 # and so on without end. Penstock gives its threads both, `execArgv: []` and an environment of their own
-# (libs/penstock/src/preload.test.ts).
+# (libs/penstock/test/preload.test.ts).
 #
 # Seen on Linux 6.18, with Node 20.20.2 too. Exits with 0 where it is still so, 1 where it has changed, 3 where it cannot run.
 set -euo pipefail

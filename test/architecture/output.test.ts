@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The files that write to standard output and standard error. */
-const DOORS = ['apps/cli/src/output.ts', 'config/src/process/log.ts'];
+const DOORS = ['apps/cli/src/terminal/output.ts', 'config/src/process/log.ts'];
 /** Reaching a standard stream: by name, by its descriptor, or as a child's that is not read first. */
 const AROUND =
   /\bprocess\s*\??\.?\s*(?:\[\s*)?['"]?(?:stdout|stderr)\b|\bconsole\s*\.|\b(?:stdout|stderr)\b[^;]*\bfrom 'node:process'|\b(?:writeSync|write|createWriteStream)\((?:1|2)\s*,|\/dev\/(?:stdout|stderr|tty)|emitWarning/;

@@ -2,10 +2,10 @@
 /** `penstock`: runs one command, tells in one line what went wrong, and ends with its exit code. */
 import { createRequire } from 'node:module';
 import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
-import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './failures.ts';
-import { printJson, say, surviveBrokenPipes, tell as tellLine } from './output.ts';
+import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './terminal/failures.ts';
+import { printJson, say, surviveBrokenPipes, tell as tellLine } from './terminal/output.ts';
 import { runProgram } from './program.ts';
-import { ScreenText } from './screen-text.ts';
+import { ScreenText } from './terminal/screen-text.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 

@@ -1,6 +1,6 @@
 /** The command line as a whole. Only the command that is asked for is loaded: the others are a name and a line. */
 import { Command } from 'commander';
-import { commandOutput } from './output.ts';
+import { commandOutput } from './terminal/output.ts';
 
 interface Entry {
   name: string;

@@ -7,8 +7,8 @@ export {
   parseJob,
   requestsOf,
   rootsOf,
-} from './bulk.ts';
-export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errno.ts';
+} from './request/bulk.ts';
+export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errors/errno.ts';
 export {
   type AbortReason,
   type Cancellation,
@@ -27,7 +27,7 @@ export {
   WriteAbortedError,
   wireErrorJsonSchema,
   wireErrorSchema,
-} from './errors.ts';
+} from './errors/errors.ts';
 export {
   ANY_HOST,
   CHECKSUMS,
@@ -43,12 +43,19 @@ export {
   PUBLISHES,
   REFLINKS,
   VERIFIES,
-} from './fields.ts';
-export { hintFor } from './hints.ts';
-export { pathFault } from './paths.ts';
-export { escapeControls, printableJson, printValue } from './print.ts';
-export { noProgress, type Phase, PHASES, progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
-export { parseRequest, requestJsonSchema } from './request.ts';
+} from './fields/fields.ts';
+export { hintFor } from './errors/hints.ts';
+export { pathFault } from './fields/paths.ts';
+export { escapeControls, printableJson, printValue } from './text/print.ts';
+export {
+  noProgress,
+  type Phase,
+  PHASES,
+  progressJsonSchema,
+  progressSchema,
+  type WriteProgress,
+} from './report/progress.ts';
+export { parseRequest, requestJsonSchema } from './request/request.ts';
 export {
   type Extent,
   extentsEnd,
@@ -64,7 +71,7 @@ export {
   type UrlSource,
   type WriteSource,
   type WriteSourceInput,
-} from './source.ts';
+} from './request/source.ts';
 export {
   type BulkItem,
   type BulkRequest,
@@ -73,7 +80,7 @@ export {
   type MatrixShape,
   type WriteRequest,
   type WriteRequestInput,
-} from './write-request.ts';
+} from './request/write-request.ts';
 export {
   type BulkItemResult,
   bulkResultJsonSchema,
@@ -91,6 +98,6 @@ export {
   WRITE_MODES,
   type WriteMode,
   type WriteResult,
-} from './result.ts';
-export { formatBytes, parseSize, SIZE_BYTES_MAX } from './size.ts';
-export { ROOT_UNUSABLE, RootError, type RootErrorDetails } from './root-error.ts';
+} from './report/result.ts';
+export { formatBytes, parseSize, SIZE_BYTES_MAX } from './text/size.ts';
+export { ROOT_UNUSABLE, RootError, type RootErrorDetails } from './errors/root-error.ts';

@@ -6,12 +6,19 @@
  *
  * @packageDocumentation
  */
-export { AbortError } from './abort.ts';
-export type { Bytes } from './bytes.ts';
-export type { CallOptions, CopyOptions, FileOptions, FileResult, FlushOptions, SourceInput } from './options.ts';
-export type { PathLike } from './paths.ts';
-export type { Pieces } from './pump.ts';
-export { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
+export { AbortError } from './engine/abort.ts';
+export type { Bytes } from './arguments/bytes.ts';
+export type {
+  CallOptions,
+  CopyOptions,
+  FileOptions,
+  FileResult,
+  FlushOptions,
+  SourceInput,
+} from './arguments/options.ts';
+export type { PathLike } from './arguments/paths.ts';
+export type { Pieces } from './stream/pump.ts';
+export { FileWriteStream, type WriteStreamOptions } from './stream/write-stream.ts';
 export { type FileData, openWriter, Writer, type WriteFileOptions, type WriterOptions } from './writer.ts';
 
 export {

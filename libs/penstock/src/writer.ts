@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Readable } from 'node:stream';
 import { RequestError } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
-import { type Bytes, bytesOf } from './bytes.ts';
-import { callOptions, textOptions } from './call-options.ts';
-import { Engine } from './engine.ts';
+import { type Bytes, bytesOf } from './arguments/bytes.ts';
+import { callOptions, textOptions } from './arguments/call-options.ts';
+import { Engine } from './engine/engine.ts';
 import {
   type CopyOptions,
   copySource,
@@ -14,11 +14,11 @@ import {
   type FlushOptions,
   requestFor,
   type SourceInput,
-} from './options.ts';
-import { findTarget, openedAs, pathText, type PathLike, ROOT } from './paths.ts';
-import { type Pieces, pumpBytes, pumpPieces } from './pump.ts';
-import { judgeStream } from './stream-arguments.ts';
-import { FileWriteStream, type WriteStreamOptions } from './write-stream.ts';
+} from './arguments/options.ts';
+import { findTarget, openedAs, pathText, type PathLike, ROOT } from './arguments/paths.ts';
+import { type Pieces, pumpBytes, pumpPieces } from './stream/pump.ts';
+import { judgeStream } from './stream/stream-arguments.ts';
+import { FileWriteStream, type WriteStreamOptions } from './stream/write-stream.ts';
 
 /** What a writer may use of the machine. */
 export interface WriterOptions {

@@ -2,8 +2,8 @@
 import { statfsSync } from 'node:fs';
 import { defaults } from '@penstock/config';
 import { type WriteResult, formatBytes } from '@penstock/contract';
-import type { Interrupts } from '../interrupts.ts';
-import { say } from '../output.ts';
+import type { Interrupts } from '../terminal/interrupts.ts';
+import { say } from '../terminal/output.ts';
 import { type Candidate, type Narrowed, type Sampled, gridFor, narrow } from './narrow.ts';
 import { withTrials } from './trials.ts';
 

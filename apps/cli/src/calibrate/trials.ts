@@ -8,11 +8,11 @@ import { basename, join } from 'node:path';
 import { openStore } from '@penstock/config';
 import { type WriteResult, fromWire } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
-import { AppProcess } from '../app-process.ts';
-import { follow } from '../follow.ts';
-import type { Interrupts } from '../interrupts.ts';
-import { say } from '../output.ts';
-import { silentProgress } from '../progress-line.ts';
+import { AppProcess } from '../processes/app-process.ts';
+import { follow } from '../job/follow.ts';
+import type { Interrupts } from '../terminal/interrupts.ts';
+import { say } from '../terminal/output.ts';
+import { silentProgress } from '../terminal/progress-line.ts';
 import { type Candidate, MATRIX_BYTES_MAX } from './narrow.ts';
 
 const PREFIX = '.penstock-calibrate-';

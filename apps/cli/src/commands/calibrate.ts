@@ -5,13 +5,13 @@ import { addDataOption, defaultRoot, defaults, makeDirectories, storeSettings } 
 import type { Profile, Tuning } from '@penstock/config/tuning';
 import { formatBytes } from '@penstock/contract';
 import { type Candidate, type Sampled, median } from '../calibrate/narrow.ts';
-import { UsageError } from '../failures.ts';
-import { formatRate, formatSeconds } from '../figures.ts';
-import { type RootChoice, parseRootChoice } from '../host-roots.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { answering } from '../job-report.ts';
-import { print, say } from '../output.ts';
-import { wholeNumber } from '../request-options.ts';
+import { UsageError } from '../terminal/failures.ts';
+import { formatRate, formatSeconds } from '../terminal/figures.ts';
+import { type RootChoice, parseRootChoice } from '../job/host-roots.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { answering } from '../job/job-report.ts';
+import { print, say } from '../terminal/output.ts';
+import { wholeNumber } from '../job/request-options.ts';
 
 interface CalibrateOptions {
   data?: string;
@@ -121,7 +121,7 @@ const COLUMNS = [
 ] as const;
 
 async function printTrials(trials: readonly Sampled[], winner: Sampled): Promise<void> {
-  const { drawTable } = await import('../table-text.ts');
+  const { drawTable } = await import('../terminal/table-text.ts');
   const rows = trials.map((trial) => [
     trial === winner ? '*' : '',
     String(trial.threads),

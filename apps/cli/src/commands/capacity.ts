@@ -3,8 +3,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import { formatBytes, parseSize } from '@penstock/contract';
 import type { Capacity } from '@penstock/queue';
-import { print, printJson, say } from '../output.ts';
-import { openStoreOf, type StoreOptions } from '../store-options.ts';
+import { print, printJson, say } from '../terminal/output.ts';
+import { openStoreOf, type StoreOptions } from '../job/store-options.ts';
 
 interface CapacityOptions extends StoreOptions {
   whenFull?: 'reject' | 'wait';

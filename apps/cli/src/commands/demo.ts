@@ -5,13 +5,13 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { openStore, readLibaio } from '@penstock/config';
 import { type WriteRequestInput, type WriteResult, formatBytes, fromWire, parseSize, toWire } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
-import { AppProcess } from '../app-process.ts';
-import { formatMicroseconds, formatSeconds } from '../figures.ts';
-import { follow } from '../follow.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { print, say } from '../output.ts';
-import { type ProgressLine, createProgressLine } from '../progress-line.ts';
-import { ScreenText } from '../screen-text.ts';
+import { AppProcess } from '../processes/app-process.ts';
+import { formatMicroseconds, formatSeconds } from '../terminal/figures.ts';
+import { follow } from '../job/follow.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { print, say } from '../terminal/output.ts';
+import { type ProgressLine, createProgressLine } from '../terminal/progress-line.ts';
+import { ScreenText } from '../terminal/screen-text.ts';
 import { showReading } from './verify.ts';
 
 interface DemoOptions {
@@ -121,7 +121,7 @@ async function perform(
       rows.push(rowOf(result, sha256));
       // oxlint-enable no-await-in-loop
     }
-    const { drawTable } = await import('../table-text.ts');
+    const { drawTable } = await import('../terminal/table-text.ts');
     print('');
     print(drawTable(COLUMNS, rows, false));
     const [forum] = results;
@@ -179,7 +179,7 @@ async function checkPattern(
   line: ProgressLine,
   signal: AbortSignal,
 ): Promise<string> {
-  const { describeDifference, readBack } = await import('../read-back.ts');
+  const { describeDifference, readBack } = await import('../verify/read-back.ts');
   const onProgress = showReading(basename(path), line);
   const { mismatch, sha256 } = await readBack({ path, size, source: { pattern, seed: SEED }, onProgress, signal });
   if (mismatch !== null)
@@ -188,7 +188,7 @@ async function checkPattern(
 }
 
 async function checkCopy(path: string, original: string, line: ProgressLine, signal: AbortSignal): Promise<string> {
-  const { compareFiles, describeDifference } = await import('../read-back.ts');
+  const { compareFiles, describeDifference } = await import('../verify/read-back.ts');
   const onProgress = showReading(basename(path), line);
   const { file, against } = await compareFiles(path, original, { onProgress, signal });
   if (file.mismatch !== null)

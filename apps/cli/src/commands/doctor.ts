@@ -1,9 +1,9 @@
 /** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
 import { Command } from 'commander';
 import { addHostOptions, defaultRoot, hostSettings, readLibaio } from '@penstock/config';
-import { AlreadyTold, EXIT_FAILED } from '../failures.ts';
-import { print, printJson, resultScreen } from '../output.ts';
-import { ScreenText } from '../screen-text.ts';
+import { AlreadyTold, EXIT_FAILED } from '../terminal/failures.ts';
+import { print, printJson, resultScreen } from '../terminal/output.ts';
+import { ScreenText } from '../terminal/screen-text.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
 
 type DoctorOptions = Parameters<typeof hostSettings>[0] & { json?: boolean };
@@ -52,7 +52,7 @@ const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 const FOUND_WIDTH_MIN = 40;
 
 async function printFindings(findings: readonly Finding[]): Promise<void> {
-  const { drawTable } = await import('../table-text.ts');
+  const { drawTable } = await import('../terminal/table-text.ts');
   const whatWidth = Math.max(...findings.map(({ what }) => what.length));
   const { isTTY, columns: terminalColumns, hasColors } = resultScreen();
   const columns = isTTY ? terminalColumns : 120;

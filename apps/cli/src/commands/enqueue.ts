@@ -6,8 +6,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import { ANY_HOST, type JobRequestInput } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
-import { UsageError } from '../failures.ts';
-import { print, say } from '../output.ts';
+import { UsageError } from '../terminal/failures.ts';
+import { print, say } from '../terminal/output.ts';
 import {
   addRequestOptions,
   judgeRequest,
@@ -15,9 +15,9 @@ import {
   requestOf,
   targetOption,
   wholeNumber,
-} from '../request-options.ts';
-import { sayStandstill } from '../standstill.ts';
-import { openStoreOf, storeFlags, type StoreOptions } from '../store-options.ts';
+} from '../job/request-options.ts';
+import { sayStandstill } from '../job/standstill.ts';
+import { openStoreOf, storeFlags, type StoreOptions } from '../job/store-options.ts';
 
 interface EnqueueOptions extends RequestOptions, StoreOptions {
   request?: string;

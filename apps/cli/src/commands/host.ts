@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { AlreadyTold } from '../failures.ts';
-import { watchHeld } from '../held-process.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { say } from '../output.ts';
+import { AlreadyTold } from '../terminal/failures.ts';
+import { watchHeld } from '../processes/held-process.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { say } from '../terminal/output.ts';
 
 export function hostCommand(): Command {
   return new Command('host')

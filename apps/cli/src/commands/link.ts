@@ -1,7 +1,7 @@
 /** `penstock link`: a way into the dashboard that runs with this data directory. */
 import { Command } from 'commander';
 import { addDataOption, dashboardLink, LINK_MINUTES, readDoors, storeSettings } from '@penstock/config';
-import { print, printJson, say } from '../output.ts';
+import { print, printJson, say } from '../terminal/output.ts';
 
 interface LinkOptions {
   data?: string;

@@ -1,6 +1,6 @@
 /** `penstock pause` and `penstock resume`: have a job wait, and let it go on. */
 import type { Command } from 'commander';
-import { type SteerOptions, steerCommand, steerJob } from '../steer-job.ts';
+import { type SteerOptions, steerCommand, steerJob } from '../job/steer-job.ts';
 
 export function pauseCommand(): Command {
   return steerCommand(

@@ -1,14 +1,14 @@
 /** `penstock verify`: reads a file back by a path of its own and compares it with what it should hold. */
 import { Command, Option } from 'commander';
 import { PATTERN_NAMES, type PatternName, SIZE_BYTES_MAX, parseSize } from '@penstock/contract';
-import { AlreadyTold, EXIT_FAILED, UsageError } from '../failures.ts';
-import { formatExactBytes, formatRate } from '../figures.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { print, printJson, say, tellingScreen } from '../output.ts';
-import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
-import type { ReadBack, ReadBackOptions } from '../read-back.ts';
-import { wholeNumber } from '../request-options.ts';
-import { watchReading } from '../silent-reading.ts';
+import { AlreadyTold, EXIT_FAILED, UsageError } from '../terminal/failures.ts';
+import { formatExactBytes, formatRate } from '../terminal/figures.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { print, printJson, say, tellingScreen } from '../terminal/output.ts';
+import { createProgressLine, type ProgressLine, silentProgress } from '../terminal/progress-line.ts';
+import type { ReadBack, ReadBackOptions } from '../verify/read-back.ts';
+import { wholeNumber } from '../job/request-options.ts';
+import { watchReading } from '../verify/silent-reading.ts';
 
 interface VerifyOptions {
   pattern?: PatternName;
@@ -49,7 +49,7 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
   const interrupts = takeInterrupts();
   const line = options.json === true && !tellingScreen().isTTY ? silentProgress(() => {}) : await createProgressLine();
   try {
-    const { describeDifference } = await import('../read-back.ts');
+    const { describeDifference } = await import('../verify/read-back.ts');
     const { file, against } = await read(path, options, line, interrupts.signal);
     line.clear();
     const skipped = options.offset === undefined ? 0 : bytesOf('--offset', options.offset);
@@ -102,7 +102,7 @@ async function readWith(
   options: VerifyOptions,
   told: Pick<ReadBackOptions, 'onProgress' | 'signal'>,
 ): Promise<{ file: ReadBack; against?: ReadBack }> {
-  const { compareFiles, readBack } = await import('../read-back.ts');
+  const { compareFiles, readBack } = await import('../verify/read-back.ts');
   const shared: Pick<ReadBackOptions, 'offset' | 'onProgress' | 'signal'> = {
     ...told,
     offset: options.offset === undefined ? 0 : bytesOf('--offset', options.offset),

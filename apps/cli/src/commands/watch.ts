@@ -2,15 +2,15 @@
 import { Command } from 'commander';
 import { addStoreOptions } from '@penstock/config';
 import { type JobResult, fromWire, isBulkResult } from '@penstock/contract';
-import { Interrupted } from '../failures.ts';
-import { follow } from '../follow.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { answering, type JobAnswer } from '../job-report.ts';
-import { print, readerGone, say, tellingScreen } from '../output.ts';
-import { createProgressLine, silentProgress } from '../progress-line.ts';
-import { describeBulk, describeResult } from '../result-text.ts';
-import { sayStandstill } from '../standstill.ts';
-import { openStoreOf, type StoreOptions } from '../store-options.ts';
+import { Interrupted } from '../terminal/failures.ts';
+import { follow } from '../job/follow.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { answering, type JobAnswer } from '../job/job-report.ts';
+import { print, readerGone, say, tellingScreen } from '../terminal/output.ts';
+import { createProgressLine, silentProgress } from '../terminal/progress-line.ts';
+import { describeBulk, describeResult } from '../job/result-text.ts';
+import { sayStandstill } from '../job/standstill.ts';
+import { openStoreOf, type StoreOptions } from '../job/store-options.ts';
 
 interface WatchOptions extends StoreOptions {
   json?: boolean;

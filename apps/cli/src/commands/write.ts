@@ -4,16 +4,16 @@ import { Command, Option } from 'commander';
 import { addStoreOptions, addWriterOptions, hostSettings, storeSettings } from '@penstock/config';
 import { ANY_HOST, type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
 import type { Connection, WriteQueue } from '@penstock/queue';
-import { AppProcess } from '../app-process.ts';
-import { Interrupted, UsageError } from '../failures.ts';
-import { hostArguments, storeEnvironment } from '../host-arguments.ts';
-import { HostKeeper } from '../host-keeper.ts';
-import { parseRootChoice, type RootChoice, rootsOf } from '../host-roots.ts';
-import { takeInterrupts } from '../interrupts.ts';
-import { answering, type JobAnswer } from '../job-report.ts';
-import { follow } from '../follow.ts';
-import { print, say, tellingScreen } from '../output.ts';
-import { createProgressLine, type ProgressLine, silentProgress } from '../progress-line.ts';
+import { AppProcess } from '../processes/app-process.ts';
+import { Interrupted, UsageError } from '../terminal/failures.ts';
+import { hostArguments, storeEnvironment } from '../processes/host-arguments.ts';
+import { HostKeeper } from '../processes/host-keeper.ts';
+import { parseRootChoice, type RootChoice, rootsOf } from '../job/host-roots.ts';
+import { takeInterrupts } from '../terminal/interrupts.ts';
+import { answering, type JobAnswer } from '../job/job-report.ts';
+import { follow } from '../job/follow.ts';
+import { print, say, tellingScreen } from '../terminal/output.ts';
+import { createProgressLine, type ProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import {
   addRequestOptions,
   judgeRequest,
@@ -22,11 +22,11 @@ import {
   STANDARD_INPUT,
   targetOption,
   wholeNumber,
-} from '../request-options.ts';
-import { describeResult } from '../result-text.ts';
-import { sayStandstill } from '../standstill.ts';
-import { openStoreOf, storeFlags } from '../store-options.ts';
-import { refuseOptionsBesideStdin, writeStandardInput } from '../write-stdin.ts';
+} from '../job/request-options.ts';
+import { describeResult } from '../job/result-text.ts';
+import { sayStandstill } from '../job/standstill.ts';
+import { openStoreOf, storeFlags } from '../job/store-options.ts';
+import { refuseOptionsBesideStdin, writeStandardInput } from '../job/write-stdin.ts';
 
 type HostOptions = Omit<Parameters<typeof hostSettings>[0], 'root'>;
 

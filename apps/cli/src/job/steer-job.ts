@@ -1,0 +1,60 @@
+/** What the commands that steer have in common: which queue, one order to it, one answer. */
+import { Command } from 'commander';
+import { addStoreOptions } from '@penstock/config';
+import type { SteeredState, WriteQueue } from '@penstock/queue';
+import { answering } from './job-report.ts';
+import { print, say } from '../terminal/output.ts';
+import { openStoreOf, type StoreOptions } from './store-options.ts';
+
+export interface SteerOptions extends StoreOptions {
+  json?: boolean;
+}
+
+/** A command with the options of all that steer. */
+export function steerCommand(name: string, description: string, examples: string): Command {
+  const command = new Command(name).description(description).option('--json', 'print one JSON object');
+  addStoreOptions(command.optionsGroup('Which queue:'));
+  return command.addHelpText(
+    'after',
+    `\nExamples:\n${examples}\n\nExit codes: 0 the queue has it, 1 it has ended, 2 there is no such job.`,
+  );
+}
+
+/** Gives an order to the queue; `tell` says in a sentence what comes of it. */
+export async function steer<Found extends object>(
+  options: SteerOptions,
+  id: string | undefined,
+  order: (queue: WriteQueue) => Promise<Found>,
+  tell: (found: Found) => string,
+): Promise<void> {
+  await answering(options.json === true, async (answer) => {
+    if (id !== undefined) answer.id = id;
+    const { WriteQueue } = await import('@penstock/queue');
+    const complain = (error: Error): void => say(error.message);
+    const { store } = await openStoreOf(options, complain);
+    const queue = new WriteQueue({ connection: store.connection, onError: complain });
+    try {
+      const found = await order(queue);
+      if (options.json !== true) print(tell(found));
+      return found;
+    } finally {
+      await queue.close();
+      await store.close();
+    }
+  });
+}
+
+/** Orders something of one job. */
+export function steerJob(
+  options: SteerOptions,
+  id: string,
+  order: (queue: WriteQueue) => Promise<SteeredState>,
+  tell: (state: SteeredState) => string,
+): Promise<void> {
+  return steer(
+    options,
+    id,
+    async (queue) => ({ state: await order(queue) }),
+    ({ state }) => tell(state),
+  );
+}

@@ -1,0 +1,234 @@
+// What a completed write returns: the job's return value in the queue.
+import { z } from 'zod';
+import { wireErrorSchema, type WireError } from '../errors/errors.ts';
+import { countSchema, rateSchema } from '../fields/numbers.ts';
+import type { ChecksumName } from '../fields/fields.ts';
+
+/** A distribution of durations, in microseconds. */
+export interface LatencySummary {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  max: number;
+}
+
+/** How the bytes went to the file: kernel AIO or blocking calls, past the page cache or through it. */
+export const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
+/** One of the ways in which bytes go to a file: kernel AIO or blocking calls, past the page cache or through it. */
+export type WriteMode = (typeof WRITE_MODES)[number];
+
+/** Who issued the calls: libaio, the raw AIO system calls, or plain positional writes. */
+export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
+/** One of those who issue the calls. */
+export type Engine = (typeof ENGINES)[number];
+
+/** How a copy was made: each byte read and written, or the source's blocks shared. */
+export const COPY_WAYS = ['rows', 'reflink'] as const;
+/** One of the ways in which a copy is made. */
+export type CopyWay = (typeof COPY_WAYS)[number];
+
+/** What a completed write came to. */
+export interface WriteResult {
+  path: string;
+  root: string;
+  /** The bytes written: the file's exact size, unless it was overwritten in part or appended to. */
+  bytes: number;
+  /** Of a file that was overwritten in part or appended to: where the first byte went, and its size now. */
+  offset?: number;
+  fileBytes?: number;
+  /** Of the bytes written, in hexadecimal digits, where the request named one. */
+  checksum?: { algorithm: ChecksumName; value: string };
+  /** How they were compared with what was to be written, where the request asked for it. */
+  verified?: 'readback';
+  /** Why they were not read by direct I/O, and how instead, where they were not. */
+  noDirectReadbackReason?: string;
+  /** Bytes that an earlier attempt had written and this one did not write again. */
+  resumedFrom?: number;
+  /** What the file that stood there had and this one has not: like "owner 1000 (EPERM)"; of the first twenty of them. */
+  notKept?: string[];
+  mode: WriteMode;
+  engine: Engine;
+  /** Why it is not 'aio-direct', or by raw system calls though there is a libaio, where that is so. */
+  fallbackReason?: string;
+  /** false: nothing of it survives power loss, whatever its durability, as `fallbackReason` says; absent otherwise. */
+  durable?: false;
+  /** Of a copy alone. After a 'reflink' mode and matrix tell how its rows would have gone: there were none. */
+  copied?: CopyWay;
+  /** Why it is no reflink, where one was asked for. */
+  noReflinkReason?: string;
+  /** Bytes of the source's holes that are holes of the file too, where a copy by rows was asked to keep them. */
+  holeBytes?: number;
+  /** Of a file made of extents: where each ends, in the order of the request. */
+  extentEnds?: number[];
+  /** What direct I/O on this file demands of memory addresses and of offsets and lengths, in bytes; 1 if nothing. */
+  alignment: { memory: number; offset: number };
+  /** The matrix that was used; ioBytes is the length of one full write, a multiple of the offset alignment. */
+  matrix: { rows: number; rowBytes: number; ioBytes: number };
+  durationsMs: {
+    waiting: number;
+    opening: number;
+    writing: number;
+    syncing: number;
+    verifying: number;
+    publishing: number;
+    /** Told to wait: in none of the phases above. */
+    paused: number;
+    total: number;
+  };
+  /** bytes over the time of opening, writing, syncing, verifying and publishing, not of waiting or paused; 0 for an empty file. */
+  bytesPerSecond: number;
+  /** Per write iocb, from submit to reap. */
+  writeLatencyUs: LatencySummary;
+  /** Write and read iocbs that completed. */
+  writes: number;
+  reads: number;
+  /** Writes that the kernel cut short and that were resubmitted for their residual. */
+  shortWrites: number;
+  /** Submissions of the thread repeated after EAGAIN or EINTR while this write ran. */
+  retries: number;
+  /** io_submit calls of the thread while this write ran: a batch may carry rows of several writes. */
+  submitCalls: number;
+  hugePages: boolean;
+  /** The name of the host that wrote. */
+  host?: string;
+  /** The index of the writer thread. */
+  thread: number;
+}
+
+const latencySchema: z.ZodType<LatencySummary> = z.object({
+  count: countSchema,
+  p50: rateSchema,
+  p90: rateSchema,
+  p99: rateSchema,
+  max: rateSchema,
+});
+
+const checksumSchema: z.ZodType<NonNullable<WriteResult['checksum']>> = z.object({
+  algorithm: z.enum(['crc32c', 'sha256']),
+  value: z.string(),
+});
+
+export const resultSchema: z.ZodType<WriteResult> = z.object({
+  path: z.string(),
+  root: z.string(),
+  bytes: countSchema,
+  offset: countSchema.exactOptional(),
+  fileBytes: countSchema.exactOptional(),
+  checksum: checksumSchema.exactOptional(),
+  verified: z.literal('readback').exactOptional(),
+  noDirectReadbackReason: z.string().exactOptional(),
+  resumedFrom: countSchema.exactOptional(),
+  notKept: z.array(z.string()).exactOptional(),
+  mode: z.enum(WRITE_MODES),
+  engine: z.enum(ENGINES),
+  fallbackReason: z.string().exactOptional(),
+  durable: z.literal(false).exactOptional(),
+  copied: z.enum(COPY_WAYS).exactOptional(),
+  noReflinkReason: z.string().exactOptional(),
+  holeBytes: countSchema.exactOptional(),
+  extentEnds: z.array(countSchema).exactOptional(),
+  alignment: z.object({ memory: countSchema, offset: countSchema }),
+  matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),
+  durationsMs: z.object({
+    waiting: rateSchema,
+    opening: rateSchema,
+    writing: rateSchema,
+    syncing: rateSchema,
+    verifying: rateSchema,
+    publishing: rateSchema,
+    paused: rateSchema,
+    total: rateSchema,
+  }),
+  bytesPerSecond: rateSchema,
+  writeLatencyUs: latencySchema,
+  writes: countSchema,
+  reads: countSchema,
+  shortWrites: countSchema,
+  retries: countSchema,
+  submitCalls: countSchema,
+  hugePages: z.boolean(),
+  host: z.string().exactOptional(),
+  thread: countSchema,
+});
+
+export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });
+
+/** What became of one file of a bulk. */
+export type BulkItemResult =
+  | { path: string; bytes: number; checksum?: WriteResult['checksum']; notKept?: string[] }
+  | { path: string; error: WireError };
+
+/** What a completed bulk returns. Each of its files was written as a single write is, or not at all. */
+export interface BulkResult {
+  /** In the order of the request's files. Of the first hundred that failed the error is told in full. */
+  items: BulkItemResult[];
+  /** How many files were asked for, and how many of them were not written. */
+  files: number;
+  failed: number;
+  /** Of all files that were written. */
+  bytes: number;
+  /** How many files were written how. */
+  modes: Partial<Record<WriteMode, number>>;
+  engine: Engine;
+  /** Why not all were written 'aio-direct': what is told of the first that was not. */
+  fallbackReason?: string;
+  /** false: nothing of them survives power loss, as `fallbackReason` says; absent otherwise. */
+  durable?: false;
+  durationsMs: {
+    /** From the begin of the first file to the end of the last. */
+    total: number;
+  };
+  bytesPerSecond: number;
+  filesPerSecond: number;
+  /** Of all files, as in WriteResult. */
+  writes: number;
+  reads: number;
+  shortWrites: number;
+  /** Of the thread while this bulk ran. */
+  retries: number;
+  submitCalls: number;
+  /** The name of the host that wrote. */
+  host?: string;
+  /** The index of the writer thread. */
+  thread: number;
+}
+
+/** What a completed job returns. */
+export type JobResult = WriteResult | BulkResult;
+
+/** True for what a bulk returns, false for what a single write does. */
+export const isBulkResult = (result: JobResult): result is BulkResult => 'items' in result;
+
+export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
+  items: z.array(
+    z.union([
+      z.object({
+        path: z.string(),
+        bytes: countSchema,
+        checksum: checksumSchema.exactOptional(),
+        notKept: z.array(z.string()).exactOptional(),
+      }),
+      z.object({ path: z.string(), error: wireErrorSchema }),
+    ]),
+  ),
+  files: countSchema,
+  failed: countSchema,
+  bytes: countSchema,
+  modes: z.partialRecord(z.enum(WRITE_MODES), countSchema),
+  engine: z.enum(ENGINES),
+  fallbackReason: z.string().exactOptional(),
+  durable: z.literal(false).exactOptional(),
+  durationsMs: z.object({ total: rateSchema }),
+  bytesPerSecond: rateSchema,
+  filesPerSecond: rateSchema,
+  writes: countSchema,
+  reads: countSchema,
+  shortWrites: countSchema,
+  retries: countSchema,
+  submitCalls: countSchema,
+  host: z.string().exactOptional(),
+  thread: countSchema,
+});
+
+export const bulkResultJsonSchema: object = z.toJSONSchema(bulkResultSchema, { target: 'draft-7' });
