@@ -1,5 +1,4 @@
 /** What one write records of itself while it runs, for an attempt that may have to go on, and what it goes on from. */
-import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -12,9 +11,9 @@ import {
 } from '../attempt/checkpoint.ts';
 import { statFd, timeKey } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
-import { SYNC_CHECKPOINT, type WriterThread } from '../thread/thread.ts';
-
-const { EINVAL } = constants.errno;
+import { prepFlush, takeFlush } from '../thread/flush.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { SYNC_CHECKPOINT } from '../thread/transfer.ts';
 
 export class CheckpointTrail {
   /** Bytes that an earlier attempt has written, up to the last whole block. */
@@ -82,20 +81,18 @@ export class CheckpointTrail {
   }
 
   /** Prepares the flush after which the first `bytes` of the write survive; rows go on meanwhile. */
-  prepareFlush(slot: number, { engine, slots }: WriterThread, bytes: number): void {
+  prepareFlush(slot: number, thread: WriterThread, bytes: number): void {
     // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
     this.flushingBytes = bytes;
-    slots.purpose[slot] = SYNC_CHECKPOINT;
-    engine.prepFdatasync(slot, this.#target.fd);
+    prepFlush(thread, slot, SYNC_CHECKPOINT, 'fdatasync', this.#target.fd);
   }
 
   /** Takes that flush; returns the bytes that survive now. @throws IoError */
-  afterFlush(slot: number, { engine }: WriterThread, result: number, refused: boolean): number {
+  afterFlush(slot: number, thread: WriterThread, result: number, refused: boolean): number {
     const { fd, path } = this.#target;
     const bytes = this.flushingBytes;
     this.flushingBytes = -1;
-    engine.releaseSlot(slot);
-    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    const outcome = takeFlush(thread, slot, 'fdatasync', fd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
     return bytes;
   }

@@ -2,23 +2,22 @@
  * The flushes at the end of a write: its file's own, that of its name, which serves every write of its group, and where
  * the file system needs it that of the file that it has replaced (freed-blocks.ts).
  */
-import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { CLOSED_FILE, NO_FILE } from '../device/freed-blocks.ts';
 import { flushDirectory, hasNoFsync } from '@penstock/disk';
 import type { FlushGroup, FlushWaiter } from '../device/flush-groups.ts';
 import type { Target } from '../target/target.ts';
-import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED, type WriterThread } from '../thread/thread.ts';
-
-const { EINVAL } = constants.errno;
+import { type FlushCall, prepFlush, takeFlush } from '../thread/flush.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED } from '../thread/transfer.ts';
 
 export class EndFlush {
   readonly #thread: WriterThread;
   readonly #target: Target;
   #fileIssued = false;
   /** The call that the file's flush stands for: what a failure names. */
-  #fileCall: 'fsync' | 'fdatasync' = 'fdatasync';
+  #fileCall: FlushCall = 'fdatasync';
   /** Whose flush is waited for. */
   #group: FlushGroup | null = null;
   /** The directory of the flush that this write submitted. */
@@ -38,21 +37,16 @@ export class EndFlush {
   prepareFile(slot: number, whole: boolean): boolean {
     if (this.#fileIssued) return false;
     this.#fileIssued = true;
-    const { engine, slots } = this.#thread;
-    slots.purpose[slot] = SYNC_FILE;
     this.#fileCall = whole ? 'fsync' : 'fdatasync';
-    if (whole) engine.prepFsync(slot, this.#target.fd);
-    else engine.prepFdatasync(slot, this.#target.fd);
+    prepFlush(this.#thread, slot, SYNC_FILE, this.#fileCall, this.#target.fd);
     return true;
   }
 
   /** Takes the file's flush. @throws IoError */
   afterFile(slot: number, result: number, refused: boolean): void {
-    this.#thread.engine.releaseSlot(slot);
     const { fd, path } = this.#target;
-    // Before Linux 4.18 AIO knows no fsync: the plain call blocks the thread, and is as durable.
-    const outcome = refused && result === -EINVAL ? native.fsync(fd) : result;
-    // The kernel forgets a failed flush (fsyncgate): it is never repeated, the next attempt writes a fresh file.
+    const outcome = takeFlush(this.#thread, slot, this.#fileCall, fd, result, refused);
+    // The next attempt writes a fresh file.
     if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
   }
 
@@ -83,16 +77,13 @@ export class EndFlush {
     // What cannot be held is flushed with all the rest, in a call that waits: that is rare.
     const result = this.#everythingIsDue ? native.syncfs(dirFd) : 0;
     if (result < 0) throw new IoError({ syscall: 'syncfs', errno: result, path });
-    const { engine, slots } = this.#thread;
-    slots.purpose[slot] = SYNC_REPLACED;
-    engine.prepFsync(slot, this.#replacedFd);
+    prepFlush(this.#thread, slot, SYNC_REPLACED, 'fsync', this.#replacedFd);
     return true;
   }
 
   /** Takes the flush of what was replaced. @throws IoError */
   afterReplaced(slot: number, result: number, refused: boolean): void {
-    this.#thread.engine.releaseSlot(slot);
-    const outcome = refused && result === -EINVAL ? native.fsync(this.#replacedFd) : result;
+    const outcome = takeFlush(this.#thread, slot, 'fsync', this.#replacedFd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fsync', errno: outcome, path: this.#target.path });
   }
 
@@ -126,9 +117,7 @@ export class EndFlush {
   #prepareDirectory(slot: number): boolean {
     const newestDirFd = this.#group!.begin();
     if (newestDirFd === -1) return false;
-    const { engine, slots } = this.#thread;
-    slots.purpose[slot] = SYNC_DIRECTORY;
-    engine.prepFsync(slot, newestDirFd);
+    prepFlush(this.#thread, slot, SYNC_DIRECTORY, 'fsync', newestDirFd);
     this.#flushingDirFd = newestDirFd;
     return true;
   }

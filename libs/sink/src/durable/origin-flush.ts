@@ -5,9 +5,10 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/native';
 import type { Origin } from '../origin/origin.ts';
-import { SYNC_ORIGIN, type WriterThread } from '../thread/thread.ts';
+import { prepFlush, takeFlush } from '../thread/flush.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { SYNC_ORIGIN } from '../thread/transfer.ts';
 
 const { EINVAL, EROFS } = constants.errno;
 
@@ -28,18 +29,14 @@ export class OriginFlush {
   prepare(slot: number): boolean {
     if (this.#isUnderWay) return false;
     this.#isUnderWay = true;
-    const { engine, slots } = this.#thread;
-    slots.purpose[slot] = SYNC_ORIGIN;
-    engine.prepFdatasync(slot, this.#origin.fd);
+    prepFlush(this.#thread, slot, SYNC_ORIGIN, 'fdatasync', this.#origin.fd);
     return true;
   }
 
   /** Takes it. @throws IoError where it failed: holes could be bytes that did not get to the disk */
   after(slot: number, result: number, refused: boolean): void {
-    this.#thread.engine.releaseSlot(slot);
     const { fd, path } = this.#origin;
-    // Before Linux 4.18 AIO knows no fdatasync.
-    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    const outcome = takeFlush(this.#thread, slot, 'fdatasync', fd, result, refused);
     // A file system that is never written (squashfs, erofs) has none, and nothing that is not on its disk.
     const isReadOnly = outcome === -EINVAL || outcome === -EROFS;
     if (outcome < 0 && !isReadOnly) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });

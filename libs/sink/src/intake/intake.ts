@@ -54,8 +54,8 @@ export class Intake {
   }
 
   /** What hands out its rows as they fill. */
-  arrivals(rowCount: number, digest: FileDigest | null): Arrivals {
-    return new Arrivals(this.ring, rowCount, digest);
+  arrivals(rowCount: number, digest: FileDigest | null, headBytes: number, declaredSize: number | null): Arrivals {
+    return new Arrivals(this.ring, rowCount, digest, headBytes, declaredSize);
   }
 
   /** Gives the rows back, none of which is in flight. */

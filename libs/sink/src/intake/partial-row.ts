@@ -15,9 +15,11 @@ import type { Span } from '../target/edges.ts';
 import type { RowLease } from './row-lease.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
 import type { Target } from '../target/target.ts';
-import { SYNC_PARTIAL, type WriterThread } from '../thread/thread.ts';
+import { prepFlush, takeFlush } from '../thread/flush.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { SYNC_PARTIAL } from '../thread/transfer.ts';
 
-const { EINVAL, EIO } = constants.errno;
+const { EIO } = constants.errno;
 
 /** Unless the producer says otherwise. */
 const FLUSH_AFTER_MS = 50;
@@ -156,10 +158,8 @@ export class PartialRow {
       if (asked) this.#answer();
       return false;
     }
-    const { engine, slots } = this.#thread;
     this.#dirty = false;
-    slots.purpose[slot] = SYNC_PARTIAL;
-    engine.prepFdatasync(slot, this.#target.fd);
+    prepFlush(this.#thread, slot, SYNC_PARTIAL, 'fdatasync', this.#target.fd);
     return true;
   }
 
@@ -170,10 +170,8 @@ export class PartialRow {
 
   /** Takes the flush. @throws IoError */
   afterFlush(slot: number, result: number, refused: boolean): void {
-    this.#thread.engine.releaseSlot(slot);
     const { fd, path } = this.#target;
-    // Before Linux 4.18 AIO knows no fsync.
-    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    const outcome = takeFlush(this.#thread, slot, 'fdatasync', fd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
     if (this.#hasGoal) this.#answer();
   }

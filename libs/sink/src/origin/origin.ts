@@ -95,6 +95,11 @@ export function assertUnchanged(origin: Origin): void {
   throw changed(origin);
 }
 
+/** After a short read that ended at `offset`: that is the end of the file, or the kernel's whim, and only the file knows. @throws IoError */
+export function assertReaches(origin: Origin, offset: number): void {
+  if (statFd(origin.fd, origin.path).sizeBytes <= offset) throw changed(origin, offset);
+}
+
 /** The source ended before its size, or changed while it was read. */
 export function changed(origin: Origin, offset?: number): IoError {
   return new IoError({

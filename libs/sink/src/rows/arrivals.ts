@@ -4,11 +4,16 @@
  */
 import type { FileDigest } from '@penstock/digest';
 import type { RingConsumer } from '@penstock/matrix';
-import type { RowStock } from './row-stock.ts';
+import { RequestError } from '@penstock/contract';
+import { WRITE_ROW } from '../thread/transfer.ts';
+import { RowFeed } from './feed.ts';
+import type { RowStock } from './free-rows.ts';
 
-export class Arrivals implements RowStock {
+export class Arrivals extends RowFeed implements RowStock {
   readonly #ring: RingConsumer;
   readonly #digest: FileDigest | null;
+  readonly #headBytes: number;
+  readonly #declaredSize: number | null;
   /** The row that peek() named and nobody has taken; -1 where there is none. */
   #peeked = -1;
   /** Rows that slots carry. */
@@ -17,14 +22,32 @@ export class Arrivals implements RowStock {
   readonly #undigested: Int32Array;
   #undigestedCount = 0;
 
-  constructor(ring: RingConsumer, rowCount: number, digest: FileDigest | null) {
+  /** @param declaredSize null if only the end of the bytes will tell */
+  constructor(
+    ring: RingConsumer,
+    rowCount: number,
+    digest: FileDigest | null,
+    headBytes: number,
+    declaredSize: number | null,
+  ) {
+    super(headBytes + (declaredSize ?? Number.POSITIVE_INFINITY), null);
+    this.#headBytes = headBytes;
+    this.#declaredSize = declaredSize;
     this.#ring = ring;
     this.#digest = digest;
     this.#undigested = new Int32Array(digest === null ? 0 : rowCount);
   }
 
+  override get fullRows(): RowStock {
+    return this;
+  }
+
+  override get splitsRows(): boolean {
+    return false;
+  }
+
   /** True once the producer has ended and every row of it was taken. */
-  get exhausted(): boolean {
+  override isExhausted(): boolean {
     return this.#peeked === -1 && this.#ring.exhausted;
   }
 
@@ -33,9 +56,28 @@ export class Arrivals implements RowStock {
     return this.#peeked !== -1;
   }
 
-  /** Bytes of the row that peek() named last. */
-  get peekedBytes(): number {
+  /** The length of the row that peek() named last. */
+  override lengthAt(): number {
     return this.#ring.takenBytes;
+  }
+
+  override next(_row: number, _rowStart: number, position: number, length: number): number {
+    const arrived = position + length - this.#headBytes;
+    if (this.#declaredSize === null) {
+      if (this.isExhausted()) this.end = position + length;
+    } else if (arrived > this.#declaredSize) {
+      throw this.#otherSize(`${arrived} or more`); // there is room for no more
+    }
+    return WRITE_ROW;
+  }
+
+  override assertSize(bytes: number): void {
+    if (this.#declaredSize !== null && bytes !== this.#declaredSize) throw this.#otherSize(`${bytes}`);
+  }
+
+  #otherSize(arrived: string): RequestError {
+    const accepted = `what arrives, or leave it out: it was ${arrived} bytes`;
+    return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
   }
 
   /** The next row that is full, or the last one; where there is none, the ring or the digest wakes the loop. */

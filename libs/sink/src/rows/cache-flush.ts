@@ -5,15 +5,13 @@
  *
  * Only of a write that is flushed in the end: with durability "none" the kernel does as it likes.
  */
-import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/native';
 import type { DeviceFlow } from '../device/device-flow.ts';
 import type { Target } from '../target/target.ts';
-import { SYNC_CACHE, type WriterThread } from '../thread/thread.ts';
-
-const { EINVAL } = constants.errno;
+import { prepFlush, takeFlush } from '../thread/flush.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { SYNC_CACHE } from '../thread/transfer.ts';
 
 export class CacheFlush {
   readonly #thread: WriterThread;
@@ -53,23 +51,18 @@ export class CacheFlush {
 
   /** Prepares the flush; rows go on meanwhile. */
   prepare(slot: number): void {
-    const { engine, slots } = this.#thread;
     this.#flushingBytes = this.#cachedBytes;
     this.#flushingSinceMs = this.#cachedSinceMs;
     this.#cachedBytes = 0;
-    slots.purpose[slot] = SYNC_CACHE;
-    engine.prepFdatasync(slot, this.#target.fd);
+    prepFlush(this.#thread, slot, SYNC_CACHE, 'fdatasync', this.#target.fd);
   }
 
   /** Takes it. @throws IoError */
   after(slot: number, result: number, refused: boolean, latencyMs: number): void {
-    const { engine } = this.#thread;
     const { fd, path } = this.#target;
     const bytes = this.#flushingBytes;
-    const now = engine.slotSubmittedAt[slot]! + latencyMs;
-    engine.releaseSlot(slot);
-    // Before Linux 4.18 AIO knows no fdatasync.
-    const outcome = refused && result === -EINVAL ? native.fdatasync(fd) : result;
+    const now = this.#thread.engine.slotSubmittedAt[slot]! + latencyMs;
+    const outcome = takeFlush(this.#thread, slot, 'fdatasync', fd, result, refused);
     // By itself it may take no time: what it covers was then written out by the one before.
     if (!refused) this.#flow.cameBack(bytes, now - this.#flushingSinceMs, now);
     this.#flushingBytes = 0;

@@ -1,10 +1,12 @@
 /** Rows whose write or read was refused, with where each stands: held until nothing else of their file is in flight. */
-import type { SlotTable } from '../thread/thread.ts';
+import type { SlotTable } from '../thread/transfer.ts';
 
 interface HeldMove {
   row: number;
-  purpose: number;
   position: number;
+  purpose: number;
+  address: number;
+  offset: number;
   length: number;
   done: number;
 }
@@ -20,8 +22,10 @@ export class HeldMoves {
   hold(slots: SlotTable, slot: number): void {
     this.#moves.push({
       row: slots.row[slot]!,
-      purpose: slots.purpose[slot]!,
       position: slots.position[slot]!,
+      purpose: slots.purpose[slot]!,
+      address: slots.address[slot]!,
+      offset: slots.offset[slot]!,
       length: slots.length[slot]!,
       done: slots.done[slot]!,
     });
@@ -30,11 +34,8 @@ export class HeldMoves {
   /** Puts the one that was held first into `slot`. */
   putBack(slots: SlotTable, slot: number): void {
     const move = this.#moves.shift()!;
-    slots.row[slot] = move.row;
-    slots.purpose[slot] = move.purpose;
-    slots.position[slot] = move.position;
-    slots.length[slot] = move.length;
+    slots.carry(slot, move.row, move.position);
+    slots.begin(slot, move.purpose, move.address, move.offset, move.length);
     slots.done[slot] = move.done;
-    slots.stalls[slot] = 0;
   }
 }

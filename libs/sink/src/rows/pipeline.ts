@@ -1,35 +1,30 @@
 /**
- * The rows of one write: filled from the source, read from the origin or full of what has arrived, written, and the
- * residual of a short read or write submitted again. One slot carries one row at a time, from its fill to its last
- * byte; rows go out in file order and come back in any.
+ * The rows of one write: taken from its feed, read if they have to be, written, and the residual of a short read or write
+ * submitted again. One slot carries one row at a time, from its fill to its last byte; rows go out in file order and come
+ * back in any.
  */
 import { constants } from 'node:os';
-import { IoError, RequestError } from '@penstock/contract';
+import { IoError } from '@penstock/contract';
 import { SLOT_COMPLETED } from '@penstock/aio';
-import { native } from '@penstock/native';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import type { DirectSource } from '@penstock/sources';
-import { Arrivals } from './arrivals.ts';
-import type { CacheFlush } from './cache-flush.ts';
 import { type Span, bytesBehind } from '../target/edges.ts';
 import { becomeBuffered } from '../target/become-buffered.ts';
-import { isRefusal } from '../device/direct-refused.ts';
-import { FreeRows } from './free-rows.ts';
-import { HeldMoves } from './held-moves.ts';
-import { RowFlow } from './row-flow.ts';
-import type { RowStock } from './row-stock.ts';
 import type { RowRoom } from '../space/growth.ts';
-import { type Origin, changed, readRefused } from '../origin/origin.ts';
-import type { Pace } from './pace.ts';
-import { type Alignment, statFd } from '@penstock/disk';
+import { type Origin, assertReaches, readRefused } from '../origin/origin.ts';
+import type { Alignment } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
-import { READ_PREFIX, READ_ROW, WRITE_ROW, type WriterThread } from '../thread/thread.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { type IoFailure, READ_PREFIX, READ_ROW, STALLS_MAX, WRITE_ROW } from '../thread/transfer.ts';
+import type { CacheFlush } from './cache-flush.ts';
+import type { RowFeed } from './feed.ts';
+import { FreeRows, type RowStock } from './free-rows.ts';
+import { HeldMoves } from './held-moves.ts';
+import type { Pace } from './pace.ts';
+import { PrefixFeed } from './prefix.ts';
+import { RowFlow } from './row-flow.ts';
 
-const { EFAULT, EIO, ENXIO } = constants.errno;
-
-/** Short reads or writes in a row, none of them a whole block, before a row counts as stuck. */
-export const STALLS_MAX = 8;
+const { EFAULT, EIO } = constants.errno;
 
 /**
  * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
@@ -38,73 +33,37 @@ export const STALLS_MAX = 8;
  */
 const IN_FLIGHT_BYTES_BESIDE_SMALL = 4_194_304;
 
-/** Where the bytes come from: computed, or read from a file, whose holes may be passed over, or arriving in the rows. */
-export type RowSource =
-  | { source: DirectSource; origin: null; arrivals: null }
-  | { source: null; origin: Origin; keepsHoles: boolean; arrivals: null }
-  | { source: null; origin: null; arrivals: Arrivals };
-
-/**
- * Where the bytes go. Positions of rows count from the first block of the span: the write's own bytes begin at
- * `span.headBytes` and are `size`, of which an earlier attempt has written the first `writtenBytes`.
- */
-export interface RowPlace {
+/** What the rows of a write are made of. */
+export interface RowPipelineParts {
+  thread: WriterThread;
+  target: Target;
+  feed: RowFeed;
+  /** Positions count from its first block: the write's own bytes begin at `span.headBytes`. */
   span: Span;
-  /** null where only the end of what arrives will tell. */
-  size: number | null;
-  /** Makes room ahead of the rows; null where all of it is there already. */
-  growth: RowRoom | null;
-  /** span.headBytes + writtenBytes is a multiple of the offset alignment, unless it is 0, or the whole size. */
+  /**
+   * How many of those an earlier attempt has written. span.headBytes + writtenBytes is a multiple of the offset alignment,
+   * unless writtenBytes is 0, or all of them.
+   */
   writtenBytes: number;
+  /** Makes room ahead of the rows; null if all of it is there already. */
+  growth: RowRoom | null;
+  plan: RowPlan;
+  /** Row memory for `plan`, the pipeline's until nothing of it is in flight any more; null: by takeAgain(). */
+  extent: RowExtent | null;
+  /** Sums up the rows; null if neither a sum nor a readback was asked for. */
+  digest: FileDigest | null;
+  /** Asked before each row. */
+  pace: Pace;
 }
 
 export class RowPipeline {
   /** Bytes of the file whose writes are reaped, and of the holes passed over. */
-  bytesWritten = 0;
+  bytesWritten: number;
   holeBytes = 0;
   /** Writes and reads reaped so far, and how many of the writes were short. */
   writes = 0;
   reads = 0;
   shortWrites = 0;
-
-  readonly #thread: WriterThread;
-  readonly #target: Target;
-  readonly #source: DirectSource | null;
-  readonly #origin: Origin | null;
-  readonly #arrivals: Arrivals | null;
-  readonly #keepsHoles: boolean;
-  readonly #span: Span;
-  readonly #growth: RowRoom | null;
-  /** What the bytes come to, if it was said beforehand. */
-  readonly #declaredSize: number | null;
-  /** The position behind the last byte; Infinity while nobody knows. */
-  #end: number;
-  readonly #plan: RowPlan;
-  readonly #pace: Pace;
-  readonly #flow: RowFlow;
-  /** null while a producer has brought nothing and the rows are others'. */
-  #extent: RowExtent | null;
-  readonly #stock: RowStock;
-  /** What sums up the rows, where a sum or a readback was asked for. */
-  readonly #digest: FileDigest | null;
-  /** Rows that may be in flight while small files are written beside them. */
-  readonly #rowsBesideSmall: number;
-  /** By row: 1 where it carries what does not depend on the position. */
-  readonly #rowPrepared: Uint8Array;
-  /** By row: the position that it carries; Infinity once that is in the file. */
-  readonly #rowPosition: Float64Array;
-  /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
-  #nextPosition = 0;
-  /** Where what an earlier attempt wrote ends, if it has to be read for the digest; else 0. */
-  readonly #prefixEnd: number;
-  /** Bytes that an earlier attempt wrote. */
-  readonly #writtenBefore: number;
-  /** iocbs of the target in flight. */
-  #targetInFlight = 0;
-  readonly #held: HeldMoves = new HeldMoves();
-  /** Where the data around #nextPosition ends: a row goes no further. */
-  #dataEnd: number;
-  #stopped = false;
   /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
   bufferedFd = -1;
   /** What is in the page cache, of a write that may go there and is flushed in the end. */
@@ -112,71 +71,72 @@ export class RowPipeline {
   /** Bytes of the next row that went into the file before it was full; what appends only must not write them again. */
   writtenAhead = 0;
 
-  /**
-   * @param extent row memory for `plan`, the pipeline's until nothing of it is in flight any more; null: by takeAgain()
-   * @param pace asked before each row
-   */
-  constructor(
-    thread: WriterThread,
-    target: Target,
-    from: RowSource,
-    place: RowPlace,
-    plan: RowPlan,
-    extent: RowExtent | null,
-    digest: FileDigest | null,
-    pace: Pace,
-  ) {
-    this.#pace = pace;
-    this.#flow = flowOf(thread, target, from.origin);
+  readonly #thread: WriterThread;
+  readonly #target: Target;
+  readonly #feed: RowFeed;
+  /** What an earlier attempt wrote, if it has to be read for the digest. */
+  readonly #prefix: PrefixFeed | null;
+  readonly #span: Span;
+  readonly #growth: RowRoom | null;
+  readonly #plan: RowPlan;
+  readonly #pace: Pace;
+  readonly #flow: RowFlow;
+  /** null while a producer has brought nothing and the rows belong to other writes. */
+  #extent: RowExtent | null;
+  readonly #rowStride: number;
+  readonly #stock: RowStock;
+  readonly #digest: FileDigest | null;
+  /** Rows that may be in flight while small files are written beside them. */
+  readonly #rowsBesideSmall: number;
+  /** By row: the position that it carries; Infinity once that is in the file. */
+  readonly #rowPosition: Float64Array;
+  /** Where the next row goes: everything before is in flight, written or a hole. Never inside a hole that is kept. */
+  #nextPosition = 0;
+  /** Bytes that an earlier attempt wrote. */
+  readonly #writtenBefore: number;
+  /** iocbs of the target in flight. */
+  #targetInFlight = 0;
+  readonly #held: HeldMoves = new HeldMoves();
+  #stopped = false;
+
+  constructor({ thread, target, feed, span, writtenBytes, growth, plan, extent, digest, pace }: RowPipelineParts) {
+    const mapping = feed.origin?.mapping ?? null;
     this.#thread = thread;
     this.#target = target;
-    this.#source = from.source;
-    this.#origin = from.origin;
-    this.#arrivals = from.arrivals;
-    this.#span = place.span;
-    this.#growth = place.growth;
-    this.#declaredSize = place.size;
-    this.#end = place.span.headBytes + (place.size ?? Number.POSITIVE_INFINITY);
-    this.#dataEnd = this.#end;
+    this.#feed = feed;
+    this.#span = span;
+    this.#growth = growth;
     this.#plan = plan;
+    this.#pace = pace;
+    this.#flow = flowOf(thread, target, mapping === null ? feed.origin : null); // a mapping waits for no device
     this.#extent = extent;
+    this.#rowStride = mapping === null ? plan.rowStride : 0; // only the padded end of the file needs a row in memory
+    this.#stock = feed.fullRows ?? new FreeRows(plan.bufferRows, digest);
     this.#digest = digest;
-    this.#stock = from.arrivals ?? new FreeRows(plan.bufferRows, digest);
-    this.#rowPrepared = new Uint8Array(plan.bufferRows);
-    this.#rowPosition = new Float64Array(plan.bufferRows).fill(Number.POSITIVE_INFINITY);
-    this.#writtenBefore = place.writtenBytes;
-    this.bytesWritten = place.writtenBytes;
-    const resumesAt = place.writtenBytes > 0 ? place.span.headBytes + place.writtenBytes : 0;
-    // A sum is of all bytes: those of the earlier attempt are read first.
-    this.#prefixEnd = digest === null ? 0 : resumesAt;
-    if (this.#prefixEnd > 0) this.#dataEnd = this.#prefixEnd;
-    else if (resumesAt > 0) this.#nextPosition = resumesAt;
-    else if (place.size === 0 && from.arrivals === null) this.#nextPosition = this.#end;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
-    this.#keepsHoles = from.origin !== null && from.keepsHoles;
-    if (this.#keepsHoles && this.#prefixEnd === 0) this.#passHole(from.origin!);
+    this.#rowPosition = new Float64Array(plan.bufferRows).fill(Number.POSITIVE_INFINITY);
+    this.#writtenBefore = writtenBytes;
+    this.bytesWritten = writtenBytes;
+    // The first row begins with the span's first block, and carries its head; of no bytes there is none.
+    const isEmpty = feed.end === span.headBytes && feed.fullRows === null;
+    const start = writtenBytes > 0 || isEmpty ? span.headBytes + writtenBytes : 0;
+    // A sum is of all bytes: those of the earlier attempt are read first.
+    this.#prefix = digest !== null && writtenBytes > 0 ? new PrefixFeed(start) : null;
+    if (this.#prefix !== null) return;
+    this.#nextPosition = start;
+    this.#passHole();
   }
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#held.isEmpty && this.#isPrepared;
+    return this.#held.isEmpty && this.#feed.isExhausted(this.#nextPosition);
   }
 
-  get #isPrepared(): boolean {
-    return this.#arrivals === null ? this.#nextPosition >= this.#end : this.#arrivals.exhausted;
-  }
-
-  /** Once all is written: what the bytes have come to. @throws RequestError where that is less than was declared */
+  /** Once all is written: what the bytes have come to. @throws RequestError if that is less than was declared */
   settle(): number {
-    if (this.#arrivals === null) return this.#end - this.#span.headBytes;
-    const arrived = Math.max(0, this.#nextPosition - this.#span.headBytes);
-    if (this.#declaredSize !== null && arrived !== this.#declaredSize) throw this.#unlike(`${arrived}`);
-    return arrived;
-  }
-
-  #unlike(arrived: string): RequestError {
-    const accepted = `what arrives, or leave it out: it was ${arrived} bytes`;
-    return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
+    const bytes = Math.max(0, this.#nextPosition - this.#span.headBytes);
+    this.#feed.assertSize(bytes);
+    return bytes;
   }
 
   /** Bytes from the start of the write without a gap whose writes are reaped. */
@@ -204,7 +164,7 @@ export class RowPipeline {
   /** Goes on with other row memory for the same plan. */
   takeAgain(extent: RowExtent): void {
     this.#extent = extent;
-    this.#rowPrepared.fill(0); // it carries whatever its last owner wrote
+    this.#feed.forgetRows();
   }
 
   /** True while rows are held that direct I/O was refused for: until they are written, no other is begun. */
@@ -237,75 +197,37 @@ export class RowPipeline {
     const pieceBytes = this.#flow.admit();
     if (pieceBytes === 0) return false;
     const position = this.#nextPosition;
+    const feed = this.#feedAt(position);
     // No longer than a piece, or what is begun would go on for all of it: only what has arrived is as long as it is.
-    const rowBytes = Math.min(this.#plan.ioBytes, pieceBytes);
-    const wanted = this.#arrivals?.peekedBytes ?? Math.min(rowBytes, this.#dataEnd - position);
-    // What has arrived in a row goes as a whole; what is only read back is not limited.
-    const length = position < this.#prefixEnd ? wanted : this.#pace.admit(wanted, this.#arrivals === null);
+    const wanted = feed.lengthAt(position, Math.min(this.#plan.ioBytes, pieceBytes));
+    const length = feed.isPaced ? this.#pace.admit(wanted, feed.splitsRows) : wanted;
     if (length === 0) return false;
     this.#stock.take();
-    this.#nextPosition += length;
-    if (this.#arrivals !== null) this.#watchEnd(this.#arrivals);
-    slots.row[slot] = row;
-    slots.position[slot] = position;
+    this.#nextPosition = position + length;
     this.#rowPosition[row] = position;
-    if (position < this.#prefixEnd) {
-      // It may end inside a block, with the write itself: whole blocks are read, and what is behind it ignored.
-      this.#begin(slot, READ_PREFIX, roundUp(length, this.#target.alignment.offset), pieceBytes);
-      if (this.#nextPosition === this.#prefixEnd) this.#endPrefix();
-    } else if (this.#origin === null) {
-      if (this.#source !== null) this.#fill(this.#source, row, length, position);
-      this.#beginWrite(slot, row, length, pieceBytes);
-    } else if (this.#origin.mapping !== null && length % this.#target.alignment.offset === 0) {
-      this.#begin(slot, WRITE_ROW, length, pieceBytes); // from where it stands
-    } else {
-      const wholeBytes = roundUp(length - this.#headOf(position), this.#origin.alignment.offset);
-      this.#begin(slot, READ_ROW, wholeBytes, pieceBytes);
-      // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
-      if (this.#nextPosition === this.#dataEnd && !this.exhausted) this.#passHole(this.#origin);
-    }
+    slots.carry(slot, row, position);
+    const purpose = feed.next(row, this.#rowStart(row), position, length);
+    if (purpose === WRITE_ROW) this.#beginWrite(slot, length, pieceBytes);
+    else if (purpose === READ_ROW) this.#beginRead(slot, length, pieceBytes);
+    else this.#beginPrefix(slot, length, pieceBytes);
+    // At once, not when the next row is wanted: with a hole at its end the file is exhausted now.
+    if (this.#nextPosition === feed.dataEnd) this.#passHole();
     return true;
   }
 
-  /** After a row has arrived. @throws RequestError where that is more than was declared: room is there for no more */
-  #watchEnd(arrivals: Arrivals): void {
-    const arrived = this.#nextPosition - this.#span.headBytes;
-    if (this.#declaredSize === null) {
-      if (arrivals.exhausted) this.#end = this.#nextPosition;
-    } else if (arrived > this.#declaredSize) {
-      throw this.#unlike(`${arrived} or more`);
-    }
+  #feedAt(position: number): RowFeed {
+    return this.#prefix !== null && position < this.#prefix.end ? this.#prefix : this.#feed;
   }
 
-  /** From here on new rows are written. */
-  #endPrefix(): void {
-    this.#dataEnd = this.#end;
-    if (this.#keepsHoles && !this.exhausted) this.#passHole(this.#origin!);
-  }
-
-  /**
-   * Moves on to the next data of the origin and finds its end, both widened to what direct I/O takes: two lseeks an
-   * extent. What is passed over is not written, and so stays a hole.
-   */
-  #passHole(origin: Origin): void {
-    const align = Math.max(origin.alignment.offset, this.#target.alignment.offset);
+  #passHole(): void {
+    if (this.exhausted) return;
     const from = this.#nextPosition;
-    let start = this.#end;
-    let end = this.#end;
-    const data = native.lseek(origin.fd, from, native.SEEK_DATA);
-    if (data < 0) {
-      // No data is left; or the file system cannot tell: all the rest is data, and what else is wrong the read will say.
-      if (data !== -ENXIO) start = from;
-    } else if (data < this.#end) {
-      start = data - (data % align);
-      const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
-      if (hole > data) end = Math.min(this.#end, roundUp(hole, align));
-    }
+    const start = this.#feed.seek(from);
+    if (start === from) return;
     this.holeBytes += start - from;
     this.bytesWritten += start - from;
     this.#digest?.addHole(from, start);
     this.#nextPosition = start;
-    this.#dataEnd = end;
   }
 
   /**
@@ -318,23 +240,21 @@ export class RowPipeline {
     // What goes to the page cache comes back before the disk has it: that is no measure of the disk.
     const isMeasured = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
     if (isMeasured) this.#flow.cameBack(slot, result, latencyMs);
-    const reading = purpose !== WRITE_ROW;
     if (purpose !== READ_ROW) this.#targetInFlight -= 1;
     if (result < 0) {
       if (!this.#stopped && this.#isRefusedDirect(slot, result)) return this.#goOnBuffered(slot);
-      if (result === -EFAULT) this.#assertNotCut(slot);
-      const failure = this.#failure(slot, reading ? 'pread' : 'pwrite', result);
+      const error = this.#errorOf(slot, result, refused);
       this.#releaseRow(slot);
-      throw refused ? new IoError({ ...failure, syscall: 'io_submit' }) : new IoError(failure);
+      throw error;
     }
     if (this.#stopped) {
-      if (purpose === WRITE_ROW && this.#isWhole(slot, result)) this.#noteWritten(slot);
+      if (purpose === WRITE_ROW && this.#thread.slots.isWhole(slot, result)) this.#noteWritten(slot);
       this.#releaseRow(slot);
       return false;
     }
     try {
-      if (purpose === READ_PREFIX) return this.#afterPrefix(slot, result);
-      return reading ? this.#afterRead(slot, result) : this.#afterWrite(slot, result);
+      if (purpose === WRITE_ROW) return this.#afterWrite(slot, result);
+      return purpose === READ_ROW ? this.#afterRead(slot, result) : this.#afterPrefix(slot, result);
     } catch (error) {
       // What it has in flight is counted for all writes to the device.
       if (this.#thread.engine.stateOf(slot) === SLOT_COMPLETED) this.#releaseRow(slot);
@@ -342,19 +262,14 @@ export class RowPipeline {
     }
   }
 
-  /** True where the slot's file was open for direct I/O as it was submitted, and that is what was refused. */
   #isRefusedDirect(slot: number, result: number): boolean {
-    const { slots } = this.#thread;
-    if (slots.direct[slot] === 0) return false;
-    const { alignment } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
-    const length = slots.length[slot]! - slots.done[slot]!;
-    return isRefusal(result, alignment, this.#addressOf(slot), this.#diskOffset(slot), length);
+    return this.#thread.slots.isRefusedDirect(slot, result, this.#fileOf(slot).alignment);
   }
 
   /** A read of the source is tried again at once; what is the target's waits for all that is in flight there. */
   #goOnBuffered(slot: number): boolean {
     if (this.#thread.slots.purpose[slot] !== READ_ROW) return this.#hold(slot);
-    readRefused(this.#origin!, this.#thread.refusingDevices);
+    readRefused(this.#feed.origin!, this.#thread.refusingDevices);
     this.#submitRest(slot);
     return true;
   }
@@ -367,40 +282,51 @@ export class RowPipeline {
     return false;
   }
 
-  #fill(source: DirectSource, row: number, length: number, position: number): void {
-    const { bytes } = this.#thread.arena;
-    const start = this.#rowStart(row);
-    const headBytes = this.#headOf(position);
-    if (headBytes > 0) {
-      source.write(bytes, start + headBytes, length - headBytes, 0);
-      return;
-    }
-    if (this.#rowPrepared[row] === 0) {
-      source.prepareRow(bytes, start, this.#plan.ioBytes);
-      this.#rowPrepared[row] = 1;
-    }
-    if (!source.constant) source.fill(bytes, start, length, position - this.#span.headBytes);
-  }
-
   /** Bytes at the start of the row at `position` that are not the write's own: of the first row alone. */
   #headOf(position: number): number {
     return position === 0 ? this.#span.headBytes : 0;
   }
 
-  /** Prepares the write of a row's `length` bytes, padded to what the disk takes where it must be; the file is cut to size later. */
-  #beginWrite(slot: number, row: number, length: number, pieceBytes: number): boolean {
+  /** Reads the `length` bytes of the slot's row from the source, in whole blocks. */
+  #beginRead(slot: number, length: number, pieceBytes: number): void {
+    const { arena, slots } = this.#thread;
+    const { alignment } = this.#feed.origin!;
+    const position = slots.position[slot]!;
+    const headBytes = this.#headOf(position);
+    const address = arena.address + this.#rowStart(slots.row[slot]!) + headBytes;
+    const wholeBytes = roundUp(length - headBytes, alignment.offset);
+    this.#begin(slot, READ_ROW, address, this.#sourceOffset(position), wholeBytes, pieceBytes);
+  }
+
+  /**
+   * Reads back `length` bytes of an earlier attempt. They may end inside a block, with the write itself: whole blocks are
+   * read, and what is behind them ignored.
+   */
+  #beginPrefix(slot: number, length: number, pieceBytes: number): void {
+    const { arena, slots } = this.#thread;
+    const address = arena.address + this.#rowStart(slots.row[slot]!);
+    const wholeBytes = roundUp(length, this.#target.alignment.offset);
+    this.#begin(slot, READ_PREFIX, address, this.#targetOffset(slots.position[slot]!), wholeBytes, pieceBytes);
+  }
+
+  /**
+   * Writes the `length` bytes of the slot's row, padded to what the disk takes unless they may go unpadded; the file is cut
+   * to size later.
+   */
+  #beginWrite(slot: number, length: number, pieceBytes: number): boolean {
     const { arena, slots } = this.#thread;
     const position = slots.position[slot]!;
     const isExact = this.bufferedFd >= 0 && this.#isAlone(position);
     const padded = isExact ? length : roundUp(length, this.#target.alignment.offset);
-    const start = this.#rowStart(row);
+    const start = this.#rowStart(slots.row[slot]!);
     const { head } = this.#span;
     if (head !== null && position === 0) arena.bytes.set(head, start);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > length) this.#pad(start + length, start + padded);
-    this.#growth?.reach(position + padded, this.#end, this);
+    this.#growth?.reach(position + padded, this.#feed.end, this);
     this.#addToDigest(slot, length);
-    return this.#begin(slot, WRITE_ROW, padded, pieceBytes);
+    const address = this.#feed.addressOf(arena.address + start, position, padded);
+    return this.#begin(slot, WRITE_ROW, address, this.#targetOffset(position), padded, pieceBytes);
   }
 
   /**
@@ -418,7 +344,7 @@ export class RowPipeline {
     bytes.fill(0, start, end);
     const { fd, path, keepsRest, existingBytes, alignment } = this.#target;
     if (!keepsRest) return;
-    bytes.set(bytesBehind(fd, path, this.#span.start + this.#end, existingBytes, alignment.offset), start);
+    bytes.set(bytesBehind(fd, path, this.#targetOffset(this.#feed.end), existingBytes, alignment.offset), start);
   }
 
   /** The write's own bytes of the slot's row, of `length` from its start, which keep as they are until they are summed up. */
@@ -435,13 +361,9 @@ export class RowPipeline {
    * False where the row is held instead, as direct I/O was refused for others.
    * @param pieceBytes what of it may go at once; 0 for the write of a row that was read: as for its read
    */
-  #begin(slot: number, purpose: number, length: number, pieceBytes: number): boolean {
-    const { slots } = this.#thread;
+  #begin(slot: number, purpose: number, address: number, offset: number, length: number, pieceBytes: number): boolean {
     if (pieceBytes > 0) this.#flow.begin(slot, length, pieceBytes, purpose === READ_ROW);
-    slots.purpose[slot] = purpose;
-    slots.length[slot] = length;
-    slots.done[slot] = 0;
-    slots.stalls[slot] = 0;
+    this.#thread.slots.begin(slot, purpose, address, offset, length);
     if (purpose === WRITE_ROW) this.#takeAhead(slot);
     if (purpose === WRITE_ROW && !this.#held.isEmpty) return this.#hold(slot);
     this.#submitRest(slot);
@@ -462,71 +384,30 @@ export class RowPipeline {
   /** Prepares what is left of the slot's read or write. */
   #submitRest(slot: number): void {
     const { engine, slots } = this.#thread;
-    const length = this.#flow.next(slot, slots.length[slot]! - slots.done[slot]!);
-    const address = this.#addressOf(slot);
-    const offset = this.#diskOffset(slot);
+    const length = this.#flow.next(slot, slots.rest(slot));
+    const { fd, direct, alignment } = this.#fileOf(slot);
     if (slots.purpose[slot] === READ_ROW) {
-      const { fd, direct } = this.#origin!;
-      slots.direct[slot] = direct ? 1 : 0;
-      engine.prepRead(slot, fd, address, length, offset);
+      slots.prepRest(slot, engine, fd, direct, length);
       return;
     }
-    const { fd, direct, alignment } = this.#target;
-    const isAligned = slots.length[slot]! % alignment.offset === 0;
     this.#targetInFlight += 1;
-    slots.direct[slot] = direct && isAligned ? 1 : 0;
-    if (slots.purpose[slot] === READ_PREFIX) engine.prepRead(slot, fd, address, length, offset);
-    else engine.prepWrite(slot, isAligned ? fd : this.bufferedFd, address, length, offset);
+    const isAligned = slots.length[slot]! % alignment.offset === 0;
+    slots.prepRest(slot, engine, isAligned ? fd : this.bufferedFd, direct && isAligned, length);
   }
 
-  /** Where what is left of the slot's row stands in memory. */
-  #addressOf(slot: number): number {
-    const { slots, arena } = this.#thread;
-    const done = slots.done[slot]!;
-    const position = slots.position[slot]!;
-    if (this.#isMapped(slot)) {
-      const { mapping, start } = this.#origin!;
-      return mapping!.address + start + position + done;
-    }
-    const headBytes = slots.purpose[slot] === READ_ROW ? this.#headOf(position) : 0;
-    return arena.address + this.#rowStart(slots.row[slot]!) + headBytes + done;
+  /** The file that the slot reads or writes. */
+  #fileOf(slot: number): Target | Origin {
+    return this.#thread.slots.purpose[slot] === READ_ROW ? this.#feed.origin! : this.#target;
   }
 
-  /** Where what is left of it goes in the target, or stands in the source. */
-  #diskOffset(slot: number): number {
-    const { slots } = this.#thread;
-    const start = slots.purpose[slot] === READ_ROW ? this.#origin!.start : 0;
-    return start + this.#fileOffset(slot) + slots.done[slot]!;
+  /** The file offset in the target of what stands at `position`. */
+  #targetOffset(position: number): number {
+    return this.#span.start + position;
   }
 
-  /** Where the slot's first byte is written in the target, or read in the source. */
-  #fileOffset(slot: number): number {
-    const { position, purpose } = this.#thread.slots;
-    if (purpose[slot] !== READ_ROW) return this.#span.start + position[slot]!;
-    return Math.max(0, position[slot]! - this.#span.headBytes);
-  }
-
-  /** True for the write of a row that stands in the origin's mapping: any but one that is padded. */
-  #isMapped(slot: number): boolean {
-    const { slots } = this.#thread;
-    const mapped = this.#origin !== null && this.#origin.mapping !== null && slots.purpose[slot] === WRITE_ROW;
-    return mapped && slots.position[slot]! + slots.length[slot]! <= this.#end;
-  }
-
-  /** Of a write that the kernel could not read its memory for. @throws IoError where that is because the segment was cut */
-  #assertNotCut(slot: number): void {
-    if (!this.#isMapped(slot)) return;
-    const { slots } = this.#thread;
-    const origin = this.#origin!;
-    const { sizeBytes } = statFd(origin.fd, origin.path);
-    if (sizeBytes >= origin.start + slots.position[slot]! + slots.length[slot]!) return;
-    this.#releaseRow(slot);
-    throw changed(origin, sizeBytes);
-  }
-
-  #isWhole(slot: number, result: number): boolean {
-    const { length, done } = this.#thread.slots;
-    return result >= length[slot]! - done[slot]!;
+  /** The file offset in the source of the first byte of the row at `position`. */
+  #sourceOffset(position: number): number {
+    return this.#feed.origin!.start + Math.max(0, position - this.#span.headBytes);
   }
 
   /**
@@ -542,9 +423,9 @@ export class RowPipeline {
     this.writes += 1;
     const position = slots.position[slot]!;
     const before = Math.max(slots.done[slot]!, this.#headOf(position));
-    if (!this.#isWhole(slot, result)) {
+    if (!slots.isWhole(slot, result)) {
       if (!this.#flow.isPiece(slot, result)) this.shortWrites += 1;
-      this.#goOn(slot, result, this.#target.alignment, 'pwrite');
+      this.#goOn(slot, result, this.#target.alignment);
       const done = slots.done[slot]!;
       this.#rowPosition[slots.row[slot]!] = position + done;
       this.#countWritten(Math.max(done, before) - before);
@@ -552,7 +433,7 @@ export class RowPipeline {
     }
     this.#noteWritten(slot);
     this.#releaseRow(slot);
-    this.#countWritten(Math.min(slots.length[slot]!, this.#end - position) - before);
+    this.#countWritten(Math.min(slots.length[slot]!, this.#feed.end - position) - before);
     return false;
   }
 
@@ -564,10 +445,10 @@ export class RowPipeline {
   /** A row of what an earlier attempt wrote: it is only summed up. */
   #afterPrefix(slot: number, result: number): boolean {
     const { slots } = this.#thread;
-    const wanted = Math.min(slots.length[slot]!, this.#prefixEnd - slots.position[slot]!);
+    const wanted = Math.min(slots.length[slot]!, this.#prefix!.end - slots.position[slot]!);
     this.reads += 1;
     if (slots.done[slot]! + result < wanted) {
-      this.#goOn(slot, result, this.#target.alignment, 'pread');
+      this.#goOn(slot, result, this.#target.alignment);
       return true;
     }
     this.#addToDigest(slot, wanted);
@@ -576,53 +457,47 @@ export class RowPipeline {
     return false;
   }
 
+  /** A row of the source is written at once, unless the read was short. @throws IoError if the source has been cut */
   #afterRead(slot: number, result: number): boolean {
     const { slots } = this.#thread;
-    const origin = this.#origin!;
-    const headBytes = this.#headOf(slots.position[slot]!);
-    const position = this.#fileOffset(slot);
-    const wanted = Math.min(slots.length[slot]!, this.#end - this.#span.headBytes - position);
-    const done = slots.done[slot]! + result;
+    const origin = this.#feed.origin!;
+    const position = slots.position[slot]!;
+    const headBytes = this.#headOf(position);
+    const wanted = Math.min(slots.length[slot]!, this.#feed.end - position - headBytes);
     this.reads += 1;
-    if (done >= wanted) {
+    if (slots.done[slot]! + result >= wanted) {
       this.#flow.endRead(slot);
-      return this.#beginWrite(slot, slots.row[slot]!, headBytes + wanted, 0);
+      return this.#beginWrite(slot, headBytes + wanted, 0);
     }
-    if (this.#flow.isPiece(slot, result)) {
-      this.#goOn(slot, result, origin.alignment, 'pread');
-      return true;
-    }
-    // A short read is the end of the file, or the kernel's whim: only the file knows.
-    if (statFd(origin.fd, origin.path).sizeBytes <= origin.start + position + done) {
-      this.#releaseRow(slot);
-      throw changed(origin, origin.start + position + done);
-    }
-    this.#goOn(slot, result, origin.alignment, 'pread');
+    if (!this.#flow.isPiece(slot, result)) assertReaches(origin, slots.restOffset(slot) + result);
+    this.#goOn(slot, result, origin.alignment);
     return true;
   }
 
-  /** After a short read or write of `result` bytes: submits the residual, from the last aligned offset. */
-  #goOn(slot: number, result: number, alignment: Alignment, syscall: string): void {
+  /** After a short read or write of `result` bytes: submits the residual. @throws IoError if it is stuck */
+  #goOn(slot: number, result: number, alignment: Alignment): void {
     const { slots } = this.#thread;
-    // Direct I/O must go on at an aligned offset and address: a ragged end is moved again, with the same bytes.
-    const progress = result - (result % Math.max(alignment.offset, alignment.memory));
-    slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
-    if (slots.stalls[slot] === STALLS_MAX) {
-      const failure = this.#failure(slot, syscall, -EIO);
-      this.#releaseRow(slot);
-      const hint = `The kernel moved ${result} of ${failure.length} bytes, ${STALLS_MAX} times, and gave no reason.`;
-      throw new IoError({ ...failure, hint });
+    if (!slots.advance(slot, result, alignment)) {
+      const hint = `The kernel moved ${result} of ${slots.rest(slot)} bytes, ${STALLS_MAX} times, and gave no reason.`;
+      throw new IoError({ ...this.#failure(slot, -EIO), hint });
     }
-    slots.done[slot]! += progress;
     this.#submitRest(slot);
   }
 
-  /** What failed in the slot: call, path, and the range that was not moved. */
-  #failure(slot: number, syscall: string, errno: number): ConstructorParameters<typeof IoError>[0] {
+  #errorOf(slot: number, errno: number, refused: boolean): IoError {
     const { slots } = this.#thread;
-    const done = slots.done[slot]!;
-    const { path } = slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
-    return { syscall, errno, path, offset: this.#fileOffset(slot) + done, length: slots.length[slot]! - done };
+    const change =
+      errno === -EFAULT && slots.purpose[slot] === WRITE_ROW
+        ? this.#feed.changeAt(slots.position[slot]!, slots.length[slot]!)
+        : null;
+    const failure = this.#failure(slot, errno);
+    return change ?? new IoError(refused ? { ...failure, syscall: 'io_submit' } : failure);
+  }
+
+  #failure(slot: number, errno: number): IoFailure {
+    const { slots } = this.#thread;
+    const syscall = slots.purpose[slot] === WRITE_ROW ? 'pwrite' : 'pread';
+    return slots.failure(slot, syscall, errno, this.#fileOf(slot).path);
   }
 
   #releaseRow(slot: number): void {
@@ -632,16 +507,13 @@ export class RowPipeline {
   }
 
   #rowStart(row: number): number {
-    // Beside a mapping the one row in memory is for the padded end of the file.
-    if (this.#origin !== null && this.#origin.mapping !== null) return this.#extent!.start;
-    return this.#extent!.start + row * this.#plan.rowStride;
+    return this.#extent!.start + row * this.#rowStride;
   }
 }
 
-/** A mapped origin is memory, and waits for no device. */
-function flowOf(thread: WriterThread, target: Target, origin: Origin | null): RowFlow {
+/** @param read what rows are read from, if that waits for a device */
+function flowOf(thread: WriterThread, target: Target, read: Origin | null): RowFlow {
   const { flows } = thread;
-  const read = origin === null || origin.mapping !== null ? null : origin;
   const { offset, memory } = target.alignment;
   const alignBytes = Math.max(offset, memory, read?.alignment.offset ?? 1, read?.alignment.memory ?? 1);
   return new RowFlow(thread, flows.of(target.identity), read === null ? null : flows.of(read.identity), alignBytes);

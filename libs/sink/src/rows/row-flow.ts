@@ -4,7 +4,8 @@
  */
 import type { AioEngine } from '@penstock/aio';
 import type { DeviceFlow } from '../device/device-flow.ts';
-import type { SlotTable, WriterThread } from '../thread/thread.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import type { SlotTable } from '../thread/transfer.ts';
 
 export class RowFlow {
   readonly #slots: SlotTable;

@@ -14,51 +14,10 @@ import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
 import type { SegmentPlace } from '../origin/segment-directory.ts';
 import { StopClock } from './stop-clock.ts';
+import { SlotTable } from './transfer.ts';
 
 /** The slowest write that the histogram tells apart: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
-
-// What a slot's iocb is for.
-export const READ_ROW = 0;
-export const WRITE_ROW = 1;
-export const SYNC_FILE = 2;
-export const SYNC_DIRECTORY = 3;
-export const SYNC_CHECKPOINT = 4;
-export const READ_BACK = 5;
-/** Of what an earlier attempt wrote, for a sum of the whole. */
-export const READ_PREFIX = 6;
-/** Of the source, before its holes are believed. */
-export const SYNC_ORIGIN = 7;
-/** Of a stream, before its end. */
-export const SYNC_PARTIAL = 8;
-/** Of the file that this one has replaced. */
-export const SYNC_REPLACED = 9;
-/** Of what is in the page cache, amid the rows. */
-export const SYNC_CACHE = 10;
-
-/** By slot: what its iocb is for. A slot belongs to one write at a time, so one table serves them all. */
-export interface SlotTable {
-  /** The buffer row it moves. */
-  row: Int32Array;
-  /** Position in the file of the row's first byte. */
-  position: Float64Array;
-  /** Bytes the iocb covers in all, padding included. */
-  length: Int32Array;
-  /** Bytes of it already done by earlier submits: more than 0 after a short write or read. */
-  done: Int32Array;
-  /** Short reads or writes in a row that moved no whole block. */
-  stalls: Uint8Array;
-  /** READ_ROW and the others above. */
-  purpose: Uint8Array;
-  /** 1 where its file was open for direct I/O when it was prepared. */
-  direct: Uint8Array;
-  /** Of a row: the longest piece of it that goes at once, what counts as in flight of it, and what went last. */
-  pieceBytes: Int32Array;
-  flowBytes: Int32Array;
-  askedBytes: Int32Array;
-  /** 1 while it is read from another device than the one it is written to. */
-  reads: Uint8Array;
-}
 
 export class WriterThread {
   readonly engine: AioEngine;
@@ -123,20 +82,7 @@ export class WriterThread {
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     this.askQueue = parts.askQueue ?? askNobody;
     this.partRecords = parts.partFiles === undefined ? null : new PartRecords(parts.partFiles);
-    const { depth } = parts.engine;
-    this.slots = {
-      row: new Int32Array(depth),
-      position: new Float64Array(depth),
-      length: new Int32Array(depth),
-      done: new Int32Array(depth),
-      stalls: new Uint8Array(depth),
-      purpose: new Uint8Array(depth),
-      direct: new Uint8Array(depth),
-      pieceBytes: new Int32Array(depth),
-      flowBytes: new Int32Array(depth),
-      askedBytes: new Int32Array(depth),
-      reads: new Uint8Array(depth),
-    };
+    this.slots = new SlotTable(parts.engine.depth);
   }
 
   /** A histogram of microseconds: made once and used again, because each takes tens of kilobytes. */

@@ -7,13 +7,12 @@ import { IntegrityError, IoError } from '@penstock/contract';
 import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import { reopenLocked } from '../target/become-buffered.ts';
-import { isRefusal } from '../device/direct-refused.ts';
 import { FreeRows } from '../rows/free-rows.ts';
 import { HeldMoves } from '../rows/held-moves.ts';
 import { RowFlow } from '../rows/row-flow.ts';
-import { STALLS_MAX } from '../rows/pipeline.ts';
 import type { Target } from '../target/target.ts';
-import { READ_BACK, type WriterThread } from '../thread/thread.ts';
+import type { WriterThread } from '../thread/thread.ts';
+import { READ_BACK } from '../thread/transfer.ts';
 
 const { EIO } = constants.errno;
 
@@ -121,14 +120,12 @@ export class Readback {
     // Direct I/O reads whole blocks: what stands before and behind the chunk comes along.
     const align = this.#target.alignment.offset;
     const lead = position % align;
-    const { slots } = this.#thread;
-    slots.purpose[slot] = READ_BACK;
-    slots.row[slot] = row;
-    slots.position[slot] = position - lead;
-    slots.length[slot] = Math.ceil((lead + length) / align) * align;
-    slots.done[slot] = 0;
-    slots.stalls[slot] = 0;
-    this.#flow.begin(slot, slots.length[slot], pieceBytes, false);
+    const { slots, arena } = this.#thread;
+    const wholeBytes = Math.ceil((lead + length) / align) * align;
+    slots.carry(slot, row, position - lead);
+    const offset = this.#base + position - lead;
+    slots.begin(slot, READ_BACK, arena.address + this.#rowStart(row), offset, wholeBytes);
+    this.#flow.begin(slot, wholeBytes, pieceBytes, false);
     this.#inFlight += 1;
     this.#submitRest(slot);
     return true;
@@ -142,7 +139,7 @@ export class Readback {
     if (!refused) this.#flow.cameBack(slot, result, latencyMs);
     const { slots } = this.#thread;
     this.reads += 1;
-    if (result < 0 && !this.#stopped && this.#isRefusedDirect(slot, result)) {
+    if (result < 0 && !this.#stopped && slots.isRefusedDirect(slot, result, this.#target.alignment)) {
       this.#held.hold(slots, slot);
       this.#flow.end(slot);
       this.#thread.engine.releaseSlot(slot);
@@ -156,11 +153,7 @@ export class Readback {
     const done = slots.done[slot]! + result;
     if (!this.#stopped && done < lead + this.#rowLength[row]!) {
       // A short read: it goes on from the last aligned offset, or the file has become shorter than it was written.
-      const { offset, memory } = this.#target.alignment;
-      const progress = result - (result % Math.max(offset, memory));
-      slots.stalls[slot] = progress > 0 ? 0 : slots.stalls[slot]! + 1;
-      if (slots.stalls[slot] === STALLS_MAX) this.#fail(slot, 'pread', -EIO);
-      slots.done[slot]! += progress;
+      if (!slots.advance(slot, result, this.#target.alignment)) this.#fail(slot, 'pread', -EIO);
       this.#submitRest(slot);
       return true;
     }
@@ -169,14 +162,6 @@ export class Readback {
     }
     this.#releaseRow(slot);
     return false;
-  }
-
-  /** True where the file was open for direct I/O as the read was submitted, and that is what was refused. */
-  #isRefusedDirect(slot: number, result: number): boolean {
-    const { slots } = this.#thread;
-    if (slots.direct[slot] === 0) return false;
-    const length = slots.length[slot]! - slots.done[slot]!;
-    return isRefusal(result, this.#target.alignment, this.#addressOf(slot), this.#diskOffset(slot), length);
   }
 
   /** Once nothing of the file is in flight: goes on through the page cache, with what was held first. @throws IoError */
@@ -199,31 +184,15 @@ export class Readback {
 
   #submitRest(slot: number): void {
     const { engine, slots } = this.#thread;
-    slots.direct[slot] = this.isDirect ? 1 : 0;
-    const length = this.#flow.next(slot, slots.length[slot]! - slots.done[slot]!);
-    engine.prepRead(slot, this.#target.fd, this.#addressOf(slot), length, this.#diskOffset(slot));
-  }
-
-  /** Where what is left of the slot's read goes in memory. */
-  #addressOf(slot: number): number {
-    const { slots, arena } = this.#thread;
-    return arena.address + this.#rowStart(slots.row[slot]!) + slots.done[slot]!;
-  }
-
-  /** Where it stands in the file. */
-  #diskOffset(slot: number): number {
-    const { slots } = this.#thread;
-    return this.#base + slots.position[slot]! + slots.done[slot]!;
+    const length = this.#flow.next(slot, slots.rest(slot));
+    slots.prepRest(slot, engine, this.#target.fd, this.isDirect, length);
   }
 
   #fail(slot: number, syscall: string, errno: number): never {
-    const { slots } = this.#thread;
-    const done = slots.done[slot]!;
-    const offset = this.#base + slots.position[slot]! + done;
-    const length = slots.length[slot]! - done;
+    const failure = this.#thread.slots.failure(slot, syscall, errno, this.#target.path);
     this.#releaseRow(slot);
     const hint = 'These bytes were written and cannot be read back: see `dmesg` and the health of the device.';
-    throw new IoError({ syscall, errno, path: this.#target.path, offset, length, hint });
+    throw new IoError({ ...failure, hint });
   }
 
   #releaseRow(slot: number): void {

@@ -63,7 +63,10 @@ import { Readback } from '../verify/readback.ts';
 import { resultOf } from '../verify/result.ts';
 import { RowLease } from '../intake/row-lease.ts';
 import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from '../space/reserve.ts';
-import { RowPipeline, type RowSource } from '../rows/pipeline.ts';
+import { CopiedFeed } from '../rows/copied.ts';
+import { ComputedFeed, type RowFeed } from '../rows/feed.ts';
+import { MappedFeed } from '../rows/mapped.ts';
+import { RowPipeline } from '../rows/pipeline.ts';
 import { SeenGrowth } from '../space/seen-growth.ts';
 import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
 import { sweepLengthening, sweepParts } from '../earlier/sweep.ts';
@@ -71,6 +74,7 @@ import { findFinished, takeOverPart } from '../earlier/take-over.ts';
 import type { Root } from '@penstock/disk';
 import { FD_DIRECTORY, FD_TARGET, type Target, closeTarget, openTarget, publish, spanOf } from '../target/target.ts';
 import { leaveUnfinished } from '../space/unfinished.ts';
+import type { WriterThread } from '../thread/thread.ts';
 import {
   READ_BACK,
   READ_PREFIX,
@@ -82,8 +86,7 @@ import {
   SYNC_PARTIAL,
   SYNC_REPLACED,
   WRITE_ROW,
-  type WriterThread,
-} from '../thread/thread.ts';
+} from '../thread/transfer.ts';
 
 /** Which word of the job's control block names the source's descriptor. */
 const FD_ORIGIN = 2;
@@ -632,13 +635,21 @@ class WriteLane implements Lane, FlushWaiter {
     const size = this.#size;
     const target = this.#target!;
     this.#growth = this.#chooseGrowth(target);
-    const place = { span: this.#span, size, growth: this.#growth, writtenBytes: this.#trail!.resumedFrom };
     const wanted = this.#digestOf(this.#order.request);
     this.#digest = wanted === null ? null : this.#thread.digests.open(wanted, size ?? Number.POSITIVE_INFINITY);
-    const from = this.#rowSource();
-    const pace = this.#pace();
-    this.#rows = new RowPipeline(this.#thread, target, from, place, this.#plan, this.#rowExtent, this.#digest, pace);
-    if (this.#isStream) this.#watchPartialRow(from.arrivals!, this.#rows);
+    this.#rows = new RowPipeline({
+      thread: this.#thread,
+      target,
+      feed: this.#rowFeed(target),
+      span: this.#span,
+      writtenBytes: this.#trail!.resumedFrom,
+      growth: this.#growth,
+      plan: this.#plan,
+      extent: this.#rowExtent,
+      digest: this.#digest,
+      pace: this.#pace(),
+    });
+    if (this.#isStream) this.#watchPartialRow(this.#arrivals!, this.#rows);
     if (this.#order.request.durability === 'fdatasync' && !this.#isSmall)
       this.#rows.cache = new CacheFlush(this.#thread, target);
     if (this.#isSmall && this.#intake === null) this.#countSmall();
@@ -735,14 +746,18 @@ class WriteLane implements Lane, FlushWaiter {
     this.#thread.rowClock.add(partial);
   }
 
-  #rowSource(): RowSource {
+  #rowFeed(target: Target): RowFeed {
+    const { headBytes } = this.#span;
     if (this.#intake !== null) {
-      this.#arrivals = this.#intake.arrivals(this.#plan.bufferRows, this.#digest);
-      return { source: null, origin: null, arrivals: this.#arrivals };
+      this.#arrivals = this.#intake.arrivals(this.#plan.bufferRows, this.#digest, headBytes, this.#size);
+      return this.#arrivals;
     }
+    const size = this.#size!;
     const origin = this.#origin;
-    if (origin !== null) return { source: null, origin, keepsHoles: this.#keepsHoles, arrivals: null };
-    return { source: this.#source!, origin, arrivals: null };
+    if (origin === null) return new ComputedFeed(this.#source!, this.#thread.arena.bytes, this.#plan, headBytes, size);
+    const { mapping } = origin;
+    if (mapping !== null) return new MappedFeed(origin, mapping, target, headBytes + size);
+    return new CopiedFeed(origin, target, headBytes + size, this.#keepsHoles);
   }
 
   /** Has the producer begin: rows come with its bytes, and until then they are others'. */
