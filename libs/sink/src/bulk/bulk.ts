@@ -23,7 +23,7 @@ import { sweepDirectory } from '../earlier/sweep.ts';
 import { earlierPartsOfAll } from '../attempt/earlier-parts.ts';
 import { jobKeyOf, splitPath } from '../attempt/parts.ts';
 import type { WriterThread } from '../thread/thread.ts';
-import { type WriteControl, runWrite } from '../write/write.ts';
+import { type WriteControl, runWrite } from '../write/lane.ts';
 
 const OPENING: number = PHASES.indexOf('opening');
 const WRITING: number = PHASES.indexOf('writing');

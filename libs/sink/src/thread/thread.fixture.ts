@@ -18,7 +18,7 @@ import { BULK_LANES, runBulk } from '../bulk/bulk.ts';
 import type { CheckpointCadence } from '../attempt/checkpoint.ts';
 import { type RootConfig, Roots } from '@penstock/disk';
 import { WriterThread } from './thread.ts';
-import { runWrite } from '../write/write.ts';
+import { runWrite } from '../write/lane.ts';
 
 // The checkout's disk, not os.tmpdir(): that is often a tmpfs, where direct I/O proves nothing.
 const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));

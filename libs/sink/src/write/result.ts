@@ -9,7 +9,7 @@ import {
   type WriteRequest,
   type WriteResult,
 } from '@penstock/contract';
-import type { Readback } from './readback.ts';
+import type { Readback } from '../verify/readback.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
 import type { Target } from '../target/target.ts';
 import type { WriterThread } from '../thread/thread.ts';

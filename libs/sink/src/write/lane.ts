@@ -60,7 +60,7 @@ import { type AttemptIdentity, hasPart, partName } from '../attempt/parts.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from '../space/reflink.ts';
 import { Readback } from '../verify/readback.ts';
-import { resultOf } from '../verify/result.ts';
+import { resultOf } from './result.ts';
 import { RowLease } from '../intake/row-lease.ts';
 import { SMALL_FILE_BYTES_MAX, cutPadding, reserve, reserveSparse } from '../space/reserve.ts';
 import { CopiedFeed } from '../rows/copied.ts';
