@@ -12,7 +12,8 @@ export {
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './attempt/checkpoint.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';
-export { type WriteOrder, runWrite } from './write/lane.ts';
+export { runWrite } from './write/lane.ts';
+export type { WriteOrder } from './write/order.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './origin/segment-directory.ts';
 export { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from './attempt/part-records.ts';
 export { type LeftPartFate, removeLeftPart } from './earlier/left-part.ts';

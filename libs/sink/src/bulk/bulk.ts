@@ -23,7 +23,8 @@ import { sweepDirectory } from '../earlier/sweep.ts';
 import { earlierPartsOfAll } from '../attempt/earlier-parts.ts';
 import { jobKeyOf, splitPath } from '../attempt/parts.ts';
 import type { WriterThread } from '../thread/thread.ts';
-import { type WriteControl, runWrite } from '../write/lane.ts';
+import { runWrite } from '../write/lane.ts';
+import type { WriteControl } from '../write/order.ts';
 
 const OPENING: number = PHASES.indexOf('opening');
 const WRITING: number = PHASES.indexOf('writing');

@@ -24,9 +24,7 @@ import { IO_BYTES_MAX, type Lane } from '@penstock/aio';
 import { native } from '@penstock/native';
 import type { DigestOrder, FileDigest } from '@penstock/digest';
 import {
-  type JobBlock,
   type MatrixShape,
-  type RingOutlet,
   type RowExtent,
   type RowPlan,
   STOP_CANCEL,
@@ -56,7 +54,8 @@ import { type Origin, assertUnchanged, closeOrigin, readBuffered } from '../orig
 import { OriginFlush } from '../durable/origin-flush.ts';
 import { Pace } from '../rows/pace.ts';
 import { PartialRow } from '../intake/partial-row.ts';
-import { type AttemptIdentity, hasPart, partName } from '../attempt/parts.ts';
+import { hasPart, partName } from '../attempt/parts.ts';
+import type { WriteControl, WriteOrder } from './order.ts';
 import { DONE, OPENING, PAUSED, PUBLISHING, PhaseClock, SYNCING, VERIFYING, WAITING, WRITING } from './phases.ts';
 import { Reflink, refusalReason } from '../space/reflink.ts';
 import { Readback } from '../verify/readback.ts';
@@ -94,26 +93,6 @@ const FD_ORIGIN = 2;
 const FD_PARTIAL = FD_ORIGIN;
 /** What a stopped write has written of at least this much is left to the next attempt. */
 const KEPT_BYTES_MIN = 8_388_608;
-
-/** One attempt at a request. */
-export interface WriteOrder extends AttemptIdentity {
-  request: WriteRequest;
-  /** True where what earlier attempts left beside the target has been removed already. */
-  swept?: boolean;
-  /** True where another attempt follows if the bytes break off. */
-  comesAgain?: boolean;
-  /** The attempt's place among the records of partial files. */
-  partPlace?: number;
-  /** Where the bytes arrive, if they are neither computed nor read: of whatever kind the request says its source is. */
-  ring?: RingOutlet;
-}
-
-/** What a write needs of its job's control block. */
-export type WriteControl = Pick<
-  JobBlock,
-  'publish' | 'recordFd' | 'recordMapping' | 'stop' | 'lapsed' | 'paused' | 'rate'
-> &
-  Partial<Pick<JobBlock, 'waitForRows'>>;
 
 /**
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
