@@ -31,7 +31,7 @@ import { lockAlone } from '../attempt/lock.ts';
 import { type AttemptIdentity, partKey, partName, splitPath } from '../attempt/parts.ts';
 import { isForeign } from '../attempt/planted.ts';
 import { renameNoReplace, renameOpenNoReplace } from './rename-new.ts';
-import { type TargetMode, chooseMode } from './write-mode.ts';
+import { type TargetMode, chooseMode } from './mode.ts';
 
 const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ESTALE } = constants.errno;
 
