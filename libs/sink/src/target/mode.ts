@@ -1,8 +1,20 @@
-/** How a file is written: what direct I/O it is opened for, and where its bytes really go. */
+/** How a file is written: by direct I/O or through the page cache, where its bytes really go, and whose flush covers them. */
 import { release } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { BTRFS_MAGIC, EXT4_MAGIC, type Ground, type Alignment, type FileStat, guessAlignment } from '@penstock/disk';
+import {
+  type Alignment,
+  BTRFS_MAGIC,
+  EXT4_MAGIC,
+  type FileStat,
+  type FileSystem,
+  type Ground,
+  type Root,
+  commitsTogether,
+  forgetsFreed,
+  guessAlignment,
+} from '@penstock/disk';
+import { DIRECT_OFF, DIRECT_REFUSED } from '../device/direct-refused.ts';
 
 // <linux/fs.h>, of FS_IOC_GETFLAGS.
 const FS_EXTENT_FL = 0x80000;
@@ -23,12 +35,29 @@ export interface TargetMode {
   alignment: Alignment;
 }
 
+/** Whose flush makes a file durable. */
+export interface FlushMode {
+  /** The group of writes that a flush of the directory serves (FlushGroups). */
+  flushGroup: string;
+  /** True if that flush makes the file's bytes durable too: no flush of its own is needed before it is published. */
+  flushedTogether: boolean;
+  /** True where blocks of a file that goes are to be kept until its end is flushed (freed-blocks.ts). */
+  forgetsFreed: boolean;
+}
+
 /** What is asked of an open file. */
 export interface ModeOrder {
   /** Why it is not to be used for direct I/O, where that is known already. */
   notDirect: string | undefined;
   /** True where every block that is to be written is the file's by now. */
   isAllocated: boolean;
+}
+
+/** Why the file was not opened for direct I/O, or is not to be used so, where that is known before it is looked at. */
+export function whyNotDirect(root: Root, offered: boolean, refused: boolean): string | undefined {
+  if (root.direct === 'off') return DIRECT_OFF;
+  if (!offered) return 'this file system does not offer O_DIRECT';
+  return refused ? DIRECT_REFUSED : undefined;
 }
 
 /** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. @throws IoError */
@@ -84,6 +113,22 @@ const BTRFS_SYNCHRONOUS = { bypassesCache: true, reason: 'btrfs carries out dire
 
 const joined = (first: string | undefined, second: string | undefined): string | undefined =>
   first === undefined || second === undefined ? (first ?? second) : `${first}; ${second}`;
+
+/**
+ * Whose flush serves the file. It covers the bytes only of a file that is `directAndRenamed`: those in the page cache
+ * alone are in no journal, and one written in place changes no directory, so that flushing that need not commit anything.
+ */
+export function chooseFlush(
+  parent: FileStat,
+  { device }: FileStat,
+  fileSystem: FileSystem,
+  directAndRenamed: boolean,
+): FlushMode {
+  const isTogether = commitsTogether(fileSystem, device);
+  const flushedTogether = directAndRenamed && isTogether;
+  const flushGroup = flushedTogether ? `${device.major}:${device.minor}` : parent.identity;
+  return { flushGroup, flushedTogether, forgetsFreed: !isTogether && forgetsFreed(fileSystem, device) };
+}
 
 /** Takes O_DIRECT from an open descriptor. @throws IoError */
 function setBuffered(fd: number, path: string): void {

@@ -71,7 +71,9 @@ import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
 import { sweepLengthening, sweepParts } from '../earlier/sweep.ts';
 import { findFinished, takeOverPart } from '../earlier/take-over.ts';
 import type { Root } from '@penstock/disk';
-import { FD_DIRECTORY, FD_TARGET, type Target, closeTarget, openTarget, publish, spanOf } from '../target/target.ts';
+import { FD_DIRECTORY, FD_TARGET, openTarget } from '../target/open.ts';
+import { publish } from '../target/publish.ts';
+import { type Target, closeTarget, spanOf } from '../target/target.ts';
 import { leaveUnfinished } from '../space/unfinished.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import {

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { FD_DIRECTORY, FD_TARGET } from './target.ts';
+import { FD_DIRECTORY, FD_TARGET } from './open.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
 
 let bench: Bench;

@@ -1,0 +1,256 @@
+/**
+ * Opening the file to be written: under a temporary name beside its final one, or where it stands; locked, and judged for
+ * how it is to be written.
+ */
+import { constants } from 'node:os';
+import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
+import { type FileStat, type Root, fileSystemOf, groundOf, openParent, statAt, statFd } from '@penstock/disk';
+import { native } from '@penstock/native';
+import type { Answers } from '../attempt/append-inquiry.ts';
+import { readCheckpoint } from '../attempt/checkpoint.ts';
+import { lockAlone } from '../attempt/lock.ts';
+import { type AttemptIdentity, partKey, partName, splitPath } from '../attempt/parts.ts';
+import { DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from '../device/direct-refused.ts';
+import { NO_FILE, removeFile } from '../device/freed-blocks.ts';
+import { APPENDS_ONLY, assertFirstAppend } from './append-only.ts';
+import { closeTakenOver, modeOfFresh } from './attributes.ts';
+import { refuseEarly } from './early-refusals.ts';
+import { Lengthening } from './lengthening.ts';
+import { chooseFlush, chooseMode, whyNotDirect } from './mode.ts';
+import { markOwner, ownedBy } from './publish.ts';
+import { renameOpenNoReplace } from './rename-new.ts';
+import { cutDeadEnd } from './seen-end.ts';
+import type { Target } from './target.ts';
+
+const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT } = constants.errno;
+
+/** What the opening of a target has to know besides its request. */
+export interface TargetOptions {
+  identity: AttemptIdentity;
+  /** True where takeOverPart() has put an earlier attempt's file under this one's temporary name. */
+  takenOver: boolean;
+  /** True where an earlier attempt has published the file already, and nothing is left but to make sure of it. */
+  isPublished: boolean;
+  /** Device and inode of the source file, if there is one. */
+  originIdentity: string | undefined;
+  /** Bytes that are to be written; null where only their end will tell. */
+  size: number | null;
+  /** What the queue has answered so far of other appends. */
+  answers: Answers;
+  /** True where the file grows with what arrives, however much that is to be. */
+  grows: boolean;
+  /** The devices of this thread that refuse direct I/O. */
+  refusingDevices: RefusingDevices;
+  /** Takes each descriptor as it is opened, or -1: should the thread be terminated in the next call, others close it. */
+  recordFd: (index: number, fd: number) => void;
+}
+
+/** Which words of the job's control block name the target's descriptors. */
+export const FD_TARGET = 0;
+export const FD_DIRECTORY = 1;
+
+/**
+ * Opens the target of `request` below `root`; of what stands there nothing is changed but the end that a dead write left.
+ * @throws AnswerWanted where the queue has to be asked first
+ * @throws IoError naming the call that failed; EBUSY where another write is at work in place
+ * @throws RequestError where writing in place would destroy the source
+ */
+export function openTarget(root: Root, request: WriteRequest, options: TargetOptions): Target {
+  const { identity, takenOver, isPublished } = options;
+  const { directory, name: finalName } = splitPath(request.path);
+  const path = `${root.path}/${request.path}`;
+  const dirFd = openParent(root, directory);
+  options.recordFd(FD_DIRECTORY, dirFd);
+  let fd = -1;
+  let made: string | null = null;
+  try {
+    const existing = standingAt(dirFd, finalName, path, request, options);
+    const parent = statFd(dirFd, path);
+    refuseEarly(parent, existing, path, request, isPublished);
+    const appendsOnly = request.mode === 'append' && existing?.isAppendOnly === true;
+    const atomic = request.publish === 'atomic';
+    // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
+    const fresh = atomic ? !takenOver && !isPublished : existing === null && request.mode !== 'overwrite';
+    // What is created in place has its final name only once it says whose it is: else this job's next attempt, should
+    // this one die in between, would find a file that is nobody's.
+    const marked = fresh && !atomic && request.mode === 'create';
+    const part = marked || (atomic && !isPublished);
+    const name = part ? partName(identity.jobKey, identity.attemptToken) : finalName;
+    if (takenOver) made = name;
+    const replaces = atomic && existing?.isFile === true;
+    const permissions = modeOfFresh(request, replaces);
+    const triesDirect = !appendsOnly && root.direct !== 'off';
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, { appendsOnly, triesDirect });
+    fd = opened.fd;
+    options.recordFd(FD_TARGET, fd);
+    const stat = statFd(fd, path);
+    if (!stat.isFile) throw notRegular(path);
+    const notDirect = whyNotDirect(root, opened.direct, options.refusingDevices.has(stat.device));
+    if (notDirect === DIRECT_REFUSED) reopenBuffered(fd, path);
+    lockAlone(fd, path);
+    if (fresh) made = name; // not before it is locked: another write may have been quicker
+    else assertStands(dirFd, name, path, stat.identity);
+    if (takenOver) closeTakenOver(fd, stat, permissions);
+    const fileSystem = fileSystemOf(fd, path);
+    const ground = groundOf(dirFd, fileSystem, stat.device);
+    const isAllocated = standsWhole(request, stat, options.size);
+    const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
+    const isGrown = options.grows && !atomic;
+    // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
+    if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
+    const mayBeCut = !fresh && !atomic && !appendsOnly;
+    const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
+    if (request.mode === 'create') markOwner(fd, identity);
+    if (marked) {
+      const result = renameOpenNoReplace(dirFd, name, finalName);
+      if (result < 0) throw openFailure(result, path, request);
+      made = finalName;
+    }
+    // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
+    const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
+    const flush = chooseFlush(parent, stat, fileSystem, directAndRenamed);
+    if (appendsOnly) assertFirstAppend(fd, path, identity);
+    const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
+    const existingBytes = lengthening?.fileBytes ?? sizeBytes;
+    return {
+      fd,
+      path,
+      dirFd,
+      isSeen: !atomic,
+      isGrown,
+      existingBytes,
+      keepsRest: changesInPlace(request),
+      appendsOnly,
+      baseOffset: appendsOnly ? sizeBytes : (lengthening?.offset ?? 0),
+      // In place the file tells, whatever the queue says.
+      checkpoint: identity.again || !fresh ? readCheckpoint(fd, stat) : null,
+      isResumed: false,
+      isPublished,
+      lengthening,
+      identity: stat.identity,
+      standing: stat,
+      replaces,
+      isClosed: false,
+      notKept: [],
+      ...mode,
+      ...flush,
+      unpublishedName: made,
+      replaced: { fd: NO_FILE, name: null },
+      finalName,
+    };
+  } catch (error) {
+    if (made !== null) removeFile(dirFd, made);
+    for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before they may be another file's
+    if (fd >= 0) native.close(fd);
+    native.close(dirFd);
+    throw error;
+  }
+}
+
+/** Whoever had the lock may have removed what it made, or renamed another over it. @throws IoError EBUSY */
+function assertStands(dirFd: number, name: string, path: string, identity: string): void {
+  const standing = statAt(dirFd, name);
+  if (typeof standing !== 'number' && standing.identity === identity) return;
+  const hint = 'Another write has just put another file in its place: try again.';
+  throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
+}
+
+/** Opens `name`, with O_DIRECT where that is offered; makes it with these `permissions`, less the umask. @throws IoError */
+function openFile(
+  dirFd: number,
+  name: string,
+  path: string,
+  permissions: number | null,
+  request: WriteRequest,
+  { appendsOnly, triesDirect }: { appendsOnly: boolean; triesDirect: boolean },
+): { fd: number; direct: boolean } {
+  const fresh = permissions !== null;
+  // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
+  const flags =
+    native.O_RDWR |
+    native.O_NOFOLLOW |
+    native.O_NONBLOCK |
+    (request.durability === 'dsync' ? native.O_DSYNC : 0) |
+    (appendsOnly ? native.O_APPEND : 0) |
+    (fresh ? native.O_CREAT | native.O_EXCL : 0);
+  let fd = triesDirect ? native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0) : -EINVAL;
+  const direct = fd !== -EINVAL;
+  if (!direct) {
+    // The file may exist by now: open(2) checks O_DIRECT after it has created the name.
+    if (fresh && triesDirect) native.unlinkat(dirFd, name);
+    fd = native.openat(dirFd, name, flags, permissions ?? 0);
+  }
+  if (fd === -EEXIST && partKey(name) !== '') throw earlierStands(path);
+  if (fd < 0) throw openFailure(fd, path, request);
+  return { fd, direct };
+}
+
+/** True where every byte that is written takes the place of one that has its block already. */
+function standsWhole({ mode, offset = 0 }: WriteRequest, stat: FileStat, size: number | null): boolean {
+  if (mode !== 'overwrite' || size === null) return false;
+  return offset + size <= stat.sizeBytes && stat.allocatedBytes >= stat.sizeBytes;
+}
+
+function lengthen(
+  fd: number,
+  path: string,
+  fileBytes: number,
+  grain: number,
+  request: WriteRequest,
+  { identity, size, grows, answers }: TargetOptions,
+): Lengthening | null {
+  if (!changesInPlace(request)) return null;
+  const { jobKey, job, again } = identity;
+  const order = { jobKey, job, again, fileBytes, length: grows ? null : size, grain, answers };
+  return new Lengthening(fd, path, request.mode === 'append' ? order : { ...order, fixedOffset: request.offset ?? 0 });
+}
+
+/** In place, a name that appeared or went between the look and the open is a race: another try settles it. */
+function openFailure(errno: number, path: string, request: WriteRequest): IoError {
+  const { mode } = request;
+  if (mode === 'overwrite' && errno === -ENOENT) {
+    const hint = 'There is no such file, and "overwrite" makes none: mode "create", "replace" or "append" does.';
+    return new IoError({ syscall: 'openat', errno, path, hint });
+  }
+  const raced = request.publish === 'in-place' && mode !== 'create' && (errno === -EEXIST || errno === -ENOENT);
+  if (!raced) return new IoError({ syscall: 'openat', errno, path });
+  return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint: 'Another write makes or removes this file now.' });
+}
+
+/**
+ * A partial file of this job with this very number: the queue has lost that it began this attempt before, with what it had
+ * not yet written to its disk. The next attempt has a higher number, and takes it over.
+ */
+function earlierStands(path: string): IoError {
+  const hint =
+    'An attempt at this job that the queue has forgotten has left a partial file: the next one takes it over.';
+  return new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
+}
+
+const notRegular = (path: string): IoError =>
+  new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
+
+/** What has the final name, or null, where the request's mode accepts that. @throws IoError, RequestError */
+function standingAt(
+  dirFd: number,
+  name: string,
+  path: string,
+  request: WriteRequest,
+  { identity, originIdentity }: TargetOptions,
+): FileStat | null {
+  const existing = statAt(dirFd, name);
+  if (existing === -ENOENT) return null;
+  // Such as a name that is too long here: the part has a shorter one, and only the rename would find out.
+  if (typeof existing === 'number') throw new IoError({ syscall: 'statx', errno: existing, path });
+  if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
+  if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
+  if (request.mode === 'create' && !ownedBy(dirFd, name, identity)) {
+    throw new IoError({ syscall: 'openat', errno: -EEXIST, path });
+  }
+  if (request.publish === 'in-place' && existing.identity === originIdentity) {
+    // The contract compares names; only here is it known that two of them are one file.
+    const accepted = 'another file: it is the file to be written, and writing it in place would destroy the source';
+    throw new RequestError({ field: 'source.path', value: request.path, accepted });
+  }
+  return existing;
+}

@@ -1,0 +1,61 @@
+/** The end of a write: its file gets its final name, by which a later attempt of the same job knows it as its own. */
+import { constants } from 'node:os';
+import { IoError, type WriteRequest } from '@penstock/contract';
+import { native } from '@penstock/native';
+import { statAt } from '@penstock/disk';
+import { renameOver } from '../device/freed-blocks.ts';
+import type { AttemptIdentity } from '../attempt/parts.ts';
+import { isForeign } from '../attempt/planted.ts';
+import { renameNoReplace } from './rename-new.ts';
+import type { Target } from './target.ts';
+
+const { EEXIST, ENOENT, ESTALE } = constants.errno;
+
+/** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
+const OWNER_ATTRIBUTE = 'user.penstock.job';
+
+/** What a result says of a file that was created by the last of the ways there are (rename-new.ts). */
+const SEEN_EMPTY =
+  'the name appeared with its bytes: it may have been seen empty for a moment (no RENAME_NOREPLACE, no links)';
+
+/** Marks the file as made by this job. */
+export function markOwner(fd: number, { jobKey }: AttemptIdentity): void {
+  native.fsetxattr(fd, OWNER_ATTRIBUTE, Buffer.from(jobKey));
+}
+
+/**
+ * True if the file `name` was made by an earlier attempt of the same job, however often that has come to its end since;
+ * not if another user may have put it there, who says so.
+ */
+export function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolean {
+  const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
+  if (fd < 0) return false;
+  const value = new Uint8Array(new ArrayBuffer(64));
+  const length = native.fgetxattr(fd, OWNER_ATTRIBUTE, value);
+  const stat = statAt(fd, '');
+  native.close(fd);
+  if (typeof stat === 'number' || isForeign(dirFd, stat)) return false;
+  return length > 0 && Buffer.from(value.buffer, 0, length).toString('latin1') === identity.jobKey;
+}
+
+/** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */
+export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
+  if (request.publish === 'atomic' && !target.isPublished) {
+    const from = target.unpublishedName!;
+    const replaced = target.forgetsFreed ? target.replaced : null;
+    let result =
+      request.mode === 'create'
+        ? renameNoReplace(target.dirFd, from, target.finalName, () => target.notKept.push(SEEN_EMPTY))
+        : renameOver(target.dirFd, from, target.finalName, replaced);
+    if (result === -EEXIST && ownedBy(target.dirFd, target.finalName, identity)) {
+      result = renameOver(target.dirFd, from, target.finalName, replaced);
+    }
+    if (result === -ENOENT) {
+      // A later attempt of this job removed it: that one is in charge now. Another try is right where it is not.
+      const hint = 'The partial file is gone: another attempt at this job removed it, or the directory went away.';
+      throw new IoError({ syscall: 'renameat', errno: -ESTALE, path: target.path, hint });
+    }
+    if (result < 0) throw new IoError({ syscall: 'renameat', errno: result, path: target.path });
+  }
+  target.unpublishedName = null; // from here on a failure must not remove it
+}
