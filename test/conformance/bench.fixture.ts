@@ -2,16 +2,17 @@
 import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AioPort, abi } from '@penstock/aio';
+import { type AioPort, type PortFactory, abi } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { type ArenaMemory, createArenaMemory } from '@penstock/matrix';
-import type { PortKind } from './ports.fixture.ts';
 
 // The checkout's disk, not os.tmpdir(): that is often a tmpfs, where direct I/O proves nothing.
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
 
 /** Suits every disk: rows, lengths and offsets are multiples of it unless a test says otherwise. */
 export const BLOCK = 4096;
+
+export type MakePort = () => AioPort | PortFactory;
 
 export interface Completion {
   slot: number;
@@ -76,7 +77,7 @@ export class PortBench {
   #destroyed = false;
 
   constructor(
-    kind: Pick<PortKind, 'make'>,
+    kind: { make: MakePort },
     {
       depth = 32,
       iocbs = 64,

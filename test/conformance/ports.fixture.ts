@@ -2,17 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import {
-  type AioPort,
-  type PortFactory,
-  type PortName,
-  faultyPort,
-  libaioPort,
-  positionalPort,
-  syscallPort,
-} from '@penstock/aio';
+import { type PortName, faultyPort, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import { afterEach, describe, expect } from '@jest/globals';
-import { closeBenches } from './bench.fixture.ts';
+import { type MakePort, closeBenches } from './bench.fixture.ts';
 
 export interface PortKind {
   name: PortName;
@@ -22,7 +14,7 @@ export interface PortKind {
   refuses: boolean;
   /** I/O goes on after submit has returned. */
   asynchronous: boolean;
-  make: () => AioPort | PortFactory;
+  make: MakePort;
 }
 
 /** The libaio that set-up recorded, where it is not under its usual name. */

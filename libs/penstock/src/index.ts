@@ -18,7 +18,8 @@ export type {
 } from './arguments/options.ts';
 export type { PathLike } from './arguments/paths.ts';
 export type { Pieces } from './stream/pump.ts';
-export { FileWriteStream, type WriteStreamOptions } from './stream/write-stream.ts';
+export type { WriteStreamOptions } from './stream/stream-arguments.ts';
+export { FileWriteStream } from './stream/write-stream.ts';
 export { type FileData, openWriter, Writer, type WriteFileOptions, type WriterOptions } from './writer.ts';
 
 export {

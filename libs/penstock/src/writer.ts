@@ -17,8 +17,8 @@ import {
 } from './arguments/options.ts';
 import { findTarget, openedAs, pathText, type PathLike, ROOT } from './arguments/paths.ts';
 import { type Pieces, pumpBytes, pumpPieces } from './stream/pump.ts';
-import { judgeStream } from './stream/stream-arguments.ts';
-import { FileWriteStream, type WriteStreamOptions } from './stream/write-stream.ts';
+import { type WriteStreamOptions, judgeStream } from './stream/stream-arguments.ts';
+import { FileWriteStream } from './stream/write-stream.ts';
 
 /** What a writer may use of the machine. */
 export interface WriterOptions {

@@ -4,33 +4,9 @@ import { Writable, addAbortSignal } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RingProducer } from '@penstock/matrix';
 import type { Engine } from '../engine/engine.ts';
-import type { FileOptions, FileResult, FlushOptions } from '../arguments/options.ts';
+import type { FileResult } from '../arguments/options.ts';
 import { findTarget, openedAs, refusedOpen } from '../arguments/paths.ts';
 import { type StreamArguments, streamRequest } from './stream-arguments.ts';
-
-/** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
-export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' | 'fileMode'>, FlushOptions {
-  /** `'w'` (the default), `'wx'`, `'a'`, `'ax'` or `'r+'`, or their numbers. */
-  flags?: string | number | undefined;
-  /** Where the first byte goes, with flags `'r+'`. Default 0. */
-  start?: number | undefined;
-  /** Permission bits of a file that is made, less the umask as everywhere in fs. Default 0o666. */
-  mode?: number | string | undefined;
-  /** Of strings that come without one. Default `'utf8'`. */
-  encoding?: BufferEncoding | undefined;
-  /** Another name of the same. */
-  defaultEncoding?: BufferEncoding | undefined;
-  /** False: `'close'` comes only after close() or destroy(); nothing of the file is open after `'finish'` anyway. */
-  autoClose?: boolean | undefined;
-  /** False: no `'close'`. */
-  emitClose?: boolean | undefined;
-  /** False: durability `'none'`. Without it `'finish'` means that the file survives power loss. */
-  flush?: boolean | undefined;
-  /** Bytes that may wait in this process beside the rows before write() says false. Default 16 KiB, as of fs. */
-  highWaterMark?: number | undefined;
-  /** How many bytes will come, where that is known: the file is preallocated, and any other number is an error. */
-  size?: number | string | undefined;
-}
 
 /** A disk that hangs must not keep a stream that was destroyed. */
 const DESTROY_GRACE_MS = 10_000;

@@ -1,7 +1,7 @@
 // The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow.
 import { type JobRequest, type JobResult, type ManifestSource, parseJob } from '@penstock/contract';
 import type { Redis } from 'ioredis';
-import { faultOfFlow, inOrder } from './whole-flow.ts';
+import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';
 
 /** How one shard ended. */
 export type ShardOutcome = {
@@ -9,16 +9,6 @@ export type ShardOutcome = {
   /** What it asked for; null where its job is no longer kept. */
   request: JobRequest | null;
 } & ({ result: JobResult } | { failedReason: string });
-
-/** What the queue still knows of a job's children. Those that were removed, or dropped when they failed, are nowhere. */
-export interface Children {
-  /** Ids and what their jobs returned. */
-  results: Map<string, unknown>;
-  /** Ids and why they failed. */
-  failures: Map<string, string>;
-  /** Ids of those that have not ended. */
-  unfinished: string[];
-}
 
 /**
  * The ends of the shards that `declared` asks for, of the job whose hash is at `key`.

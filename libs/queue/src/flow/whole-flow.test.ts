@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { ManifestSource } from '@penstock/contract';
-import type { Children } from './shards.ts';
-import { faultOfFlow, inOrder } from './whole-flow.ts';
+import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';
 
 const declared = (shards: ManifestSource['shards'], onShardFailure: 'fail' | 'list' = 'fail'): ManifestSource => ({
   kind: 'manifest',

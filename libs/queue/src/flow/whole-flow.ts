@@ -1,7 +1,16 @@
 // Whether a flow is whole: what its manifest asks for, compared with what the queue knows of its shards. The queue alone
 // cannot say: of a child that was removed, or dropped when it failed, nothing is left that could be missed.
 import { escapeControls, type ManifestSource } from '@penstock/contract';
-import type { Children } from './shards.ts';
+
+/** What the queue still knows of a job's children. Those that were removed, or dropped when they failed, are nowhere. */
+export interface Children {
+  /** Ids and what their jobs returned. */
+  results: Map<string, unknown>;
+  /** Ids and why they failed. */
+  failures: Map<string, string>;
+  /** Ids of those that have not ended. */
+  unfinished: string[];
+}
 
 /** A flow whose shards are not all there: its manifest cannot be, however often it is tried. */
 export class ShardError extends Error {
