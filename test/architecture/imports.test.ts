@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findViolations, importsIn } from './rooms.ts';
+import { findViolations, foldersOf, importsIn } from './rooms.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -31,6 +31,8 @@ beforeEach(() => {
   writeRoom('libs/queue', ['@penstock/contract', 'bullmq'], ['../contract']);
   writeRoom('apps/host', ['@penstock/queue', '@penstock/gateway'], ['../../libs/queue', '../gateway']);
   writeRoom('apps/gateway');
+  writeRoom('libs/sources');
+  writeRoom('libs/sink');
 });
 
 afterEach(() => rmSync(tree, { recursive: true, force: true }));
@@ -39,11 +41,22 @@ test('this repository keeps its import directions and boundaries', () => {
   expect(findViolations(repository)).toEqual([]);
 });
 
+test('every folder and file that the order of a room names is there', () => {
+  const missing = Object.entries(foldersOf).flatMap(([room, order]) =>
+    order.map((level) => join(room, 'src', level)).filter((path) => !existsSync(join(repository, path))),
+  );
+  expect(missing).toEqual([]);
+});
+
 test('a tree that keeps them has no violation', () => {
   write('libs/contract/src/index.ts', `import { z } from 'zod';\nexport * from './request.ts';`);
   write('libs/native/src/native.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
   write('libs/queue/src/queue.test.ts', `import { test } from '@jest/globals';\nprocess.env['TZ'] = 'UTC';`);
   write('apps/host/src/main.ts', `import { WriteWorker } from '@penstock/queue';\nconst { env } = process;`);
+  write('libs/sources/src/index.ts', `export * from './patterns/a.ts';`);
+  write('libs/sources/src/source.ts', `export type Source = () => void;`);
+  write('libs/sources/src/patterns/a.ts', `import type { Source } from '../source.ts';\nimport './b.ts';`);
+  write('libs/sources/src/patterns/a.test.ts', `import '../index.ts';\nimport './a.ts';`);
   expect(findViolations(tree)).toEqual([]);
 });
 
@@ -104,10 +117,59 @@ test.each([
     `import { env } from 'node:process';`,
     'reads process.env',
   ],
+  [
+    'a folder that imports one above it',
+    'libs/sink/src/attempt/a.ts',
+    `import { x } from '../bulk/b.ts';`,
+    "libs/sink: src/attempt/a.ts imports src/bulk/b.ts: attempt is below bulk in the order of the room's folders",
+  ],
+  [
+    'a folder that imports a type from one above it',
+    'libs/sink/src/attempt/a.ts',
+    `import type { X } from '../bulk/b.ts';`,
+    'src/attempt/a.ts imports src/bulk/b.ts',
+  ],
+  [
+    'a folder that imports the entrance of its room',
+    'libs/sink/src/bulk/a.ts',
+    `import { x } from '../index.ts';`,
+    'libs/sink: src/bulk/a.ts imports src/index.ts: bulk is below what stands beside the folders',
+  ],
+  [
+    'a file beside the folders that imports one above it',
+    'libs/sources/src/source.ts',
+    `import { x } from './patterns/a.ts';`,
+    'libs/sources: src/source.ts imports src/patterns/a.ts: source.ts is below patterns',
+  ],
+  [
+    'a folder without a place',
+    'libs/sink/src/bulk/deep/a.ts',
+    ``,
+    "libs/sink: src/bulk/deep/a.ts is in the folder bulk/deep, which is not in the order of the room's folders",
+  ],
+  [
+    'a folder of a room without any order',
+    'apps/gateway/src/deep/a.ts',
+    ``,
+    'apps/gateway: src/deep/a.ts is in the folder deep',
+  ],
   ['a room without a rule', 'libs/extra/package.json', `{}`, 'libs/extra is a room of which no direction is known'],
 ])('%s is found', (_, file, text, complaint) => {
   write(file, text);
   expect(findViolations(tree).join('\n')).toContain(complaint);
+});
+
+test('a circle of files is found, whether by types or not, and its path is named', () => {
+  write('libs/queue/src/a.ts', `import './b.ts';`);
+  write('libs/queue/src/b.ts', `export { c } from './c.ts';`);
+  write('libs/queue/src/c.ts', `import type { B } from './b.ts';`);
+  write('libs/queue/test/d.ts', `import type { E } from '../src/e.ts';`);
+  write('libs/queue/src/e.ts', `await import('../test/d.ts');`);
+  const circle = 'libs/queue: files import one another in a circle: ';
+  expect(findViolations(tree).toSorted()).toEqual([
+    `${circle}src/b.ts > src/c.ts > src/b.ts`,
+    expect.stringMatching(/: (?:src\/e\.ts > test\/d\.ts > src\/e\.ts|test\/d\.ts > src\/e\.ts > test\/d\.ts)$/),
+  ]);
 });
 
 test('imports in comments do not count, and a comment sign in a string hides none', () => {

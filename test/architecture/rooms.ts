@@ -1,6 +1,7 @@
 /** Which room may import which, and a reader of the source tree that finds where that is not kept. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { findAgainstOrder, findCircles, importedFiles } from './inside.ts';
 
 const libs = ['aio', 'contract', 'digest', 'disk', 'matrix', 'native', 'queue', 'redis', 'sink', 'sources'];
 
@@ -24,6 +25,50 @@ const mayImport: Record<string, readonly string[]> = {
   'apps/gateway': [...libs, 'config'],
   'apps/cli': [...libs, 'config', 'penstock'],
   test: [...libs, 'config', 'penstock', 'writer'],
+};
+
+/**
+ * The folders of each room's `src`, from bottom to top: a folder imports only those before it. A name with `.ts` is one
+ * file that stands beside the folders, `.` all others that do; without a `.` they are on top, as index.ts and main.ts are.
+ */
+export const foldersOf: Record<string, readonly string[]> = {
+  'libs/contract': ['text', 'fields', 'errors', 'report', 'request'],
+  'libs/sources': ['source.ts', 'patterns'],
+  'libs/sink': [
+    'attempt',
+    'device',
+    'origin',
+    'target',
+    'space',
+    'earlier',
+    'thread',
+    'durable',
+    'rows',
+    'intake',
+    'verify',
+    'write',
+    'bulk',
+  ],
+  'libs/queue': [
+    'names.ts',
+    'connection',
+    'host-registry.ts',
+    'capacity',
+    'records',
+    'jobs',
+    'flow',
+    'wait',
+    'watch',
+    'steer',
+    'produce',
+    'work',
+  ],
+  'libs/redis': ['errors', 'directory', 'server'],
+  'workers/writer': ['protocol.ts', 'thread', 'pool'],
+  'libs/penstock': ['arguments', 'engine', 'stream'],
+  config: ['process', 'settings', 'tuning'],
+  'apps/host': ['admission', 'left-parts', 'roots'],
+  'apps/cli': ['terminal', 'processes', 'verify', 'job', 'demo', 'doctor', 'calibrate', 'commands'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */
@@ -140,13 +185,19 @@ function checkEnvironment(room: string, file: string, source: string): string[] 
 
 function checkRoom(root: string, room: string): string[] {
   const found: string[] = [];
+  const imports = new Map<string, string[]>();
   for (const file of filesBelow(root, room)) {
     if (!file.endsWith('.ts')) continue;
     const source = readFileSync(join(root, file), 'utf8');
-    const complaints = importsIn(source).flatMap((specifier) => checkImport(root, room, file, specifier));
+    const specifiers = importsIn(source);
+    const inRoom = relative(room, file);
+    imports.set(inRoom, importedFiles(inRoom, specifiers));
+    const complaints = specifiers.flatMap((specifier) => checkImport(root, room, file, specifier));
     complaints.push(...checkEnvironment(room, file, source));
     found.push(...complaints.map((complaint) => `${file} ${complaint}`));
   }
+  found.push(...findAgainstOrder(imports, foldersOf[room] ?? []).map((sentence) => `${room}: ${sentence}`));
+  found.push(...findCircles(imports).map((circle) => `${room}: files import one another in a circle: ${circle}`));
   return found;
 }
 
