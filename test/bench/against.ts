@@ -6,11 +6,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { System } from '../system.ts';
+import type { System } from '../support/system.ts';
 import type { BenchCase, PairedCase } from './case.ts';
 
 const CASES = 'test/dist/bench/cases/index.js';
-const SYSTEM = 'test/dist/system.js';
+const SYSTEM = 'test/dist/support/system.js';
+/** The same in builds of before November 2026. */
+const SYSTEM_BEFORE = 'test/dist/system.js';
 
 /** A build of another checkout. */
 export interface OtherBuild {
@@ -22,14 +24,16 @@ export interface OtherBuild {
 
 /** Loads the bench of `checkout`. @throws (rejects) where there is no build */
 export async function loadBuild(checkout: string): Promise<OtherBuild> {
-  for (const file of [CASES, SYSTEM]) {
+  const isOlder = !existsSync(join(checkout, SYSTEM)) && existsSync(join(checkout, SYSTEM_BEFORE));
+  const system = isOlder ? SYSTEM_BEFORE : SYSTEM;
+  for (const file of [CASES, system]) {
     if (!existsSync(join(checkout, file))) {
       throw new Error(`--against ${checkout}: there is no ${file} in it. Run \`npm run build\` there first.`);
     }
   }
   const load = async (file: string): Promise<unknown> => import(pathToFileURL(join(checkout, file)).href);
   const { cases } = (await load(CASES)) as { cases: readonly BenchCase[] };
-  const { System: OtherSystem } = (await load(SYSTEM)) as { System: typeof System };
+  const { System: OtherSystem } = (await load(system)) as { System: typeof System };
   return { name: `the build of ${commitOf(checkout)}`, cases, openSystem: () => OtherSystem.open() };
 }
 

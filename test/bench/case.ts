@@ -1,5 +1,5 @@
 /** What a bench case is: work beside a peer's, or a figure that stands alone. Its target stands in targets.ts. */
-import type { System } from '../system.ts';
+import type { System } from '../support/system.ts';
 import type { Side } from './pairs.ts';
 import type { ProcessUsage } from './processes.ts';
 import type { MeasuredName, PairedName, RatioTarget } from './targets.ts';

@@ -1,5 +1,5 @@
 /** Runs one case on a fresh system, and judges what came of it by its target. */
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 import type { BenchCase, Measurement } from './case.ts';
 import { type PairedResult, runPairs } from './pairs.ts';
 import { settleDisk } from './program.ts';

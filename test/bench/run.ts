@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 import { againstBuild, loadBuild } from './against.ts';
 import { besideBench } from './beside.ts';
 import type { BenchCase } from './case.ts';

@@ -1,6 +1,6 @@
 // No bench rots: one case of each kind runs here, and the others in smoke.long.test.ts; what is written of a run can be written.
 import { expect, test } from '@jest/globals';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 import { besideBench } from './beside.ts';
 import { cases } from './cases/index.ts';
 import { renderChart } from './chart.ts';

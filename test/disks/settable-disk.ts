@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { has, mayMount } from '../loop-disk.fixture.ts';
+import { has, mayMount } from '../support/loop-disk.fixture.ts';
 
 // Compiled code lies one level deeper, below dist.
 const here = import.meta.url.includes('/test/dist/') ? '../../disks/' : './';

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { BulkResult } from '@penstock/contract';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 // A host that fell silent loses its jobs after this long.
 const LOCK = ['--threads', '2', '--lock-duration', '1500'];

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { openWriter, type Writer } from 'penstock';
-import { sha256File } from '../system.ts';
+import { sha256File } from '../support/system.ts';
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
 const SIZES = [0, 1, 511, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577, 33_554_433];

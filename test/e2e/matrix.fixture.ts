@@ -1,9 +1,9 @@
 /** For tests: every field, mode and source, on the disk that holds the checkout. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll } from '@jest/globals';
-import type { RootPlace } from '../request-rows.ts';
+import type { RootPlace } from '../support/request-rows.ts';
 import { ContentServer } from '../soak/served.ts';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 /** A system whose host may do all that the rows of the table ask for, open while the tests of the file run. */
 export function openMatrix(): { system: () => System; place: () => RootPlace } {

@@ -1,6 +1,6 @@
 // Every field, mode and source, as items of bulks, at every edge size.
 import { expect, test } from '@jest/globals';
-import { faultsOfBulks, strayNames } from '../request-rows.ts';
+import { faultsOfBulks, strayNames } from '../support/request-rows.ts';
 import { openMatrix } from './matrix.fixture.ts';
 
 const { system, place } = openMatrix();

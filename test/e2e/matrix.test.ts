@@ -1,6 +1,6 @@
 // Every field, mode and source, each compared as a whole file at the edge sizes; in bulks at all of them in matrix.long.test.ts.
 import { expect, test } from '@jest/globals';
-import { REQUEST_ROWS, faultsOfBulks, faultsOfJobs, strayNames } from '../request-rows.ts';
+import { REQUEST_ROWS, faultsOfBulks, faultsOfJobs, strayNames } from '../support/request-rows.ts';
 import { openMatrix } from './matrix.fixture.ts';
 
 const { system, place } = openMatrix();

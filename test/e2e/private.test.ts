@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, statS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 /** Another user than this one is at hand for root alone. */
 const isRoot = process.getuid?.() === 0;

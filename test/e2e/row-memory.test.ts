@@ -1,6 +1,6 @@
 // Row memory: a write that has to wait for it says how much it wants, and how much of the budget others have.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 let system: System;
 beforeEach(async () => {

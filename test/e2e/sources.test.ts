@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Job } from 'bullmq';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type HostProcess, System } from '../system.ts';
+import { type HostProcess, System } from '../support/system.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577, 9_000_001];
 

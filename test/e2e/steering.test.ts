@@ -5,7 +5,7 @@ import type { WriteProgress, WriteResult } from '@penstock/contract';
 import { type WatchEvent, WriteQueue } from '@penstock/queue';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { createHash } from 'node:crypto';
-import { System, sha256File } from '../system.ts';
+import { System, sha256File } from '../support/system.ts';
 
 const MIB = 1_048_576;
 // A host that fell silent loses its jobs after this long.

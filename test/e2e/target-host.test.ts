@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { WriteQueue } from '@penstock/queue';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 let system: System;
 let queue: WriteQueue;

@@ -5,7 +5,7 @@ import { type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 const TRICKLING = 40;
 const SILENT = 10;

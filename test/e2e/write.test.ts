@@ -13,7 +13,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { System, sha256File } from '../system.ts';
+import { System, sha256File } from '../support/system.ts';
 
 let system: System;
 const node = realpathSync(process.execPath);

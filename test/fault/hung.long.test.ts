@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseJob } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
-import { cliEntry } from '../system.ts';
+import { cliEntry } from '../support/system.ts';
 import { HungStage, hasEnded, saying } from './hung.fixture.ts';
 
 const execute = promisify(execFile);

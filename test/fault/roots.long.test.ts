@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
-import { mountLoop, run } from '../loop-disk.fixture.ts';
+import { mountLoop, run } from '../support/loop-disk.fixture.ts';
 import { RootTrial, BYTES, noteOf, remount, skipped, unmountIdle, until, asRoot } from './root-trial.fixture.ts';
 
 let trial: RootTrial;

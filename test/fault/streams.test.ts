@@ -7,7 +7,7 @@ import { parseRequest } from '@penstock/contract';
 import { RingProducer } from '@penstock/matrix';
 import { type RunningStream, WriterPool } from '@penstock/writer';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop, run } from '../loop-disk.fixture.ts';
+import { type Undo, has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
 const MIB = 1_048_576;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FlowProducer } from 'bullmq';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 let system: System;
 beforeEach(async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System } from '../system.ts';
+import { System } from '../support/system.ts';
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/queue.md', import.meta.url)), 'utf8');
 

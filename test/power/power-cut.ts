@@ -6,7 +6,7 @@
  * because it was flushed, and not because a disk happened to be quick.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { run } from '../loop-disk.fixture.ts';
+import { run } from '../support/loop-disk.fixture.ts';
 
 const HEADER_BYTES = 16;
 const WRITE = 1;

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { openWriter, type Writer } from 'penstock';
-import { run } from '../loop-disk.fixture.ts';
+import { run } from '../support/loop-disk.fixture.ts';
 import { Seeded } from '../soak/seeded.ts';
 import { type Tear, Recording } from './power-cut.ts';
 import { RecordedDisk } from './recorded-disk.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from '@jest/globals';
-import { has, mayMount } from '../loop-disk.fixture.ts';
+import { has, mayMount } from '../support/loop-disk.fixture.ts';
 import { DISKS, type DiskKind, type TrialFigures, type TrialSettings, tryPowerCuts } from './power-trial.ts';
 
 const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));

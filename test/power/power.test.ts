@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { openWriter } from 'penstock';
-import { run } from '../loop-disk.fixture.ts';
+import { run } from '../support/loop-disk.fixture.ts';
 import { Recording } from './power-cut.ts';
 import { testOnDisk, testPowerCuts } from './power.fixture.ts';
 import { DISKS } from './power-trial.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from '../loop-disk.fixture.ts';
+import { run } from '../support/loop-disk.fixture.ts';
 
 // Compiled code lies one level deeper, below dist.
 const here = import.meta.url.includes('/test/dist/') ? '../../power/' : './';

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteResult } from '@penstock/contract';
-import { type HostProcess, System, sha256File } from '../system.ts';
+import { type HostProcess, System, sha256File } from '../support/system.ts';
 import { contentSha256, differenceIn, writeContent } from './content.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { native } from '@penstock/native';
 import type { WriteResult } from '@penstock/contract';
 import type { Job } from 'bullmq';
-import { type HostProcess, System, sha256File } from '../system.ts';
+import { type HostProcess, System, sha256File } from '../support/system.ts';
 import { AioCount } from './aio-contexts.ts';
 import { contentPieces, contentSha256, differenceIn, writeContent } from './content.ts';
 import type { Findings } from './findings.ts';

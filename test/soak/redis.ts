@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { System, sha256File } from '../system.ts';
+import { System, sha256File } from '../support/system.ts';
 import { contentSha256 } from './content.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';

@@ -1,6 +1,6 @@
 /** What every scenario of the soak is told, and what it makes its hosts of. */
 import { execFileSync } from 'node:child_process';
-import { hostEntry } from '../system.ts';
+import { hostEntry } from '../support/system.ts';
 import type { Findings } from './findings.ts';
 
 /** Short, so that a silent host's job is soon taken up; long enough that a busy machine does not look silent. */

@@ -1,7 +1,7 @@
 /** Where the bytes of a soak's writes come from: the same content by each kind of source. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { System } from '../system.ts';
+import type { System } from '../support/system.ts';
 import { writeContent } from './content.ts';
 import { ContentServer } from './served.ts';
 import { hostKnows } from './settings.ts';

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteProgress } from '@penstock/contract';
 import { WriteQueue } from '@penstock/queue';
 import { saturate } from '../bench/saturation.ts';
-import { System, sha256File } from '../system.ts';
+import { System, sha256File } from '../support/system.ts';
 import { contentSha256 } from './content.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';

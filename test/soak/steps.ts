@@ -9,11 +9,11 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import type { Job } from 'bullmq';
 import type { WriteResult } from '@penstock/contract';
-import { randomBytes } from '../expected-bytes.ts';
+import { randomBytes } from '../support/expected-bytes.ts';
 import { type Case, allCases, nameOf } from '../steps/cases.ts';
 import { Ground, type Trial, judgeEnd, judgeStanding } from '../steps/ground.ts';
 import { type Step, killAtEntry, stepName, stepsEnv } from '../steps/trials.ts';
-import { type HostProcess, System } from '../system.ts';
+import { type HostProcess, System } from '../support/system.ts';
 import type { Findings } from './findings.ts';
 import { Seeded } from './seeded.ts';
 import { ContentServer } from './served.ts';

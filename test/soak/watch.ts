@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Job } from 'bullmq';
 import type { WriteProgress } from '@penstock/contract';
-import type { System } from '../system.ts';
+import type { System } from '../support/system.ts';
 
 export class Watch {
   readonly jobId: string;

@@ -1,6 +1,6 @@
 /** The writes that are killed at each of their steps: what each asks for, what stands there, and what must stand there. */
 import type { WriteRequestInput } from '@penstock/contract';
-import { randomBytes } from '../expected-bytes.ts';
+import { randomBytes } from '../support/expected-bytes.ts';
 import type { Seeded } from '../soak/seeded.ts';
 
 const OFFSET = 4099; // inside a block of any disk

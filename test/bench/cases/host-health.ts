@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { statfsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type { System } from '../../system.ts';
+import type { System } from '../../support/system.ts';
 import { besideBench } from '../beside.ts';
 import type { MeasuredCase } from '../case.ts';
 import { openHost } from '../host.ts';

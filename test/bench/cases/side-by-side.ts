@@ -1,5 +1,5 @@
 /** Penstock against itself: more threads, and more jobs, for the same bytes. */
-import { System } from '../../system.ts';
+import { System } from '../../support/system.ts';
 import type { PairedCase } from '../case.ts';
 import { openHost } from '../host.ts';
 import { type LargeWrite, MIB, largeWriteSide } from '../large-write.ts';

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Queue, QueueEvents } from 'bullmq';
-import type { System } from '../../system.ts';
+import type { System } from '../../support/system.ts';
 import { besideBench } from '../beside.ts';
 import type { BenchOptions, PairedCase } from '../case.ts';
 import { type BenchHost, openHost } from '../host.ts';

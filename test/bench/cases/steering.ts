@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { WriteProgress, WriteResult } from '@penstock/contract';
 import { WriteQueue } from '@penstock/queue';
-import type { System } from '../../system.ts';
+import type { System } from '../../support/system.ts';
 import type { MeasuredCase } from '../case.ts';
 import { openHost } from '../host.ts';
 import { MIB, stamped } from '../large-write.ts';

@@ -1,7 +1,7 @@
 /** What the bytes of a pattern have to be, from its definition alone: no code that writes them is used here. */
 import { createHash } from 'node:crypto';
 import type { PatternName } from '@penstock/contract';
-import { contentPieces } from './soak/content.ts';
+import { contentPieces } from '../soak/content.ts';
 
 /** The first `size` bytes of a pattern. */
 export function patternBytes(pattern: PatternName, seed: number, size: number): Buffer {

@@ -11,7 +11,9 @@ import { Redis } from 'ioredis';
 import { EmbeddedRedis, findRedisServer, type RedisServerBinary } from '@penstock/redis';
 
 // Compiled code of the bench lies one level deeper, below dist.
-const repository = fileURLToPath(new URL(import.meta.url.includes('/test/dist/') ? '../../' : '../', import.meta.url));
+const repository = fileURLToPath(
+  new URL(import.meta.url.includes('/test/dist/') ? '../../../' : '../../', import.meta.url),
+);
 export const hostEntry: string = join(repository, 'apps/host/dist/main.js');
 export const cliEntry: string = join(repository, 'apps/cli/dist/main.js');
 const scratch = join(repository, '.cache/scratch');

@@ -134,7 +134,7 @@ export const saidBy = ({ mode, fallbackReason = '', durable }: Partial<WriteResu
 
 /** The rows of the table in docs/filesystems.md of what results say. */
 export const documentedRows = (): string[][] =>
-  readFileSync(new URL('../docs/filesystems.md', import.meta.url), 'utf8')
+  readFileSync(new URL('../../docs/filesystems.md', import.meta.url), 'utf8')
     .split('## What results say')[1]!
     .split('\n## ')[0]!
     .split('\n')

@@ -14,7 +14,7 @@ import {
 } from '@penstock/contract';
 import { INLINE_BYTES_MAX } from '@penstock/contract';
 import { checksumOf, patternBytes, randomBytes } from './expected-bytes.ts';
-import type { ContentServer } from './soak/served.ts';
+import type { ContentServer } from '../soak/served.ts';
 import type { System } from './system.ts';
 
 /** Around every boundary that matters: nothing, a byte, a sector, a block, a large write, a row. */
