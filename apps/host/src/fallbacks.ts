@@ -2,22 +2,22 @@
 import type { JobResult } from '@penstock/contract';
 import type { Log } from '@penstock/config';
 
-/** So many are logged and remembered: where each write has a reason of its own, memory is bounded. */
-const TOLD_MAX = 100;
+/** Reasons that are logged and remembered: memory stays bounded even if each write has a reason of its own. */
+const LOGGED_MAX = 100;
 
 export class FallbackLog {
-  readonly #say: Log;
-  readonly #told = new Set<string>();
+  readonly #log: Log;
+  readonly #logged = new Set<string>();
 
-  constructor(say: Log) {
-    this.#say = say;
+  constructor(log: Log) {
+    this.#log = log;
   }
 
   note(root: string, { fallbackReason }: Pick<JobResult, 'fallbackReason'>): void {
     if (fallbackReason === undefined) return;
     const text = `root ${root}: ${fallbackReason}`;
-    if (this.#told.has(text) || this.#told.size === TOLD_MAX) return;
-    this.#told.add(text);
-    this.#say(text);
+    if (this.#logged.has(text) || this.#logged.size === LOGGED_MAX) return;
+    this.#logged.add(text);
+    this.#log(text);
   }
 }

@@ -23,7 +23,7 @@ test('writes that want one file have their turns one at a time, the oldest first
   };
   await Promise.all([3, 9, 1, 7, 5].map(one));
   expect(order).toEqual([3, 1, 5, 7, 9]);
-  const turn = await turns.take('a', applicant(1)); // nobody has it
+  const turn = await turns.take('a', applicant(1)); // it is free
   turn!.end();
 });
 
@@ -42,7 +42,7 @@ test('few wait at a time and none for long; they are refused as by the lock itse
   (await turns.take('a', applicant(5)))!.end();
 });
 
-test('one that is aborted while it waits goes on without a turn, and holds up nobody', async () => {
+test('one that is aborted while it waits goes on without a turn, and holds up no other', async () => {
   const turns = new FileTurns(40);
   const turn = await turns.take('a', applicant(1));
   let abort: () => void = () => {};
@@ -61,7 +61,7 @@ test('what is wanted is the file of a single write in place', () => {
   expect(wantedFile(parseJob({ files: [{ path: 'a' }], size: 1, mode: 'append' }))).toBeNull();
 });
 
-test('where another process has the lock, the write whose turn it is tries again for a while, and nobody else does', async () => {
+test('if another process has the lock, the write whose turn it is tries again for a while, and no other does', async () => {
   const turns = new FileTurns(40, 400);
   const held = Object.assign(new Error('held'), { code: 'EBUSY', syscall: 'fcntl' });
   let tries = 0;

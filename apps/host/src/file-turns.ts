@@ -1,8 +1,8 @@
 /**
  * Writes of this host that want one file in place take turns, the oldest job first: each gets the file's lock as the one
- * before it gives it back. They hold job slots while they wait, and those are other files' too: so few wait at a time, and
- * none for long. Whoever finds no place, or waits in vain, is refused as by the lock itself, and comes again (libs/queue,
- * lock-waits.ts).
+ * before it gives it back. They hold job slots while they wait, which writes to other files need too: so few wait at a time, and
+ * none for long. A write that finds no place, or waits too long, is refused as by the lock itself, and is attempted again
+ * (libs/queue, lock-waits.ts).
  */
 import { constants } from 'node:os';
 import { setTimeout as startTimer } from 'node:timers';
@@ -11,9 +11,9 @@ import { IoError, type JobRequest } from '@penstock/contract';
 import type { WriteJobInfo } from '@penstock/queue';
 
 const WAIT_MS_MAX = 2000;
-/** Between two tries at a lock that another process has. */
+/** Between two attempts to get a lock that another process has. */
 const RETRY_MS = 50;
-/** Where other processes were met at a file lately, they are let in after so many turns of ours, for so long. */
+/** If another process used the file lately, it is let in after so many turns of this host, for so long. */
 const TURNS_IN_A_ROW = 8;
 const LET_IN_MS = 2 * RETRY_MS;
 const MET_MS = 5000;
@@ -23,7 +23,7 @@ export interface TurnApplicant {
   path: string;
   /** When its job was added, in milliseconds since the epoch. */
   createdAtMs: number;
-  /** Calls back once when it is to wait no more; at once if that is so already. */
+  /** Calls back once when it shall not wait any more; at once if that is so already. */
   readonly whenAborted: (listener: () => void) => void;
 }
 
@@ -35,28 +35,28 @@ interface Waiting {
 
 interface Line {
   waiting: Waiting[];
-  /** When another process was met at the file last, in time of performance.now(). */
+  /** When another process had the file's lock last, in time of performance.now(). */
   metAt: number;
   turns: number;
 }
 
-/** One write's time with its file, as far as this host is concerned. */
+/** One write's time with its file, within this host. */
 export interface Turn {
   /**
-   * Carries out `attempt`, again and again for a while where another process has the file's lock.
+   * Carries out `attempt`, again and again for a while if another process has the file's lock.
    * @throws (rejects with) what the last one rejects with
    */
   hold<T>(attempt: () => Promise<T>): Promise<T>;
   end(): void;
 }
 
-/** The file that a request wants for itself; null of one that makes a file of its own, and of many. */
+/** The file that a request wants for itself; null if it makes a file of its own, or several. */
 export function wantedFile(request: JobRequest): string | null {
   if ('files' in request || request.publish !== 'in-place') return null;
   return `${request.root}\0${request.path}`;
 }
 
-/** The applicant that an attempt at `request`, which wants a file, is. */
+/** An attempt at `request`, which wants a file, as an applicant for its turn. */
 export function turnOf(request: JobRequest, job: Pick<WriteJobInfo, 'createdAtMs' | 'whenAborted'>): TurnApplicant {
   const path = 'path' in request ? request.path : '';
   return { path, createdAtMs: job.createdAtMs, whenAborted: (listener) => job.whenAborted(() => listener()) };
@@ -75,7 +75,7 @@ export class FileTurns {
   }
 
   /**
-   * Resolves with the turn at `file`; with null where it was aborted before: what it does then needs no lock.
+   * Resolves with the turn at `file`; with null if it was aborted before: what it does then needs no lock.
    * @throws (rejects with) IoError EBUSY
    */
   async take(file: string, applicant: TurnApplicant): Promise<Turn | null> {
@@ -107,7 +107,7 @@ export class FileTurns {
         if (at !== -1) line.waiting.splice(at, 1);
         resolve(outcome);
       };
-      // The oldest job first: one that was refused and comes again does not begin at the end.
+      // The oldest job first: one that was refused and is attempted again does not begin at the end.
       const at = line.waiting.findIndex((other) => other.createdAtMs > createdAtMs);
       if (at === -1) line.waiting.push(waiting);
       else line.waiting.splice(at, 0, waiting);

@@ -197,7 +197,7 @@ export class Host {
     const seconds = `${Math.round(silentMs / 1000)} s`;
     const reason = silent ? `it does not answer: nothing has come back from its disk for ${seconds}` : null;
     if (!some) {
-      for (const root of roots) this.#health.tellSilent(root, reason);
+      for (const root of roots) this.#health.setSilent(root, reason);
       return;
     }
     const words = silent
@@ -215,7 +215,7 @@ export class Host {
     if (typeof answer !== 'number') this.#options.onError(answer);
     this.pool.setDevice(name, device);
     this.#admission.add(root, device);
-    void this.#mounts.lookAgain(name).then(() => this.#health.tellSilent(name, null));
+    void this.#mounts.lookAgain(name).then(() => this.#health.setSilent(name, null));
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */

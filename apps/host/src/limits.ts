@@ -1,4 +1,4 @@
-/** The byte-rate limits of a host and its roots: what its settings say, unless the queue says otherwise. */
+/** The byte-rate limits of a host and its roots: those of the queue, else those of its settings. */
 import type { HostSettings } from '@penstock/config';
 import type { RateCell, RateTable } from '@penstock/matrix';
 import type { StandingLimits } from '@penstock/queue';
@@ -13,7 +13,7 @@ export class HostLimits {
     this.take({ roots: {} });
   }
 
-  /** What the queue says from now on. */
+  /** Takes the limits that the queue has from now on. */
   take(standing: StandingLimits): void {
     const { roots, limitBytesPerSecond, rootLimits } = this.#settings;
     change(this.#rates.host, standing.host ?? limitBytesPerSecond);
@@ -21,7 +21,7 @@ export class HostLimits {
       change(this.#rates.roots[index]!, standing.roots[name] ?? rootLimits[name] ?? 0);
   }
 
-  /** What holds for a write to `root` whose job's own limit is `job`: the lowest; 0 where there is none. */
+  /** The limit of a write to `root` whose job has the limit `job`, in bytes per second: the lowest of all; 0 for none. */
   effective(root: string, job: RateCell): number {
     const index = this.#settings.roots.findIndex(({ name }) => name === root);
     const all = [job, this.#rates.host, ...this.#rates.roots.slice(index, index + 1)]
@@ -31,7 +31,7 @@ export class HostLimits {
   }
 }
 
-/** What is set anew counts from now: what stays as it was is left alone. */
+/** Setting a limit restarts its count, so one that has not changed is left alone. */
 function change(cell: RateCell, bytesPerSecond: number): void {
   if (cell.bytesPerSecond !== bytesPerSecond) cell.set(bytesPerSecond);
 }

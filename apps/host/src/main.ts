@@ -21,7 +21,7 @@ import { askRoots, isAsking } from './roots/asking.ts';
 
 const RELEASED = 'the command that started it ends';
 
-/** What the commands of penstock exit with when they were called wrongly. */
+/** The exit code of all commands of penstock that were called wrongly. */
 const EXIT_USAGE = 2;
 
 const log = logOf('penstock host');
@@ -40,19 +40,19 @@ async function main(): Promise<void> {
   command.parse();
   const options = command.opts();
   const asked = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
-  const say = (text: string): void => {
+  const logUnlessQuiet = (text: string): void => {
     if (options['quiet'] !== true) log(text);
   };
 
   const stopped = new Promise<string>((resolve) => {
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
     for (const signal of STOP_SIGNALS) process.on(signal, () => resolve(signal));
-    // Whoever started this process with a channel has gone: nobody else would ever stop it.
+    // The process that started this one with a channel has gone: no other would ever stop it.
     process.once('disconnect', () => resolve(RELEASED));
     if (process.send !== undefined && !process.connected) resolve(RELEASED);
   });
 
-  // A root that is silent now joins later: whatever looks at it before this thread does may wait for ever.
+  // A root that is silent now joins later: looking at it on this thread might never return.
   let host: Host | null = null;
   const early: (readonly [string, number | IoError])[] = [];
   const isMade = defaultRoot(asked.dataDirectory).path;
@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   const roots = asked.roots.map((root) => tuned.find(({ name }) => name === root.name) ?? root);
   const settings = { ...asked, ...tuning, roots };
   for (const warning of warnings) log(warning);
-  // Started quiet by another command, which has it open as well and says the same.
+  // A command that started this process quietly has the store open as well, and reports the same.
   const store = await openStore(settings.redis, process.env, options['quiet'] === true ? undefined : complain);
   let isFree = true;
   try {
@@ -76,19 +76,21 @@ async function main(): Promise<void> {
       devices,
       connection: store.connection,
       ...(libaio === undefined ? {} : { libaio }),
-      onFallback: say,
+      onFallback: logUnlessQuiet,
       onError: complain,
       onNote: log,
     });
     for (const [root, answer] of early) host.rootAnswered(root, answer);
     const { name, threads, depth, jobs, memoryBytes } = settings;
-    say(`${name}: ${threads} threads, depth ${depth}, ${jobs} jobs per thread, ${formatBytes(memoryBytes)} of rows`);
-    for (const root of roots) say(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
-    for (const note of notes) say(note);
-    if (host.noSegmentsReason !== null) say(`no segments of shared memory: ${host.noSegmentsReason}`);
-    say('ready');
+    logUnlessQuiet(
+      `${name}: ${threads} threads, depth ${depth}, ${jobs} jobs per thread, ${formatBytes(memoryBytes)} of rows`,
+    );
+    for (const root of roots) logUnlessQuiet(`root ${root.name} = ${root.path}${root.writable ? '' : ' (read only)'}`);
+    for (const note of notes) logUnlessQuiet(note);
+    if (host.noSegmentsReason !== null) logUnlessQuiet(`no segments of shared memory: ${host.noSegmentsReason}`);
+    logUnlessQuiet('ready');
     process.send?.({ ready: true });
-    say(`stopping: ${await stopped}`);
+    logUnlessQuiet(`stopping: ${await stopped}`);
     isFree = await host.close();
   } finally {
     await store.close();
@@ -100,7 +102,7 @@ async function main(): Promise<void> {
 /** Ends the process though threads of it are inside calls to a disk that does not answer: they are not waited for. */
 function endWithout(): void {
   log('ends without its threads that a disk holds: their jobs are back in the queue');
-  // Whoever waits for this process may see it until the disk has answered: the kernel keeps what is inside the call.
+  // The process may still be seen until the disk has answered: the kernel keeps threads that are inside the call.
   native.exitNow(0);
 }
 
@@ -112,5 +114,5 @@ try {
     process.send?.({ failed: toWire(error) }, () => process.disconnect());
   }
   process.exitCode = 1;
-  if (isAsking()) native.exitNow(1); // it was said what is wrong; a root that does not answer is not waited for
+  if (isAsking()) native.exitNow(1); // the error was reported; a root that does not answer is not waited for
 }

@@ -25,7 +25,7 @@ const shards: ShardOutcome[] = [
   { id: '4', request: null, failedReason: 'gone' },
 ];
 
-test('a manifest tells of every file what lasts, and nothing of the attempt that wrote it', () => {
+test('a manifest has of every file what lasts, and nothing of the attempt that wrote it', () => {
   expect(JSON.parse(manifestOf(shards))).toEqual([
     {
       path: 'a',

@@ -1,4 +1,4 @@
-/** The manifest of a flow: what its shards came to, as JSON, written like any other file when all of them are done. */
+/** The manifest of a flow: the results of its shards as JSON, written like any other file when all of them are done. */
 import {
   type BulkResult,
   type JobRequest,
@@ -17,9 +17,9 @@ type Entry = { path: string; root?: string; host?: string } & (
 );
 
 /**
- * The request as a thread can carry it out: a manifest becomes the bytes that it comes to, now that the shards are done.
- * @throws (rejects with) ShardError where not all shards are there that it asks for, RequestError where it does not come to
- * as many bytes as were asked for
+ * The request as a thread can carry it out: a manifest becomes its bytes, now that the shards are done.
+ * @throws (rejects with) ShardError if shards that it names are missing, RequestError if the manifest does not have the
+ * size that was asked for
  */
 export async function withManifest(request: JobRequest, job: Pick<WriteJobInfo, 'shards'>): Promise<JobRequest> {
   if ('files' in request || request.source.kind !== 'manifest') return request;
@@ -29,7 +29,7 @@ export async function withManifest(request: JobRequest, job: Pick<WriteJobInfo, 
     const accepted = `${bytes.byteLength} bytes, which it comes to, or leave it out`;
     throw new RequestError({ field: 'size', value: request.size, accepted });
   }
-  // Longer than what a request from outside may carry, perhaps: this one goes no further than to a thread.
+  // It may be longer than inline data of a request may be: this request goes no further than to a thread.
   return { ...request, source: { kind: 'inline', data: bytes.toString('base64') } };
 }
 
@@ -45,7 +45,7 @@ function entriesOf(shard: ShardOutcome): Entry[] {
   return bulkEntries(result, request !== null && 'files' in request ? requestsOf(request) : []);
 }
 
-/** Without what tells of one attempt rather than of the file. */
+/** Without what belongs to one attempt rather than to the file. */
 function entryOf({ path, root, host, bytes, checksum, offset, fileBytes }: WriteResult): Entry {
   return {
     path,
@@ -65,8 +65,8 @@ function bulkEntries({ items, host }: BulkResult, requests: readonly WriteReques
     const place = { path: item.path, ...(root === undefined ? {} : { root }) };
     if ('error' in item) return { ...place, error: { code: item.error.code, message: item.error.message } };
     const { bytes, checksum } = item;
-    const where = host === undefined ? {} : { host };
-    return { ...place, bytes, ...(checksum === undefined ? {} : { checksum }), ...where };
+    const writer = host === undefined ? {} : { host };
+    return { ...place, bytes, ...(checksum === undefined ? {} : { checksum }), ...writer };
   });
 }
 

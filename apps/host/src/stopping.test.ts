@@ -16,20 +16,20 @@ const moving = (): JobReading => ({
 });
 const standing = (): JobReading => ({ ...moving(), bytesWritten: 0 });
 
-/** A write that takes down what it is told. */
+/** A write that records its orders. */
 function fakeWrite({ silent = false, read = moving } = {}) {
-  const told: unknown[] = [];
+  const orders: unknown[] = [];
   let left: (error: Error) => void = () => {};
   const leaving = new Promise<Error>((resolve) => {
     left = resolve;
   });
   const write = {
-    block: { requestStop: (stop: number) => void told.push(stop), read },
-    look: () => void told.push('look'),
+    block: { requestStop: (stop: number) => void orders.push(stop), read },
+    look: () => void orders.push('look'),
     isSilent: () => silent,
     leave: (error: Error) => left(error),
   };
-  return { write, told, leaving };
+  return { write, orders, leaving };
 }
 
 const reasons: [string, Error, number][] = [
@@ -39,9 +39,9 @@ const reasons: [string, Error, number][] = [
 ];
 for (const [reason, error, word] of reasons)
   test(`${reason}: a write that does not end in time is left behind, for the same reason`, async () => {
-    const { write, told, leaving } = fakeWrite();
+    const { write, orders, leaving } = fakeWrite();
     stopWrite(write, error, 20, true);
-    expect(told).toEqual([word, 'look']);
+    expect(orders).toEqual([word, 'look']);
     expect(await leaving).toMatchObject({ code: 'ECANCELED', reason });
   });
 

@@ -11,8 +11,8 @@ function stopWord(reason: unknown): number {
 }
 
 /**
- * Has `running` stop for `reason`. One that has not ended after `graceMs`, or whose disk is silent, is left behind: its job
- * ends for the queue, or goes back there. Returns what is to be called once it has ended.
+ * Has `running` stop for `reason`. A write that has not ended after `graceMs`, or whose disk is silent, is left behind: its job
+ * ends for the queue, or goes back there. Returns the function to call once it has ended.
  * @param hasBegun false for a job that was stopped before it began: all that is left of it is to remove what earlier attempts
  * have put there, and its end reports that this is done, so that a slow flush is waited for
  */

@@ -7,7 +7,7 @@ import { jobKeyOf, partPrefix } from '@penstock/sink';
 import { Admission, type Applicant, type Ticket } from './admission.ts';
 
 let home: string;
-/** What the disk says; tests change it. */
+/** What the disk answers; tests change it. */
 let disk: { availableBytes: number; totalBytes: number };
 let asked: number;
 beforeEach(() => {

@@ -14,7 +14,7 @@ import { type Mounts, type Place, Places } from './places.ts';
 
 const { EFBIG, ENOSPC } = constants.errno;
 
-/** Writes that, with all that is promised, leave three quarters of what is free are let through by an older answer. */
+/** An older answer is enough for a write that leaves, with all that is promised, three quarters of what is free. */
 const AMPLE_SHARE = 4;
 
 const WRITING = PHASES.indexOf('writing');
@@ -30,7 +30,7 @@ export interface Ticket {
 /** What the admission has to know of an attempt. */
 export interface Applicant {
   request: JobRequest;
-  /** Names the job for ever, as its partial files do. */
+  /** Names the job as its partial files do, the same in every attempt. */
   jobName: string;
   /** The number of this attempt: above 1, a partial file of an earlier one may be there. */
   starts: number;
@@ -47,7 +47,7 @@ interface Claim {
   needs: { need: Need; rootPath: string }[];
 }
 
-/** Of a job that takes no space. */
+/** The ticket of a job that takes no space. */
 export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
 
 export class Admission {
@@ -66,19 +66,19 @@ export class Admission {
     if (root.writable) this.#places.add(root, device);
   }
 
-  /** Lets a job through at once where there is ample room, as for most: null where that takes a closer look. */
+  /** Lets a job through at once if there is ample room, as for most jobs; null if that takes a closer look. */
   tryAdmit(request: JobRequest): Ticket | null {
     const needs = needsOf(request);
     const places = needs.map((need) => this.#places.known(need));
     if (places.includes(null)) return null;
     const claims = claimsOf(needs, places);
-    if (claims.length === 0) return NOTHING_RESERVED; // also where the root is unknown: the thread says so
+    if (claims.length === 0) return NOTHING_RESERVED; // also if the root is unknown: the thread refuses it
     return claims.every(({ place, bytes }) => isAmple(place, bytes)) ? grant(claims, isBulk(request)) : null;
   }
 
   /**
    * Lets a job through as soon as it is known that there is room.
-   * @throws IoError: ENOSPC where there is none now, EFBIG where there never will be, ETIMEDOUT where the disk is silent
+   * @throws (rejects with) IoError: ENOSPC if there is none now, EFBIG if there never will be, ETIMEDOUT if the disk is silent
    */
   async admit(applicant: Applicant): Promise<Ticket> {
     const { request, jobName, starts } = applicant;
@@ -89,7 +89,7 @@ export class Admission {
     // From here to the grant nothing is awaited: no other job can come between.
     if (claims.every((claim, index) => faultOf(claim, readings[index]!) === null))
       return grant(claims, isBulk(request));
-    // Much may have been allocated, or freed, since the answer: refused is by a new one alone.
+    // Much may have been allocated or freed since that answer: a job is refused by a new one alone.
     const newest = await Promise.all(claims.map(({ place }) => place.fileSystem.lookAgain()));
     for (const [index, claim] of claims.entries()) {
       const fault = faultOf(claim, newest[index]!);
@@ -126,7 +126,7 @@ function isAmple({ fileSystem }: Place, bytes: number): boolean {
   return (fileSystem.ledger.promisedBytes + bytes) * AMPLE_SHARE <= reading.availableBytes;
 }
 
-/** The claim with what is new alone. */
+/** The claim without what is allocated already. */
 async function lessWhatIsThere(claim: Claim, jobName: string, starts: number): Promise<Claim> {
   const { place, needs } = claim;
   const mayBeThere = needs.filter(({ need: { inPlace } }) => starts > 1 || inPlace);
@@ -144,11 +144,11 @@ function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading):
   const { name, fileSystem } = place;
   const { availableBytes, keptBytes = 0, totalBytes } = reading;
   if (totalBytes === 0) return null; // a file system that does not report it
-  const where = { syscall: 'statfs', path, offset: 0, length: bytes };
+  const asked = { syscall: 'statfs', path, offset: 0, length: bytes };
   const leastBytes = Math.max(bytes, largestBytes);
   if (leastBytes > totalBytes) {
     const hint = `The whole file system of root ${name} holds ${formatBytes(totalBytes)}: ask for less, or name a root on a larger one.`;
-    return new IoError({ ...where, errno: -EFBIG, length: leastBytes, hint });
+    return new IoError({ ...asked, errno: -EFBIG, length: leastBytes, hint });
   }
   const { promisedBytes, holders } = fileSystem.ledger;
   if (bytes + promisedBytes <= availableBytes) return null;
@@ -158,7 +158,7 @@ function faultOf({ place, bytes, largestBytes, path }: Claim, reading: Reading):
       : `, ${formatBytes(promisedBytes)} of it reserved by ${holders} other ${holders === 1 ? 'write' : 'writes'}`;
   const kept = keptBytes === 0 ? '' : `, besides ${formatBytes(keptBytes)} left to the queue's Redis`;
   const hint = `${formatBytes(bytes)} needed, ${formatBytes(availableBytes)} free on ${name}${promised}${kept}: free some, or name another root.`;
-  return new IoError({ ...where, errno: -ENOSPC, hint });
+  return new IoError({ ...asked, errno: -ENOSPC, hint });
 }
 
 function grant(claims: readonly Claim[], bulk: boolean): Ticket {

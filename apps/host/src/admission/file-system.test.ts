@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { FileSystem, inTime } from './file-system.ts';
 
-test('a disk that does not answer is not asked again, and whoever waits for it is told in time', async () => {
+test('a disk that does not answer is not asked again, and those that wait for it fail in time', async () => {
   let asked = 0;
   const hung = new Promise<never>(() => {});
   const disk = new FileSystem('/mnt/gone', () => {

@@ -52,18 +52,18 @@ export class FileSystem {
   /** The last answer, null if it is too old to decide by; one that is not fresh is renewed meanwhile. */
   glance(): Reading | null {
     const ageMs = this.#last === null ? Number.POSITIVE_INFINITY : performance.now() - this.#last.askedAt;
-    if (ageMs > FRESH_MS) this.#read().catch(() => {}); // whoever waits for an answer gets the error
+    if (ageMs > FRESH_MS) this.#read().catch(() => {}); // look() and lookAgain() report the error
     return ageMs > STALE_MS_MAX ? null : this.#last;
   }
 
-  /** A fresh answer. @throws IoError; ETIMEDOUT where none comes */
+  /** A fresh answer. @throws (rejects with) IoError; ETIMEDOUT if none comes */
   look(): Promise<Reading> {
     const last = this.#last;
     if (last !== null && performance.now() - last.askedAt <= FRESH_MS) return Promise.resolve(last);
     return inTime(this.#read(), this.#path);
   }
 
-  /** An answer to a question that is asked from now on. @throws IoError; ETIMEDOUT where none comes */
+  /** An answer to a question that is asked from now on. @throws (rejects with) IoError; ETIMEDOUT if none comes */
   async lookAgain(): Promise<Reading> {
     if (this.#asking !== null) await inTime(this.#asking, this.#path);
     return inTime(this.#read(), this.#path);

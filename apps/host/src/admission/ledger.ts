@@ -1,7 +1,7 @@
 /**
  * What one file system has promised to writes that have not taken it yet.
  *
- * `statfs` tells what is free, the ledger how much of that is spoken for. A write's bytes are in one of the two: in the
+ * `statfs` reports what is free, the ledger how much of that is promised. A write's bytes are in one of the two: in the
  * ledger until the file system was asked after they had been allocated, from then on in its answer. So each reading
  * begins with a look at what has been taken by now, and only that leaves the ledger when the answer is there.
  */
@@ -31,7 +31,7 @@ export class SpaceLedger {
   #ended = 0;
   readonly #held = new Set<Reservation>();
 
-  /** Bytes that what `statfs` last said was free does not account for. */
+  /** Bytes that are promised and not yet missing from the answer of `statfs`. */
   get promisedBytes(): number {
     return this.#promised;
   }

@@ -1,4 +1,4 @@
-/** How much new space a job takes, and on which roots: as its request says it, and exactly, as the disk does. */
+/** How much new space a job takes, and on which roots: as its request shows, and less what the disk has already. */
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {

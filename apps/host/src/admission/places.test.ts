@@ -69,7 +69,7 @@ test('links are followed inside the root alone', async () => {
   symlinkSync('small', join(home, 'root/inside'));
   symlinkSync(elsewhere, join(home, 'root/outside'));
   await expect(gate.admit(write('inside/a', 2_000_000))).rejects.toMatchObject({ code: 'ENOSPC' });
-  (await gate.admit(write('outside/a', 2_000_000))).release(); // by the root: whoever opens it refuses it
+  (await gate.admit(write('outside/a', 2_000_000))).release(); // by the root: the thread that opens it refuses it
 });
 
 test('directories that were looked up are let through at once', async () => {

@@ -1,5 +1,5 @@
 /**
- * Which file system a write takes its space from: its root's, but where another is mounted below the root, which has space
+ * Which file system a write takes its space from: its root's, unless another is mounted below the root, which has space
  * of its own.
  */
 import { realpath } from 'node:fs/promises';
@@ -20,7 +20,7 @@ export interface Place {
 /** What is mounted, as far as it is asked for here. */
 export type Mounts = Pick<RootMounts, 'isDivided' | 'mountBelow' | 'mountOf'>;
 
-/** How long it is believed that a directory is on a file system. */
+/** How long it is remembered which file system a directory is on. */
 const BELIEVED_MS = 1000;
 /** Directories remembered at a time, of roots that have mounts below. */
 const DIRECTORIES_MAX = 4096;
@@ -64,7 +64,7 @@ export class Places {
     for (const [device, known] of this.#byDevice) if (known === fileSystem) this.#byDevice.delete(device);
   }
 
-  /** Where the file goes: undefined where its root is unknown, null where that has to be looked up by find(). */
+  /** Where the file goes: undefined if its root is unknown, null if find() has to look it up. */
   known({ root, path }: Need): Place | undefined | null {
     const whole = this.#byRoot.get(root);
     if (whole === undefined || this.#mounts?.isDivided(root) !== true) return whole;
@@ -72,7 +72,7 @@ export class Places {
     return kept !== undefined && performance.now() - kept.atMs <= BELIEVED_MS ? kept.place : null;
   }
 
-  /** The same, looked up. @throws IoError ETIMEDOUT where a file system on the way does not answer */
+  /** The same, looked up. @throws (rejects with) IoError ETIMEDOUT if a file system on the way does not answer */
   async find(need: Need): Promise<Place | undefined> {
     const known = this.known(need);
     if (known !== null) return known;

@@ -31,12 +31,12 @@ test('on a small disk it keeps an eighth, and never more than there is', async (
   expect(await askLeavingRoom(ask, home)(home)).toMatchObject({ keptBytes: 8 * MIB, availableBytes: 0 });
 });
 
-test('it keeps nothing on another file system, or where there is none', async () => {
+test('it keeps nothing on another file system, or if there is none', async () => {
   expect(await askLeavingRoom(ask, home)('/proc')).toEqual(disk);
   expect(await askLeavingRoom(ask, join(home, 'absent'))(home)).toEqual(disk);
 });
 
-test('a write that would take the last of it waits for space, and the refusal says what is left to Redis', async () => {
+test('a write that would take the last of it waits for space, and the refusal reports what is left to Redis', async () => {
   const gate = new Admission(askLeavingRoom(ask, home));
   gate.add({ name: 'data', path: join(home, 'files'), writable: true }, 1);
   const request = parseJob({ path: 'a.dat', size: 1000 * MIB - 40_960 });

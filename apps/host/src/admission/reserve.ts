@@ -1,5 +1,5 @@
 /**
- * Space that writes leave to the embedded Redis where it shares a file system with a root: without room for its next
+ * Space that writes leave to the embedded Redis if it shares a file system with a root: without room for its next
  * record it ends, and with it all that is known of every write.
  */
 import { statSync } from 'node:fs';
@@ -12,7 +12,7 @@ const REWRITE_BYTES = 67_108_864;
 /** On a small disk no more than this share of it, or no write would fit there. */
 const SHARE_MAX = 8;
 
-/** As `ask`, but less what is kept for the embedded Redis of `dataDirectory` where `path` is on its file system. */
+/** As `ask`, but less what is kept for the embedded Redis of `dataDirectory` if `path` is on its file system. */
 export function askLeavingRoom(ask: AskSpace, dataDirectory: string): AskSpace {
   const directory = join(dataDirectory, 'redis');
   // Looked up once: a hung disk below Redis must not hold up the answer about another one.

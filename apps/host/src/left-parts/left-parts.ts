@@ -1,7 +1,7 @@
 /**
- * Removes partial files that nobody will take up: those of writes that went to another host, or were cancelled or removed
- * while this one was gone. A while after the start, and from then on while there are any, the queue is asked whose they
- * still are.
+ * Removes partial files that no write will go on with: those of writes that went to another host, or were cancelled or removed
+ * while this one was gone. Some time after the start, and from then on while there are any, the queue is asked which of
+ * their jobs are over.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import type { RootConfig } from '@penstock/disk';
 import { PartRecordFiles } from './records.ts';
 import type { RemoverOrder } from './remover.ts';
 
-/** Hosts that are there for one write alone have ended by then. */
+/** A host that `penstock write` started for one write has ended by then. */
 const FIRST_MS = 2000;
 const EVERY_MS = 30_000;
 
@@ -28,7 +28,7 @@ export interface LeftPartsOptions {
    * of what this one has open before it runs, FUSE and NFS wait for their server in that close, and the main thread for it.
    */
   mayStart(): boolean;
-  /** Called with what was removed, in words. */
+  /** Called with a line for the log about what was removed. */
   onRemoved(text: string): void;
   onError(error: unknown): void;
   /** For tests, in milliseconds. */
@@ -44,16 +44,16 @@ const removerEntry = new URL('../../dist/left-parts/remover.js', import.meta.url
 export class LeftParts {
   readonly #options: LeftPartsOptions;
   readonly #records: PartRecordFiles;
-  /** Of those that are not there any more. */
+  /** Keys of records whose files are not there any more. */
   readonly #gone = new Set<string>();
-  /** Of those that could not be removed: each is reported once, and tried again at each look. */
+  /** Keys of files that could not be removed: each is reported once, and the removal is repeated at each look. */
   readonly #reported = new Set<string>();
   /** By root. */
   readonly #removers = new Map<string, ChildProcess>();
   #timer: NodeJS.Timeout;
   #closed = false;
 
-  /** @throws what the file system says where the data directory cannot be had */
+  /** @throws the error of the file system if the data directory cannot be used */
   constructor(options: LeftPartsOptions) {
     this.#options = options;
     this.#records = new PartRecordFiles(options.dataDirectory, options.host);
@@ -84,12 +84,12 @@ export class LeftParts {
     const over = left.filter((_record, index) => owners[index] === 'over');
     const byRoot = new Map<string, PartRecord[]>();
     for (const record of over) byRoot.set(record.rootPath, [...(byRoot.get(record.rootPath) ?? []), record]);
-    // One that hangs is left alone until it answers; the next look passes its root over.
+    // Not awaited: a remover that hangs is left alone until it answers, and the next look passes its root over.
     for (const [rootPath, records] of byRoot) void this.#removeIn(rootPath, records);
   }
 
   async #removeIn(rootPath: string, records: PartRecord[]): Promise<void> {
-    // Of '/' the records have ''.
+    // The records have '' for '/'.
     const root = this.#options.roots.find(({ path, writable }) => writable && (path === '/' ? '' : path) === rootPath);
     if (root === undefined || this.#removers.has(rootPath) || this.#closed || !this.#options.mayStart()) return;
     try {
@@ -141,7 +141,7 @@ export class LeftParts {
 }
 
 /**
- * What became of the records of `order`, once `remover` has ended; null where it ended without an answer.
+ * What became of the records of `order`, once `remover` has ended; null if it ended without an answer.
  * @throws (rejects with) what kept it from being started, such as EMFILE
  */
 function fatesBy(remover: ChildProcess, order: RemoverOrder): Promise<LeftPartFate[] | null> {

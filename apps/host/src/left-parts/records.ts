@@ -2,8 +2,8 @@
  * The host's own directory of records of partial files, in its data directory: `parts/<name of the host>/`, with the
  * places of the attempts that run and the list of what was left for later ones (libs/sink, part-records.ts).
  *
- * Its lock is held for the process's life. What a process has left that is gone, of whatever name, is taken over by the
- * next host that starts with this data directory.
+ * Its lock is held for the process's life. What a dead process has left, of whatever name, is taken over by the next host
+ * that starts with this data directory.
  */
 import {
   closeSync,
@@ -31,14 +31,14 @@ export class PartRecordFiles {
   readonly files: PartFiles;
   readonly #directory: string;
 
-  /** @throws what the file system says where the data directory cannot be had */
+  /** @throws the error of the file system if the data directory cannot be used */
   constructor(dataDirectory: string, host: string) {
     const folder = join(dataDirectory, 'parts');
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     let directory = join(folder, host);
     let places = openLocked(directory);
-    // Another process of this name lives: libs/queue, host-registry.ts, reports it. Or one that begins has
-    // just taken this for something left.
+    // Another process of this name lives (libs/queue, host-registry.ts, reports it), or one that has just started took
+    // this for the directory of a dead process.
     for (let tries = 1; places === null; tries += 1) {
       if (tries > TRIES_MAX) throw new Error(`${directory} is locked by another process`);
       directory = join(folder, `${host}~${process.pid}${tries === 1 ? '' : `~${tries}`}`);
@@ -67,7 +67,7 @@ export class PartRecordFiles {
   }
 }
 
-/** The places of `directory`, which is made where it is missing; null where another process has them. */
+/** The places of `directory`, which is made if it is missing; null if another process has them. */
 function openLocked(directory: string): number | null {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const places = openPlaces(directory);
@@ -84,7 +84,7 @@ function openLocked(directory: string): number | null {
   return null;
 }
 
-/** Null where another process has removed the directory meanwhile. */
+/** Null if another process has removed the directory meanwhile. */
 function openPlaces(directory: string): number | null {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -96,7 +96,7 @@ function openPlaces(directory: string): number | null {
   }
 }
 
-/** False where the process that had them removed them before it let go of their lock. */
+/** False if the process that had them removed them before it let go of their lock. */
 function isStillThere(places: number, directory: string): boolean {
   const named = statSync(join(directory, PLACES), { throwIfNoEntry: false });
   return named !== undefined && named.ino === fstatSync(places).ino;

@@ -1,6 +1,6 @@
 /**
- * A process of its own that removes the partial files of one root that nobody will take up. A root may hang, and whoever
- * looks at it hangs with it: neither the host's main thread nor its writers may.
+ * A process of its own that removes the partial files of one root that no write will go on with. A root may hang, and a
+ * thread that looks at it hangs with it: neither the host's main thread nor its writers may.
  */
 import { type LeftPartFate, type PartRecord, removeLeftPart } from '@penstock/sink';
 import { type RootConfig, Roots } from '@penstock/disk';

@@ -33,7 +33,7 @@ function threadsWith(silent: Set<string>) {
   return { ask, held, begun: () => begun };
 }
 
-test('roots are asked in one thread, and each says which device it is on', async () => {
+test('roots are asked in one thread, and each answers which device it is on', async () => {
   const { ask, begun } = threadsWith(new Set());
   const devices = await askRoots(['a', 'bb'].map(root), () => {}, ask, 10_000);
   expect([...devices]).toEqual([
@@ -43,10 +43,10 @@ test('roots are asked in one thread, and each says which device it is on', async
   expect(begun()).toBe(1);
 });
 
-test('a root that does not answer holds up no other, and is told of when it does', async () => {
+test('a root that does not answer holds up no other, and is reported when it does', async () => {
   const { ask, held } = threadsWith(new Set(['bb', 'ccc']));
   const late: unknown[] = [];
-  const devices = await askRoots(['a', 'bb', 'ccc', 'dddd'].map(root), (...told) => late.push(told), ask, 50);
+  const devices = await askRoots(['a', 'bb', 'ccc', 'dddd'].map(root), (...answer) => late.push(answer), ask, 50);
   expect([...devices.values()]).toEqual([1, null, null, 4]);
   for (const go of held) go();
   await setImmediate();

@@ -24,7 +24,7 @@ export type AskInThread = (roots: readonly Asked[], onAnswer: (answer: RootAnswe
 
 /**
  * Asks `roots`. Resolves when each has answered or is late, with the number of its device (st_dev) by name, in the order of
- * the roots, or null where it has not answered yet.
+ * the roots, or null if it has not answered yet.
  * @param onLate called for each late root when it answers after all, with its device, or why it cannot be used
  * @throws IoError naming a root that cannot be used
  */

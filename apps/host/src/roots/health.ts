@@ -18,22 +18,25 @@ import { type Condition, type Inspect, inspectRoot } from './inspect.ts';
 
 /** How often a root that cannot be used is looked at. */
 const LOOK_MS = 2000;
-/** So many writes that fail one after the other, and none in between that ends well, are the disk's fault. */
+/** So many writes that fail in a row are the disk's fault. */
 const FAILURES_MAX = 3;
 
-/** What a root can be the reason of; ENOENT, EACCES and the like are the job's own fault where the root is well. */
+/** Errors whose reason may be the root; ENOENT, EACCES and the like are the job's own fault if the root is well. */
 const OF_ROOTS: ReadonlySet<string> = new Set(
   'EROFS ENOENT EACCES EPERM ENOTDIR ESTALE ELOOP ETIMEDOUT EIO ENXIO ENODEV ENOMEDIUM ENOTCONN ECONNABORTED EHOSTDOWN'.split(
     ' ',
   ),
 );
-/** What the disk says, though its root can be looked at. */
+/** Errors of the disk itself, though its root can be looked at. */
 const OF_DISKS: ReadonlySet<string> = new Set(['EIO', 'ENXIO', 'ENODEV', 'ENOMEDIUM', 'EROFS']);
 
 interface Sickness {
   reason: string;
   hint: string | undefined;
-  /** The root looks well and writes failed: one is let through from time to time. Then in time of performance.now(). */
+  /**
+   * If the root looks well and yet writes failed: when the next write is let through, in time of performance.now(). Else
+   * null.
+   */
   tryAtMs: number | null;
 }
 
@@ -45,7 +48,7 @@ interface Patient {
   /** Whether files could be made right in it when the host began; undefined before it is known. */
   wasOpen: boolean | undefined;
   looking: Promise<Condition> | null;
-  /** Its disk does not answer: it is asked nothing until tellSilent() says otherwise. */
+  /** Its disk does not answer: it is asked nothing until setSilent() changes that. */
   silent: boolean;
 }
 
@@ -53,11 +56,11 @@ export interface RootHealthOptions {
   roots: readonly RootConfig[];
   host: string;
   mounts: RootMounts;
-  /** Names of roots that have not answered yet: tellSilent() says when they have. */
+  /** Names of roots that have not answered yet: setSilent() is called when they have. */
   silent?: readonly string[];
-  /** Told in words when a root cannot be used any more, and when it can again. */
+  /** Called with a line for the log when a root cannot be used any more, and when it can again. */
   onNote?: ((text: string) => void) | undefined;
-  /** Told of the names of all roots that cannot be used, whenever they change. */
+  /** Called with the names of all roots that cannot be used, whenever they change. */
   onChange?: ((sick: string[]) => void) | undefined;
   /** For tests. */
   inspect?: Inspect;
@@ -80,12 +83,12 @@ export class RootHealth {
     }
     // Later than this constructor: the callbacks may use what its caller assigns it to.
     queueMicrotask(() => {
-      for (const name of options.silent ?? []) this.tellSilent(name, 'it has not answered since this host began');
+      for (const name of options.silent ?? []) this.setSilent(name, 'it has not answered since this host began');
     });
   }
 
-  /** The disk of the root `name` does not answer, in the words of `reason`, or with null it does again. */
-  tellSilent(name: string, reason: string | null): void {
+  /** The disk of the root `name` does not answer, for `reason`; null: it does again. */
+  setSilent(name: string, reason: string | null): void {
     const patient = this.#patients.get(name);
     if (patient === undefined || patient.silent === (reason !== null)) return;
     patient.silent = reason !== null;
@@ -104,7 +107,7 @@ export class RootHealth {
     if (this.#noted.size === 0 && !mounts.hasGone) return null;
     for (const name of rootsOf(request)) {
       const patient = this.#patients.get(name);
-      if (patient === undefined) continue; // whoever opens it refuses it
+      if (patient === undefined) continue; // the thread that opens it refuses it
       this.#takeMount(patient);
       const { sickness } = patient;
       if (sickness !== null && !maybeTried(sickness)) return this.#errorOf(patient, sickness);
@@ -112,21 +115,21 @@ export class RootHealth {
     return null;
   }
 
-  /** Says that a write ended well. */
+  /** A write ended well. */
   succeeded(request: JobRequest): void {
     if (this.#noted.size === 0) return;
     for (const name of rootsOf(request)) {
       const patient = this.#patients.get(name);
       if (patient === undefined) continue;
       patient.failures = 0;
-      // One that was begun before its root fell ill proves nothing but where writes alone were what was wrong.
+      // A write that was begun before its root fell ill proves something only if failing writes were what was wrong.
       if (patient.sickness === null || patient.sickness.tryAtMs !== null) this.#recover(patient);
     }
   }
 
   /**
-   * What a write came to that failed, or a bulk of which files did: the fault of a root, which the job is to be put back
-   * for; 'again' where a root is to be opened anew and the write is begun anew with it; null where it is the job's own.
+   * Judges a write that failed, or a bulk of which files did: a RootError if a root is at fault, and the job is to be put
+   * back; 'again' if a root is to be opened anew and the write is begun anew with it; null if it is the job's own fault.
    */
   async judge(
     request: JobRequest,
@@ -142,7 +145,7 @@ export class RootHealth {
     return again ? 'again' : null;
   }
 
-  /** That a write was begun again in vain: it waits until its root stays what it is. */
+  /** The error of a write that was begun again in vain: it waits until its root stays what it is. */
   unsteady(request: JobRequest): RootError {
     const root = rootsOf(request)[0] ?? '';
     const reason = 'another directory stood at its path each time that the write was begun';
@@ -204,14 +207,14 @@ export class RootHealth {
     return new RootError({ root: name, host: this.#options.host, reason: error.message });
   }
 
-  /** True where the file is on another file system than the root's own, which may be read-only by intent. */
+  /** True if the file is on another file system than the root's own, which may be read-only by intent. */
   #isElsewhere(name: string, path: string | undefined): boolean {
     const { mounts } = this.#options;
     if (path === undefined || !mounts.isDivided(name)) return false;
     return mounts.mountBelow(name, path)?.id !== mounts.mountOf(name)?.id;
   }
 
-  /** A question that is asked from now on; the one that is under way may have been answered before the failure. */
+  /** A new look: one that is under way may have been answered before the failure. */
   async #lookAt(patient: Patient): Promise<Condition> {
     await patient.looking;
     patient.looking ??= (this.#options.inspect ?? inspectRoot)(patient.root).finally(() => {
@@ -231,7 +234,7 @@ export class RootHealth {
     return { code: 'EACCES', reason: 'it may not be written any more: permission denied' };
   }
 
-  /** Takes down whether what was mounted at the root is gone. Returns true if so. */
+  /** Records whether what was mounted at the root is gone. Returns true if so. */
   #takeMount(patient: Patient): boolean {
     const gone = this.#options.mounts.goneFrom(patient.root.name);
     if (gone === null) return false;
@@ -250,7 +253,7 @@ export class RootHealth {
     this.#timer ??= setInterval(() => void this.#lookAgain(), LOOK_MS);
     if (was === null) {
       this.#options.onNote?.(`root ${name} cannot be used: ${reason} (${path}); its jobs wait, or go to other hosts`);
-      this.#tell();
+      this.#notify();
     }
     return patient.sickness;
   }
@@ -261,10 +264,10 @@ export class RootHealth {
     if (patient.sickness === null) return;
     patient.sickness = null;
     this.#options.onNote?.(`root ${patient.root.name} can be used again`);
-    if (this.#tell().length === 0) this.close();
+    if (this.#notify().length === 0) this.close();
   }
 
-  #tell(): string[] {
+  #notify(): string[] {
     const sick = [...this.#patients.values()].filter(({ sickness }) => sickness !== null).map(({ root }) => root.name);
     this.#options.onChange?.(sick);
     return sick;
@@ -291,7 +294,7 @@ export class RootHealth {
   }
 }
 
-/** True for the one that may find out whether writes succeed again. */
+/** True for the one write that is let through to find out whether writes succeed again. */
 function maybeTried(sickness: Sickness): boolean {
   const now = performance.now();
   if (sickness.tryAtMs === null || now < sickness.tryAtMs) return false;

@@ -5,9 +5,9 @@ import type { RootConfig } from '@penstock/disk';
 import { inTime } from '../admission/file-system.ts';
 
 export interface Condition {
-  /** Why nothing can be read there, or written on its file system; null where it can. */
+  /** Why nothing can be read there, or written on its file system; null if both are possible. */
   fault: { code: string; reason: string } | null;
-  /** Whether files may be made right in it. Where they may not, its subdirectories may yet be written. */
+  /** Whether files may be made right in it. If not, its subdirectories may yet be writable. */
   isOpen: boolean;
 }
 
@@ -25,7 +25,7 @@ export const inspectRoot: Inspect = async ({ path, writable }) => {
   }
 };
 
-/** @throws where it cannot be entered, or its first entry cannot be read: some disks fail there only */
+/** @throws if it cannot be entered, or its first entry cannot be read: some disks fail there only */
 async function look(path: string): Promise<void> {
   await access(path, constants.X_OK);
   const directory = await opendir(path, { bufferSize: 1 }).catch((error: NodeJS.ErrnoException) => {
