@@ -47,7 +47,7 @@ test('a key that others may have written is none, and no key is laid where other
   expect(() => publishDoor(directory, door)).toThrow(/no directory of this user/);
 });
 
-test('where no dashboard was ever run there is none', () => {
+test('if no dashboard was ever run there is none', () => {
   expect(readDoors(directory)).toEqual([]);
   writeFileSync(join(directory, 'dashboard'), '');
   expect(() => readDoors(directory)).toThrow(/ENOTDIR/);

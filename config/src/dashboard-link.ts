@@ -1,7 +1,6 @@
 /**
- * The way into a dashboard: links that its gateway takes once, within ten minutes. Whoever may read the gateway's key can
- * make one, and asks nobody for it: the key lies in the data directory, for that directory's owner alone, and is another
- * at each start.
+ * The way into a dashboard: links that its gateway takes once, within ten minutes. A process that may read the
+ * gateway's key can make one: the key is in the data directory, readable by its owner alone, and new at each start.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import {
@@ -32,22 +31,22 @@ export interface DashboardDoor {
 
 export const newDashboardKey = (): Buffer => randomBytes(32);
 
-/** A new link: it names its end and a number of its own, and is signed. */
+/** A new link: it carries its end and a random number, and is signed. */
 export function dashboardLink({ origin, key }: DashboardDoor, nowMs: number = Date.now()): string {
-  const said = `${Math.floor(nowMs / 1000) + LINK_MINUTES * 60}.${randomBytes(16).toString('base64url')}`;
-  return `${origin}${LINK_PATH}?token=${said}.${signatureOf(said, key)}`;
+  const claim = `${Math.floor(nowMs / 1000) + LINK_MINUTES * 60}.${randomBytes(16).toString('base64url')}`;
+  return `${origin}${LINK_PATH}?token=${claim}.${signatureOf(claim, key)}`;
 }
 
-/** The end of a token that `key` has signed, in milliseconds since the epoch; null of any other. */
+/** The end of a token that `key` has signed, in milliseconds since the epoch; null for any other. */
 export function tokenEnd(token: string, key: Buffer): number | null {
-  const [, said = '', seconds, signature = ''] = /^((\d{1,12})\.[\w-]{22})\.([\w-]{43})$/.exec(token) ?? [];
+  const [, claim = '', seconds, signature = ''] = /^((\d{1,12})\.[\w-]{22})\.([\w-]{43})$/.exec(token) ?? [];
   // As texts: several of them spell the same bytes, and a link that was used must have one spelling.
   const given = Buffer.from(signature);
-  const right = Buffer.from(signatureOf(said, key));
+  const right = Buffer.from(signatureOf(claim, key));
   return given.length === right.length && timingSafeEqual(given, right) ? Number(seconds) * 1000 : null;
 }
 
-const signatureOf = (said: string, key: Buffer): string => createHmac('sha256', key).update(said).digest('base64url');
+const signatureOf = (claim: string, key: Buffer): string => createHmac('sha256', key).update(claim).digest('base64url');
 
 const FOLDER = 'dashboard';
 
@@ -98,7 +97,7 @@ function readDoor(file: string): DashboardDoor | null {
     throw error;
   }
   try {
-    if (!isOurs(fstatSync(fd))) return null; // somebody else's, who would like us to open his link
+    if (!isOurs(fstatSync(fd))) return null; // another user's, who would like us to open his link
     const { origin, key } = JSON.parse(readFileSync(fd, 'utf8')) as { origin: string; key: string };
     return { origin, key: Buffer.from(key, 'base64url') };
   } finally {
@@ -106,6 +105,6 @@ function readDoor(file: string): DashboardDoor | null {
   }
 }
 
-/** Nobody else can have written it, nor read it, root excepted. */
+/** No other user can have written or read it, except root. */
 const isOurs = ({ uid, mode }: { uid: number; mode: number }): boolean =>
   uid === process.getuid?.() && (mode & 0o077) === 0;

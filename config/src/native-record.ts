@@ -1,8 +1,8 @@
-/** What set-up found on this machine and recorded: the Redis server and libaio may lie below .cache. */
+/** What set-up found on this machine and recorded: the Redis server and libaio may be below .cache. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The record; absent where set-up never ran. */
+/** The record; absent if set-up never ran. */
 export const nativeFile: string = fileURLToPath(new URL('../../.cache/native.json', import.meta.url));
 
 /** The libaio that set-up found; undefined leaves the search to the loader. */

@@ -4,7 +4,7 @@ import type { Connection } from '@penstock/queue';
 import { nativeFile } from './native-record.ts';
 import type { RedisChoice } from './settings/settings.ts';
 
-/** The Redis server that this environment offers; null where there is none. */
+/** The Redis server that this environment offers; null if there is none. */
 export function findServer(env: NodeJS.ProcessEnv): RedisServerBinary | null {
   const explicit = env['REDIS_SERVER'];
   return findRedisServer({
@@ -19,15 +19,15 @@ const HANDOVER_MS = 5000;
 
 export interface Store {
   connection: Connection;
-  /** True if this process started the embedded Redis just now: then nobody else uses it yet. */
+  /** True if this process started the embedded Redis just now: then no other process uses it yet. */
   started: boolean;
   /** Stops the embedded Redis unless another process uses it. */
   close(): Promise<void>;
 }
 
 /**
- * @param onError told each time the embedded Redis is gone and cannot be started again yet; it is tried for ever
- * @throws where no Redis server can be found or started, with what to do about it
+ * @param onError called each time the embedded Redis is gone and cannot be started again yet; the attempts never end
+ * @throws (rejects with) an Error that names what to do, if no Redis server can be found or started
  */
 export async function openStore(
   choice: RedisChoice,

@@ -20,8 +20,8 @@ interface Program {
   env?: Record<string, string>;
 }
 
-/** What a process of ours says first. */
-interface Said {
+/** The first message of a process of ours. */
+interface Started {
   ready?: true;
   url?: string;
   link?: string;
@@ -46,14 +46,14 @@ const FLAGS = [
 
 const START_MS_MAX = 30_000;
 
-/** Starts a process of ours and resolves with it and with what it said first. */
-async function start(entry: string, args: string[]): Promise<{ child: ChildProcess; said: Said }> {
+/** Starts a process of ours and resolves with it and with its first message. */
+async function start(entry: string, args: string[]): Promise<{ child: ChildProcess; started: Started }> {
   const child = fork(at(entry), args, { silent: true });
-  const said = await Promise.race([
-    once(child, 'message').then(([message]) => message as Said),
+  const started = await Promise.race([
+    once(child, 'message').then(([message]) => message as Started),
     once(child, 'exit').then(([code]) => Promise.reject(new Error(`${entry} ended with ${code} before it was ready`))),
   ]);
-  return { child, said };
+  return { child, started };
 }
 
 async function stop(child: ChildProcess): Promise<number | null> {
@@ -63,7 +63,7 @@ async function stop(child: ChildProcess): Promise<number | null> {
   return code;
 }
 
-/** What a job's name says is written. */
+/** How much is written, by a job's name. */
 function kibibytesOf(figures: string): number {
   const [, bytes = '', unit] = /· ([\d.]+) ([KM])iB of/.exec(figures) ?? [];
   return Number(bytes) * (unit === 'M' ? 1024 : 1);
@@ -102,8 +102,8 @@ const program = browserProgram();
     ]);
     host = hostStarted.child;
     gateway = gatewayStarted.child;
-    url = gatewayStarted.said.url ?? '';
-    link = gatewayStarted.said.link ?? '';
+    url = gatewayStarted.started.url ?? '';
+    link = gatewayStarted.started.link ?? '';
     browser = opened;
     context = await opened.newContext({ viewport: { width: 1280, height: 900 } });
     page = await context.newPage();
@@ -117,7 +117,7 @@ const program = browserProgram();
   }, START_MS_MAX);
 
   afterAll(async () => {
-    await browser?.close(); // absent where the start failed: that is the error to be told
+    await browser?.close(); // absent if the start failed: that is the error to be reported
     const codes = await Promise.all([stop(host), stop(gateway)]);
     await queue.close();
     await store.close();
@@ -128,7 +128,7 @@ const program = browserProgram();
     expect(left.filter((name) => !String(name).endsWith('.part'))).toEqual(['captures']);
   }, START_MS_MAX);
 
-  test('without a link the page says how to get one; with it the dashboard opens, in this browser alone', async () => {
+  test('without a link the page shows how to get one; with it the dashboard opens, in this browser alone', async () => {
     const other = await browser!.newContext();
     const elsewhere = await other.newPage();
     expect((await elsewhere.goto(url))?.status()).toBe(401);
@@ -148,7 +148,7 @@ const program = browserProgram();
     const { origin } = new URL(url);
     expect(asked.filter((address) => new URL(address).origin !== origin)).toEqual([]);
     const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
-    expect(painted).toBeLessThan(10_000); // it took 30 s where what the web font was asked with vanished
+    expect(painted).toBeLessThan(10_000); // it took 30 s when the request for the web font was dropped
   });
 
   test('the form for a job works under the page’s policy, which keeps it from nothing that it needs', async () => {
@@ -217,10 +217,10 @@ const program = browserProgram();
     expect(kibibytesOf(await figures.innerText())).toBeGreaterThan(kibibytesOf(before));
 
     const undrawn = Number(await ring.locator('circle[pathLength="100"]').getAttribute('stroke-dashoffset'));
-    const told = Number.parseInt((await ring.textContent()) ?? '', 10);
+    const shown = Number.parseInt((await ring.textContent()) ?? '', 10);
     // They are two looks, and the write goes on between them.
-    expect(Math.abs(100 - undrawn - told)).toBeLessThanOrEqual(5);
-    // The tab that is open at first tells the same, and what else there is to know.
+    expect(Math.abs(100 - undrawn - shown)).toBeLessThanOrEqual(5);
+    // The tab that is open at first shows the same, and more.
     const details = await page.locator('body').innerText();
     expect(details).toMatch(/written:\s*"[\d.]+ [KM]iB of 2\.00 GiB"/);
     expect(details).toMatch(/speed:\s*"[\d.]+ MiB\/s"/);

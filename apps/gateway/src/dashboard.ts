@@ -17,7 +17,7 @@ const ADD_ROUTE = '/api/queues/:queueName/add';
 
 /**
  * What the form sends becomes a write, whatever it calls it: the name it shows is our own text, and hosts refuse other
- * jobs. A request that no host could carry out is refused here, where it can still be corrected.
+ * jobs. A request that no host could carry out is refused here, while it can still be corrected.
  */
 function judgeAdded({ route, request }: HookContext): BeforeHookResult {
   if (route !== ADD_ROUTE) return undefined;
@@ -38,7 +38,7 @@ export interface Dashboard {
   /** Shows one more queue. */
   show(queue: Queue, description: string): void;
   /** Adds to the description of a queue that is shown why it stands still; null: it goes on. */
-  tellStandstill(queueName: string, why: string | null): void;
+  setStandstill(queueName: string, why: string | null): void;
 }
 
 /** The dashboard of `queue` below `basePath`, to which others can be added. */
@@ -71,7 +71,7 @@ export function dashboard(queue: Queue, basePath: string): Dashboard {
   return {
     plugin: server.registerPlugin(),
     show: (more, description) => board.addQueue(adapterOf(more, description)),
-    tellStandstill: (queueName, why) => {
+    setStandstill: (queueName, why) => {
       if (why === null) standstills.delete(queueName);
       else standstills.set(queueName, why);
     },

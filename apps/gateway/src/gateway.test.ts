@@ -47,13 +47,13 @@ const post = (body: unknown, headers: Record<string, string> = {}): Promise<Resp
     body: JSON.stringify(body),
   });
 
-test('the health check tells of the queue and who serves it', async () => {
+test('the health check reports the queue and who serves it', async () => {
   const response = await fetch(`${origin}/healthz`, { headers: { cookie } });
   expect(response.status).toBe(200);
   expect(await response.json()).toMatchObject({ status: 'ok', queue: 'penstock', workers: 0, counts: { active: 0 } });
 });
 
-test('the description of a queue that stands still says why, and that of one that goes on does not', async () => {
+test('the description of a queue that stands still has the reason, and that of one that goes on does not', async () => {
   const redis = new Redis(redisOptions(store.connection));
   const descriptions = async (): Promise<string> => {
     // One of its own: a gateway looks every five seconds only.
@@ -119,7 +119,7 @@ test('the form knows what a request is made of', async () => {
   expect(await response.text()).toContain('rowBytes');
 });
 
-test('a page of another site cannot add a job through the browser of somebody who works here', async () => {
+test('a page of another site cannot add a job through the browser of a user of this machine', async () => {
   const response = await post(
     { name: 'write', data: { path: 'a', size: 1 }, options: {} },
     { origin: 'https://evil.example' },
@@ -138,13 +138,13 @@ test('nor at a name, which a browser may look up as an address where another use
   await expect(start).rejects.toThrow(/localhost is not a loopback address but a name/);
 });
 
-test('a Redis that is not there is told by its address', async () => {
+test('a Redis that is not there is reported by its address', async () => {
   const connection = { url: 'redis://127.0.0.1:1' };
   const start = Gateway.start({ connection, address: '127.0.0.1', port: 0, onError: () => {} });
   await expect(start).rejects.toThrow(/127\.0\.0\.1:1.*ECONNREFUSED/);
 });
 
-test('a port that is taken is told with what to do', async () => {
+test('a port that is taken is reported with what to do', async () => {
   const port = Number(new URL(origin).port);
   const start = Gateway.start({ connection: store.connection, address: '127.0.0.1', port, onError: () => {} });
   await expect(start).rejects.toMatchObject({ code: 'EADDRINUSE', hint: expect.stringContaining('--port') });

@@ -19,7 +19,7 @@ export interface GatewayOptions {
   address: string;
   /** 0 takes a free port. */
   port: number;
-  /** Told of what no request is told: a lost connection to Redis. */
+  /** Called with errors that no request gets as its answer: a lost connection to Redis. */
   onError: (error: Error) => void;
 }
 
@@ -57,18 +57,18 @@ export class Gateway {
     return dashboardLink(this.door);
   }
 
-  /** Listens. @throws where the address is not this machine's own, or is taken, or Redis cannot be used */
+  /** Listens. @throws (rejects with) an Error if the address is not loopback, or is taken, or Redis cannot be used */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const { address, port } = options;
     assertOwnAddress(address);
     await checkRedis(options.connection);
     // A connection of our own: BullMQ could not let go of one whose server is away.
     const redis = new Redis(redisOptions(options.connection));
-    redis.on('error', () => {}); // the queue tells it
+    redis.on('error', () => {}); // the queue reports it
     const queue = new Queue(QUEUE_NAME, { connection: redis, defaultJobOptions });
-    const tell = onceInAWhile(options.onError);
-    queue.on('error', tell);
-    const hostQueues = new HostQueues(redis, queue, tell);
+    const report = onceInAWhile(options.onError);
+    queue.on('error', report);
+    const hostQueues = new HostQueues(redis, queue, report);
     const server = Fastify({ forceCloseConnections: true });
     try {
       const key = newDashboardKey();
@@ -80,7 +80,7 @@ export class Gateway {
       server.get('/healthz', async (request, reply) => {
         const health = await healthOf(queue);
         const { status } = health;
-        // A probe needs no more; how much waits here, and why Redis does not answer, is not for everybody.
+        // A probe needs no more; how much waits here, and why Redis does not answer, is for those with a session.
         return reply
           .code(status === 'ok' ? 200 : 503)
           .send((await hasSession(request, sessions)) ? health : { status });
@@ -113,7 +113,7 @@ export class Gateway {
   }
 }
 
-/** @throws where `address` is one that others reach, or none that a browser is sure to ask */
+/** @throws Error EACCES if other machines reach `address`, or a browser may ask another one for it */
 function assertOwnAddress(address: string): void {
   const refuse = (why: string, hint: string): never => {
     throw Object.assign(new Error(`${address} is not a loopback address${why}`), { code: 'EACCES', hint });

@@ -3,7 +3,7 @@ import { healthOf } from './health.ts';
 
 const silent = (): Promise<never> => new Promise(() => {});
 
-test('a Redis that does not answer is told in time', async () => {
+test('a Redis that does not answer is reported in time', async () => {
   const queue = { name: 'penstock', getWorkersCount: silent, getJobCounts: silent };
   expect(await healthOf(queue, 1)).toEqual({
     status: 'unavailable',
@@ -12,7 +12,7 @@ test('a Redis that does not answer is told in time', async () => {
   });
 });
 
-test('a Redis that refuses is told with its reason', async () => {
+test('a Redis that refuses is reported with its reason', async () => {
   const queue = {
     name: 'penstock',
     getWorkersCount: () => Promise.reject(new Error('NOAUTH Authentication required.')),

@@ -1,7 +1,7 @@
-/** Whether the gateway can do its work: whether Redis answers, and what it says of the queue. */
+/** Whether the gateway can do its work: whether Redis answers, and how the queue stands. */
 import type { Queue } from 'bullmq';
 
-/** A health check that waits longer than its asker tells nothing. */
+/** Short, so that the check answers before its caller gives up. */
 const HEALTH_MS_MAX = 2000;
 
 export interface Health {

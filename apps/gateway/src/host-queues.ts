@@ -25,7 +25,7 @@ export class HostQueues {
    * Adds the queues of hosts that have come since the last look, and shows which queues stand still. Never throws: the
    * page is served without that.
    */
-  async show(board: Pick<Dashboard, 'show' | 'tellStandstill'>): Promise<void> {
+  async show(board: Pick<Dashboard, 'show' | 'setStandstill'>): Promise<void> {
     if (performance.now() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = performance.now();
     try {
@@ -39,7 +39,7 @@ export class HostQueues {
       }
       for (const queue of [this.#anyHost, ...this.#queues.values()]) {
         const why = await standstillOf(this.#redis, queue.name, (part) => queue.toKey(part));
-        board.tellStandstill(queue.name, why);
+        board.setStandstill(queue.name, why);
       }
     } catch (error) {
       this.#onError(error as Error);

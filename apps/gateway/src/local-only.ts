@@ -1,6 +1,6 @@
 /**
  * Keeps the gateway to this machine and to its own pages: no other page, of the web or of another port of this machine,
- * asks it anything through the browser of somebody who was let in.
+ * asks it anything through a browser that was let in.
  */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -20,8 +20,8 @@ export function hostOf(authority: string): string | null {
 
 /**
  * Refuses what did not come from the dashboard's own pages: a Host that is no loopback name is a foreign name made to
- * point here (DNS rebinding), an Origin with another name or port is somebody else's page. To cookies all ports of a host
- * are one site, and only Sec-Fetch-Site tells who asks by GET.
+ * point here (DNS rebinding), an Origin with another name or port is a foreign page. To cookies all ports of a host
+ * are one site, and only Sec-Fetch-Site shows who asks by GET.
  */
 export async function refuseForeign(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { host = '', origin } = request.headers;
@@ -33,9 +33,9 @@ export async function refuseForeign(request: FastifyRequest, reply: FastifyReply
   await reply.code(403).send({ error: 'this dashboard answers its own pages and programs of its own machine' });
 }
 
-/** Name and port; of no other page's the same. */
+/** Name and port, by which pages differ. */
 const placeOf = (origin: string): string | null => (URL.canParse(origin) ? new URL(origin).host : null);
 
-/** Led here from anywhere, but into a page of its own, which whoever led here neither reads nor frames. */
+/** Led here from anywhere, but into a page of its own, which the page that led here neither reads nor frames. */
 const opensPage = ({ method, headers }: FastifyRequest): boolean =>
   method === 'GET' && headers['sec-fetch-dest'] === 'document';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The gateway's process: serves the dashboard until told to stop. Started by `penstock up` or by a supervisor. */
+/** The gateway's process: serves the dashboard until it is stopped. Started by `penstock up` or by a supervisor. */
 import {
   addStoreOptions,
   commandOutput,
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     for (const signal of STOP_SIGNALS) process.on(signal, () => resolve());
     process.once('disconnect', () => resolve());
-    // Whoever started this process with a channel may have gone before anybody listened to it.
+    // The process that started this one with a channel may have gone before anything listened to it.
     if (process.send !== undefined && !process.connected) resolve();
   });
   const { redis, dataDirectory } = storeSettings(options, process.env);

@@ -1,4 +1,4 @@
-/** What every answer says to browsers, and the dashboard's page as it is served: it asks nobody but this gateway. */
+/** The headers of every answer, and the dashboard's page as it is served: it loads nothing from anywhere else. */
 import type { FastifyInstance } from 'fastify';
 
 /** Styles stand in the page's elements, bull-board's own way; scripts do not. */
@@ -34,7 +34,7 @@ export function keepToItself(server: FastifyInstance): void {
   });
   server.addHook('onSend', async (_request, reply, payload) => {
     const type = String(reply.getHeader('content-type') ?? '');
-    // What the queue says and who may see it: not for a cache.
+    // The queue's jobs are not for a cache, nor is the answer to who may see them.
     if (!/css|javascript|image|font/.test(type)) reply.header('cache-control', 'no-store');
     return typeof payload === 'string' && type.startsWith('text/html') ? withoutForeign(payload) : payload;
   });

@@ -2,7 +2,7 @@
  * Which local user a connection comes from, by the kernel's own account.
  *
  * Browsers send a cookie to every port of a host: a program of another user that listens on this machine gets the
- * dashboard's as soon as somebody is led to its page. So a session is good for one user's connections alone.
+ * dashboard's as soon as a browser is led to its page. So a session is good for one user's connections alone.
  */
 import { readFile } from 'node:fs/promises';
 import { isIPv6, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ const LOOKS_MAX = 3;
 
 const users = new WeakMap<Socket, Promise<number | null>>();
 
-/** The user who owns the other end; null where the kernel shows none here, as of a container's. One look a connection. */
+/** The user who owns the other end; null if the kernel shows none here, as for a container's. One look per connection. */
 export function userOf(socket: Socket): Promise<number | null> {
   const known = users.get(socket);
   if (known !== undefined) return known;
@@ -43,7 +43,7 @@ const ESTABLISHED = '01';
 
 /**
  * Who owns the socket with one of `pairs` as its addresses, in a table of the kernel's. Only while it is connected: one
- * that was closed is shown as root's, and whoever sends an order and hangs up must not pass for root.
+ * that was closed is shown as root's, and a client that sends an order and hangs up must not pass for root.
  */
 export function userIn(table: string, pairs: readonly string[]): number | null {
   for (const pair of pairs) {

@@ -22,7 +22,7 @@ test('a running write is called by its path, with its bytes and MiB/s', () => {
   );
 });
 
-test('a waiting write is called by its path, and by its root where that is not the usual one', () => {
+test('a waiting write is called by its path, and by its root if that is not the usual one', () => {
   expect(readableName({ name: 'write', data, progress: 0, returnvalue: null })).toBe('captures/run-42.dat');
   const elsewhere = { ...data, root: 'scratch' };
   expect(readableName({ name: 'write', data: elsewhere, progress: 0, returnvalue: null })).toBe(
@@ -30,7 +30,7 @@ test('a waiting write is called by its path, and by its root where that is not t
   );
 });
 
-test('a completed write tells its result, not its last progress', () => {
+test('a completed write shows its result, not its last progress', () => {
   const returnvalue = { bytes: 1024 * MIB, bytesPerSecond: 2000 * MIB, durationsMs: { total: 530 } };
   expect(readableName({ name: 'write', data, progress, returnvalue, finishedOn: 1 })).toBe(
     'captures/run-42.dat · 1.00 GiB · 2000 MiB/s',
@@ -43,7 +43,7 @@ test('a completed write tells its result, not its last progress', () => {
   });
 });
 
-test('a copy tells that it is a reflink, which has no speed, and how much of it is holes', () => {
+test('a copy shows that it is a reflink, which has no speed, and how much of it is holes', () => {
   const reflink = { bytes: 1024 * MIB, bytesPerSecond: 2e12, copied: 'reflink' };
   expect(readableName({ name: 'write', data, progress, returnvalue: reflink, finishedOn: 1 })).toBe(
     'captures/run-42.dat · 1.00 GiB · reflink',
@@ -87,7 +87,7 @@ test.each([null, undefined, 0, 'text', [], {}, { progress: 5 }])(
   },
 );
 
-test('speeds are told in MiB/s', () => {
+test('speeds are shown in MiB/s', () => {
   expect([0, 14.23 * MIB, 250 * MIB].map(readableRate)).toEqual(['0 MiB/s', '14.2 MiB/s', '250 MiB/s']);
 });
 
@@ -107,9 +107,11 @@ test('whatever another program left in a job, it is shown (seed 11)', () => {
   const more = ['progress', 'bytesWritten', 'totalBytes', 'bytesDurable', 'etaMs', 'phase', 'note', 'error', 'host'];
   const value = fc.oneof(fc.jsonValue(), fc.double(), fc.constantFrom(undefined, Number.NaN, -1));
   const anything = fc.oneof(value, fc.dictionary(fc.constantFrom(...fields, ...more), value));
-  const property = fc.property(anything, anything, anything, (sent, told, returned) => {
-    expect(typeof readableName({ name: 'write', data: sent, progress: told, returnvalue: returned })).toBe('string');
-    readableProgress(told);
+  const property = fc.property(anything, anything, anything, (sent, reported, returned) => {
+    expect(typeof readableName({ name: 'write', data: sent, progress: reported, returnvalue: returned })).toBe(
+      'string',
+    );
+    readableProgress(reported);
     readableResult(returned);
   });
   fc.assert(property, { seed: 11, numRuns: 2000 });

@@ -10,7 +10,7 @@ import {
 
 const MIB = 1_048_576;
 
-/** A job as bull-board hands it over: whatever a producer sent, and whatever a host said of it. */
+/** A job as bull-board hands it over: whatever a producer sent, and whatever a host reported of it. */
 export interface ShownJob {
   name: string;
   data: unknown;

@@ -1,19 +1,19 @@
-/** The session in HTTP: the route that takes a link, the cookie, and the refusal of whoever has none. */
+/** The session in HTTP: the route that takes a link, the cookie, and the refusal of requests without one. */
 import { LINK_MINUTES, LINK_PATH } from '@penstock/config';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { userOf } from './peer-user.ts';
 import type { Refusal, Sessions } from './session.ts';
 
-/** Routes that are there for everybody. */
+/** Routes that need no session. */
 const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set([LINK_PATH, '/healthz']);
 
-/** True where the request is of somebody who was let in. */
+/** True if the request comes from a browser that was let in. */
 export async function hasSession(request: FastifyRequest, sessions: Sessions): Promise<boolean> {
   const value = cookieOf(request);
   return value !== undefined && sessions.holds(value, () => userOf(request.raw.socket));
 }
 
-/** Has `server` answer nobody without a session; a link leads on to `startPath`. */
+/** Has `server` refuse requests without a session; a link leads on to `startPath`. */
 export function guard(server: FastifyInstance, sessions: Sessions, startPath: string): void {
   server.addHook('onRequest', async (request, reply) => {
     if (OPEN_ROUTES.has(request.routeOptions.url) || (await hasSession(request, sessions))) return;
@@ -34,7 +34,7 @@ export function guard(server: FastifyInstance, sessions: Sessions, startPath: st
 }
 
 /**
- * Not a redirect: after one, a browser that was led here by another site's page (a terminal in a browser, say) would not
+ * Not a redirect: after one, a browser that was led here by another site's page (a terminal in a browser, for example) would not
  * send the cookie along.
  */
 const onwards = (reply: FastifyReply, path: string): FastifyReply =>

@@ -44,7 +44,7 @@ const add = (headers: Record<string, string>): ReturnType<typeof ask> =>
   );
 const shown = `/queues/api/queues?activeQueue=penstock&status=waiting&page=1&jobsPerPage=10`;
 
-test('nobody sees or adds anything without having been let in', async () => {
+test('without having been let in a browser sees and adds nothing', async () => {
   for (const path of [
     '/',
     '/queues',
@@ -65,7 +65,7 @@ test('nobody sees or adds anything without having been let in', async () => {
   expect(JSON.parse((await ask(`${origin}${shown}`, { cookie })).body)).toMatchObject({ queues: [{ jobs: [] }] });
 });
 
-test('a browser without a session gets a page that says how to get a link', async () => {
+test('a browser without a session gets a page that shows how to get a link', async () => {
   const accept = 'text/html,application/xhtml+xml';
   const { status, body, headers } = await ask(gateway.url, { accept });
   expect(status).toBe(401);
@@ -126,7 +126,7 @@ test('no other spelling of a used link opens anything', async () => {
   expect(answers.filter(({ status }) => status !== 401)).toEqual([]);
 });
 
-test('a gateway that is started again lets nobody in who was let in before', async () => {
+test('a gateway that is started again lets no browser in that was let in before', async () => {
   const other = await start();
   try {
     const { port } = new URL(other.url);
@@ -217,7 +217,7 @@ const isRoot = process.getuid?.() === 0;
   expect(await asUser(0)).toBe('200');
 });
 
-test('a connection that was closed at once is nobody’s, though the kernel shows it as root’s', () => {
+test('a connection that was closed at once is no user’s, though the kernel shows it as root’s', () => {
   const pair = `${entry('127.0.0.1', 51_000)} ${entry('127.0.0.1', 4460)}`;
   const row = (state: string, user: number): string =>
     `   7: ${pair} ${state} 00000000:00000000 00:00000000 00000000 ${String(user).padStart(5)}        0 4242 1 0000000000000000\n`;
@@ -232,7 +232,7 @@ test('addresses are spelled as the kernel spells them', () => {
   expect(entry('::ffff:127.0.0.1', 80)).toBe('0000000000000000FFFF00000100007F:0050');
 });
 
-test('a session ends when nobody used it for a day; of very many the longest unused goes first', async () => {
+test('a session ends when it was not used for a day; of very many the longest unused goes first', async () => {
   const key = newDashboardKey();
   let now = Date.now();
   const sessions = new Sessions(key, () => now);

@@ -1,6 +1,6 @@
 /**
- * Who may use the dashboard: whoever opened a link of this gateway (config/src/dashboard-link.ts) from this very browser.
- * A link is exchanged for a cookie, which is good until the gateway ends or nobody has used it for a day.
+ * Who may use the dashboard: a browser that opened a link of this gateway (config/src/dashboard-link.ts). The link is
+ * exchanged for a cookie, which is valid until the gateway ends or it was not used for a day.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { tokenEnd } from '@penstock/config';
@@ -10,12 +10,12 @@ const IDLE_MS = 86_400_000;
 const SESSIONS_MAX = 100;
 
 interface Session {
-  /** Whose connections it is good for; null where the kernel does not tell. */
+  /** The user whose connections it is valid for; null if the kernel does not show it. */
   user: number | null;
   usedAtMs: number;
 }
 
-/** Asks whose connection it is: not of those who come with nothing, for it costs as much as the answer. */
+/** Asks whose connection it is; only once a link or cookie was presented, for it costs as much as the answer. */
 export type Whose = () => Promise<number | null>;
 
 /** Why a link opens nothing. */
@@ -24,7 +24,7 @@ export type Refusal = 'unknown' | 'expired' | 'used';
 export class Sessions {
   readonly #key: Buffer;
   readonly #now: () => number;
-  /** By the hash of the cookie's value: what lies in memory lets nobody in, and a look-up tells nothing by its time. */
+  /** By the hash of the cookie's value: what is in memory opens nothing, and the time of a look-up reveals nothing. */
   readonly #open = new Map<string, Session>();
   /** Tokens that were used, until they would have ended. */
   readonly #used = new Map<string, number>();

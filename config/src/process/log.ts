@@ -1,10 +1,10 @@
 /**
- * What a process that runs by itself says: lines on standard error, for a terminal, a journal or whoever started it. The
- * one place that writes there, and a line stays one, whatever names, paths and reasons of others are in it.
+ * The log of a process that runs by itself: lines on standard error, for a terminal, a journal or the process that started
+ * it. The one place that writes there; a line stays one line, whatever foreign names, paths and reasons are in it.
  */
 import { escapeControls, toWire } from '@penstock/contract';
 
-/** Says `text`, behind the name of the program. */
+/** Logs `text`, behind the name of the program. */
 export type Log = (text: string) => void;
 
 /** `program`: "penstock host". */
@@ -14,7 +14,7 @@ export const logOf =
     process.stderr.write(`${program}: ${escapeControls(text)}\n`);
   };
 
-/** Says of errors what went wrong, and what to do about it where the message does not. */
+/** Logs an error, with its hint unless the message has that already. */
 export const complainTo =
   (log: Log) =>
   (error: unknown): void => {
@@ -30,7 +30,7 @@ export const commandOutput = {
   writeErr: (text: string): void => {
     process.stderr.write(escapeLines(text));
   },
-  // A line of what stood there must not pass for one of ours.
+  // A line that is repeated from the command line must not pass for one of ours.
   outputError: (text: string, write: (text: string) => void): void => write(text.replaceAll(/\n(?=.)/gs, '\n  ')),
 };
 

@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 
-/** What Node puts where bytes are no UTF-8. */
+/** What Node puts in place of bytes that are no UTF-8. */
 const REPLACED = '\uFFFD';
 /** Settings of the environment that name files and hosts. */
 const SETTINGS = /^(?:PENSTOCK_\w+|REDIS_SERVER|XDG_DATA_HOME|HOME)=/;

@@ -1,11 +1,11 @@
-/** What holds where nobody says otherwise, and why. */
+/** The defaults of all settings, and why. */
 import { availableParallelism, homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { ANY_HOST } from '@penstock/contract';
 
 /** Threads hide each other's open, fallocate and rename; more than four gain nothing on one device. */
 export const THREADS: number = Math.min(4, Math.max(1, availableParallelism()));
-/** iocbs in flight a thread. Two threads of 64 stay below the 256 tags of a common device queue. */
+/** iocbs in flight per thread. Two threads of 64 stay below the 256 tags of a common device queue. */
 export const DEPTH = 64;
 /** Writes that run at once on one thread. */
 export const JOBS = 32;
@@ -13,7 +13,7 @@ export const JOBS = 32;
 export const MEMORY_BYTES = 268_435_456;
 /** BullMQ's own: renewed every third of it, so a host may be silent for that long before it loses a job. */
 export const LOCK_DURATION_MS = 30_000;
-/** How long a job waits for space, a file's lock or descriptors: somebody has to notice a full disk, and see to it. */
+/** How long a job waits for space, a file's lock or descriptors: a person has to notice a full disk, and free it. */
 export const WAIT_MS_MAX = 3_600_000;
 /** What a crash makes a write repeat at most: a flush every so many bytes is lost among their rows. */
 export const CHECKPOINT_BYTES = 67_108_864;

@@ -11,14 +11,14 @@ test('direct I/O is turned off for all roots, or for one, and one of all may kee
   expect(directArguments(choices)).toEqual(['--direct', 'off', '--direct', 'captures=auto']);
 });
 
-test('what is not understood, or said twice, is refused with what is', () => {
+test('what is not understood, or given twice, is refused with what is understood', () => {
   for (const text of ['', 'on', 'captures', 'captures=', 'captures=never', '*=off'])
     expect(() => collectDirect(text, {})).toThrow(/captures=off/);
   expect(() => collectDirect('off', { '*': 'auto' })).toThrow(/twice of all roots/);
   expect(() => collectDirect('a=off', { a: 'off' })).toThrow(/twice of the root "a"/);
 });
 
-test('the roots of a host say so, and none that it does not have', () => {
+test('the roots of a host have their choice, and a root that it does not have is refused', () => {
   const rootsOf = (...args: string[]) => {
     const command = addHostOptions(new Command()).exitOverride();
     command.parse(['--root', 'a=/tmp', ...args], { from: 'user' });

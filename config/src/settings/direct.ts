@@ -1,7 +1,7 @@
-/** Where direct I/O is tried: `--direct off` for all roots of a host, `--direct captures=off` for one. */
+/** For which roots direct I/O is tried: `--direct off` for all roots of a host, `--direct captures=off` for one. */
 import { InvalidArgumentError } from 'commander';
 
-/** 'auto': where the file system takes it. 'off': nowhere, and nothing is tried. */
+/** 'auto': if the file system takes it. 'off': never, and it is not tried. */
 export type Direct = 'auto' | 'off';
 
 /** By the name of a root; ALL_ROOTS stands for those that are not named. */

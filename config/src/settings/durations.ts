@@ -11,7 +11,7 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 /** What parseDuration takes, in words that follow "Give". */
 export const DURATION_ACCEPTED = 'a duration like 90s, 10min, 1h or 2d, or 0';
 
-/** Milliseconds of `text`; null where it is no duration: only 0 may go without its unit. */
+/** Milliseconds of `text`; null if it is no duration: only 0 may go without its unit. */
 export function parseDuration(text: string): number | null {
   if (/^0+$/.test(text)) return 0;
   const [, amount = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/.exec(text.trim()) ?? [];

@@ -19,7 +19,7 @@ test('each root is limited once, by name', () => {
   expect(() => collectRootLimit('a', {})).toThrow(/captures=100MiB/);
 });
 
-test('a host has no limits unless it is told, and none of a root that it does not have', () => {
+test('a host has no limits by default, and none of a root that it does not have', () => {
   const settingsOf = (...args: string[]) => {
     const command = addHostOptions(new Command()).exitOverride();
     command.parse(args, { from: 'user' });

@@ -15,7 +15,7 @@ import { ALL_ROOTS, collectDirect, directOf, type DirectChoices } from './direct
 import { parseGroup } from './groups.ts';
 import { collectRootLimit, parseRate } from './rates.ts';
 
-/** Which Redis: one that somebody else runs, or the embedded one of a data directory. */
+/** Which Redis: a server that runs by itself, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
 
 /** What every command needs. */
@@ -36,15 +36,15 @@ export interface HostSettings {
   roots: RootConfig[];
   /** Where segments of shared memory are looked for. */
   shmDirectory: string;
-  /** The group whose members may put them there, besides the host's user; undefined: nobody. */
+  /** The group whose members may put them there, besides the host's user; undefined: none. */
   shmGroupId: number | undefined;
   /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
   urlAllow: readonly string[];
   /** How long a job stays with a host that fell silent before another takes it up. */
   lockDurationMs: number;
-  /** How long a job may wait for what somebody else must end, such as a full disk, without an attempt being counted. */
+  /** How long a job may wait for what others must end, such as a full disk, without an attempt being counted. */
   waitMsMax: number;
-  /** All that the host writes, in bytes a second; 0 is no limit. The queue may say otherwise (`penstock limit`). */
+  /** All that the host writes, in bytes a second; 0 is no limit. A limit of the queue goes before it (`penstock limit`). */
   limitBytesPerSecond: number;
   /** The same of roots, by name. */
   rootLimits: Record<string, number>;
@@ -95,7 +95,7 @@ export function addDataOption(command: Command): Command {
   return command.option('--data <directory>', 'where the embedded Redis and the root "data" live (env: PENSTOCK_DATA)');
 }
 
-/** Adds what a host can be told. */
+/** Adds the options of a host. */
 export function addHostOptions(command: Command): Command {
   return addWriterOptions(addStoreOptions(command)).addOption(
     new Option('--root <name=directory[:ro]>', 'a directory that jobs may name; :ro allows reading only (repeatable)')
@@ -104,7 +104,7 @@ export function addHostOptions(command: Command): Command {
   );
 }
 
-/** Adds what a host can be told of its name, its threads and their memory: all but its roots. */
+/** Adds the options of a host but for its roots: its name, its threads, their memory and limits. */
 export function addWriterOptions(command: Command): Command {
   return command
     .option('--name <name>', 'the name of this host, as "target" names it', parseHostName, defaults.hostName())
@@ -196,7 +196,7 @@ export function addWriterOptions(command: Command): Command {
     );
 }
 
-/** The settings that the options and the environment say. */
+/** The settings by the options and the environment. */
 export function storeSettings(options: StoreOptions, env: NodeJS.ProcessEnv): StoreSettings {
   // An empty one is an unset variable of some script, not the current directory.
   const dataDirectory = resolve(options.data || defaults.dataDirectory(env));
@@ -233,7 +233,7 @@ export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): Stor
 const withDirect = (root: RootConfig, choices: DirectChoices): RootConfig =>
   directOf(choices, root.name) === 'off' ? { ...root, direct: 'off' } : root;
 
-/** The root that requests name by default, where none of that name is defined. */
+/** The root that requests name by default, if none of that name is defined. */
 export function defaultRoot(dataDirectory: string): RootConfig {
   return { name: defaults.ROOT_NAME, path: join(dataDirectory, 'files'), writable: true };
 }
@@ -298,7 +298,7 @@ export function parseRoot(text: string): RootConfig {
   if (name === undefined || directory === undefined) {
     throw new InvalidArgumentError('Give name=directory or name=directory:ro, like captures=/srv/captures.');
   }
-  // What is there is looked at by whoever can wait for it: a file system that does not answer would hold up all else.
+  // The directory is not looked at here: a file system that does not answer would hold up everything else.
   return { name, path: resolve(directory), writable: readOnly === undefined };
 }
 

@@ -69,7 +69,7 @@ export function writeProfile(dataDirectory: string, profile: Profile): string {
   return file;
 }
 
-/** The profile of `root`, null where it has none; `fault` says why the one that is there cannot be used. */
+/** The profile of `root`, null if it has none; `fault` is why the one that is there cannot be used. */
 export function readProfile(
   dataDirectory: string,
   root: RootConfig,
@@ -96,7 +96,7 @@ function parseProfile(text: string): Profile | null {
   }
 }
 
-/** Why `profile` says nothing of what `root` is now. */
+/** Why `profile` does not describe `root` as it is now; null if it does. */
 function mismatchOf({ path, device }: Profile, root: RootConfig): string | null {
   if (path !== root.path) return `root ${root.name} was calibrated at ${path} and is now ${root.path}`;
   const now = deviceOf(root.path);

@@ -66,7 +66,7 @@ test('each of the writes that run at once on a thread can have an iocb in flight
   expect(tuneHost(settings({ jobs: 24 })).depth).toBe(24);
 });
 
-test('a matrix that the row memory has no room for is left out, and the log says so', () => {
+test('a matrix that the row memory has no room for is left out, and the log has it', () => {
   writeProfile(home, profileOf(data, { rows: 8, rowBytes: 4_194_304 }));
   const fits = tuneHost(settings({ threads: 2, memoryBytes: 67_108_864 }));
   expect(fits.roots[0]).toEqual({ ...data, matrix: { rows: 8, rowBytes: 4_194_304 } });
@@ -75,16 +75,16 @@ test('a matrix that the row memory has no room for is left out, and the log says
   expect(tight.notes).toContainEqual(expect.stringContaining('8 rows of 4.00 MiB'));
 });
 
-test('a profile of what the root is no longer is not used, and the warning says how to make another', () => {
+test('a profile of what the root is no longer is not used, and the warning shows how to make another', () => {
   writeProfile(home, { ...profileOf(data, { threads: MORE }), path: '/srv/before' });
   const { threads, roots, warnings } = tuneHost(settings());
   expect({ threads, roots }).toEqual({ threads: defaults.THREADS, roots: [data, fast] });
   expect(warnings).toEqual([expect.stringContaining(`penstock calibrate data=${data.path}`)]);
 });
 
-test('queue depth x threads respects the tags of the device, but for what an option says', () => {
+test('queue depth x threads respects the tags of the device, unless an option sets it', () => {
   const tags = deviceOf(home).tags ?? Number.POSITIVE_INFINITY;
-  // As many threads as make the default depth too much, where that can be known.
+  // As many threads as make the default depth too much, if that can be known.
   const threads = Math.min(64, Math.floor(tags / defaults.DEPTH) + 1);
   const lowered = tuneHost(settings({ threads }));
   expect(lowered.depth).toBe(Math.min(defaults.DEPTH, Math.floor(tags / threads)));

@@ -15,11 +15,11 @@ export { type Profile, type Tuning, readProfile, writeProfile } from './profile.
 export interface HostTuning {
   threads: number;
   depth: number;
-  /** Each with the matrix that it was calibrated to, where that fits the row memory. */
+  /** Each with the matrix that it was calibrated to, if that fits the row memory. */
   roots: RootConfig[];
   /** Where the figures come from, for the log. */
   notes: string[];
-  /** What somebody should see to. */
+  /** What the user should correct. */
   warnings: string[];
 }
 
@@ -72,7 +72,7 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
 
 type TunedBy = 'dataDirectory' | 'threads' | 'depth' | 'jobs' | 'memoryBytes' | 'roots';
 
-/** The tags of the device that has the fewest; Infinity where none is known. */
+/** The tags of the device that has the fewest; Infinity if none is known. */
 function fewestTags(roots: readonly RootConfig[]): number {
   return Math.min(...roots.map((root) => deviceOf(root.path).tags ?? Number.POSITIVE_INFINITY));
 }

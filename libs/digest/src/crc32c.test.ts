@@ -1,4 +1,4 @@
-// crc32c: known answers, and what its algebra promises.
+/** crc32c: known answers, and what its algebra promises. */
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
@@ -53,7 +53,7 @@ test('the sum of the pieces is the sum of the whole, whichever way it is put tog
   );
 });
 
-test('zeros that nobody looks at count as those that somebody did', () => {
+test('zeros that are not looked at count as those that are', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(100_000), (bytes, count) => {
       const sum = extendCrc32c(0, bytes);

@@ -1,6 +1,6 @@
 /**
  * crc32c (Castagnoli) of bytes, and what follows from its algebra: the sum of two pieces from their own sums, and of
- * zeros that nobody has to look at. The only import of the native library.
+ * zeros without a look at them. The only import of the native library.
  *
  * A sum is the finished one, as it is printed: an unsigned 32-bit number, 0 for no bytes. crc32c("123456789") is
  * e3069283.
@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 
 type Native = typeof import('@node-rs/crc32');
 
-// Loaded with the first sum: most writes ask for none, and must not fail where there is no binary for the machine.
+// Loaded with the first sum: most writes ask for none, and must not fail if there is no binary for the machine.
 const require = createRequire(import.meta.url);
 let native: Native | null = null;
 

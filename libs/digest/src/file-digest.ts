@@ -14,7 +14,7 @@ import {
   END_COMPARISON,
   FINISH,
   OPEN,
-  type Told,
+  type Report,
 } from './orders.ts';
 
 /** Zeros hashed by one entry: 10 ms of sha256, so that a hole of a tebibyte lets other files' rows in between. */
@@ -25,20 +25,20 @@ const ROW_IDLE = 0;
 const ROW_WAITS = 1; // for its turn
 const ROW_HANDED = 2; // until its entry is carried out
 
-/** Who carries out orders: the ring to the digest thread, or this thread itself. */
+/** What carries out orders: the ring to the digest thread, or this thread itself. */
 export interface Carrier {
-  /** False where there is no room now. */
+  /** False if there is no room now. */
   push(order: number, stream: number, start: number, length: number, chunk: number, position: number): boolean;
   /** The number of the newest entry, as an Int32 that may wrap. */
   readonly pushed: number;
   isDone(number: number): boolean;
-  /** Asks to be woken when the next entry is carried out. What is waited for must be looked at again afterwards. */
+  /** Asks to be woken when the next entry is carried out. The caller must look again afterwards: it may have happened before. */
   awaitProgress(): void;
 }
 
 /** What is to be known of a file. */
 export interface DigestOrder {
-  /** Of the bytes that are added; null where only a comparison is wanted. */
+  /** Of the bytes that are added; null if only a comparison is wanted. */
   algorithm: ChecksumName | null;
   /** Keeps a crc32c of each row that is added, for compare(). */
   keepsChunks: boolean;
@@ -59,7 +59,7 @@ export interface ChunkRun {
 }
 
 export class FileDigest {
-  /** In hexadecimal digits once finish() was called and all is summed up; '' where no algorithm was named. */
+  /** In hexadecimal digits once finish() was called and all is summed up; '' if no algorithm was named. */
   sum: string | null = null;
   /** The first chunk that was read back as something else. */
   mismatch: ChunkMismatch | null = null;
@@ -83,7 +83,7 @@ export class FileDigest {
   #waiting = 0;
   /** Holes not yet passed: from and to, in file order. */
   readonly #holes: number[] = [];
-  /** The last piece of a hole that was handed over; null where none is under way. */
+  /** The last piece of a hole that was handed over; null if none is under way. */
   #zerosEntry: number | null = null;
   /** All before is handed over. */
   #position: number;
@@ -120,7 +120,7 @@ export class FileDigest {
     this.#handOver();
   }
 
-  /** The bytes from `from` to `to` are zeros that no row brings. Holes are told in file order. */
+  /** The bytes from `from` to `to` are zeros that no row brings. Holes are added in file order. */
   addHole(from: number, to: number): void {
     if (to > from) this.#holes.push(from, to);
   }
@@ -140,7 +140,7 @@ export class FileDigest {
 
   /** All rows are read back: asks for `compared`. */
   endComparison(): void {
-    this.#comparing = true; // also where there was nothing to compare
+    this.#comparing = true; // also if there was nothing to compare
     this.#comparisonEndDue = true;
     this.#handOver();
   }
@@ -162,7 +162,7 @@ export class FileDigest {
 
   /**
    * Hands over what had to wait. To be called whenever the loop turns to the write.
-   * @throws Error EDIGESTDIED where the digest thread has ended
+   * @throws Error EDIGESTDIED if the digest thread has ended
    */
   advance(): void {
     if (this.#failure !== null) throw this.#failure;
@@ -171,12 +171,12 @@ export class FileDigest {
     this.#handOver();
   }
 
-  /** Asks to be woken when isDone() or advance() may say something else; look again afterwards. */
+  /** Asks to be woken when isDone() or advance() may return something else; look again afterwards. */
   awaitProgress(): void {
     this.#carrier.awaitProgress();
   }
 
-  /** The file is done with, or given up. What is still under way is only read, and told to nobody. */
+  /** The file is done with, or given up. What is still under way is only read, and reported to no file. */
   close(): void {
     this.#onClose(this.#stream);
   }

@@ -7,9 +7,9 @@ const zeros = new Uint8Array(65_536);
 
 export class FileSums {
   readonly #hash: Hash | null;
-  /** The running crc32c; null where it was not asked for. */
+  /** The running crc32c; null if it was not asked for. */
   #crc: number | null;
-  /** The crc32c of each chunk, as far as #chunkCount; null where none is kept. */
+  /** The crc32c of each chunk, as far as #chunkCount; null if none is kept. */
   #chunks: Uint32Array | null;
   #chunkCount = 0;
 

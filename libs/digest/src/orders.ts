@@ -1,4 +1,4 @@
-/** What is asked of the digest thread, one order for each entry of its ring, and what it tells of them. */
+/** What is asked of the digest thread, one order for each entry of its ring, and what it reports of them. */
 import type { ChecksumName } from '@penstock/contract';
 import { extendCrc32c } from './crc32c.ts';
 import { FileSums } from './file-sums.ts';
@@ -18,7 +18,7 @@ export const END_COMPARISON = 5;
 /** The file is done with, or given up. */
 export const CLOSE = 6;
 
-/** By what OPEN says. */
+/** OPEN has an index of these. */
 export const ALGORITHMS: readonly (ChecksumName | null)[] = [null, 'crc32c', 'sha256'];
 
 /** A chunk that reads otherwise than it was written: its place, and the crc32c of both. */
@@ -35,13 +35,13 @@ export type Told = { stream: number } & ({ sum: string } | { mismatch: ChunkMism
 /** The files whose bytes pass now, and what is done with each order; on the digest thread or, for small files, beside. */
 export class OpenSums {
   readonly #rows: Uint8Array;
-  readonly #tell: (told: Told) => void;
+  readonly #report: (report: Report) => void;
   readonly #files = new Map<number, FileSums>();
 
   /** @param rows the row memory that orders point into; only read */
-  constructor(rows: Uint8Array, tell: (told: Told) => void) {
+  constructor(rows: Uint8Array, report: (report: Report) => void) {
     this.#rows = rows;
-    this.#tell = tell;
+    this.#report = report;
   }
 
   carryOut(order: number, stream: number, start: number, length: number, chunk: number, position: number): void {
@@ -64,6 +64,6 @@ export class OpenSums {
   #compare(file: FileSums, stream: number, start: number, length: number, chunk: number, position: number): void {
     const read = extendCrc32c(0, this.#rows.subarray(start, start + length));
     const written = file.chunk(chunk);
-    if (read !== written) this.#tell({ stream, mismatch: { position, length, written, read } });
+    if (read !== written) this.#report({ stream, mismatch: { position, length, written, read } });
   }
 }

@@ -23,7 +23,7 @@ const POSITION = 3;
 /** More than the rows that a thread has in flight; a write whose row finds no room hands it over later. */
 export const RING_ENTRIES = 1024;
 
-/** What one entry asks for; the meaning of each is said beside the orders. */
+/** What one entry asks for; orders.ts has the meaning of each. */
 export type CarryOut = (
   order: number,
   stream: number,
@@ -51,7 +51,7 @@ export class RingFront {
     this.#doubles = new Float64Array(ring, HEAD_BYTES);
   }
 
-  /** False where the ring is full. */
+  /** False if the ring is full. */
   push(order: number, stream: number, start: number, length: number, chunk: number, position: number): boolean {
     const undone = (this.pushed - Atomics.load(this.#head, DONE)) | 0;
     if (undone >= RING_ENTRIES) return false;
@@ -74,7 +74,7 @@ export class RingFront {
     return ((Atomics.load(this.#head, DONE) - number) | 0) >= 0;
   }
 
-  /** Asks to be woken when the next entry is carried out. What is waited for must be looked at again afterwards. */
+  /** Asks to be woken when the next entry is carried out. The caller must look again afterwards: it may have happened before. */
   awaitProgress(): void {
     Atomics.store(this.#head, WAITS, 1);
   }
@@ -88,7 +88,7 @@ export class RingBack {
   readonly #wake: () => void;
   #done = 0;
 
-  /** @param wake wakes the writer thread, which said that it waits */
+  /** @param wake wakes the writer thread, called once each time that it has set the word WAITS */
   constructor(ring: SharedArrayBuffer, wake: () => void) {
     this.#head = new Int32Array(ring, 0, HEAD_BYTES / 4);
     this.#words = new Int32Array(ring, HEAD_BYTES);
@@ -117,7 +117,7 @@ export class RingBack {
       );
       this.#done = (this.#done + 1) | 0;
       Atomics.store(this.#head, DONE, this.#done);
-      // Before this word is looked at: whoever sets it looks at the other one afterwards, so one of the two sees it.
+      // DONE is stored before WAITS is read; the writer sets WAITS before it reads DONE: so one of the two sees the other's.
       if (Atomics.load(this.#head, WAITS) === 1 && Atomics.exchange(this.#head, WAITS, 0) === 1) this.#wake();
     }
   }

@@ -1,4 +1,4 @@
-// The digest thread: rows in any order, more files than the ring holds, and its death.
+/** The digest thread: rows in any order, more files than the ring holds, and its death. */
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { afterEach, expect, test } from '@jest/globals';
@@ -11,7 +11,7 @@ import { DigestThread } from './thread.ts';
 const SEED = 20_261_124;
 const ROW_BYTES = 4096;
 const ROWS = 64;
-const LARGE = 1_000_000_000; // what is said of the size, so that a thread does it
+const LARGE = 1_000_000_000; // the size that is declared, so that a thread does it
 
 const memory = new Uint8Array(new SharedArrayBuffer(ROWS * ROW_BYTES + 100), 100);
 let thread: DigestThread;

@@ -1,11 +1,11 @@
 /**
- * The digest thread as its writer thread has it: begun with the first file that wants a sum, and told of rows through a
+ * The digest thread as its writer thread has it: begun with the first file that wants a sum, and given rows through a
  * ring. It is a worker of the writer thread: Node ends and joins it with that one, whatever ends that one. It only
  * reads row memory, and holds it by itself.
  */
 import { Worker } from 'node:worker_threads';
 import { FileDigest, type Carrier, type DigestOrder, closeStream } from './file-digest.ts';
-import { OpenSums, type Told } from './orders.ts';
+import { OpenSums, type Report } from './orders.ts';
 import { RingFront, createRing } from './ring.ts';
 
 /** The workerData of the digest thread. */
@@ -16,8 +16,8 @@ export interface DigestSetup {
   rowsBytes: number;
 }
 
-/** 'progress': an entry was carried out after the writer thread had said that it waits. */
-export type FromDigest = Told | 'progress';
+/** 'progress': an entry was carried out after the writer thread had asked to be woken. */
+export type FromDigest = Report | 'progress';
 
 /** Up to this size a file is summed up by the writer thread itself: waking another takes longer. */
 const INLINE_BYTES_MAX = 65_536;
@@ -41,7 +41,7 @@ export class DigestThread {
 
   /**
    * @param rows the row memory, shared
-   * @param onProgress something that a file waited for may have come: to be looked at on the next turn of the loop
+   * @param onProgress called when something that a file waits for may have happened: look again on the next turn of the loop
    */
   constructor(rows: Uint8Array, onProgress: () => void) {
     this.#rows = rows;
@@ -82,7 +82,7 @@ export class DigestThread {
     // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
     const worker = new Worker(digestEntry, { workerData: setup, execArgv: [], env: {} });
     worker.unref();
-    worker.on('message', (message: FromDigest) => this.#hear(message));
+    worker.on('message', (message: FromDigest) => this.#receive(message));
     worker.on('error', (error) => this.#afterDeath(worker, error));
     worker.on('exit', () => this.#afterDeath(worker, undefined));
     this.#worker = worker;
@@ -92,7 +92,7 @@ export class DigestThread {
 
   #inlineCarrier(): Carrier {
     if (this.#inline !== null) return this.#inline;
-    const sums = new OpenSums(this.#rows, (told) => this.#files.get(told.stream)?.hear(told));
+    const sums = new OpenSums(this.#rows, (report) => this.#files.get(report.stream)?.receive(report));
     this.#inline = {
       pushed: 0,
       push: (order, stream, start, length, chunk, position) => {
@@ -105,13 +105,13 @@ export class DigestThread {
     return this.#inline;
   }
 
-  #hear(message: FromDigest): void {
-    if (message !== 'progress') this.#files.get(message.stream)?.hear(message);
+  #receive(message: FromDigest): void {
+    if (message !== 'progress') this.#files.get(message.stream)?.receive(message);
     this.#closeForgotten();
     this.#onProgress();
   }
 
-  /** A thread with files open must not be let end for want of other work. */
+  /** A thread with files open must not end because its process has no other work. */
   #hold(stream: number): void {
     this.#filesOfWorker.add(stream);
     if (this.#filesOfWorker.size === 1) this.#worker!.ref();
@@ -131,7 +131,7 @@ export class DigestThread {
   #closeForgotten(): void {
     const ring = this.#ring;
     if (ring === null) return;
-    for (let tries = 0; tries < 2; tries += 1) {
+    for (let attempt = 0; attempt < 2; attempt += 1) {
       while (this.#closing.length > 0 && closeStream(ring, this.#closing.at(-1)!)) this.#closing.pop();
       if (this.#closing.length === 0) return;
       ring.awaitProgress();

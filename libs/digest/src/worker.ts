@@ -5,17 +5,17 @@ import { OpenSums } from './orders.ts';
 import { RingBack } from './ring.ts';
 import type { DigestSetup, FromDigest } from './thread.ts';
 
-/** Entries between two breaths of the event loop, which native libraries need to let go of what they referred to. */
-const ENTRIES_PER_BREATH = 256;
+/** Entries between two turns of the event loop, which native libraries need to release their references. */
+const ENTRIES_PER_TURN = 256;
 
 const { ring, rows, rowsStart, rowsBytes } = workerData as DigestSetup;
-const tell = (message: FromDigest): void => parentPort!.postMessage(message);
-const sums = new OpenSums(new Uint8Array(rows, rowsStart, rowsBytes), tell);
+const post = (message: FromDigest): void => parentPort!.postMessage(message);
+const sums = new OpenSums(new Uint8Array(rows, rowsStart, rowsBytes), post);
 const carryOut = sums.carryOut.bind(sums);
-const back = new RingBack(ring, () => tell('progress'));
+const back = new RingBack(ring, () => post('progress'));
 
 for (;;) {
   back.waitForEntry();
-  back.drain(carryOut, ENTRIES_PER_BREATH);
+  back.drain(carryOut, ENTRIES_PER_TURN);
   await setImmediate();
 }

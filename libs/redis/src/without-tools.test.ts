@@ -1,4 +1,4 @@
-// The same promises on a machine without flock(1) and setpriv(1).
+/** The same promises on a machine without flock(1) and setpriv(1). */
 import { existsSync, symlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { RedisServerBinary } from './server/binary.ts';

@@ -1,4 +1,4 @@
-// A file put together from extents: each is a piece of a pattern's bytes, and what lies between them is zeros.
+/** A file put together from extents: each is a piece of a pattern's bytes, and what lies between them is zeros. */
 import type { Extent } from '@penstock/contract';
 import { createPatternSource } from './patterns/pattern.ts';
 import type { DirectSource } from './source.ts';

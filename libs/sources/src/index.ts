@@ -1,4 +1,4 @@
-// The sources: what fills the rows of a write, and what its file is compared with afterwards.
+/** The sources: what fills the rows of a write, and what its file is compared with afterwards. */
 export { ExtentsSource } from './extents.ts';
 export { InlineSource } from './inline.ts';
 export { findMismatch, type Mismatch, readSource } from './mismatch.ts';

@@ -1,4 +1,4 @@
-// The bytes that a request carries itself, as base64.
+/** The bytes that a request carries itself, as base64. */
 import { Buffer } from 'node:buffer';
 import type { DirectSource } from './source.ts';
 

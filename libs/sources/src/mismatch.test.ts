@@ -1,16 +1,18 @@
-// Reading back: a file that is right compares equal, and of one that is wrong the first byte and the reason are named.
+/**
+ * Reading back: a file that is right compares equal, and of one that is wrong the first byte and the reason are named.
+ */
 import { expect, test } from '@jest/globals';
 import type { PatternName } from '@penstock/contract';
 import * as fc from 'fast-check';
 import { findMismatch, readSource } from './mismatch.ts';
 import { createPatternSource } from './patterns/pattern.ts';
 import type { Source } from './source.ts';
-import { readStamp, stampBlockBytes } from './patterns/stamp.ts';
+import { readStamp, STAMP_BLOCK_BYTES } from './patterns/stamp.ts';
 
 const SEED = 20_110_608;
 const PATTERNS: PatternName[] = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'];
 
-test(`finds the first byte that was changed, and nothing where none was (seed ${SEED})`, () => {
+test(`finds the first byte that was changed, and nothing if none was (seed ${SEED})`, () => {
   const range = fc.record({
     position: fc.oneof(fc.nat(2000), fc.constant(2 ** 40 + 1)),
     length: fc.oneof(fc.nat(3000), fc.constantFrom(262_143, 262_144, 262_145, 600_000)),
@@ -38,11 +40,15 @@ test(`finds the first byte that was changed, and nothing where none was (seed ${
 /** Blocks 0 to 7 of a stamped file, and the source to compare them with. */
 function stamped(seed = 7): { source: Source; bytes: Uint8Array; block: (index: number) => Uint8Array } {
   const source = createPatternSource('stamp', seed);
-  const bytes = readSource(source, 0, 8 * stampBlockBytes);
-  return { source, bytes, block: (index) => bytes.subarray(index * stampBlockBytes, (index + 1) * stampBlockBytes) };
+  const bytes = readSource(source, 0, 8 * STAMP_BLOCK_BYTES);
+  return {
+    source,
+    bytes,
+    block: (index) => bytes.subarray(index * STAMP_BLOCK_BYTES, (index + 1) * STAMP_BLOCK_BYTES),
+  };
 }
 
-test('a stamp read back is whole, and says where it belongs', () => {
+test('a stamp read back is whole, and carries the place where it belongs', () => {
   const offset = 2 ** 40 + 512;
   expect(readStamp(readSource(createPatternSource('stamp', 0xffff_ffff), offset, 512))).toEqual({
     offset,
@@ -54,7 +60,7 @@ test('a stamp read back is whole, and says where it belongs', () => {
 
 test('a misplaced block is named with its own offset', () => {
   const { source, bytes, block } = stamped();
-  bytes.set(block(5), 2 * stampBlockBytes);
+  bytes.set(block(5), 2 * STAMP_BLOCK_BYTES);
   expect(findMismatch(source, 'stamp', bytes, 0)).toMatchObject({
     position: 2 * 512 + 9, // the offset's second byte: 2560 is 0x0a00, 1024 is 0x0400
     expected: 4,
@@ -66,10 +72,10 @@ test('a misplaced block is named with its own offset', () => {
 test('swapped blocks are both found', () => {
   const { source, bytes, block } = stamped();
   const third = block(3).slice();
-  bytes.set(block(4), 3 * stampBlockBytes);
-  bytes.set(third, 4 * stampBlockBytes);
+  bytes.set(block(4), 3 * STAMP_BLOCK_BYTES);
+  bytes.set(third, 4 * STAMP_BLOCK_BYTES);
   expect(findMismatch(source, 'stamp', bytes, 0)?.note).toBe('block of offset 2048, seed 7: misplaced');
-  expect(findMismatch(source, 'stamp', block(4), 4 * stampBlockBytes)?.note).toBe(
+  expect(findMismatch(source, 'stamp', block(4), 4 * STAMP_BLOCK_BYTES)?.note).toBe(
     'block of offset 1536, seed 7: misplaced',
   );
 });
@@ -80,7 +86,7 @@ test(`a block torn at any byte is found (seed ${SEED})`, () => {
       fc.pre(index !== other);
       const { source, bytes, block } = stamped();
       // The start is this block's, the rest what stood there before: another block of an earlier file.
-      const before = readSource(createPatternSource('stamp', 9), other * stampBlockBytes, stampBlockBytes);
+      const before = readSource(createPatternSource('stamp', 9), other * STAMP_BLOCK_BYTES, STAMP_BLOCK_BYTES);
       block(index).set(before.subarray(cut), cut);
       const stamp = readStamp(block(index));
       expect(stamp).toMatchObject({ offset: index * 512, seed: 7, ok: false, torn: true });
@@ -108,7 +114,7 @@ test('the blocks of another seed are named with that seed', () => {
   });
 });
 
-test('a hole, foreign bytes, a damaged body and a damaged head are told apart', () => {
+test('a hole, foreign bytes, a damaged body and a damaged head are distinguished', () => {
   const { source, bytes, block } = stamped();
   const note = (): string | undefined => findMismatch(source, 'stamp', bytes, 0)?.note;
   block(7).fill(0);
@@ -135,7 +141,7 @@ test('a block of which only a part was compared is not judged', () => {
 test(`any change to a stamped block makes it no longer whole (seed ${SEED})`, () => {
   fc.assert(
     fc.property(fc.nat(511), fc.integer({ min: 1, max: 255 }), fc.nat(0xffff_ffff), (index, flip, seed) => {
-      const block = readSource(createPatternSource('stamp', seed), 2 ** 33, stampBlockBytes);
+      const block = readSource(createPatternSource('stamp', seed), 2 ** 33, STAMP_BLOCK_BYTES);
       block[index] = (block[index] ?? 0) ^ flip;
       expect(readStamp(block)?.ok ?? false).toBe(false);
     }),

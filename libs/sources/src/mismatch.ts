@@ -1,7 +1,7 @@
-// Reading back: the bytes a source says, compared with the bytes a file has.
+/** Reading back: the bytes of a source, compared with the bytes that a file has. */
 import type { PatternName } from '@penstock/contract';
 import type { DirectSource, Source } from './source.ts';
-import { readStamp, stampBlockBytes } from './patterns/stamp.ts';
+import { readStamp, STAMP_BLOCK_BYTES } from './patterns/stamp.ts';
 
 /** The first byte that differs. */
 export interface Mismatch {
@@ -38,7 +38,7 @@ function isDirect(source: Source): source is DirectSource {
 /**
  * Compares the bytes found at `position` in a file with the source's; null if all are equal.
  *
- * For the pattern stamp the note says what the 512-byte block around the difference carries, as far as `bytes` hold it
+ * For the pattern stamp the note names what the 512-byte block around the difference carries, as far as `bytes` hold it
  * whole: compare whole blocks.
  */
 export function findMismatch(
@@ -68,16 +68,16 @@ export function findMismatch(
 
 /** What the block around a difference is; null if `found`, which begins at `position`, holds only a part of it. */
 function stampNote(source: Source, found: Buffer, position: number, differingPosition: number): string | null {
-  const blockPosition = Math.floor(differingPosition / stampBlockBytes) * stampBlockBytes;
+  const blockPosition = Math.floor(differingPosition / STAMP_BLOCK_BYTES) * STAMP_BLOCK_BYTES;
   const start = blockPosition - position;
-  if (start < 0 || start + stampBlockBytes > found.length) return null;
-  const block = found.subarray(start, start + stampBlockBytes);
+  if (start < 0 || start + STAMP_BLOCK_BYTES > found.length) return null;
+  const block = found.subarray(start, start + STAMP_BLOCK_BYTES);
   const stamp = readStamp(block);
   if (stamp === null) return block.every((byte) => byte === 0) ? 'zeros: a hole, or never written' : 'no stamp';
   const carried = `block of offset ${stamp.offset}, seed ${stamp.seed}`;
   if (stamp.torn) return `torn: head and tail differ (head: ${carried})`;
   if (!stamp.ok) return `damaged: ${carried}`;
-  const seed = readStamp(readSource(source, blockPosition, stampBlockBytes))?.seed;
+  const seed = readStamp(readSource(source, blockPosition, STAMP_BLOCK_BYTES))?.seed;
   if (stamp.seed !== seed) return `${carried}: of another file`;
   return `${carried}: misplaced`;
 }

@@ -80,7 +80,7 @@ test('what the host allows is let through, and no more than that', () => {
   expect(fault('::1', ['127.0.0.1'])).toBe('loopback');
 });
 
-test('a name is allowed as itself, with what is below it only where that is said', () => {
+test('a name is allowed as itself, with what is below it only if that is asked for', () => {
   const allowed = ['Artifacts.internal', '*.lab.example'];
   expect(fault('10.0.0.1', allowed, 'artifacts.internal')).toBeNull();
   expect(fault('10.0.0.1', allowed, 'ARTIFACTS.internal.')).toBeNull();

@@ -1,5 +1,5 @@
 /**
- * Which addresses a url may lead to. A url is anybody's who may add a job, and the host stands inside a network: without
+ * Which addresses a url may lead to. Anybody who may add a job chooses its url, and the host stands inside a network: without
  * this, a job could read what only machines in there may (a metadata service, a database, the host itself). So every
  * address is judged after the name is resolved, and the connection is made to the very address that was judged.
  */
@@ -79,7 +79,7 @@ export class AddressPolicy {
     }
   }
 
-  /** What is against connecting to `address` as the host `name`, in words that follow "it is"; null where nothing is. */
+  /** What is against connecting to `address` as the host `name`, in words that follow "it is"; null if nothing is. */
   fault(address: string, name: string): string | null {
     const [plain = ''] = address.split('%'); // without the zone of a link-local one
     const family = familyOf(plain);
@@ -101,7 +101,7 @@ export class AddressPolicy {
 
   /**
    * Resolves a name as net.connect() wants it: to those of its addresses that may be connected to, so that nothing
-   * resolves it once more after the judgement. Fails with AddressRefused where there is none.
+   * resolves it once more after the judgement. Fails with AddressRefused if there is none.
    */
   readonly lookup: LookupFunction = (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
@@ -122,7 +122,7 @@ export class AddressPolicy {
     return new AddressRefused(address, this.fault(address, hostname) ?? 'not known');
   }
 
-  /** Judges the host of a url where it is an address: that is connected to without being looked up. @throws AddressRefused */
+  /** Judges the host of a url if it is an address: that is connected to without being looked up. @throws AddressRefused */
   assertHost(hostname: string): void {
     const address = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
     if (isIP(address) === 0) return;
@@ -131,7 +131,7 @@ export class AddressPolicy {
   }
 }
 
-/** A list each: a BlockList does not tell which of its ranges it was. */
+/** A list each: a BlockList does not report which of its ranges it was. */
 function rangesOf(family: Family, ranges: typeof IPV4_RANGES): { family: Family; list: BlockList; what: string }[] {
   return ranges.map(([network, prefix, what]) => {
     const list = new BlockList();

@@ -1,9 +1,9 @@
 /**
  * Connections: made to addresses that were judged, and read no further while there is no room.
  *
- * undici's own way to wait, to pause its parser, is not to be had: where the server ends the connection while the
- * parser is paused, undici 7 throws an assertion that nobody can catch (nodejs/undici#5360, put right in 8, which wants
- * a newer Node). So the parser is never paused: the socket seems to have nothing to read.
+ * undici's own way to wait, to pause its parser, cannot be used: if the server ends the connection while the parser is
+ * paused, undici 7 throws an assertion that cannot be caught (nodejs/undici#5360, fixed in 8, which requires a newer
+ * Node). So the parser is never paused: the socket seems to have nothing to read.
  */
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
@@ -21,12 +21,12 @@ export class Gate {
 
   attach(socket: Socket): void {
     this.#socket = socket;
-    // Before undici listens: it may tell of the answer's end as it hears of the error.
+    // Before undici listens: it may report the end of the answer when it gets the error.
     socket.once('error', (error) => {
       this.brokenBy = error;
     });
     const read = socket.read.bind(socket);
-    // What is not read stays in the socket's buffer and then in the kernel's; its end is not told before it is read either.
+    // What is not read stays in the socket's buffer and then in the kernel's; the end is not reported before it is read either.
     socket.read = (size?: number): unknown => (this.#closed ? null : read(size));
   }
 
@@ -45,7 +45,7 @@ export function gatedConnector(policy: AddressPolicy, ca: string | undefined, ga
   const connect = buildConnector({
     lookup: policy.lookup,
     timeout: CONNECT_TIMEOUT_MS,
-    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED is
     ...(ca === undefined ? {} : { ca }),
   });
   return (options, callback) => {

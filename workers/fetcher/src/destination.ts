@@ -4,17 +4,17 @@
 export interface FetchStart {
   /** Bytes that are there already; 0 to begin with the first. */
   offset: number;
-  /** The identity that was told when those were fetched; without one the fetch begins at 0. */
+  /** The identity of the answer that brought those; without one the fetch begins at 0. */
   identity: string | null;
 }
 
 /** What is known of the bytes before the first of them comes. */
 export interface FetchAnswer {
-  /** Where the first byte that comes stands in the file: the offset that was asked for, or 0 where that cannot be had. */
+  /** Where the first byte that comes stands in the file: the offset that was asked for, or 0 if that cannot be had. */
   offset: number;
-  /** Of the whole file, as the server or else the request says; null where neither does. */
+  /** Of the whole file, as the server or else the request declares; null if neither does. */
   totalBytes: number | null;
-  /** What to name to go on later; null where the server says nothing to tell it by. */
+  /** What to name to go on later; null if the server sends nothing that identifies it. */
   identity: string | null;
 }
 

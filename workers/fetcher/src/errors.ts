@@ -66,12 +66,12 @@ const NO_DESCRIPTOR =
 
 const CERTIFICATE = /CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|UNABLE_TO_/;
 
-/** What undici, the socket, the resolver or TLS said, as a FetchError. */
+/** The error of undici, the socket, the resolver or TLS, as a FetchError. */
 export function transportError(error: unknown, url: string, offset: number): FetchError {
   const { code = 'EUNKNOWN', message = '', name = '' } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
-  const where = { url, offset, cause: error };
+  const place = { url, offset, cause: error };
   if (code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return new FetchError({ ...where, code: 'ETIMEDOUT', what: 'no connection came about' });
+    return new FetchError({ ...place, code: 'ETIMEDOUT', what: 'no connection came about' });
   }
   if (
     code === 'UND_ERR_SOCKET' ||
@@ -79,26 +79,26 @@ export function transportError(error: unknown, url: string, offset: number): Fet
     /Invalid EOF state/.test(message)
   ) {
     const what = 'the server ended the connection before it had sent all';
-    return new FetchError({ ...where, code: 'ECONNRESET', what });
+    return new FetchError({ ...place, code: 'ECONNRESET', what });
   }
   if (CERTIFICATE.test(code)) {
     const hint =
       'Certificates are always verified: let the server have a valid one, or name its authority to the host (NODE_EXTRA_CA_CERTS).';
-    return new FetchError({ ...where, code, what: message, hint, retryable: false });
+    return new FetchError({ ...place, code, what: message, hint, retryable: false });
   }
   if (name === 'HTTPParserError' || code.startsWith('UND_ERR_')) {
-    return new FetchError({ ...where, code: 'EPROTO', what: `what the server sent is no HTTP (${message})` });
+    return new FetchError({ ...place, code: 'EPROTO', what: `what the server sent is no HTTP (${message})` });
   }
-  if (DESCRIPTORS.has(code)) return new FetchError({ ...where, code, hint: NO_DESCRIPTOR });
-  if (textOfCode(code) === 'unknown error' && message !== '') return new FetchError({ ...where, code, what: message });
-  return new FetchError({ ...where, code });
+  if (DESCRIPTORS.has(code)) return new FetchError({ ...place, code, hint: NO_DESCRIPTOR });
+  if (textOfCode(code) === 'unknown error' && message !== '') return new FetchError({ ...place, code, what: message });
+  return new FetchError({ ...place, code });
 }
 
-/** The thread that fetches could not be started, or ended by what nobody caught. */
+/** The thread that fetches could not be started, or ended by an uncaught error. */
 export function startError(cause: unknown, url: string): FetchError {
-  const { code: told = 'EUNKNOWN', message = String(cause) } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
-  // What kept a thread from beginning at all stands in Node's message alone.
-  const code = /: (E[A-Z]+)$/.exec(told === 'ERR_WORKER_INIT_FAILED' ? message : '')?.[1] ?? told;
+  const { code: given = 'EUNKNOWN', message = String(cause) } = (cause ?? {}) as Partial<NodeJS.ErrnoException>;
+  // The reason why a thread could not begin at all is in Node's message alone.
+  const code = /: (E[A-Z]+)$/.exec(given === 'ERR_WORKER_INIT_FAILED' ? message : '')?.[1] ?? given;
   const hint = DESCRIPTORS.has(code) ? NO_DESCRIPTOR : 'It is started anew with the next url: see the log of the host.';
   return new FetchError({
     code,

@@ -1,5 +1,5 @@
 /**
- * One GET and its answer. undici tells of it by callbacks, chunk by chunk as the socket is read: no stream stands
+ * One GET and its answer. undici reports it by callbacks, chunk by chunk as the socket is read: no stream stands
  * between, and a chunk is copied once, into the rows it is written from.
  */
 import type { IncomingHttpHeaders } from 'node:http';
@@ -38,7 +38,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#resolve = resolve;
     this.#reject = reject;
   });
-  #settled = false;
+  #isOver = false;
   readonly #gate = new Gate();
   /** What came and found no room: no more than one read of the socket. */
   readonly #waiting: Uint8Array[] = [];
@@ -60,7 +60,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   async run({ policy, ca }: FetchMeans): Promise<Outcome> {
     const abort = (): void => this.#fail(this.#signal.reason);
     this.#signal.addEventListener('abort', abort);
-    this.#listen();
+    this.#restartSilenceTimer();
     const ifRange = this.#from.offset > 0 && this.#from.identity !== null ? ifRangeOf(this.#from.identity) : null;
     const { origin, pathname, search } = this.#url;
     // One for each exchange: its end takes the connection with it, also one that is still to come about.
@@ -87,7 +87,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       );
       return await this.#outcome;
     } finally {
-      this.#listenNot();
+      this.#stopSilenceTimer();
       this.#signal.removeEventListener('abort', abort);
       void client.destroy();
     }
@@ -104,18 +104,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
     headers: IncomingHttpHeaders,
     statusText = '',
   ): void {
-    if (status < OK || this.#settled) return; // 103 and the like announce, and the answer follows
-    this.#listen();
+    if (status < OK || this.#isOver) return; // 103 and the like announce, and the answer follows
+    this.#restartSilenceTimer();
     try {
       const outcome = this.#judge(status, headers, statusText);
-      if (outcome !== null) this.#settle(outcome);
+      if (outcome !== null) this.#end(outcome);
     } catch (error) {
       this.#fail(error);
     }
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#settled) return;
+    if (this.#isOver) return;
     const { totalBytes } = this.#answer!;
     this.#arrived += chunk.length;
     if (totalBytes !== null && this.#arrived > totalBytes) {
@@ -124,7 +124,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#waiting.push(chunk); // of the read that the gate came too late for
     } else {
       const rest = chunk.subarray(this.#destination.push(chunk));
-      if (rest.length === 0) this.#listen();
+      if (rest.length === 0) this.#restartSilenceTimer();
       else void this.#holdBack(rest);
     }
   }
@@ -144,7 +144,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   // ------------------------------------------------------------------------------------------------- the answer
 
-  /** The outcome, where the head of the answer is all of it; null where its bytes are wanted. */
+  /** The outcome, if the head of the answer decides it; null if its bytes are wanted. */
   #judge(status: number, headers: IncomingHttpHeaders, statusText: string): Outcome | null {
     const location = header(headers, 'location');
     if (REDIRECTS.has(status) && location !== undefined) return { kind: 'redirect', location };
@@ -206,18 +206,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
   async #holdBack(rest: Uint8Array): Promise<void> {
     this.#waiting.push(rest);
     this.#gate.close();
-    this.#listenNot(); // it is the disk that is waited for now
+    this.#stopSilenceTimer(); // it is the disk that is waited for now
     try {
       while (!this.#settled && this.#waiting.length > 0) {
         // Each piece waits for its room.
         await this.#destination.room();
-        if (!this.#settled) this.#pushWaiting();
+        if (!this.#isOver) this.#pushWaiting();
       }
     } catch (error) {
       this.#fail(error);
     }
-    if (this.#settled) return;
-    this.#listen();
+    if (this.#isOver) return;
+    this.#restartSilenceTimer();
     if (this.#ended) this.#finish();
     else this.#gate.open();
   }
@@ -230,10 +230,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #finish(): void {
-    if (this.#settled) return;
+    if (this.#isOver) return;
     const { totalBytes } = this.#answer!;
     if (totalBytes !== null && this.#arrived < totalBytes) this.#fail(this.#sizeError('fewer'));
-    else this.#settle({ kind: 'fetched', answer: this.#answer! });
+    else this.#end({ kind: 'fetched', answer: this.#answer! });
   }
 
   /** The end came before or after the size that the request named, or the server itself. */
@@ -246,7 +246,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return new RequestError({ field: 'size', value: totalBytes, accepted });
     }
     const whose = isAsked ? 'the size that was asked for' : 'the size that the server told';
-    // It said no length of this answer, so nobody can tell whether it is shorter or was cut short.
+    // The server declared no length of this answer, so it cannot be known whether it is shorter or was cut short.
     const what =
       which === 'more'
         ? `the answer went on beyond ${whose}`
@@ -256,9 +256,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   // ------------------------------------------------------------------------------------------------------ the end
 
-  /** From here on the server has its time again until its next byte. */
-  #listen(): void {
-    if (this.#settled) return;
+  /** From here on the server has `timeoutMs` until its next byte. */
+  #restartSilenceTimer(): void {
+    if (this.#isOver) return;
     if (this.#silence === undefined) {
       this.#silence = setTimeout(() => this.#fail(this.#silenceError()), this.#order.timeoutMs);
     } else {
@@ -266,7 +266,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  #listenNot(): void {
+  #stopSilenceTimer(): void {
     clearTimeout(this.#silence);
     this.#silence = undefined; // a timer that was cleared is not to be refreshed
   }
@@ -277,14 +277,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return new FetchError({ code: 'ETIMEDOUT', url: this.#url.href, what, offset: this.#arrived, hint });
   }
 
-  #settle(outcome: Outcome): void {
-    this.#settled = true;
+  #end(outcome: Outcome): void {
+    this.#isOver = true;
     this.#resolve(outcome);
   }
 
   #fail(error: unknown): void {
-    if (this.#settled) return;
-    this.#settled = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#reject(error);
   }
 }
@@ -295,7 +295,7 @@ function codingsBut(plain: string, value: string | string[] = []): string[] {
   return named.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding.toLowerCase() !== plain);
 }
 
-/** What Content-Length says; null where there is none. */
+/** The Content-Length; null if there is none. */
 function lengthOf(headers: IncomingHttpHeaders): number | null {
   const text = header(headers, 'content-length');
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;

@@ -1,4 +1,4 @@
-// Fetches from real HTTP and HTTPS servers on this machine, which are let through as the host's setting would.
+/** Fetches from real HTTP and HTTPS servers on this machine, which are let through as the host's setting would. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -108,8 +108,8 @@ interface Options extends Partial<FetchOrder> {
 async function fetch(path: string, options: Options = {}): Promise<Basin> {
   const { start = FROM_ZERO, into = new Basin(), signal = new AbortController().signal, ...rest } = options;
   const order = { url: path.startsWith('/') ? base + path : path, redirects: 5, timeoutMs: 60_000, ...rest };
-  const told = await fetchInto(order, start, into, means, signal);
-  expect(told).toEqual(into.answer);
+  const answered = await fetchInto(order, start, into, means, signal);
+  expect(answered).toEqual(into.answer);
   expect(into.begun).toBe(1);
   return into;
 }
@@ -152,7 +152,7 @@ async function sendChunked(response: ServerResponse, bytes: Buffer): Promise<voi
 
 // ------------------------------------------------------------------------------------------------------- whole files
 
-test('has exactly the bytes of the server, at every edge size, also where there is little room', async () => {
+test('has exactly the bytes of the server, at every edge size, also if there is little room', async () => {
   for (const size of EDGE_SIZES) {
     const bytes = bytesOf(size);
     answer = serve(bytes, { etag: '"a"' });
@@ -166,7 +166,7 @@ test('has exactly the bytes of the server, at every edge size, also where there 
   expect(asked[0]!.headers.range).toBeUndefined();
 });
 
-test('has all of an answer that comes in chunks and says no length', async () => {
+test('has all of an answer that comes in chunks and has no length', async () => {
   for (const size of [1, 77_777, 3_000_001]) {
     const bytes = bytesOf(size);
     answer = (_request, response) => void sendChunked(response, bytes);
@@ -290,7 +290,7 @@ test.each([
   [304, false],
   [206, false],
   [302, false], // without a place to go
-])('status %i is told with the url, retryable: %s', async (status, retryable) => {
+])('status %i is reported with the url, retryable: %s', async (status, retryable) => {
   answer = (_request, response) =>
     response.writeHead(status, { 'content-length': status === 204 || status === 304 ? 0 : 5 }).end();
   const failure = await failureOf(fetch('/file?x=1'));
@@ -326,11 +326,11 @@ test('another size than was asked for is refused, with both', async () => {
   }
   answer = (_request, response) => void sendChunked(response, bytesOf(1000));
   expect(await failureOf(fetch('/', { size: 999 }))).toMatchObject({ field: 'size', retryable: false });
-  // Whether it is shorter or was cut short nobody can tell without a length.
+  // Without a length it cannot be known whether the answer is shorter or was cut short.
   expect(await failureOf(fetch('/', { size: 1001 }))).toMatchObject({ code: 'EHTTP', offset: 1000, retryable: true });
 });
 
-test('a server that says nothing, or stops amid its answer, is given up in its time', async () => {
+test('a server that sends nothing, or stops amid its answer, is given up in its time', async () => {
   answer = () => {};
   const silent = await failureOf(fetch('/', { timeoutMs: 100 }));
   expect(silent).toMatchObject({ code: 'ETIMEDOUT', retryable: true, offset: 0 });
@@ -418,7 +418,7 @@ test('an answer that ends before its end is an error wherever its end can be kno
   await answerRaw(`${head}\r\nbytes`, ask, false);
 });
 
-test('an answer that says no length is whole where the connection ends, unless the request says its size', async () => {
+test('an answer without a length is whole when the connection ends, unless the request has its size', async () => {
   for (const version of ['HTTP/1.0', 'HTTP/1.1']) {
     await answerRaw(`${version} 200 OK\r\n\r\nbytes`, async (url) => {
       expect((await fetch(url)).bytes.toString()).toBe('bytes');
@@ -430,7 +430,7 @@ test('an answer that says no length is whole where the connection ends, unless t
   }
 });
 
-test('nobody who listens, and a name that is none, are told as such', async () => {
+test('an address without a listener, and a name that does not exist, are reported as such', async () => {
   const closed = createServer();
   const url = await listen(closed);
   await close(closed);
@@ -439,7 +439,7 @@ test('nobody who listens, and a name that is none, are told as such', async () =
   expect(unknown['code']).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
 });
 
-test('what is no HTTP is told as such', async () => {
+test('what is no HTTP is reported as such', async () => {
   const tcp = createTcpServer((socket) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'));
   tcp.listen(0, '127.0.0.1');
   await once(tcp, 'listening');
@@ -448,7 +448,7 @@ test('what is no HTTP is told as such', async () => {
   tcp.close();
 });
 
-test('stops at once when it is told to, before, while and after it waits for room', async () => {
+test('stops at once when it is ordered to, before, while and after it waits for room', async () => {
   const stopped = new Error('stopped');
   const already = AbortSignal.abort(stopped);
   answer = serve(bytesOf(5_000_000), {});
@@ -492,7 +492,7 @@ test.each([
   expect(nothing.bytes.length).toBe(0);
 });
 
-test('begins at 0, and says so, where the server has other bytes by now', async () => {
+test('begins at 0, and reports it, if the server has other bytes by now', async () => {
   const bytes = bytesOf(300_000, 2);
   answer = serve(bytes, { etag: '"v2"' });
   const got = await fetch('/', { start: { offset: 100_000, identity: 'etag "v1"' } });
@@ -501,7 +501,7 @@ test('begins at 0, and says so, where the server has other bytes by now', async 
   expect(asked).toHaveLength(1); // the If-Range had it answer with all of it
 });
 
-test('begins at 0 where nothing tells whether the bytes are the same', async () => {
+test('begins at 0 if nothing shows whether the bytes are the same', async () => {
   const bytes = bytesOf(1000);
   answer = serve(bytes, {});
   const got = await fetch('/', { start: { offset: 500, identity: null } });
@@ -540,7 +540,7 @@ test('a file that has become shorter than what is there already is fetched anew'
   }
 });
 
-test("a part that is longer or shorter than the server told is the server's fault, and worth another try", async () => {
+test("a part that is longer or shorter than the server declared is the server's fault, and worth another attempt", async () => {
   for (const [bytes, words] of [
     [700, 'went on beyond the size that the server told'],
     [500, 'ended 100 bytes before the size that the server told'],
@@ -552,14 +552,14 @@ test("a part that is longer or shorter than the server told is the server's faul
   }
 });
 
-test('what a server says cannot steer the terminal that shows it', async () => {
+test('what a server sends cannot steer the terminal that shows it', async () => {
   answer = (_request, { socket }) => socket?.end('HTTP/1.1 404 \u001B[31mred\r\ncontent-length: 0\r\n\r\n');
   expect((await failureOf(fetch('/')))['message']).toContain('404 \\u{1b}[31mred');
 });
 
 // --------------------------------------------------------------------------------------------------------------- TLS
 
-test('https is verified, always: an authority nobody knows is refused, one that is named is trusted', async () => {
+test('https is verified, always: an unknown authority is refused, one that is named is trusted', async () => {
   const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
   mkdirSync(scratch, { recursive: true });
   const home = mkdtempSync(join(scratch, 'tls-'));

@@ -1,6 +1,6 @@
 /**
  * One url, from its request to its last byte: redirects followed and each judged again, the answer checked before its
- * first byte is passed on, and its bytes pushed as they come. Nothing is collected here: where there is no room, the
+ * first byte is passed on, and its bytes pushed as they come. Nothing is collected here: while there is no room, the
  * connection is read no further.
  */
 import { RequestError } from '@penstock/contract';
@@ -11,9 +11,9 @@ import { exchangeClass } from './http.ts';
 import type { FetchMeans, FetchOrder } from './order.ts';
 
 /**
- * Fetches `order` into `destination`, from `start` on where the server still has the same bytes. Resolves when the last
+ * Fetches `order` into `destination`, from `start` on if the server still has the same bytes. Resolves when the last
  * byte is pushed.
- * @throws RequestError where the url leads to an address that is not public, or has another size than was asked for
+ * @throws RequestError if the url leads to an address that is not public, or has another size than was asked for
  * @throws FetchError for all else that the server, the network or the name does
  * @throws the reason of `signal`
  */
@@ -48,7 +48,7 @@ export async function fetchInto(
   }
 }
 
-/** @throws FetchError where a redirect leads nowhere that is gone to */
+/** @throws FetchError if the redirect may not be followed */
 function nextUrl(url: URL, location: string, order: FetchOrder, hops: number): URL {
   const refuse = (what: string, hint: string): never => {
     throw new FetchError({ code: 'EHTTP', url: url.href, what, hint, retryable: false });

@@ -1,4 +1,4 @@
-// The fetcher's thread, over the rings it fills: where it begins, what it says, and that it ends.
+/** The fetcher's thread, over the rings it fills: where it begins, what it reports, and that it ends. */
 import { once } from 'node:events';
 import { type IncomingMessage, type RequestListener, type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -114,7 +114,7 @@ test('asks the server only when the write has its file, and fills its rows', asy
   expect(early.ring.beginning()).toEqual({ offset: 0, totalBytes: 100_001, identity: 'etag "a"; 100001 bytes' });
 });
 
-test('begins where the write says, and says that it does', async () => {
+test('begins where the write asks, and reports that it does', async () => {
   const bytes = bytesOf(100_001);
   answer = serve(bytes, '"a"');
   const reader = new Reader(base, { identity: 'etag "a"; 100001 bytes' }).open(40_960);
@@ -122,7 +122,7 @@ test('begins where the write says, and says that it does', async () => {
   expect(reader.ring.beginning()).toEqual({ offset: 40_960, totalBytes: 100_001, identity: 'etag "a"; 100001 bytes' });
 });
 
-test('begins at 0, and says that it does, where the server has other bytes by now', async () => {
+test('begins at 0, and reports that it does, if the server has other bytes by now', async () => {
   const bytes = bytesOf(100_001);
   answer = serve(bytes, '"b"');
   const reader = new Reader(base, { identity: 'etag "a"' }).open(40_960);

@@ -10,7 +10,7 @@ import { FETCHER_READY, type FetcherSetup, type FetchTask, type ToFetcher, fetch
 const LEAVE_MS = 5000;
 
 export interface FetcherOptions extends FetcherSetup {
-  /** Told when the thread died; its writes fail by themselves, as retryable. */
+  /** Called when the thread died; its writes fail by themselves, as retryable. */
   onThreadDeath?: (error: Error) => void;
   /** The thread's entry; for tests that need it to die. */
   entry?: URL;
@@ -19,7 +19,7 @@ export interface FetcherOptions extends FetcherSetup {
 /** One url for one write. */
 export interface Fetch {
   source: UrlSource;
-  /** What the request says. */
+  /** The size that the request names, in bytes. */
   size?: number | undefined;
   /** The ring of the write; the port is given away. */
   inlet: RingInlet;
@@ -37,8 +37,8 @@ export class Fetcher {
   }
 
   /**
-   * Brings the bytes of a url into the rows of a write. How it ends the write tells: it fails with what the fetch fails
-   * with, and a write that ends otherwise ends the fetch.
+   * Brings the bytes of a url into the rows of a write. Its end is the write's: that fails with what the fetch
+   * fails with, and a write that ends otherwise ends the fetch.
    */
   fetch({ source, size, inlet }: Fetch): void {
     const { url, redirects, timeoutMs } = source;

@@ -1,6 +1,6 @@
 /**
  * The loading of undici. Not with the thread's first line: without WebAssembly undici ends whatever thread imports it, by
- * an exception that nobody can catch. And once it is wanted, all of it: what it would load with its first connection may
+ * an exception that cannot be caught. And once it is wanted, all of it: what it would load with its first connection may
  * find no descriptor left then, in the midst of other urls.
  */
 import { createRequire } from 'node:module';

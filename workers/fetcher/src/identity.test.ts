@@ -4,7 +4,7 @@ import { contentRange, goesOn, identityOf, ifRangeOf } from './identity.ts';
 const modified = 'Tue, 03 Nov 2026 10:00:00 GMT';
 const date = 'Mon, 23 Nov 2026 10:00:00 GMT';
 
-test('a strong tag tells an answer apart, a weak one does not', () => {
+test('a strong tag identifies an answer, a weak one does not', () => {
   expect(identityOf({ etag: '"abc"' }, null)).toBe('etag "abc"');
   expect(identityOf({ etag: '"abc"' }, 5)).toBe('etag "abc"; 5 bytes');
   for (const identity of ['etag "abc"', 'etag "abc"; 5 bytes']) expect(ifRangeOf(identity)).toBe('"abc"');

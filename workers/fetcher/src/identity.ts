@@ -1,6 +1,7 @@
 /**
- * What tells two answers of one url apart: a strong ETag, else the date of the last change, and the length where it was
- * told. A fetch goes on from where an earlier one ended only if the server says that it still has the same bytes.
+ * The identity of an answer, by which two answers of one url are compared: a strong ETag, else the date of the last change,
+ * and the length if it is known. A fetch goes on from where an earlier one ended only if the server confirms that it still
+ * has the same bytes.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -12,7 +13,7 @@ export function header(headers: IncomingHttpHeaders, name: string): string | und
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** null where the server gives nothing to tell it by: such a fetch always begins at 0. */
+/** The identity of an answer; null if the server sends nothing for it: such a fetch always begins at 0. */
 export function identityOf(headers: IncomingHttpHeaders, totalBytes: number | null): string | null {
   const tag = strongTag(headers);
   if (tag !== null) return totalBytes === null ? TAG + tag : `${TAG}${tag}; ${totalBytes} bytes`;
@@ -29,15 +30,15 @@ function strongTag(headers: IncomingHttpHeaders): string | null {
   return tag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag) ? tag : null;
 }
 
-/** The If-Range of a request for the rest of what `identity` tells of; null where it is none of ours. */
+/** The If-Range of a request for the rest of what `identity` stands for; null if it is none of ours. */
 export function ifRangeOf(identity: string): string | null {
   if (identity.startsWith(TAG)) return identity.slice(TAG.length, identity.lastIndexOf('"') + 1);
   return identity.startsWith(DATE) ? identity.slice(DATE.length, identity.lastIndexOf(';')) : null;
 }
 
 /**
- * True if an answer of 206 goes on with what `identity` tells of. Beside an If-Range a server need not repeat the date
- * (RFC 9110, 15.3.7): that it answers 206 says that it is the same, and the length is compared.
+ * True if an answer of 206 goes on with what `identity` stands for. Beside an If-Range a server need not repeat the date
+ * (RFC 9110, 15.3.7): its answer 206 means that it is the same, and the length is compared.
  */
 export function goesOn(identity: string, headers: IncomingHttpHeaders, totalBytes: number | null): boolean {
   if (!hasLength(identity, totalBytes)) return false;
@@ -45,7 +46,7 @@ export function goesOn(identity: string, headers: IncomingHttpHeaders, totalByte
   return header(headers, 'last-modified') === undefined || identityOf(headers, totalBytes) === identity;
 }
 
-/** False where `identity` tells of another length: the same tag or date is no proof of the same bytes then. */
+/** False if `identity` has another length: the same tag or date is no proof of the same bytes then. */
 export function hasLength(identity: string, totalBytes: number | null): boolean {
   const [, known] = /; (\d+) bytes$/.exec(identity) ?? [];
   return known === undefined || Number(known) === totalBytes;

@@ -18,7 +18,7 @@ export interface FetchTask {
 /** 'end': nothing more will come, and all writes are over. */
 export type ToFetcher = FetchTask | 'end';
 
-/** What the thread says once it can take urls. */
+/** The thread's first message: it can take urls. */
 export const FETCHER_READY = 'ready';
 
 /** The compiled entry of the fetcher's thread; the same file from `src/` and from `dist/`. */

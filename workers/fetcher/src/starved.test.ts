@@ -1,4 +1,6 @@
-// A fetcher in a process that lacks something: each url fails by the name of what is missing, and nothing else does.
+/**
+ * A fetcher in a process that lacks something: each url fails by the name of what is missing, and nothing else does.
+ */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';

@@ -19,7 +19,7 @@ const port = parentPort!;
 /** Of the urls that are being fetched. */
 const running = new Map<RingProducer, string>();
 
-// Whatever ends the thread is the reason of all the writes that it ends with it.
+// An error that ends the thread is the reason of all the writes that end with it.
 process.once('uncaughtException', (error) => {
   for (const [producer, url] of running) producer.fail(startError(error, url));
   setImmediate(() => {
@@ -36,7 +36,7 @@ async function perform({ order, inlet }: FetchTask): Promise<void> {
     },
     push: (bytes) => producer.push(bytes),
     async room() {
-      await producer.writable(); // false where the write is over, which the signal says as well
+      await producer.writable(); // false if the write is over, which the signal reports as well
     },
   };
   running.set(producer, order.url);
@@ -46,7 +46,7 @@ async function perform({ order, inlet }: FetchTask): Promise<void> {
     await fetchInto(order, producer.startAt, destination, means, writeOver.signal);
     producer.end();
   } catch (error) {
-    producer.fail(error); // of no effect where the write has ended first, and says itself why
+    producer.fail(error); // without effect if the write has ended first: then it has its own reason
   } finally {
     running.delete(producer);
   }

@@ -1,5 +1,7 @@
-// What the patterns text and stamp share: files of equal blocks, of which only a few words vary with the position.
-// prepareRow writes the body of every block of a row; fill then stores the varying words alone.
+/**
+ * What the patterns text and stamp share: files of equal blocks, of which only a few words vary with the position.
+ * prepareRow writes the body of every block of a row; fill then stores the varying words alone.
+ */
 import { repeatBytes } from './repeat.ts';
 import type { DirectSource } from '../source.ts';
 import { wordsOf } from './words.ts';

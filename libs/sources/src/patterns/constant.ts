@@ -1,4 +1,4 @@
-// The patterns zero and byte: the same byte everywhere, so that a row once prepared is right for any position.
+/** The patterns zero and byte: the same byte everywhere, so that a row once prepared is right for any position. */
 import { repeatBytes } from './repeat.ts';
 import type { DirectSource } from '../source.ts';
 

@@ -1,4 +1,4 @@
-// The pattern counter: consecutive 32-bit numbers, which show at once where in the file a byte belongs.
+/** The pattern counter: consecutive 32-bit numbers, which show at once where in the file a byte belongs. */
 import type { DirectSource } from '../source.ts';
 import { WordCache, wordsOf } from './words.ts';
 
@@ -88,7 +88,7 @@ function storeCounter(words: Uint32Array, from: number, to: number, value: numbe
   return next;
 }
 
-/** The same where the file's words begin `shift` bits earlier than memory's: each store joins two of them. */
+/** The same if the file's words begin `shift` bits earlier than memory's: each store joins two of them. */
 function storeShifted(words: Uint32Array, from: number, to: number, value: number, shift: number): number {
   let next = value;
   for (let word = from; word < to; word += 1) {

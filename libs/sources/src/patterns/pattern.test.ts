@@ -1,4 +1,6 @@
-// Every pattern's bytes, against a reference that computes them one by one from the definition, however rows are cut.
+/**
+ * Every pattern's bytes, against a reference that computes them one by one from the definition, however rows are cut.
+ */
 import { expect, test } from '@jest/globals';
 import { createCipheriv, createHash } from 'node:crypto';
 import type { PatternName } from '@penstock/contract';
@@ -195,7 +197,7 @@ test.each<[PatternName, boolean]>([
   ['text', false],
   ['stamp', false],
   ['random', false],
-])('%s says whether its bytes depend on the position', (pattern, constant) => {
+])('%s declares whether its bytes depend on the position', (pattern, constant) => {
   expect(createPatternSource(pattern, 1).constant).toBe(constant);
 });
 

@@ -1,4 +1,4 @@
-// From a pattern's name and seed to the source of its bytes.
+/** From a pattern's name and seed to the source of its bytes. */
 import type { PatternName } from '@penstock/contract';
 import { BlockSource } from './blocks.ts';
 import { ConstantSource } from './constant.ts';

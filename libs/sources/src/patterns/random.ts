@@ -1,4 +1,4 @@
-// The pattern random: bytes that no compression, deduplication or zero detection of a disk can shorten.
+/** The pattern random: bytes that no compression, deduplication or zero detection of a disk can shorten. */
 import { type Cipher, createCipheriv, createHash } from 'node:crypto';
 import type { DirectSource } from '../source.ts';
 
@@ -11,7 +11,7 @@ const ZEROS = new Uint8Array(WINDOW_BYTES);
  * The keystream of AES-256-CTR, the encryption of zeros: the 16 bytes at position 16k are AES-256 of the 128-bit
  * big-endian number k, under the key SHA-256(`penstock random seed N`), N being the seed in decimal.
  *
- * Every position is reached directly, as k is all that the cipher is told. fill allocates: a buffer for each 64 KiB, as
+ * Every position is reached directly, as the cipher depends on k alone. fill allocates: a buffer for each 64 KiB, as
  * node:crypto has no way to write into memory that is already there, and a view for each copy.
  */
 export class RandomSource implements DirectSource {
@@ -51,7 +51,7 @@ export class RandomSource implements DirectSource {
   #moveWindow(position: number, wantedBytes: number): void {
     const follows = position === this.#windowStart + this.#window.length;
     const cipher = (follows ? this.#cipher : null) ?? this.#cipherAt(position);
-    // What follows will be followed: whoever jumps about pays for what is wanted only.
+    // Bytes in sequence will go on in sequence, so a whole window is made; after a jump only what is wanted.
     const windowBytes = follows ? WINDOW_BYTES : Math.min(WINDOW_BYTES, wantedBytes);
     this.#window = cipher.update(ZEROS.subarray(0, windowBytes));
     this.#windowStart = position;

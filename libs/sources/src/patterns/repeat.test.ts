@@ -1,4 +1,4 @@
-// Spreading a few bytes over a row.
+/** Spreading a few bytes over a row. */
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { repeatBytes } from './repeat.ts';

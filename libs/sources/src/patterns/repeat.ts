@@ -1,4 +1,4 @@
-// Spreads a few bytes over a row, the fastest way there is in shared memory.
+/** Spreads a few bytes over a row, the fastest way there is in shared memory. */
 
 /** Copied at a time: source and destination stay in the first-level cache. */
 const COPIED_BYTES_MAX = 4096;

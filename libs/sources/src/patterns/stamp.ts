@@ -1,11 +1,13 @@
-// The pattern stamp: every 512 bytes say where in which file they belong, at both ends, so that a block that was
-// misplaced, mixed up or written by half shows when it is read.
+/**
+ * The pattern stamp: every 512 bytes carry the place in the file where they belong, at both ends, so that a block that was
+ * misplaced, mixed up or written by half shows when it is read.
+ */
 import type { BlockFormat } from './blocks.ts';
 
 /** The length of a block: the smallest that disks write as a whole. */
-export const stampBlockBytes = 512;
+export const STAMP_BLOCK_BYTES = 512;
 
-const BLOCK_WORDS = stampBlockBytes / 4;
+const BLOCK_WORDS = STAMP_BLOCK_BYTES / 4;
 const MAGIC_LOW = 0x534e_4550; // the bytes "PENS"
 const MAGIC_HIGH = 0x4b43_4f54; // the bytes "TOCK"
 
@@ -43,7 +45,7 @@ export function stampFormat(seed: number): BlockFormat {
   body[HEAD_SEED] = seed;
   for (let word = BODY_FIRST; word < TAIL_OFFSET_LOW; word += 1) body[word] = bodyWord(seed, word);
   return {
-    blockBytes: stampBlockBytes,
+    blockBytes: STAMP_BLOCK_BYTES,
     body,
     mark: (words, wordIndex, blockCount, positionHigh, positionLow) => {
       markBlocks(words, wordIndex, blockCount, positionHigh, positionLow, seed);
@@ -71,7 +73,7 @@ function markBlocks(
     words[word + TAIL_OFFSET_HIGH] = high;
     words[word + TAIL_CHECK] = check;
     word += BLOCK_WORDS;
-    low = (low + stampBlockBytes) | 0;
+    low = (low + STAMP_BLOCK_BYTES) | 0;
     if (low === 0) high += 1; // 512 divides 2^32: the carry always passes through 0
   }
 }
@@ -89,7 +91,7 @@ function bodyWord(seed: number, word: number): number {
   return stampCheck(word, ~word, seed);
 }
 
-/** What a block read from a file says about itself. */
+/** What a block that was read from a file carries. */
 export interface Stamp {
   /** Where in the file it belongs, by its head. */
   offset: number;
@@ -100,17 +102,17 @@ export interface Stamp {
   torn: boolean;
 }
 
-/** Reads the stamp of 512 bytes; null where they are fewer or no block begins there. */
+/** Reads the stamp of 512 bytes; null if they are fewer or no block begins there. */
 export function readStamp(block: Uint8Array): Stamp | null {
-  if (block.byteLength < stampBlockBytes) return null;
-  const view = new DataView(block.buffer, block.byteOffset, stampBlockBytes);
+  if (block.byteLength < STAMP_BLOCK_BYTES) return null;
+  const view = new DataView(block.buffer, block.byteOffset, STAMP_BLOCK_BYTES);
   const wordAt = (word: number): number => view.getUint32(word * 4, true);
   if (wordAt(HEAD_MAGIC_LOW) !== MAGIC_LOW || wordAt(HEAD_MAGIC_HIGH) !== MAGIC_HIGH) return null;
   const low = wordAt(HEAD_OFFSET_LOW);
   const high = wordAt(HEAD_OFFSET_HIGH);
   const seed = wordAt(HEAD_SEED);
   const check = wordAt(HEAD_CHECK);
-  const headRight = check === stampCheck(low, high, seed) >>> 0 && low % stampBlockBytes === 0;
+  const headRight = check === stampCheck(low, high, seed) >>> 0 && low % STAMP_BLOCK_BYTES === 0;
   const tailRight =
     wordAt(TAIL_OFFSET_LOW) === low && wordAt(TAIL_OFFSET_HIGH) === high && wordAt(TAIL_CHECK) === check;
   let bodyRight = true;

@@ -1,4 +1,4 @@
-// The pattern text: numbered lines, for people and line-based tools to read.
+/** The pattern text: numbered lines, for people and line-based tools to read. */
 import type { BlockFormat } from './blocks.ts';
 
 /** The length of every line, its newline included. */

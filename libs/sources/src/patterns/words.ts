@@ -1,10 +1,10 @@
-// The matrix's bytes seen as 32-bit words: one store does the work of four.
+/** The matrix's bytes seen as 32-bit words: one store does the work of four. */
 import { endianness } from 'node:os';
 
 const LITTLE_ENDIAN = endianness() === 'LE';
 
 /**
- * The same memory as words, where word i covers bytes 4i to 4i+3; null where that cannot be: the bytes start at an odd
+ * The same memory as words, where word i covers bytes 4i to 4i+3; null if that cannot be: the bytes start at an odd
  * address, or this machine stores words the other way round than the patterns are defined. Then bytes are stored singly.
  */
 export function wordsOf(bytes: Uint8Array): Uint32Array | null {
