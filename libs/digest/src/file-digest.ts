@@ -181,11 +181,11 @@ export class FileDigest {
     this.#onClose(this.#stream);
   }
 
-  /** What the digest told. */
-  hear(told: Told): void {
-    if ('sum' in told) this.sum = told.sum;
-    else if ('compared' in told) this.compared = true;
-    else this.mismatch ??= told.mismatch;
+  /** Takes what the digest reports of this file. */
+  receive(report: Report): void {
+    if ('sum' in report) this.sum = report.sum;
+    else if ('compared' in report) this.compared = true;
+    else this.mismatch ??= report.mismatch;
   }
 
   /** The digest has ended before the file had. */

@@ -3,7 +3,8 @@ import { type Hash, createHash } from 'node:crypto';
 import type { ChecksumName } from '@penstock/contract';
 import { extendCrc32c, extendCrc32cByZeros, joinCrc32c, printCrc32c } from './crc32c.ts';
 
-const zeros = new Uint8Array(65_536);
+/** Hashed again and again for a hole. */
+const ZEROS = new Uint8Array(65_536);
 
 export class FileSums {
   readonly #hash: Hash | null;
@@ -32,12 +33,12 @@ export class FileSums {
     if (this.#crc !== null) this.#crc = joinCrc32c(this.#crc, crc, bytes.length);
   }
 
-  /** Adds zeros that stand nowhere: a hole. It is no chunk. */
+  /** Adds the zeros of a hole, which no row has. They are no chunk. */
   addZeros(count: number): void {
     if (this.#crc !== null) this.#crc = extendCrc32cByZeros(this.#crc, count);
     if (this.#hash === null) return;
-    for (let left = count; left > 0; left -= zeros.length) {
-      this.#hash.update(left < zeros.length ? zeros.subarray(0, left) : zeros);
+    for (let left = count; left > 0; left -= ZEROS.length) {
+      this.#hash.update(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
     }
   }
 
@@ -59,7 +60,7 @@ export class FileSums {
     return this.#chunks[index]!;
   }
 
-  /** The sum in hexadecimal digits, '' where none was asked for. Nothing may be added afterwards. */
+  /** The sum in hexadecimal digits, '' if none was asked for. Nothing may be added afterwards. */
   finish(): string {
     if (this.#hash !== null) return this.#hash.digest('hex');
     return this.#crc === null ? '' : printCrc32c(this.#crc);

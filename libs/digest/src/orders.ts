@@ -13,7 +13,7 @@ export const ADD_ZEROS = 2;
 export const FINISH = 3;
 /** `length` bytes from `start` were read back: they must be what was added as chunk `chunk`, at `position` of the file. */
 export const COMPARE_ROW = 4;
-/** Nothing more is compared. Asks to be told when all of it is. */
+/** Nothing more is compared. Asks for a report when all of it is. */
 export const END_COMPARISON = 5;
 /** The file is done with, or given up. */
 export const CLOSE = 6;
@@ -29,8 +29,8 @@ export interface ChunkMismatch {
   read: number;
 }
 
-/** What the digest tells of a file. */
-export type Told = { stream: number } & ({ sum: string } | { mismatch: ChunkMismatch } | { compared: true });
+/** What the digest reports of a file. */
+export type Report = { stream: number } & ({ sum: string } | { mismatch: ChunkMismatch } | { compared: true });
 
 /** The files whose bytes pass now, and what is done with each order; on the digest thread or, for small files, beside. */
 export class OpenSums {
@@ -56,8 +56,8 @@ export class OpenSums {
     const file = this.#files.get(stream)!;
     if (order === ADD_ROW) file.add(this.#rows.subarray(start, start + length));
     else if (order === ADD_ZEROS) file.addZeros(position);
-    else if (order === FINISH) this.#tell({ stream, sum: file.finish() });
-    else if (order === END_COMPARISON) this.#tell({ stream, compared: true });
+    else if (order === FINISH) this.#report({ stream, sum: file.finish() });
+    else if (order === END_COMPARISON) this.#report({ stream, compared: true });
     else this.#compare(file, stream, start, length, chunk, position);
   }
 

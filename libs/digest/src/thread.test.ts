@@ -166,7 +166,7 @@ test.each(['crc32c', 'sha256'] as const)(
   },
 );
 
-test('what was added is told as runs of full chunks, and each chunk is compared with what was read', async () => {
+test('what was added is reported as runs of full chunks, and each chunk is compared with what was read', async () => {
   begin();
   const file = open({ algorithm: null, keepsChunks: true });
   const lengths = [ROW_BYTES, ROW_BYTES, 100, ROW_BYTES];

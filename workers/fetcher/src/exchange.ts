@@ -208,7 +208,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#gate.close();
     this.#stopSilenceTimer(); // it is the disk that is waited for now
     try {
-      while (!this.#settled && this.#waiting.length > 0) {
+      while (!this.#isOver && this.#waiting.length > 0) {
         // Each piece waits for its room.
         await this.#destination.room();
         if (!this.#isOver) this.#pushWaiting();
