@@ -1,6 +1,7 @@
 // Writes 100,000 rows through the loop, up to ten times, and prints as JSON how many bytes of heap each took at best.
 // Needs --expose-gc and a young generation so large that nothing is collected meanwhile. Argument: a file of 4 MiB.
-import { AioEngine, AioLoop, libaioPort, native, syscallPort } from '../dist/index.js';
+import { native } from '@penstock/native';
+import { AioEngine, AioLoop, libaioPort, syscallPort } from '../dist/index.js';
 
 const ROW = 4096;
 const DEPTH = 32;
