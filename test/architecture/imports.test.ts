@@ -50,7 +50,7 @@ test('every folder and file that the order of a room names is there', () => {
 
 test('a tree that keeps them has no violation', () => {
   write('libs/contract/src/index.ts', `import { z } from 'zod';\nexport * from './request.ts';`);
-  write('libs/native/src/native.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
+  write('libs/native/src/libc.ts', `import koffi from 'koffi';\nimport type { IoError } from '@penstock/contract';`);
   write('libs/queue/src/queue.test.ts', `import { test } from '@jest/globals';\nprocess.env['TZ'] = 'UTC';`);
   write('apps/host/src/main.ts', `import { WriteWorker } from '@penstock/queue';\nconst { env } = process;`);
   write('libs/sources/src/index.ts', `export * from './patterns/a.ts';`);
@@ -83,7 +83,7 @@ test.each([
     'koffi outside its file',
     'libs/aio/src/engine.ts',
     `import koffi from 'koffi';`,
-    'libs/native/src/native.ts alone does',
+    'libs/native/src/libc.ts alone does',
   ],
   [
     'a package that is not declared',

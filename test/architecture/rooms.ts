@@ -76,7 +76,7 @@ const testsMayImport: Record<string, readonly string[]> = { 'libs/queue': ['redi
 
 /** Packages that one file alone may import: the boundary they stand for is that file. */
 const soleImporters: Record<string, string> = {
-  koffi: 'libs/native/src/native.ts',
+  koffi: 'libs/native/src/libc.ts',
   '@node-rs/crc32': 'libs/digest/src/crc32c.ts',
 };
 

@@ -75,7 +75,7 @@ const counted = (library) => ({
   },
 });
 
-const { resolve } = createRequire(new URL('../../libs/native/dist/native.js', import.meta.url));
+const { resolve } = createRequire(new URL('../../libs/native/dist/libc.js', import.meta.url));
 const { default: koffi } = await import(new URL('index.js', pathToFileURL(resolve('koffi'))));
 const { load } = koffi;
 koffi.load = (name) => counted(load(name));

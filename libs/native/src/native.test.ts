@@ -9,7 +9,7 @@ const { EBADF, EINVAL, ENOENT, ENXIO } = constants.errno;
 const SEEK_SET = 0;
 const thisFile = fileURLToPath(import.meta.url);
 
-test('a failed call returns -errno, whichever way the C function tells it', () => {
+test('a failed call returns -errno, whichever way the C function reports it', () => {
   expect(native.close(-1)).toBe(-EBADF);
   expect(native.openat(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0)).toBe(-ENOENT);
   expect(native.openat2(native.AT_FDCWD, '/does/not/exist', native.O_RDONLY, 0, 0)).toBe(-ENOENT);
@@ -20,7 +20,7 @@ test('a failed call returns -errno, whichever way the C function tells it', () =
   expect(native.statx(native.AT_FDCWD, '/does/not/exist', 0, 0, new Uint8Array(native.STATX_BYTES))).toBe(-ENOENT);
 });
 
-test('raw system calls and libaio tell a bad context alike', () => {
+test('raw system calls and libaio report a bad context alike', () => {
   const ports = [native.syscallAio(), native.loadLibaio()].filter((port) => port !== null);
   for (const port of ports) {
     expect(port.setup(0, new BigUint64Array(1))).toBe(-EINVAL);
@@ -61,7 +61,7 @@ test('a lock is refused to a second open of the file, and goes with the first', 
   closeSync(second);
 });
 
-test('dropping the page cache of a descriptor that is none tells its errno', () => {
+test('dropping the page cache of a descriptor that is none returns its errno', () => {
   const fd = openSync(thisFile, 'r');
   expect(native.dropPageCache(fd)).toBe(0);
   closeSync(fd);
