@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writ
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type AioPort, type PortFactory, abi } from '@penstock/aio';
-import { native } from '@penstock/native';
+import { highWord, lowWord, native } from '@penstock/native';
 import { type ArenaMemory, createArenaMemory } from '@penstock/matrix';
 
 // The checkout's disk, not os.tmpdir(): that is often a tmpfs, where direct I/O proves nothing.
@@ -119,8 +119,8 @@ export class PortBench {
     const pointers = new Uint32Array(new ArrayBuffer(slots.length * 8));
     for (const [index, slot] of slots.entries()) {
       const pointer = this.#iocbsAddress + slot * abi.IOCB_WORDS * 4;
-      pointers[index * 2] = abi.lowWord(pointer);
-      pointers[index * 2 + 1] = abi.highWord(pointer);
+      pointers[index * 2] = lowWord(pointer);
+      pointers[index * 2 + 1] = highWord(pointer);
     }
     return this.port.submit(this.context, slots.length, pointers);
   }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { EVENT_WORDS, IOCB_WORDS, decodeEvents, fromWords, highWord, loadIocb, lowWord, storeIocb } from './abi.ts';
+import { EVENT_WORDS, IOCB_WORDS, decodeEvents, loadIocb, storeIocb } from './abi.ts';
 
 const safe = fc.maxSafeInteger();
 
@@ -48,17 +48,6 @@ test('any address, length and offset come back as they were stored (seed 5)', ()
     expect(loadIocb(iocbs, 0, into)).toEqual({ slot: 0, opcode: 1, fd: 7, address: buffer, length: bytes, offset });
   });
   fc.assert(property, { seed: 5 });
-});
-
-test('the two words of any safe integer make it again (seed 6)', () => {
-  const words = new Int32Array(2);
-  const property = fc.property(safe, (value) => {
-    words[0] = lowWord(value);
-    words[1] = highWord(value);
-    expect(fromWords(words[0], words[1])).toBe(value);
-    expect(new BigInt64Array(words.buffer)[0]).toBe(BigInt(value));
-  });
-  fc.assert(property, { seed: 6 });
 });
 
 test('decodes bytes done and -errno behind what is there already', () => {

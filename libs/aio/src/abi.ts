@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { endianness } from 'node:os';
+import { fromWords, highWord, lowWord } from '@penstock/native';
 
 // Every offset below names the low word first; a big-endian machine would silently swap them.
 assert(endianness() === 'LE', 'penstock: kernel AIO structures are laid out for little-endian machines only');
@@ -34,15 +35,6 @@ export const OPCODE_FDSYNC = 3;
 
 /** The most one read or write can move: the kernel cuts longer ones at MAX_RW_COUNT, 2 GiB less one page. */
 export const IO_BYTES_MAX = 0x7ffff000;
-
-const TWO_TO_32 = 4_294_967_296;
-
-/** The low word of a safe integer, as Int32Arrays hold it. */
-export const lowWord = (value: number): number => value | 0; // ToInt32 is modulo 2^32 for every safe integer
-/** The high word of a non-negative safe integer. */
-export const highWord = (value: number): number => Math.floor(value / TWO_TO_32);
-/** The safe integer whose words are `low` and `high`. */
-export const fromWords = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
 
 /**
  * Writes one iocb into `iocbs` at `slot`. `address` and `offset` are safe integers (user addresses end at 2^47).

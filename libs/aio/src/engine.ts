@@ -18,11 +18,9 @@ import {
   OPCODE_PREAD,
   OPCODE_PWRITE,
   decodeEvents,
-  highWord,
-  lowWord,
   storeIocb,
 } from './abi.ts';
-import { native } from '@penstock/native';
+import { highWord, lowWord, native } from '@penstock/native';
 import type { AioPort } from './port.ts';
 
 const { EAGAIN, EINTR } = constants.errno;

@@ -15,12 +15,11 @@ import {
   OPCODE_FSYNC,
   OPCODE_PREAD,
   OPCODE_PWRITE,
-  fromWords,
   loadIocb,
   storeEvent,
 } from './abi.ts';
 import { carryOut } from './carry-out.ts';
-import { native } from '@penstock/native';
+import { fromWords, native } from '@penstock/native';
 import type { AioPort } from './port.ts';
 
 const { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, ENOSPC } = constants.errno;

@@ -2,7 +2,8 @@
  * The port for machines where kernel AIO cannot be had (an old kernel, a seccomp filter, gVisor): every iocb is
  * carried out by pread or pwrite while it is submitted. Correct, and synchronous: the result says so by its name.
  */
-import { EVENT_WORDS, IOCB_WORDS, type Iocb, fromWords, loadIocb, storeEvent } from './abi.ts';
+import { EVENT_WORDS, IOCB_WORDS, type Iocb, loadIocb, storeEvent } from './abi.ts';
+import { fromWords } from '@penstock/native';
 import { carryOut } from './carry-out.ts';
 import type { AioPort } from './port.ts';
 

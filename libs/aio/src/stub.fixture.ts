@@ -1,5 +1,6 @@
 /** For tests: a port that does what it is told and nothing else, with a record of what it was asked. */
-import { IOCB_WORDS, fromWords, loadIocb, storeEvent } from './abi.ts';
+import { fromWords } from '@penstock/native';
+import { IOCB_WORDS, loadIocb, storeEvent } from './abi.ts';
 import type { AioPort } from './port.ts';
 
 export interface StubPort {

@@ -1,7 +1,7 @@
 /** What the kernel says of an open file: its kind, its identity, and what direct I/O on it must be aligned to. */
 import { readFileSync } from 'node:fs';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/native';
+import { fromWords, native } from '@penstock/native';
 import { BTRFS_MAGIC } from './file-system-types.ts';
 
 // <linux/stat.h>, struct statx: byte offsets.
@@ -22,8 +22,6 @@ const STX_DIO_MEM_ALIGN = 0x98;
 const STX_DIO_OFFSET_ALIGN = 0x9c;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_DIOALIGN = 0x2000;
-
-const TWO_TO_32 = 4_294_967_296;
 
 const STATX_ATTR_IMMUTABLE = 0x10;
 const STATX_ATTR_APPEND = 0x20;
@@ -101,15 +99,13 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   const attributes = words.getUint32(STX_ATTRIBUTES, true);
   const kind = mode & S_IFMT;
   const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
-  // Read as two words each: BigInts cost more than the system call.
-  const [sizeLow, sizeHigh] = [words.getUint32(STX_SIZE, true), words.getUint32(STX_SIZE + 4, true)];
   const device = { major: words.getUint32(STX_DEV_MAJOR, true), minor: words.getUint32(STX_DEV_MINOR, true) };
   return {
     isFile: kind === S_IFREG,
     isDirectory: kind === S_IFDIR,
     isSymbolicLink: kind === S_IFLNK,
-    sizeBytes: sizeHigh * TWO_TO_32 + sizeLow,
-    allocatedBytes: words.getUint32(STX_BLOCKS, true) * 512 + words.getUint32(STX_BLOCKS + 4, true) * TWO_TO_32 * 512,
+    sizeBytes: wholeAt(STX_SIZE),
+    allocatedBytes: wholeAt(STX_BLOCKS) * 512,
     identity: `${device.major}:${device.minor}:${words.getUint32(STX_INO + 4, true)}.${words.getUint32(STX_INO, true)}`,
     permissions: mode & 0o777,
     modified: timeAt(STX_MTIME),
@@ -129,8 +125,11 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   };
 }
 
+// As two words: BigInts cost more than the system call.
+const wholeAt = (offset: number): number => fromWords(words.getUint32(offset, true), words.getUint32(offset + 4, true));
+
 const timeAt = (offset: number): Time => ({
-  seconds: words.getInt32(offset + 4, true) * TWO_TO_32 + words.getUint32(offset, true),
+  seconds: fromWords(words.getUint32(offset, true), words.getInt32(offset + 4, true)),
   nanoseconds: words.getUint32(offset + 8, true),
 });
 

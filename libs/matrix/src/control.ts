@@ -4,7 +4,7 @@
  * word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/native';
+import { TWO_TO_32, fromWords, highWord, lowWord, native } from '@penstock/native';
 import { PAGE_BYTES } from './arena.ts';
 import { type AbortReason, PHASES, type Phase } from '@penstock/contract';
 import { monotonicMs } from './clock.ts';
@@ -52,9 +52,6 @@ const THREAD_IN_FLIGHT = 1;
 const THREAD_CONTEXT = 2; // two words, stored as one: half an address must never be destroyed
 const THREAD_TURNED = 4; // milliseconds of the monotonic clock, modulo 2^32
 const THREAD_TASK = 5; // the kernel's id of the thread, or 0
-
-const TWO_TO_32 = 4_294_967_296;
-const wordsOf = (low: number, high: number): number => high * TWO_TO_32 + (low >>> 0);
 
 /** Memory of this process that belongs to no thread: mapped by one, and left to the main thread if that one dies. */
 export interface Mapping {
@@ -156,12 +153,12 @@ export class JobBlock {
     const sequence = Atomics.load(words, this.#at + JOB_SEQUENCE) + 1;
     const copy = this.#copyOf(sequence);
     Atomics.store(words, copy + COPY_PHASE, phase);
-    Atomics.store(words, copy + COPY_WRITTEN_LOW, written | 0);
-    Atomics.store(words, copy + COPY_WRITTEN_HIGH, Math.floor(written / TWO_TO_32));
-    Atomics.store(words, copy + COPY_DURABLE_LOW, durable | 0);
-    Atomics.store(words, copy + COPY_DURABLE_HIGH, Math.floor(durable / TWO_TO_32));
-    Atomics.store(words, copy + COPY_TOTAL_LOW, total | 0);
-    Atomics.store(words, copy + COPY_TOTAL_HIGH, Math.floor(total / TWO_TO_32));
+    Atomics.store(words, copy + COPY_WRITTEN_LOW, lowWord(written));
+    Atomics.store(words, copy + COPY_WRITTEN_HIGH, highWord(written));
+    Atomics.store(words, copy + COPY_DURABLE_LOW, lowWord(durable));
+    Atomics.store(words, copy + COPY_DURABLE_HIGH, highWord(durable));
+    Atomics.store(words, copy + COPY_TOTAL_LOW, lowWord(total));
+    Atomics.store(words, copy + COPY_TOTAL_HIGH, highWord(total));
     Atomics.store(words, copy + COPY_IN_FLIGHT, inFlight);
     Atomics.store(words, this.#at + JOB_SEQUENCE, sequence);
   }
@@ -188,9 +185,9 @@ export class JobBlock {
       if (Atomics.load(words, this.#at + JOB_SEQUENCE) !== sequence) continue;
       return {
         phase: PHASES[phase] ?? 'waiting',
-        bytesWritten: wordsOf(writtenLow, writtenHigh),
-        bytesDurable: wordsOf(durableLow, durableHigh),
-        totalBytes: wordsOf(totalLow, totalHigh),
+        bytesWritten: fromWords(writtenLow, writtenHigh),
+        bytesDurable: fromWords(durableLow, durableHigh),
+        totalBytes: fromWords(totalLow, totalHigh),
         inFlight,
       };
     }
@@ -259,10 +256,10 @@ export class JobBlock {
     if (mapping === null) return;
     const { address, lengthBytes } = mapping;
     assert(address >= TWO_TO_32, `a mapping at ${address} is below what its word can tell`);
-    Atomics.store(words, at + 2, lengthBytes | 0);
-    Atomics.store(words, at + 3, Math.floor(lengthBytes / TWO_TO_32));
-    Atomics.store(words, at, address | 0);
-    Atomics.store(words, at + 1, Math.floor(address / TWO_TO_32));
+    Atomics.store(words, at + 2, lowWord(lengthBytes));
+    Atomics.store(words, at + 3, highWord(lengthBytes));
+    Atomics.store(words, at, lowWord(address));
+    Atomics.store(words, at + 1, highWord(address));
   }
 
   /** Main thread: what a dead thread left mapped. */
@@ -271,8 +268,8 @@ export class JobBlock {
     const at = this.#at + JOB_MAPPING;
     const high = Atomics.load(words, at + 1);
     if (high === 0) return null;
-    const address = wordsOf(Atomics.load(words, at), high);
-    return { address, lengthBytes: wordsOf(Atomics.load(words, at + 2), Atomics.load(words, at + 3)) };
+    const address = fromWords(Atomics.load(words, at), high);
+    return { address, lengthBytes: fromWords(Atomics.load(words, at + 2), Atomics.load(words, at + 3)) };
   }
 
   /** Main thread: descriptors that a dead thread left open. */

@@ -2,6 +2,7 @@
  * How a write of any size is cut into I/O: rows where the disk can take them as they are, otherwise as many rows
  * gathered as make a length the disk accepts.
  */
+import { roundUp } from '@penstock/native';
 
 /** The matrix of a request: `rows` rows of `rowBytes` bytes. */
 export interface MatrixShape {
@@ -17,8 +18,6 @@ export interface RowPlan {
   /** Buffer rows to ask the arena for. */
   bufferRows: number;
 }
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** The default matrix: rows of 1 MiB, 32 of them, which is where every disk measured so far stops gaining. */
 const DEFAULT_MATRIX: MatrixShape = { rows: 32, rowBytes: 1_048_576 };

@@ -1,5 +1,6 @@
 /** The end of a row ring where bytes come out: the writer thread whose arena holds the rows. */
 import { strict as assert } from 'node:assert';
+import { fromWords, highWord, lowWord } from '@penstock/native';
 import { fromWire } from '@penstock/contract';
 import {
   ASKED,
@@ -55,7 +56,6 @@ import {
   takeWait,
 } from './ring.ts';
 
-const TWO_TO_32 = 4_294_967_296;
 const FIRST_BYTE = { offset: 0, identity: null };
 
 /** What the writer thread hears of the producer, on its event loop. */
@@ -127,8 +127,8 @@ export class RingConsumer {
     this.#align = align;
     this.#head = head;
     Atomics.store(words, PLACE_THREAD, thread);
-    Atomics.store(words, START_AT_LOW, startAt.offset | 0);
-    Atomics.store(words, START_AT_HIGH, Math.floor(startAt.offset / TWO_TO_32));
+    Atomics.store(words, START_AT_LOW, lowWord(startAt.offset));
+    Atomics.store(words, START_AT_HIGH, highWord(startAt.offset));
     storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
     Atomics.store(words, OUTLET_STATE, OUTLET_EMPTY);
     this.#wakeInlet();
@@ -155,8 +155,8 @@ export class RingConsumer {
     Atomics.store(words, FREED, this.#freed);
     // The producer's, but it stores none while it has no rows.
     if (this.#grants !== 0) Atomics.store(words, PARTIAL, carried);
-    Atomics.store(words, PLACE_START_LOW, start | 0);
-    Atomics.store(words, PLACE_START_HIGH, Math.floor(start / TWO_TO_32));
+    Atomics.store(words, PLACE_START_LOW, lowWord(start));
+    Atomics.store(words, PLACE_START_HIGH, highWord(start));
     Atomics.store(words, PLACE_ROW_STRIDE, rowStride);
     Atomics.store(words, PLACE_ROW_BYTES, rowBytes);
     Atomics.store(words, PLACE_ROW_COUNT, rowCount);
@@ -255,8 +255,8 @@ export class RingConsumer {
     }
     const totalHigh = Atomics.load(words, TOTAL_HIGH);
     return {
-      offset: Atomics.load(words, BEGUN_AT_HIGH) * TWO_TO_32 + (Atomics.load(words, BEGUN_AT_LOW) >>> 0),
-      totalBytes: totalHigh === -1 ? null : totalHigh * TWO_TO_32 + (Atomics.load(words, TOTAL_LOW) >>> 0),
+      offset: fromWords(Atomics.load(words, BEGUN_AT_LOW), Atomics.load(words, BEGUN_AT_HIGH)),
+      totalBytes: totalHigh === -1 ? null : fromWords(Atomics.load(words, TOTAL_LOW), totalHigh),
       identity: loadIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES),
     };
   }

@@ -1,6 +1,6 @@
 /** The end of a row ring where bytes go in: any thread of the process, one at a time. */
 import { performance } from 'node:perf_hooks';
-import { native } from '@penstock/native';
+import { fromWords, highWord, lowWord, native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
 import {
   ASKED,
@@ -54,7 +54,6 @@ import {
   takeWait,
 } from './ring.ts';
 
-const TWO_TO_32 = 4_294_967_296;
 const BLOCKED_LOOK_MS = 10;
 
 /**
@@ -113,8 +112,7 @@ export class RingProducer {
   /** Where in its source the write wants this to begin; known once opened() or writable() has resolved with true. */
   get startAt(): RingStart {
     const words = this.#words;
-    const low = Atomics.load(words, START_AT_LOW) >>> 0;
-    const offset = Atomics.load(words, START_AT_HIGH) * TWO_TO_32 + low;
+    const offset = fromWords(Atomics.load(words, START_AT_LOW), Atomics.load(words, START_AT_HIGH));
     return { offset, identity: loadIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES) };
   }
 
@@ -123,10 +121,10 @@ export class RingProducer {
     const words = this.#words;
     this.#beginsFurther = offset > 0;
     if (this.#beginsFurther) this.#rowFilled = 0;
-    Atomics.store(words, BEGUN_AT_LOW, offset | 0);
-    Atomics.store(words, BEGUN_AT_HIGH, Math.floor(offset / TWO_TO_32));
-    Atomics.store(words, TOTAL_LOW, (totalBytes ?? 0) | 0);
-    Atomics.store(words, TOTAL_HIGH, totalBytes === null ? -1 : Math.floor(totalBytes / TWO_TO_32));
+    Atomics.store(words, BEGUN_AT_LOW, lowWord(offset));
+    Atomics.store(words, BEGUN_AT_HIGH, highWord(offset));
+    Atomics.store(words, TOTAL_LOW, lowWord(totalBytes ?? 0));
+    Atomics.store(words, TOTAL_HIGH, totalBytes === null ? -1 : highWord(totalBytes));
     storeIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES, identity);
     Atomics.store(words, BEGUN, 1);
     this.#wakeOutlet();
@@ -306,8 +304,7 @@ export class RingProducer {
     const words = this.#words;
     this.#grant = Atomics.load(words, GRANTS);
     const { buffer, start } = this.#inlet.arenas[Atomics.load(words, PLACE_THREAD)]!;
-    const low = Atomics.load(words, PLACE_START_LOW) >>> 0;
-    const rowsStart = Atomics.load(words, PLACE_START_HIGH) * TWO_TO_32 + low;
+    const rowsStart = fromWords(Atomics.load(words, PLACE_START_LOW), Atomics.load(words, PLACE_START_HIGH));
     this.#address = native.addressOf(new Uint8Array(buffer, start)) + rowsStart;
     this.#rowStride = Atomics.load(words, PLACE_ROW_STRIDE);
     this.#rowBytes = Atomics.load(words, PLACE_ROW_BYTES);

@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AioPort, type PortFactory, abi, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import type { WriteRequestInput } from '@penstock/contract';
+import { fromWords } from '@penstock/native';
 import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577, 9_000_001];
@@ -61,7 +62,7 @@ function recorded(make: PortFactory): PortFactory {
       submit(context, count, pointers) {
         recording.onSubmit();
         for (let index = 0; index < count; index += 1) {
-          const address = abi.fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
+          const address = fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
           const iocb = { slot: 0, opcode: 0, fd: 0, address: 0, length: 0, offset: 0 };
           recording.iocbs.push(abi.loadIocb(iocbs, (address - iocbsAddress) / 4, iocb));
         }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AioPort, type PortFactory, abi, faultyPort, libaioPort, syscallPort } from '@penstock/aio';
-import { native } from '@penstock/native';
+import { fromWords, native } from '@penstock/native';
 import { NO_FILE, renameOver } from './freed-blocks.ts';
 import { forgetsFreed, fileSystemOf, statFd } from '@penstock/disk';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
@@ -39,7 +39,7 @@ function watched(make: PortFactory): PortFactory {
       getevents: (...wait) => port.getevents(...wait),
       submit(context, count, pointers) {
         for (let index = 0; index < count; index += 1) {
-          const address = abi.fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
+          const address = fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
           const iocb = { slot: 0, opcode: 0, fd: 0, address: 0, length: 0, offset: 0 };
           const { opcode, fd } = abi.loadIocb(iocbs, (address - iocbsAddress) / 4, iocb);
           if (opcode === FSYNC || opcode === FDSYNC) flushes.push(nameOf(fd));

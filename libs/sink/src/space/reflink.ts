@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, codeOfErrno } from '@penstock/contract';
-import { native } from '@penstock/native';
+import { native, roundUp } from '@penstock/native';
 import { type Origin, assertUnchanged } from '../origin/origin.ts';
 import { truncateTo } from './reserve.ts';
 import type { Target } from '../target/target.ts';
@@ -91,5 +91,3 @@ export function refusalReason(errno: number): string {
   }
   return `this file system has no reflinks (${code})`;
 }
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

@@ -1,7 +1,7 @@
 /** Disk space for a file before its bytes: reserved so that no write extends the file, and given back at its end. */
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
-import { native } from '@penstock/native';
+import { native, roundUp } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFile } from '../device/freed-blocks.ts';
 import { fileSystemOf } from '@penstock/disk';
@@ -71,8 +71,6 @@ function assertRoom(target: Target, size: number): void {
     throw new IoError({ ...where, errno: -ENOSPC, hint });
   }
 }
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
 /** Empties what stands there. @throws IoError */
 function empty(target: Target): void {
