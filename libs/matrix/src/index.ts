@@ -23,6 +23,6 @@ export {
   type RingOutlet,
   closeRingOf,
   createRing,
-} from './ring.ts';
-export { RingConsumer } from './ring-consumer.ts';
-export { RingProducer } from './ring-producer.ts';
+} from './ring/ring.ts';
+export { RingConsumer } from './ring/consumer.ts';
+export { RingProducer } from './ring/producer.ts';

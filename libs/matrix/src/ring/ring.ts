@@ -4,14 +4,14 @@
  * filled; the writer thread tells how many are free again. One copy from the arriving chunk to the page that the kernel
  * writes from; a message is posted only to wake a side that has said that it waits.
  *
- * This file has the words and the making of a ring; its two ends are ring-producer.ts and ring-consumer.ts. Word by
+ * This file has the words and the making of a ring; its two ends are producer.ts and consumer.ts. Word by
  * word, and why no wake-up is lost, in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { native } from '@penstock/native';
 import type { WireError } from '@penstock/contract';
-import type { ArenaMemory } from './arena.ts';
+import type { ArenaMemory } from '../arena.ts';
 
 /** The producer's end, as plain data: `port` is to be transferred if it crosses to another thread. */
 export interface RingInlet {

@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type ArenaMemory, createArenaMemory } from './arena.ts';
-import { RingConsumer } from './ring-consumer.ts';
-import { RingProducer } from './ring-producer.ts';
+import { type ArenaMemory, createArenaMemory } from '../arena.ts';
+import { RingConsumer } from './consumer.ts';
+import { RingProducer } from './producer.ts';
 import {
   COPYING,
   INLET_WAITS,
@@ -301,7 +301,7 @@ describe('wake-ups', () => {
 /** Resolves when the thread has ended. */
 function startProducer(inlet: RingInlet, size: number, end: 'end' | 'fail' | 'exit'): Promise<void> {
   const workerData = { inlet, size, end };
-  const url = new URL('ring-producer.fixture.mjs', import.meta.url);
+  const url = new URL('producer.fixture.mjs', import.meta.url);
   const worker = new Worker(url, { workerData, transferList: [inlet.port] });
   return new Promise((resolve, reject) => {
     worker.once('error', reject);

@@ -3,9 +3,9 @@ import { afterEach, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { createArenaMemory } from './arena.ts';
-import { RingConsumer } from './ring-consumer.ts';
-import { RingProducer } from './ring-producer.ts';
+import { createArenaMemory } from '../arena.ts';
+import { RingConsumer } from './consumer.ts';
+import { RingProducer } from './producer.ts';
 import { COPYING, createRing, ringWords } from './ring.ts';
 
 const SEED = 20_110_608;
@@ -183,7 +183,7 @@ test('none is lost between two threads, whenever rows are taken away', async () 
   const { inlet, outlet } = createRing([arena]);
   let wake = (): void => {};
   const reader = new Reader(outlet, { rowBytes: 60, rowCount: 3 }, 0, 4, () => wake());
-  const url = new URL('ring-producer.fixture.mjs', import.meta.url);
+  const url = new URL('producer.fixture.mjs', import.meta.url);
   const workerData = { inlet, size, end: 'end' };
   const worker = new Worker(url, { workerData, transferList: [inlet.port] });
   const gone = new Promise((resolve, reject) => {
