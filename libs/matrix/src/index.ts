@@ -16,13 +16,7 @@ export {
   turnTime,
 } from './control.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
-export {
-  type RingBeginning,
-  type RingInlet,
-  type RingOpening,
-  type RingOutlet,
-  closeRingOf,
-  createRing,
-} from './ring/ring.ts';
+export type { RingBeginning } from './ring/beginning.ts';
+export { type RingInlet, type RingOpening, type RingOutlet, closeRingOf, createRing } from './ring/ring.ts';
 export { RingConsumer } from './ring/consumer.ts';
 export { RingProducer } from './ring/producer.ts';

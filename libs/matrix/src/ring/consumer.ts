@@ -1,17 +1,15 @@
 /** The end of a row ring where bytes come out: the writer thread whose arena holds the rows. */
 import { strict as assert } from 'node:assert';
-import { fromWords, highWord, lowWord } from '@penstock/native';
+import { highWord, lowWord } from '@penstock/native';
 import { fromWire } from '@penstock/contract';
+import { type RingBeginning, loadBeginning, storeStart } from './beginning.ts';
+import { ReturnedRows } from './returned-rows.ts';
+import { type RingMessage, type RingOpening, type RingOutlet, type RingRows, WAKE_UP } from './ring.ts';
 import {
   ASKED,
   BEGUN,
-  BEGUN_AT_HIGH,
-  BEGUN_AT_LOW,
-  BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
-  FLUSHES_ASKED,
-  FLUSHES_DONE,
   FLUSH_AFTER,
   FREED,
   GRANTS,
@@ -19,14 +17,12 @@ import {
   INLET_FAILED,
   INLET_FILLING,
   INLET_STATE,
-  INLET_TEXT,
   INLET_WAITS,
   KEEPS,
   OUTLET_CLOSED,
   OUTLET_EMPTY,
   OUTLET_READY,
   OUTLET_STATE,
-  OUTLET_TEXT,
   OUTLET_WAITS,
   PARTIAL,
   PLACE_HEAD,
@@ -36,49 +32,37 @@ import {
   PLACE_START_HIGH,
   PLACE_START_LOW,
   PLACE_THREAD,
-  type RingMessage,
-  type RingBeginning,
-  type RingOpening,
-  type RingOutlet,
-  type RingRows,
-  START_AT_HIGH,
-  START_AT_LOW,
   STANDS,
-  START_IDENTITY_BYTES,
   TAIL,
   TAIL_GRANT,
-  TOTAL_HIGH,
-  TOTAL_LOW,
-  WAKE_UP,
-  loadIdentity,
+  FLUSHES_ASKED,
+  FLUSHES_DONE,
   ringWords,
-  storeIdentity,
   takeWait,
-} from './ring.ts';
+} from './words.ts';
 
 const FIRST_BYTE = { offset: 0, identity: null };
 
-/** What the writer thread hears of the producer, on its event loop. */
+/** Called on the event loop of the writer thread. */
 export interface RingListener {
-  /** There may be something to take where take() had nothing. */
+  /** There may be something to take after take() had nothing. */
   arrived(): void;
-  /** The producer says why the bytes will never be whole. Once, and not after close(). */
+  /** The producer reports that its source failed, and why. Once, and not after close(). */
   failed(error: Error): void;
-  /** The producer went away and has said neither that nor that they are. Once, and not after close(). */
+  /** The producer's thread is gone, and the producer had neither ended nor failed. Once, and not after close(). */
   abandoned(): void;
 }
 
 /**
  * Takes the rows of one write as they are filled, and gives them back in any order. Allocates nothing by row.
  *
- * Rows are the producer's between grant() and withdraw(); what it had pushed into one that was not full when they were
- * taken away is a row as well, up to the last whole block, and the bytes behind that go into the first row of the next
- * grant.
+ * Rows are the producer's between grant() and withdraw(). If one of them is half full when they are taken away, its bytes
+ * up to the last whole block are taken as a row as well, and those behind go into the first row of the next grant.
  */
 export class RingConsumer {
   /** Bytes of the row that take() returned last. */
   takenBytes = 0;
-  /** Bytes of all rows that were taken before they were full, as their rows were taken away. */
+  /** Bytes of all rows that were taken half full, as withdraw() took the rows away. */
   cutTotal = 0;
 
   readonly #outlet: RingOutlet;
@@ -97,7 +81,7 @@ export class RingConsumer {
   #rowBytes = 0;
   /** 0 while there are none. */
   #rowCount = 0;
-  /** The producer gets no more of these rows, and copies nothing into them any more. */
+  /** withdraw() was called; and then no copy into these rows was under way any more. */
   #withdrawn = false;
   #quiet = false;
   /** Bytes of the row that was not full when its rows were taken away, which were taken as a row. */
@@ -107,29 +91,23 @@ export class RingConsumer {
   #taken = 0;
   #nextRow = 0;
   #tailTaken = false;
-  /** Rows given back in order so far, modulo 2^32, and the first that is not. */
-  #freed = 0;
-  #oldestRow = 0;
-  /** By row: 1 where it was given back before an older one was. */
-  #released = new Uint8Array(0);
+  readonly #returned = new ReturnedRows();
 
   constructor(outlet: RingOutlet, listener: RingListener) {
     this.#outlet = outlet;
     this.#words = ringWords(outlet.control);
     this.#listener = listener;
-    outlet.port.on('message', (message: RingMessage) => this.#hear(message));
+    outlet.port.on('message', (message: RingMessage) => this.#receive(message));
     outlet.port.on('close', () => this.#afterPortClosed());
   }
 
-  /** The write has its file: the producer may say where it begins, and ask for rows. */
+  /** The write has its file: the producer may declare where it begins, and ask for rows. */
   begin({ thread, head, align, startAt = FIRST_BYTE }: RingOpening): void {
     const words = this.#words;
     this.#align = align;
     this.#head = head;
     Atomics.store(words, PLACE_THREAD, thread);
-    Atomics.store(words, START_AT_LOW, lowWord(startAt.offset));
-    Atomics.store(words, START_AT_HIGH, highWord(startAt.offset));
-    storeIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES, startAt.identity);
+    storeStart(words, startAt);
     Atomics.store(words, OUTLET_STATE, OUTLET_EMPTY);
     this.#wakeInlet();
   }
@@ -138,7 +116,7 @@ export class RingConsumer {
   grant({ start, rowStride, rowBytes, rowCount }: RingRows): void {
     const words = this.#words;
     const carried = this.carriedBytes;
-    // Rows that nothing was pushed into are followed by others that begin in the same way.
+    // If nothing was pushed into the last rows, the new ones begin with the same head.
     if (carried > 0 || this.#cut > 0 || this.#taken !== this.#takenBefore) this.#head = carried;
     this.#takenBefore = this.#taken;
     this.#withdrawn = false;
@@ -147,13 +125,10 @@ export class RingConsumer {
     this.#cutTaken = false;
     this.#rowBytes = rowBytes;
     this.#rowCount = rowCount;
-    if (this.#released.length < rowCount) this.#released = new Uint8Array(rowCount);
-    else this.#released.fill(0);
     this.#nextRow = 0;
-    this.#oldestRow = 0;
-    this.#freed = this.#taken; // the row that was cut is none of the full ones
-    Atomics.store(words, FREED, this.#freed);
-    // The producer's, but it stores none while it has no rows.
+    this.#returned.restart(rowCount, this.#taken); // the row that was cut is none of the full ones
+    Atomics.store(words, FREED, this.#taken);
+    // The producer's word, but it stores none while it has no rows.
     if (this.#grants !== 0) Atomics.store(words, PARTIAL, carried);
     Atomics.store(words, PLACE_START_LOW, lowWord(start));
     Atomics.store(words, PLACE_START_HIGH, highWord(start));
@@ -167,7 +142,7 @@ export class RingConsumer {
     this.#wakeInlet();
   }
 
-  /** The producer fills no further row. What it has filled is still to be taken, up to `isEmptied`. */
+  /** The producer fills no further row. What it has filled is still to be taken, until `isEmptied`. */
   withdraw(): void {
     this.#withdrawn = true;
     Atomics.store(this.#words, OUTLET_STATE, OUTLET_EMPTY);
@@ -199,7 +174,7 @@ export class RingConsumer {
     return this.#cut;
   }
 
-  /** True while there are none and the producer wants some, or has ended with bytes left; else the listener is called once it does. */
+  /** True while there are no rows and the producer wants some, or has ended with bytes left; else the listener is called then. */
   get wantsRows(): boolean {
     if (this.#rowCount > 0 || this.#closed) return false;
     if (this.#lacksRows()) return true;
@@ -237,14 +212,14 @@ export class RingConsumer {
     const words = this.#words;
     const tail = Atomics.load(words, TAIL);
     if (tail === 0) return 0;
-    // It has not found these rows yet: then nothing stands there but what they began with.
+    // A producer that has not found these rows yet has put nothing behind their head.
     return Atomics.load(words, TAIL_GRANT) === this.#grants ? tail - this.#cut : this.#head;
   }
 
   /**
-   * Where the producer has begun, and what it knows of its source: at the offset that was asked for, or at 0 where that
-   * cannot be had any more, and then what stands in the file is to be written anew. Known before the first row is, and
-   * never for a producer that does not say it; null while it is not, and then the listener is told as by take().
+   * Where the producer has begun, and what it knows of its source: at the offset that was asked for, or at 0 if those bytes
+   * cannot be had any more, and then what stands in the file is to be written anew. Known before the first row is; null
+   * until then, and the listener is called as after take(). A producer need not declare it.
    */
   beginning(): RingBeginning | null {
     const words = this.#words;
@@ -253,28 +228,23 @@ export class RingConsumer {
       Atomics.store(words, OUTLET_WAITS, 1);
       if (Atomics.load(words, BEGUN) === 0) return null; // looked at once more, as in take()
     }
-    const totalHigh = Atomics.load(words, TOTAL_HIGH);
-    return {
-      offset: fromWords(Atomics.load(words, BEGUN_AT_LOW), Atomics.load(words, BEGUN_AT_HIGH)),
-      totalBytes: totalHigh === -1 ? null : fromWords(Atomics.load(words, TOTAL_LOW), totalHigh),
-      identity: loadIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES),
-    };
+    return loadBeginning(words);
   }
 
   /** True once the producer has ended and every row of it was taken. */
   get exhausted(): boolean {
     const words = this.#words;
-    // The state first: what was filled and the tail are final once it says so.
+    // The state first: the count of full rows and the tail are final once it is INLET_ENDED.
     if (Atomics.load(words, INLET_STATE) !== INLET_ENDED) return false;
     return Atomics.load(words, FILLED) === this.#taken && (this.#tailTaken || this.#tailBytes() === 0);
   }
 
-  /** The next filled row, its bytes in `takenBytes`; -1 where there is none, and then the listener is told of the next. */
+  /** The next filled row, its bytes in `takenBytes`; -1 if there is none, and then the listener is called for the next. */
   take(): number {
     if (!this.#somethingFilled()) {
       this.#waits = true;
       Atomics.store(this.#words, OUTLET_WAITS, 1);
-      // Once more: what came before the producer could see the word, it will not wake anybody for.
+      // Once more: for what came before the producer could see the word it posts no wake-up.
       if (!this.#somethingFilled()) return -1;
     }
     if (this.#waits) {
@@ -313,30 +283,31 @@ export class RingConsumer {
     return true;
   }
 
-  /** Full rows taken so far, modulo 2^32, and full rows there have been. */
+  /** Full rows taken so far, modulo 2^32. */
   get takenCount(): number {
     return this.#taken;
   }
 
+  /** Full rows that there have been, modulo 2^32. */
   get filledCount(): number {
     return Atomics.load(this.#words, FILLED);
   }
 
-  /** The row that is being filled, once all full ones are taken; of one that was cut `partialBytes` stand from `cutBytes` on. */
+  /** The row that is being filled, once all full ones are taken; if it was cut, `partialBytes` stand from `cutBytes` on. */
   get partialRow(): number {
     return this.#nextRow;
   }
 
   /**
-   * Bytes in the row that is being filled, its head included: they stay as they are while it is not taken. 0 where a
-   * full row is to be taken first, and once the producer has ended or failed.
+   * Bytes in the row that is being filled, its head included: they stay as they are while it is not taken. 0 if a full row
+   * is to be taken first, and once the producer has ended or failed.
    */
   get partialBytes(): number {
     const words = this.#words;
     if (Atomics.load(words, FILLED) !== this.#taken) return 0;
     const bytes = this.carriedBytes;
     if (Atomics.load(words, INLET_STATE) !== INLET_FILLING) return 0;
-    // A row that was full meanwhile has left the word to the next one: what was read may be that one's.
+    // If the row became full meanwhile, what was loaded may be the byte count of the row behind it.
     return Atomics.load(words, FILLED) === this.#taken ? bytes : 0;
   }
 
@@ -345,12 +316,12 @@ export class RingConsumer {
     return Atomics.load(this.#words, FLUSHES_ASKED);
   }
 
-  /** What the producer wants of a row that it does not fill: milliseconds, 0 for the default, -1 for never. */
+  /** After how many milliseconds a row goes out that is not full: 0 is the default, -1 never. */
   get flushAfterMs(): number {
     return Atomics.load(this.#words, FLUSH_AFTER);
   }
 
-  /** True where what is written shall stay in the file, though the bytes break off. */
+  /** True if what is written stays in the file though the source fails. */
   get keepsWritten(): boolean {
     return Atomics.load(this.#words, KEEPS) === 1;
   }
@@ -369,7 +340,7 @@ export class RingConsumer {
     return Atomics.load(this.#words, INLET_STATE) === INLET_FILLING;
   }
 
-  /** The file is as it will stay, whatever is left to be done: nobody who blocks for that need wait any longer. */
+  /** Declares the file to be as it will stay, whatever is left to be done: a thread that blocks for that wakes. */
   tellStands(): void {
     Atomics.store(this.#words, STANDS, 1);
     Atomics.notify(this.#words, FLUSHES_DONE);
@@ -377,28 +348,21 @@ export class RingConsumer {
 
   /** A row that was taken may be filled again. In any order; the producer gets them in that of the ring. */
   release(row: number): void {
-    assert(this.#released[row] === 0, 'a row of a ring was given back twice');
-    this.#released[row] = 1;
-    if (row !== this.#oldestRow) return;
-    while (this.#released[this.#oldestRow] === 1) {
-      this.#released[this.#oldestRow] = 0;
-      this.#oldestRow = this.#oldestRow + 1 === this.#rowCount ? 0 : this.#oldestRow + 1;
-      this.#freed = (this.#freed + 1) | 0;
-    }
-    Atomics.store(this.#words, FREED, this.#freed);
+    if (!this.#returned.take(row)) return;
+    Atomics.store(this.#words, FREED, this.#returned.count);
     if (!this.#withdrawn) this.#wakeInlet();
   }
 
   /**
-   * Takes no more bytes, tells the producer, and hears nothing any more. True if nobody copies into the rows: only then
-   * may they be another write's. A copy that has just begun is let end: then this is to be called again.
+   * Takes no more bytes, lets the producer know, and calls the listener no more. True if no copy into the rows is under way:
+   * only then may another write get them. If one is, its end is to be waited for, and this called again.
    */
   close(): boolean {
     this.#closed = true;
     Atomics.store(this.#words, OUTLET_STATE, OUTLET_CLOSED);
     // After the store: a producer that has not begun a copy by now sees that the ring is closed.
     if (!this.#producerGone && Atomics.load(this.#words, COPYING) === 1) return false;
-    this.#outlet.port.close(); // not before: a thread that was ended amid a copy is known by the end of its port
+    this.#outlet.port.close(); // not before: by the end of its port a thread is known that ended amid a copy
     return true;
   }
 
@@ -406,7 +370,7 @@ export class RingConsumer {
     if (takeWait(this.#words, INLET_WAITS)) this.#outlet.port.postMessage(WAKE_UP satisfies RingMessage);
   }
 
-  #hear(message: RingMessage): void {
+  #receive(message: RingMessage): void {
     if (this.#closed) return;
     if (message === WAKE_UP) this.#listener.arrived();
     else this.#listener.failed(fromWire(message));
@@ -415,7 +379,7 @@ export class RingConsumer {
   #afterPortClosed(): void {
     this.#producerGone = true;
     if (this.#closed) return;
-    // fail() has told why before it closed the port.
+    // Else the producer has ended, or fail() has posted why before it closed the port.
     if (Atomics.load(this.#words, INLET_STATE) === INLET_FILLING) this.#listener.abandoned();
   }
 }

@@ -1,31 +1,26 @@
 /** The end of a row ring where bytes go in: any thread of the process, one at a time. */
 import { performance } from 'node:perf_hooks';
-import { fromWords, highWord, lowWord, native } from '@penstock/native';
+import { fromWords, native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
+import { type RingBeginning, type RingStart, loadStart, storeBeginning } from './beginning.ts';
+import { BLOCKED_LOOK_MS, FlushAsks } from './flush-asks.ts';
+import { type RingInlet, type RingMessage, WAKE_UP } from './ring.ts';
 import {
   ASKED,
-  BEGUN,
-  BEGUN_AT_HIGH,
-  BEGUN_AT_LOW,
-  BEGUN_IDENTITY_BYTES,
   COPYING,
   FILLED,
-  FLUSHES_ASKED,
-  FLUSHES_DONE,
   FLUSH_AFTER,
   FREED,
   GRANTS,
   INLET_ENDED,
   INLET_FAILED,
   INLET_STATE,
-  INLET_TEXT,
   INLET_WAITS,
   KEEPS,
   OUTLET_CLOSED,
   OUTLET_OPENING,
   OUTLET_READY,
   OUTLET_STATE,
-  OUTLET_TEXT,
   OUTLET_WAITS,
   PARTIAL,
   PLACE_HEAD,
@@ -35,26 +30,11 @@ import {
   PLACE_START_HIGH,
   PLACE_START_LOW,
   PLACE_THREAD,
-  type RingInlet,
-  type RingMessage,
-  type RingBeginning,
-  type RingStart,
-  START_AT_HIGH,
-  START_AT_LOW,
-  STANDS,
-  START_IDENTITY_BYTES,
   TAIL,
   TAIL_GRANT,
-  TOTAL_HIGH,
-  TOTAL_LOW,
-  WAKE_UP,
-  loadIdentity,
   ringWords,
-  storeIdentity,
   takeWait,
-} from './ring.ts';
-
-const BLOCKED_LOOK_MS = 10;
+} from './words.ts';
 
 /**
  * Fills the rows of one write. Backpressure is the rows: `push` takes what fits into free ones, and `writable` says when
@@ -69,14 +49,14 @@ export class RingProducer {
   readonly #onClosed: (() => void) | undefined;
   #waiting: ((writable: boolean) => void)[] = [];
   #opening: ((opened: boolean) => void)[] = [];
-  #flushes: { asked: number; resolve: (flushed: boolean) => void }[] = [];
+  readonly #flushes: FlushAsks;
   /** end() or fail() was called. */
   #over = false;
   /** The port is closed: by the writer thread at the end of its write, or by its death. */
   #gone = false;
-  #toldClosed = false;
+  #closedReported = false;
 
-  /** The word that says it waits for rows is 1. */
+  /** The word ASKED is 1. */
   #asked = false;
 
   // Known once rows are there, and found anew with each grant.
@@ -88,20 +68,21 @@ export class RingProducer {
   /** The row being filled and the bytes in it, those before its head included. */
   #row = 0;
   #rowFilled = 0;
-  /** It begins beyond the first byte of its source, where rows are whole blocks: nothing stands before its bytes. */
+  /** It begins beyond the first byte of its source: such a beginning is a whole block, and nothing stands before its bytes. */
   #beginsFurther = false;
 
-  /** @param onClosed told once if the write ends before end() or fail(): why is told by the write itself */
+  /** @param onClosed called once if the write ends before end() or fail(); the reason is the write's own to report */
   constructor(inlet: RingInlet, onClosed?: () => void) {
     this.#inlet = inlet;
     this.#words = ringWords(inlet.control);
+    this.#flushes = new FlushAsks(this.#words);
     this.#onClosed = onClosed;
     inlet.port.on('message', () => this.#wake());
     inlet.port.on('close', () => {
       this.#gone = true;
       this.#wake();
     });
-    inlet.port.unref(); // who waits for nothing need not stay for it
+    inlet.port.unref(); // keeps the process alive only while something is waited for
   }
 
   /** True once the write takes no more bytes: it failed, was stopped, or this side has ended it. */
@@ -111,34 +92,26 @@ export class RingProducer {
 
   /** Where in its source the write wants this to begin; known once opened() or writable() has resolved with true. */
   get startAt(): RingStart {
-    const words = this.#words;
-    const offset = fromWords(Atomics.load(words, START_AT_LOW), Atomics.load(words, START_AT_HIGH));
-    return { offset, identity: loadIdentity(words, OUTLET_TEXT, START_IDENTITY_BYTES) };
+    return loadStart(this.#words);
   }
 
-  /** Says where in its source it begins, before it pushes anything: at the offset of `startAt`, or at 0 where that cannot be. */
-  begin({ offset, totalBytes, identity }: RingBeginning): void {
-    const words = this.#words;
-    this.#beginsFurther = offset > 0;
+  /** Declares, before anything is pushed, where in its source it begins: at the offset of `startAt`, or at 0 if it cannot. */
+  begin(beginning: RingBeginning): void {
+    this.#beginsFurther = beginning.offset > 0;
     if (this.#beginsFurther) this.#rowFilled = 0;
-    Atomics.store(words, BEGUN_AT_LOW, lowWord(offset));
-    Atomics.store(words, BEGUN_AT_HIGH, highWord(offset));
-    Atomics.store(words, TOTAL_LOW, lowWord(totalBytes ?? 0));
-    Atomics.store(words, TOTAL_HIGH, totalBytes === null ? -1 : highWord(totalBytes));
-    storeIdentity(words, INLET_TEXT, BEGUN_IDENTITY_BYTES, identity);
-    Atomics.store(words, BEGUN, 1);
+    storeBeginning(this.#words, beginning);
     this.#wakeOutlet();
   }
 
   /**
-   * Copies what fits of `bytes` into free rows, and hands each row over that is full. Returns how many were taken: 0
-   * where there is no free row, or none yet, or none any more.
+   * Copies what fits of `bytes` into free rows, and hands each row over that is full. Returns how many were taken: 0 if
+   * there is no free row, none yet, or none any more.
    */
   push(bytes: Uint8Array): number {
     const words = this.#words;
     let taken = 0;
-    // Said before the state is looked at, and until the words below say what was copied: either this sees that the rows
-    // are taken away, or who takes them sees the copying, and waits for what it comes to.
+    // Stored before the state is loaded, and until the words below count what was copied: either this side sees that the
+    // rows are taken away, or the side that takes them sees that a copy is under way, and waits for its end.
     Atomics.store(words, COPYING, 1);
     try {
       while (taken < bytes.byteLength && this.#hasFreeRow()) {
@@ -150,14 +123,14 @@ export class RingProducer {
         this.#rowFilled += part;
         if (this.#rowFilled === this.#rowBytes) this.#handOver();
       }
-      if (taken > 0) this.#tellPushed(taken);
+      if (taken > 0) this.#countPushed(taken);
     } finally {
       Atomics.store(words, COPYING, 0);
     }
     return taken;
   }
 
-  #tellPushed(taken: number): void {
+  #countPushed(taken: number): void {
     this.bytesPushed += taken;
     Atomics.store(this.#words, PARTIAL, this.#rowFilled);
     if (!this.#asked) return;
@@ -166,7 +139,7 @@ export class RingProducer {
   }
 
   /**
-   * How the write treats what was pushed: `keeps` it in the file though the bytes break off; a row that is not filled
+   * How the write treats what was pushed: `keeps` it in the file though the source fails later; a row that is not filled
    * goes out `flushAfterMs` after its first bytes came (-1: never). To be called before the first push.
    */
   arrange({ keeps, flushAfterMs }: { keeps: boolean; flushAfterMs: number | undefined }): void {
@@ -175,50 +148,35 @@ export class RingProducer {
   }
 
   /**
-   * Resolves with true once all that was pushed is in the file, as durably as the write is to be; with false where the
-   * write ended first, and then its own end tells what became of it.
+   * Resolves with true once all that was pushed is in the file, as durably as the write is to be; with false if the write
+   * ended first, and then its own end reports what became of the bytes.
    */
   flush(): Promise<boolean> {
-    return new Promise((resolve) => {
-      this.#flushes.push({ asked: this.#askFlush(), resolve });
-      this.#inlet.port.ref();
-      this.#wake();
-    });
+    const flushed = this.#flushes.answered(this.#askFlush());
+    this.#inlet.port.ref();
+    this.#wake();
+    return flushed;
   }
 
   #askFlush(): number {
-    const asked = (Atomics.load(this.#words, FLUSHES_ASKED) + 1) | 0;
-    Atomics.store(this.#words, FLUSHES_ASKED, asked);
+    const asked = this.#flushes.ask();
     this.#wakeOutlet();
     return asked;
   }
 
-  #isFlushed(asked: number): boolean {
-    return ((Atomics.load(this.#words, FLUSHES_DONE) - asked) | 0) >= 0;
-  }
-
   /**
-   * Where nothing can be awaited: asks for a flush, if this has not ended, and returns what blocks this thread until all
-   * that was pushed is in the file and the file ends there, or until `deadline` (of performance.now()).
+   * For a thread that cannot await anything any more: asks for a flush, and returns a function that blocks the thread until
+   * all that was pushed is in the file and the file ends there, or until `deadline` (of performance.now()).
    */
   standing(): (deadline: number) => void {
     if (this.bytesPushed === 0) return () => {};
-    const words = this.#words;
     const asked = this.#askFlush();
-    return (deadline) => {
-      for (;;) {
-        const done = Atomics.load(words, FLUSHES_DONE);
-        const leftMs = deadline - performance.now();
-        if (((done - asked) | 0) >= 0 || Atomics.load(words, STANDS) === 1 || leftMs <= 0) return;
-        // In slices: the other word may be stored between the look at it and the wait.
-        Atomics.wait(words, FLUSHES_DONE, done, Math.min(leftMs, BLOCKED_LOOK_MS));
-      }
-    };
+    return (deadline) => this.#flushes.block(asked, deadline);
   }
 
   /**
-   * Where nothing can be awaited: pushes what `next` hands out, piece by piece until it has none, and blocks this thread
-   * while there are no rows for it, but not beyond `deadline` (of performance.now()).
+   * For a thread that cannot await anything any more: pushes what `next` hands out, piece by piece until it has none, and
+   * blocks the thread while there are no rows for it, but not beyond `deadline` (of performance.now()).
    */
   pushBlocked(next: () => Uint8Array | null, deadline: number): void {
     const words = this.#words;
@@ -236,7 +194,7 @@ export class RingProducer {
     }
   }
 
-  /** Resolves with true once the write has its file, with or without rows; with false where it has ended first. */
+  /** Resolves with true once the write has its file, with or without rows; with false if it has ended first. */
   opened(): Promise<boolean> {
     return new Promise((resolve) => {
       this.#opening.push(resolve);
@@ -268,14 +226,14 @@ export class RingProducer {
   /** All bytes are pushed: the write may end. Without effect if it has ended, or after fail(). */
   end(): void {
     if (this.#over) return;
-    // The tail first: whoever sees that this has ended takes it for final. A head alone is no tail.
+    // The tail first: a side that sees the ring ended takes the tail for final. A head alone is no tail.
     Atomics.store(this.#words, TAIL, this.bytesPushed === 0 ? 0 : this.#rowFilled);
     Atomics.store(this.#words, TAIL_GRANT, this.#grant);
     Atomics.store(this.#words, INLET_STATE, INLET_ENDED);
     this.#leave();
   }
 
-  /** The bytes will never be whole: the write fails with `error`. Without effect if it has ended, or after end(). */
+  /** The source has failed: the write fails with `error`. Without effect if it has ended, or after end(). */
   fail(error: unknown): void {
     if (this.#over) return;
     this.#inlet.port.postMessage(toWire(error) satisfies RingMessage);
@@ -286,20 +244,20 @@ export class RingProducer {
   #leave(): void {
     this.#over = true;
     this.#wakeOutlet();
-    this.#wake(); // nobody may wait for rows any more
+    this.#wake(); // who waits for rows gets none any more
     this.#inlet.port.close(); // messages posted before it still arrive
   }
 
-  /** True where push() takes something, unless the rows are taken away first. */
+  /** True if push() takes something, unless the rows are taken away first. */
   #hasFreeRow(): boolean {
     const words = this.#words;
     if (this.#over || this.#gone || Atomics.load(words, OUTLET_STATE) !== OUTLET_READY) return false;
-    if (Atomics.load(words, GRANTS) !== this.#grant) return true; // others than were known here, and all free
+    if (Atomics.load(words, GRANTS) !== this.#grant) return true; // newer rows than this side has found, and all free
     const unfreed = (Atomics.load(words, FILLED) - Atomics.load(words, FREED)) | 0;
     return unfreed < this.#rowCount;
   }
 
-  /** Within a push alone: then they are not taken away while they are found. */
+  /** Called within a push alone: rows are not taken away while COPYING is 1. */
   #findRows(): void {
     const words = this.#words;
     this.#grant = Atomics.load(words, GRANTS);
@@ -308,7 +266,7 @@ export class RingProducer {
     this.#address = native.addressOf(new Uint8Array(buffer, start)) + rowsStart;
     this.#rowStride = Atomics.load(words, PLACE_ROW_STRIDE);
     this.#rowBytes = Atomics.load(words, PLACE_ROW_BYTES);
-    // What it had pushed into a row that was taken away stands at the start of the first one.
+    // Bytes that were pushed into a row that was taken away stand at the start of the first new row.
     this.#rowFilled = this.#beginsFurther && this.bytesPushed === 0 ? 0 : Atomics.load(words, PLACE_HEAD);
     this.#rowCount = Atomics.load(words, PLACE_ROW_COUNT);
     this.#row = 0;
@@ -326,9 +284,9 @@ export class RingProducer {
     if (takeWait(this.#words, OUTLET_WAITS)) this.#inlet.port.postMessage(WAKE_UP satisfies RingMessage);
   }
 
-  /** Tells those who wait how things are, or says that there are some and looks once more. */
+  /** Resolves what is decided by now; for what is still waited for it declares that it waits, and looks once more. */
   #wake(): void {
-    // Looked at once for all that follows: rows that are there now may be taken away while this runs.
+    // Loaded once for all that follows: rows that are there now may be taken away while this runs.
     let free = this.#hasFreeRow();
     const waitsForRows = this.#waiting.length > 0 && !this.closed && !free;
     if (waitsForRows || (this.#opening.length > 0 && !this.#isOpen)) Atomics.store(this.#words, INLET_WAITS, 1);
@@ -337,12 +295,15 @@ export class RingProducer {
       free = this.#hasFreeRow();
     }
     const { closed } = this;
-    if (closed && !this.#over && !this.#toldClosed) {
-      this.#toldClosed = true;
+    if (closed && !this.#over && !this.#closedReported) {
+      this.#closedReported = true;
       this.#onClosed?.();
     }
-    if (this.#flushes.length > 0) this.#tellFlushed(closed);
-    if (this.#opening.length > 0 && (closed || this.#isOpen)) this.#tellOpened(closed);
+    if (this.#flushes.areAwaited) {
+      this.#flushes.resolveAnswered(closed);
+      this.#unrefIfDone();
+    }
+    if (this.#opening.length > 0 && (closed || this.#isOpen)) this.#resolveOpened(closed);
     if (this.#waiting.length === 0 || (!closed && !free)) return;
     Atomics.store(this.#words, INLET_WAITS, 0);
     const waiting = this.#waiting;
@@ -355,33 +316,22 @@ export class RingProducer {
     return Atomics.load(this.#words, OUTLET_STATE) !== OUTLET_OPENING;
   }
 
-  #tellOpened(closed: boolean): void {
+  #resolveOpened(closed: boolean): void {
     const opening = this.#opening;
     this.#opening = [];
     this.#unrefIfDone();
     for (const resolve of opening) resolve(!closed);
   }
 
-  /** Of rows that are full it hears as they come free; where it has none, the write has to stand in line for some. */
+  /** A producer with rows is woken as they come free; for one without, the write has to stand in line for some. */
   #askForRows(): void {
     this.#asked = true;
     Atomics.store(this.#words, ASKED, 1);
     if (Atomics.load(this.#words, OUTLET_STATE) !== OUTLET_READY) this.#wakeOutlet();
   }
 
-  /** Who waits for nothing need not stay for it. */
+  /** The port keeps the process alive only while something is waited for. */
   #unrefIfDone(): void {
-    if (this.#flushes.length + this.#waiting.length + this.#opening.length === 0) this.#inlet.port.unref();
-  }
-
-  #tellFlushed(closed: boolean): void {
-    const flushes = this.#flushes;
-    this.#flushes = [];
-    for (const flush of flushes) {
-      if (this.#isFlushed(flush.asked)) flush.resolve(true);
-      else if (closed) flush.resolve(false);
-      else this.#flushes.push(flush);
-    }
-    this.#unrefIfDone();
+    if (this.#waiting.length + this.#opening.length === 0 && !this.#flushes.areAwaited) this.#inlet.port.unref();
   }
 }

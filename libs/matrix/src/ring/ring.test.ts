@@ -5,17 +5,8 @@ import * as fc from 'fast-check';
 import { type ArenaMemory, createArenaMemory } from '../arena.ts';
 import { RingConsumer } from './consumer.ts';
 import { RingProducer } from './producer.ts';
-import {
-  COPYING,
-  INLET_WAITS,
-  OUTLET_WAITS,
-  type RingInlet,
-  type RingOpening,
-  type RingRows,
-  closeRingOf,
-  createRing,
-  ringWords,
-} from './ring.ts';
+import { type RingInlet, type RingOpening, type RingRows, closeRingOf, createRing } from './ring.ts';
+import { COPYING, INLET_WAITS, OUTLET_WAITS, ringWords } from './words.ts';
 
 type RingPlace = RingOpening & RingRows;
 

@@ -6,7 +6,8 @@ import { Worker } from 'node:worker_threads';
 import { createArenaMemory } from '../arena.ts';
 import { RingConsumer } from './consumer.ts';
 import { RingProducer } from './producer.ts';
-import { COPYING, createRing, ringWords } from './ring.ts';
+import { createRing } from './ring.ts';
+import { COPYING, ringWords } from './words.ts';
 
 const SEED = 20_110_608;
 const STRIDE = 64;
