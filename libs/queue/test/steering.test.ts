@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FlowProducer } from 'bullmq';
 import { redisOptions } from '../src/connection/connection.ts';
 import { Signal, Stage, collect, resultOf, untilAborted } from '../src/stage.fixture.ts';
-import { JobEndedError } from '../src/steer/steering.ts';
-import type { StandingLimits, Steer } from '../src/steer/steer.ts';
+import { JobEndedError } from '../src/steer/order-sender.ts';
+import type { StandingLimits, Steer } from '../src/steer/order.ts';
 import { UnknownJobError } from '../src/watch/watch.ts';
 import type { WriteJobInfo } from '../src/work/write-worker.ts';
 

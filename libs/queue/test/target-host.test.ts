@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import { redisOptions } from '../src/connection/connection.ts';
-import { Slots } from '../src/work/slots.ts';
+import { Slots } from '../src/work/job-limit.ts';
 import { collect, resultOf, Signal, Stage } from '../src/stage.fixture.ts';
 
 let stage: Stage;

@@ -44,7 +44,7 @@ import {
 import { refusalOf } from '../connection/refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { standstillOf } from '../jobs/standstill.ts';
-import { type SteeredState, Steering } from '../steer/steering.ts';
+import { type SteeredState, Steering } from '../steer/order-sender.ts';
 import { unknown, WatchHub, type WatchEvent } from '../watch/watch.ts';
 import { whoAsks } from './who-asks.ts';
 

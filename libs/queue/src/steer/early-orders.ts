@@ -1,5 +1,5 @@
 // Orders to jobs that are not run here, or not yet: a job that is taken while its order is under way must hear of it.
-import type { Steer } from './steer.ts';
+import type { Steer } from './order.ts';
 
 /** An order may come before the reply that brings its job, on another connection: for so long it is kept for it. */
 const ORDER_KEPT_MS = 60_000;

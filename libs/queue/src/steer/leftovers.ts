@@ -7,7 +7,7 @@ import { HOST_NAME } from '@penstock/contract';
 import { type ConnectionOptions, type Job, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { idForHost, JOB_NAME, queueOfHost } from '../names.ts';
-import type { Steer } from './steer.ts';
+import type { Steer } from './order.ts';
 
 /** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
 const HELD_MS = 315_360_000_000;

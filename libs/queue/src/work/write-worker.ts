@@ -36,13 +36,13 @@ import { PatientWorker } from './patient-worker.ts';
 import { type PartOwner, PartOwners, workerNameOf } from '../records/part-owners.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Restraint } from '../wait/restraint.ts';
-import { Run } from './run.ts';
+import { Run } from './attempt.ts';
 import { type ShardOutcome, shardsOf } from '../flow/shards.ts';
-import { type Seat, Slots } from './slots.ts';
+import { type Seat, Slots } from './job-limit.ts';
 import { standstillOf, StandstillWatch } from '../jobs/standstill.ts';
 import { hasPast, StartCounter, startsOf } from '../jobs/starts.ts';
-import { LIMITS_KEY, type StandingLimits, type Steer } from '../steer/steer.ts';
-import { SteerFeed } from '../steer/steer-feed.ts';
+import { LIMITS_KEY, type StandingLimits, type Steer } from '../steer/order.ts';
+import { SteerFeed } from '../steer/order-feed.ts';
 import { verdictOn, type WaitCause } from '../wait/verdict.ts';
 import {
   DELAY_MS_MIN,

@@ -1,7 +1,7 @@
 // One attempt at a job: its lock, the orders to it, and when its work has ended.
 import { WriteAbortedError } from '@penstock/contract';
 import type { Lease } from './leases.ts';
-import type { Steer } from '../steer/steer.ts';
+import type { Steer } from '../steer/order.ts';
 
 /** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
 export class LockLostError extends Error {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Slots } from './slots.ts';
+import { Slots } from './job-limit.ts';
 
 test('no more than the slots are held at once, and whoever waits longest is next', async () => {
   const slots = new Slots(2);

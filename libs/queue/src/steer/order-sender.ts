@@ -5,10 +5,10 @@ import { type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { mendJob } from '../jobs/broken-jobs.ts';
 import { isJobId, keepFailed } from '../names.ts';
-import { STEER_KEYS, STEER_SCRIPT } from './steer-script.ts';
+import { STEER_KEYS, STEER_SCRIPT } from './order-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { LATER_STARTS_FIELD } from '../jobs/starts.ts';
-import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './steer.ts';
+import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './order.ts';
 import { UnknownJobError, unknown } from '../watch/watch.ts';
 
 /** Where a job stood when it was steered. */

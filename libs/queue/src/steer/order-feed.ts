@@ -14,7 +14,7 @@ import {
   type Steer,
   limitsFor,
   parseSteer,
-} from './steer.ts';
+} from './order.ts';
 
 export interface SteerFeedOptions {
   connection: Connection;
