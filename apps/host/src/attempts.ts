@@ -185,11 +185,11 @@ export class Attempts {
 
   #start(request: JobRequest, jobName: string, job: WriteJobInfo): RunningWrite {
     const { pool, fetcher } = this.#options;
-    const { starts, comesAgain } = job;
+    const { starts, willRetry } = job;
     // Files that several writes change, and partial files that are left, name the job by this.
     const { reference } = job;
     if ('files' in request || request.source.kind !== 'url') return pool.run(request, jobName, starts, reference);
-    const running = pool.runStream(request, jobName, starts, comesAgain, reference);
+    const running = pool.runStream(request, jobName, starts, willRetry, reference);
     fetcher.fetch({ source: request.source, size: request.size, inlet: running.inlet });
     return running;
   }

@@ -6,7 +6,7 @@ import { type IoError, toWire } from '@penstock/contract';
 import type { HostSettings, StoreSettings } from '@penstock/config';
 import { Fetcher } from '@penstock/fetcher';
 import { DevicePools, type SilenceNews } from '@penstock/writer';
-import { type Connection, type PartOwner, Slots, WriteWorker } from '@penstock/queue';
+import { type Connection, type PartOwner, JobLimit, WriteWorker } from '@penstock/queue';
 import { makeSegmentDirectory } from '@penstock/sink';
 import { RootMounts } from '@penstock/disk';
 import { Admission } from './admission/admission.ts';
@@ -130,7 +130,7 @@ export class Host {
 
   #openWorkers(): readonly WriteWorker[] {
     const { connection, name: host, waitMsMax, lockDurationMs, onNote, onError } = this.#options;
-    const slots = new Slots(this.pool.jobSlots);
+    const jobLimit = new JobLimit(this.pool.jobSlots);
     return (['any', 'own'] as const).map(
       (queue) =>
         new WriteWorker({
@@ -138,7 +138,7 @@ export class Host {
           concurrency: this.pool.jobSlots,
           host,
           queue,
-          slots,
+          jobLimit,
           waitMsMax,
           lockDurationMs,
           // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.

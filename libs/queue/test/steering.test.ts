@@ -3,7 +3,7 @@ import { FlowProducer } from 'bullmq';
 import { redisOptions } from '../src/connection/connection.ts';
 import { Signal, Stage, collect, resultOf, untilAborted } from '../src/stage.fixture.ts';
 import { JobEndedError } from '../src/steer/order-sender.ts';
-import type { StandingLimits, Steer } from '../src/steer/order.ts';
+import type { StandingLimits, Order } from '../src/steer/order.ts';
 import { UnknownJobError } from '../src/watch/watch.ts';
 import type { WriteJobInfo } from '../src/work/write-worker.ts';
 
@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => stage.clear());
 
 /** Resolves with the first order that `accepts` takes. */
-const ordered = (job: WriteJobInfo, accepts: (steer: Pick<Steer, 'paused' | 'limit'>) => boolean): Promise<void> =>
+const ordered = (job: WriteJobInfo, accepts: (steer: Pick<Order, 'paused' | 'limit'>) => boolean): Promise<void> =>
   new Promise((resolve) => {
     job.whenSteered((steer) => {
       if (accepts(steer)) resolve();
@@ -172,7 +172,7 @@ test('a job that runs is told of pause, resume and limit; a limit from before it
   const queue = stage.queue();
   const id = await queue.add({ path: 'a', size: 1 });
   await queue.limit(id, 2 ** 52 + 1);
-  const told: Pick<Steer, 'paused' | 'limit'>[] = [];
+  const told: Pick<Order, 'paused' | 'limit'>[] = [];
   const begun = new Signal();
   await stage.worker(async (request, job) => {
     const resumed = ordered(job, (steer) => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import { redisOptions } from '../src/connection/connection.ts';
-import { Slots } from '../src/work/job-limit.ts';
+import { JobLimit } from '../src/work/job-limit.ts';
 import { collect, resultOf, Signal, Stage } from '../src/stage.fixture.ts';
 
 let stage: Stage;
@@ -15,13 +15,13 @@ const ofHost = (host: string) => ({ path: 'a.bin', size: 1, target: { host } });
 
 /** A host that takes from both queues, and notes what it was given. */
 async function startHost(name: string, taken: string[]): Promise<void> {
-  const slots = new Slots(2);
+  const jobLimit = new JobLimit(2);
   const perform: Parameters<Stage['worker']>[0] = async (request, job) => {
     taken.push(`${name} ${job.id}`);
     return resultOf(request);
   };
   for (const queue of ['any', 'own'] as const)
-    await stage.worker(perform, { host: name, queue, slots, concurrency: 2 });
+    await stage.worker(perform, { host: name, queue, jobLimit, concurrency: 2 });
 }
 
 test('a write for one host is taken by that host, and its id alone leads to it', async () => {
@@ -71,8 +71,8 @@ test('what a plain producer put into the wrong queue is refused, and the right o
   expect(taken).toEqual(['disk-1 right@disk-1']);
 });
 
-test('both queues together never run more jobs than there are slots', async () => {
-  const slots = new Slots(2);
+test('both queues together never run more jobs than there are jobLimit', async () => {
+  const jobLimit = new JobLimit(2);
   const queue = stage.queue();
   const twoRun = new Signal();
   const go = new Signal();
@@ -90,7 +90,7 @@ test('both queues together never run more jobs than there are slots', async () =
     Array.from({ length: 12 }, (_, index) => (index % 2 === 0 ? ofHost('disk-1') : { path: 'b', size: 1 })),
   );
   for (const of of ['any', 'own'] as const) {
-    await stage.worker(perform, { host: 'disk-1', queue: of, slots, concurrency: 2 });
+    await stage.worker(perform, { host: 'disk-1', queue: of, jobLimit, concurrency: 2 });
   }
   await twoRun.given;
   go.give();

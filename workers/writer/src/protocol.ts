@@ -51,7 +51,7 @@ export interface WriteTask {
   /** The job, as the queue that answers questions about it names it. */
   job: string;
   /** True where another attempt follows if the bytes break off. */
-  comesAgain?: boolean;
+  willRetry?: boolean;
   /** Its place among the records of partial files. */
   partPlace: number;
   /** The job block this attempt reports to; no other attempt has it while this one runs. */

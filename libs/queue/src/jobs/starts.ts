@@ -46,7 +46,7 @@ export function hasPast({
 
 /**
  * How often the job was begun, this time included.
- * @param countedEarly `attemptsStarted` is one too high (Run.countedEarly)
+ * @param countedEarly `attemptsStarted` is one too high (Attempt.countedEarly)
  * @param past what hasPast() said when it was taken
  */
 export function startsOf(job: Pick<Job, 'attemptsStarted'>, countedEarly: boolean, past: boolean): number {

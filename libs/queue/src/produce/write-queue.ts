@@ -44,7 +44,7 @@ import {
 import { refusalOf } from '../connection/refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { standstillOf } from '../jobs/standstill.ts';
-import { type SteeredState, Steering } from '../steer/order-sender.ts';
+import { type SteeredState, OrderSender } from '../steer/order-sender.ts';
 import { unknown, WatchHub, type WatchEvent } from '../watch/watch.ts';
 import { whoAsks } from './who-asks.ts';
 
@@ -79,7 +79,7 @@ interface Opened {
 interface Place {
   queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
   hub: WatchHub;
-  steering: Steering;
+  orders: OrderSender;
 }
 
 /**
@@ -271,7 +271,7 @@ export class WriteQueue {
    */
   async cancel(id: string, cancellation?: Partial<Cancellation> | null): Promise<SteeredState> {
     const { by, ...said } = optionsOf(cancellation);
-    const state = await this.#steer(id, (steering) => steering.cancel(id, { by: by ?? whoAsks(), ...said }));
+    const state = await this.#steer(id, (orders) => orders.cancel(id, { by: by ?? whoAsks(), ...said }));
     if (state !== 'active') await this.#use((opened) => this.#release(opened, id)); // else its host does
     return state;
   }
@@ -286,12 +286,12 @@ export class WriteQueue {
    * `cancel`.
    */
   pause(id: string): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.pause(id));
+    return this.#steer(id, (orders) => orders.pause(id));
   }
 
   /** Lets a paused job go on. Without effect on any other. Resolves and rejects as `cancel`. */
   resume(id: string): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.resume(id));
+    return this.#steer(id, (orders) => orders.resume(id));
   }
 
   /**
@@ -299,7 +299,7 @@ export class WriteQueue {
    * as `cancel`; with RequestError if it is no rate.
    */
   limit(id: string, bytesPerSecond: number | string): Promise<SteeredState> {
-    return this.#steer(id, (steering) => steering.limit(id, rateOf(bytesPerSecond)));
+    return this.#steer(id, (orders) => orders.limit(id, rateOf(bytesPerSecond)));
   }
 
   /**
@@ -307,12 +307,12 @@ export class WriteQueue {
    * the queue, for a host that starts later too.
    */
   limitHost(host: string, limit: { bytesPerSecond: number } | null): Promise<void> {
-    return this.#steer('', (steering) => steering.limitHost(host, bytesOf(limit)));
+    return this.#steer('', (orders) => orders.limitHost(host, bytesOf(limit)));
   }
 
   /** Limits all that is written to a root, on each host that has it by itself, or on one. Else as `limitHost`. */
   limitRoot(root: string, limit: { bytesPerSecond: number } | null, host?: string): Promise<void> {
-    return this.#steer('', (steering) => steering.limitRoot(root, bytesOf(limit), host));
+    return this.#steer('', (orders) => orders.limitRoot(root, bytesOf(limit), host));
   }
 
   /** How many workers take the writes of any host; with `host`, whether that one takes its own: 0 or 1. */
@@ -381,9 +381,9 @@ export class WriteQueue {
     sever(opened.redis);
   }
 
-  async #steer<T>(id: string, act: (steering: Steering) => Promise<T>): Promise<T> {
+  async #steer<T>(id: string, act: (orders: OrderSender) => Promise<T>): Promise<T> {
     assertId(id);
-    return this.#use((opened) => act(this.#place(opened, queueNameOf(id)).steering));
+    return this.#use((opened) => act(this.#place(opened, queueNameOf(id)).orders));
   }
 
   async #use<T>(act: (opened: Opened) => Promise<T>): Promise<T> {
@@ -463,7 +463,7 @@ export class WriteQueue {
       toKey: (part) => queue.toKey(part),
       onError: (error) => this.#report(error),
     });
-    const place = { queue, hub, steering: new Steering(redis, queue, prefix) };
+    const place = { queue, hub, orders: new OrderSender(redis, queue, prefix) };
     places.set(queueName, place);
     return place;
   }

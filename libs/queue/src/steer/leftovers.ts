@@ -7,7 +7,7 @@ import { HOST_NAME } from '@penstock/contract';
 import { type ConnectionOptions, type Job, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { idForHost, JOB_NAME, queueOfHost } from '../names.ts';
-import type { Steer } from './order.ts';
+import type { Order } from './order.ts';
 
 /** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
 const HELD_MS = 315_360_000_000;
@@ -17,7 +17,7 @@ const HELD_MS = 315_360_000_000;
  */
 export async function sweepAfter(
   job: Job,
-  steer: Steer,
+  order: Order,
   starts: number,
   to: { redis: Redis; prefix: string | undefined },
 ): Promise<void> {
@@ -34,8 +34,8 @@ export async function sweepAfter(
     const jobId = idForHost(`sweep-${id.replaceAll(':', '_')}`, host);
     const options = { jobId, timestamp, delay: HELD_MS, removeOnComplete: true, removeOnFail: true, attempts: 1 };
     const sweep = await queue.add(JOB_NAME, data, options);
-    const order = { rev: 1, cancel: steer.cancel, of: id, starts };
-    await to.redis.hset(queue.toKey(jobId), { ats: 1, steer: JSON.stringify(order) });
+    const sweepOrder = { rev: 1, cancel: order.cancel, of: id, starts };
+    await to.redis.hset(queue.toKey(jobId), { ats: 1, steer: JSON.stringify(sweepOrder) });
     await sweep.promote();
   } finally {
     await queue.close();

@@ -1,5 +1,5 @@
 /**
- * The side that is steered: what comes over the relay for the jobs of this worker. A relay keeps what was sent while its
+ * Receives orders: what the relay brings for the jobs of this worker. A relay keeps what was sent while its
  * connection was broken; where it cannot vouch for that any more it says so, and all is read again.
  */
 import { type RelayMessage, Relay } from 'bullmq';
@@ -11,12 +11,12 @@ import {
   LIMITS_TOPIC,
   RELAY_NAMESPACE,
   type StandingLimits,
-  type Steer,
+  type Order,
   limitsFor,
-  parseSteer,
+  parseOrder,
 } from './order.ts';
 
-export interface SteerFeedOptions {
+export interface OrderFeedOptions {
   connection: Connection;
   prefix?: string;
   /** The name of this host. */
@@ -26,7 +26,7 @@ export interface SteerFeedOptions {
   /** The Redis key of the standing limits. */
   limitsKey: string;
   /** Told of orders to any job of the queue, this worker's or not. */
-  onSteer: (jobId: string, steer: Steer) => void;
+  onOrder: (jobId: string, order: Order) => void;
   /** Told of the limits of this host and its roots: at the start, and when they change. */
   onLimits: (limits: StandingLimits) => void;
   /** Orders may have been missed: every running job's is to be read. */
@@ -36,12 +36,12 @@ export interface SteerFeedOptions {
 
 const CLOSE_MS_MAX = 500;
 
-export class SteerFeed {
-  readonly #options: SteerFeedOptions;
+export class OrderFeed {
+  readonly #options: OrderFeedOptions;
   readonly #redis: Redis;
   readonly #relay: Relay<Redis>;
 
-  private constructor(o: SteerFeedOptions) {
+  private constructor(o: OrderFeedOptions) {
     this.#options = o;
     this.#redis = new Redis(redisOptions(o.connection, 'worker'));
     this.#redis.on('error', o.onError);
@@ -59,8 +59,8 @@ export class SteerFeed {
   }
 
   /** Resolves when nothing that is sent from now on is missed, and the standing limits have been told. */
-  static async open(o: SteerFeedOptions): Promise<SteerFeed> {
-    const feed = new SteerFeed(o);
+  static async open(o: OrderFeedOptions): Promise<OrderFeed> {
+    const feed = new OrderFeed(o);
     try {
       await feed.#relay.waitUntilReady();
       await Promise.all([
@@ -76,13 +76,13 @@ export class SteerFeed {
   }
 
   /** What the job was told so far; null: nothing. */
-  async read(jobId: string): Promise<Steer | null> {
-    return parseSteer(await this.#redis.hget(this.#options.jobKey(jobId), 'steer'));
+  async read(jobId: string): Promise<Order | null> {
+    return parseOrder(await this.#redis.hget(this.#options.jobKey(jobId), 'steer'));
   }
 
   #take({ data: { id, steer } }: RelayMessage<{ id: string; steer: string }>): void {
-    const parsed = parseSteer(steer);
-    if (parsed !== null) this.#options.onSteer(id, parsed);
+    const order = parseOrder(steer);
+    if (order !== null) this.#options.onOrder(id, order);
   }
 
   async #readLimits(): Promise<void> {

@@ -10,7 +10,7 @@
  */
 
 /** The keys that the script takes, as parts of the queue's prefix; the job's own comes first. */
-export const STEER_KEYS = [
+export const ORDER_KEYS = [
   'wait',
   'paused',
   'prioritized',
@@ -30,7 +30,7 @@ export const STEER_KEYS = [
  * Returns ['unknown'], ['ended', state], or ['done', state, steer, 'taken' or '']; 'taken' if the job is now active
  * under the token, for the caller to fail it.
  */
-export const STEER_SCRIPT = `
+export const ORDER_SCRIPT = `
 local job, wait, paused, prioritized, delayed, children, active, completed, failed, events, marker = unpack(KEYS)
 local id, verb, argument, now, parkedUntil, token, lockMs = unpack(ARGV)
 local call = redis.call

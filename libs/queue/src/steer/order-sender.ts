@@ -1,14 +1,14 @@
-/** The side that steers: records an order with the job, and has the relay carry it to the host that runs it. */
+/** Sends orders: records each with its job, and has the relay carry it to the host that runs the job. */
 import { randomBytes } from 'node:crypto';
 import { type Cancellation, RequestError, WriteAbortedError, cancelMessage } from '@penstock/contract';
 import { type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { mendJob } from '../jobs/broken-jobs.ts';
 import { isJobId, keepFailed } from '../names.ts';
-import { STEER_KEYS, STEER_SCRIPT } from './order-script.ts';
+import { ORDER_KEYS, ORDER_SCRIPT } from './order-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { LATER_STARTS_FIELD } from '../jobs/starts.ts';
-import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Steer, limitField, parseSteer } from './order.ts';
+import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Order, limitField, parseOrder } from './order.ts';
 import { UnknownJobError, unknown } from '../watch/watch.ts';
 
 /** Where a job stood when it was steered. */
@@ -32,7 +32,7 @@ export class JobEndedError extends Error {
 interface Steered {
   state: SteeredState;
   /** What a job was told that is now active under the caller's token, for it to fail it; null of any other. */
-  taken: Steer | null;
+  taken: Order | null;
 }
 
 type Verb = 'cancel' | 'pause' | 'resume' | 'limit';
@@ -45,7 +45,7 @@ const BY_CHARACTERS_MAX = 200;
 const WHY_CHARACTERS_MAX = 1000;
 const MESSAGE_BYTES_MAX = 65_536;
 
-export class Steering {
+export class OrderSender {
   readonly #redis: Redis;
   readonly #queue: Queue;
   readonly #prefix: string | undefined;
@@ -64,22 +64,22 @@ export class Steering {
     const { by, why } = cancellation;
     const said = { by, ...(why === undefined || why === '' ? {} : { why }) };
     const token = `cancel-${randomBytes(12).toString('hex')}`;
-    const { state, taken } = await this.#steer(id, 'cancel', JSON.stringify(said), token);
+    const { state, taken } = await this.#send(id, 'cancel', JSON.stringify(said), token);
     if (taken !== null) await this.#fail(id, taken, said, token);
     return state;
   }
 
   async pause(id: string): Promise<SteeredState> {
-    return (await this.#steer(id, 'pause', '')).state;
+    return (await this.#send(id, 'pause', '')).state;
   }
 
   async resume(id: string): Promise<SteeredState> {
-    return (await this.#steer(id, 'resume', '')).state;
+    return (await this.#send(id, 'resume', '')).state;
   }
 
   async limit(id: string, bytesPerSecond: number): Promise<SteeredState> {
     assertRate(bytesPerSecond);
-    return (await this.#steer(id, 'limit', String(bytesPerSecond))).state;
+    return (await this.#send(id, 'limit', String(bytesPerSecond))).state;
   }
 
   /** null: what the host's own settings say holds again. */
@@ -105,23 +105,23 @@ export class Steering {
     await this.#publish(LIMITS_TOPIC, field);
   }
 
-  async #steer(id: string, verb: Verb, argument: string, token = ''): Promise<Steered> {
+  async #send(id: string, verb: Verb, argument: string, token = ''): Promise<Steered> {
     if (!isJobId(id)) throw unknown(id);
-    const keys = [id, ...STEER_KEYS].map((part) => this.#queue.toKey(part));
+    const keys = [id, ...ORDER_KEYS].map((part) => this.#queue.toKey(part));
     const now = Date.now();
     const args = [id, verb, argument, now, now + PARKED_MS, token, CANCEL_LOCK_MS];
-    const evaluate = (): Promise<unknown> => this.#redis.eval(STEER_SCRIPT, keys.length, ...keys, ...args);
+    const evaluate = (): Promise<unknown> => this.#redis.eval(ORDER_SCRIPT, keys.length, ...keys, ...args);
     const reply = (await this.#readable(id, evaluate)) as string[];
-    const [outcome, state = '', steer = '', taken = ''] = reply;
+    const [outcome, state = '', order = '', taken = ''] = reply;
     if (outcome === 'unknown') throw unknown(id);
     if (outcome === 'ended') throw new JobEndedError(id, state as JobEndedError['state']);
     // Also where no host has it: one may take it at this moment.
-    if (taken === '') await this.#publish(JOB_TOPIC, { id, steer });
-    return { state: state as SteeredState, taken: taken === '' ? null : parseSteer(steer) };
+    if (taken === '') await this.#publish(JOB_TOPIC, { id, steer: order });
+    return { state: state as SteeredState, taken: taken === '' ? null : parseOrder(order) };
   }
 
   /** The job is out of every worker's reach: it ends as one that a worker failed, with all that BullMQ does then. */
-  async #fail(id: string, steer: Steer, said: Cancellation, token: string): Promise<void> {
+  async #fail(id: string, order: Order, said: Cancellation, token: string): Promise<void> {
     // Beforehand: the script that ends it would stop halfway, with the job in no line.
     await mendJob(this.#redis, this.#queue.toKey(id));
     const job = await this.#queue.getJob(id);
@@ -136,7 +136,7 @@ export class Steering {
       // Sent twice over a broken connection, the second is refused: the first has done it.
       if (!(await job.isFailed())) throw refusal;
     }
-    await sweepAfter(job, steer, Number(later ?? 0) + 1, { redis: this.#redis, prefix: this.#prefix });
+    await sweepAfter(job, order, Number(later ?? 0) + 1, { redis: this.#redis, prefix: this.#prefix });
   }
 
   /** What `act` comes to, also of a job that cannot be read: that is mended then, and it acts again. */

@@ -1,15 +1,15 @@
-/** What a job was told from outside: as it stands in Redis, and as it travels to the host that has the job. */
+/** The orders to a job (cancel, pause, resume, limit): as they stand in Redis, and as they travel to the host that has it. */
 import type { Cancellation } from '@penstock/contract';
 
-/** All that a job was told, the newest of each. */
-export interface Steer {
+/** All orders to one job: the newest of each kind. */
+export interface Order {
   /** Grows with each order: of two the one with the higher is the newer. */
   rev: number;
   paused: boolean;
   /** Bytes a second; 0 is no limit. Absent: what its request says. */
   limit?: number;
   cancel?: Cancellation;
-  /** The job was steered before it was ever begun, and counts as begun once more than it was. */
+  /** The job was steered before its first attempt: `attemptsStarted` is one too high, the script raised it. */
   early: boolean;
   /** The job is there to remove what this one left (leftovers.ts). */
   of?: string;
@@ -18,7 +18,7 @@ export interface Steer {
 }
 
 /** The order as the script encodes it; null where there is none. */
-export function parseSteer(json: string | null): Steer | null {
+export function parseOrder(json: string | null): Order | null {
   if (json === null) return null;
   const { rev, paused, limit, cancel, early, of, starts } = JSON.parse(json) as {
     rev: number;

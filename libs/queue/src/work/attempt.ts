@@ -1,7 +1,7 @@
-// One attempt at a job: its lock, the orders to it, and when its work has ended.
+/** One attempt at a job: its lock, the orders to it, and when its work has ended. */
 import { WriteAbortedError } from '@penstock/contract';
 import type { Lease } from './leases.ts';
-import type { Steer } from '../steer/order.ts';
+import type { Order } from '../steer/order.ts';
 
 /** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
 export class LockLostError extends Error {
@@ -19,7 +19,7 @@ export class LockLostError extends Error {
 }
 
 /** One attempt at a job, from the moment it was handed out. What few of them need is made when it is asked for. */
-export class Run {
+export class Attempt {
   readonly jobId: string;
   /** The job shows that it was begun before, whatever its counts say. */
   readonly hasPast: boolean;
@@ -31,8 +31,8 @@ export class Run {
   #lease: Lease | null = null;
   #abortedWith: Error | null = null;
   readonly #abortListeners: ((reason: Error) => void)[] = [];
-  #steer: Steer | null = null;
-  #steerListener: (steer: Steer) => void = () => {};
+  #order: Order | null = null;
+  #orderListener: (order: Order) => void = () => {};
   #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
@@ -57,22 +57,22 @@ export class Run {
   }
 
   /** Calls `listener` with what the job is told, at once with what it was told already. One listener a run. */
-  whenSteered(listener: (steer: Steer) => void): void {
-    this.#steerListener = listener;
-    if (this.#steer !== null) listener(this.#steer);
+  whenSteered(listener: (order: Order) => void): void {
+    this.#orderListener = listener;
+    if (this.#order !== null) listener(this.#order);
   }
 
   /** Takes an order unless a newer one is known. A cancelled run is aborted. */
-  steer(order: Steer): void {
-    if (this.hasSettled || (this.#steer !== null && this.#steer.rev >= order.rev)) return;
-    this.#steer = order;
+  steer(order: Order): void {
+    if (this.hasSettled || (this.#order !== null && this.#order.rev >= order.rev)) return;
+    this.#order = order;
     if (this.cancelled !== null) this.abort(this.cancelled);
-    else this.#steerListener(order);
+    else this.#orderListener(order);
   }
 
   /** The error of a job that was cancelled; null of any other. */
   get cancelled(): WriteAbortedError | null {
-    const cancelled = this.#steer?.cancel;
+    const cancelled = this.#order?.cancel;
     return cancelled === undefined ? null : new WriteAbortedError('cancel', { cancelled });
   }
 
@@ -87,17 +87,17 @@ export class Run {
 
   /** The id that its files are named by: its own, unless it is there to remove what another job left. */
   get filesOf(): string {
-    return this.#steer?.of ?? this.jobId;
+    return this.#order?.of ?? this.jobId;
   }
 
   /** If it removes what a cancelled job left (leftovers.ts): how many attempts that one had. Else null. */
   get startsOfOther(): number | null {
-    return this.#steer?.of === undefined ? null : (this.#steer.starts ?? 1);
+    return this.#order?.of === undefined ? null : (this.#order.starts ?? 1);
   }
 
   /** `attemptsStarted` is one too high: the script that steers raised it before the first attempt. */
   get countedEarly(): boolean {
-    return this.#steer?.early === true;
+    return this.#order?.early === true;
   }
 
   throwIfAborted(): void {

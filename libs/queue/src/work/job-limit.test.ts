@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { Slots } from './job-limit.ts';
+import { JobLimit } from './job-limit.ts';
 
-test('no more than the slots are held at once, and whoever waits longest is next', async () => {
-  const slots = new Slots(2);
-  const shared = slots.sharedSeat(() => {});
-  const own = slots.ownSeat();
+test('no more than the jobLimit are held at once, and whoever waits longest is next', async () => {
+  const jobLimit = new JobLimit(2);
+  const shared = jobLimit.sharedSeat(() => {});
+  const own = jobLimit.ownSeat();
   expect([shared.enter(), own.enter()]).toEqual([null, null]);
   const order: string[] = [];
   const first = own.enter();
@@ -19,10 +19,10 @@ test('no more than the slots are held at once, and whoever waits longest is next
 });
 
 test('the shared queue is limited to what the own queue leaves, and never to nothing', () => {
-  const slots = new Slots(2);
+  const jobLimit = new JobLimit(2);
   const limits: number[] = [];
-  slots.sharedSeat((jobs) => limits.push(jobs));
-  const own = slots.ownSeat();
+  jobLimit.sharedSeat((jobs) => limits.push(jobs));
+  const own = jobLimit.ownSeat();
   own.enter();
   own.enter();
   const third = own.enter();
@@ -33,8 +33,8 @@ test('the shared queue is limited to what the own queue leaves, and never to not
 });
 
 test('a turn that was granted before it was given up must be given back', async () => {
-  const slots = new Slots(1);
-  const seat = slots.sharedSeat(() => {});
+  const jobLimit = new JobLimit(1);
+  const seat = jobLimit.sharedSeat(() => {});
   seat.enter();
   const turn = seat.enter();
   seat.leave();

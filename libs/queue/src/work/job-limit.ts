@@ -1,30 +1,31 @@
-// How many jobs a host runs at once, over all queues that it takes from.
+/** How many jobs a host runs at once, over the two queues that it takes from. */
 
-/** What one of the queues has of the slots. */
+/** One queue's end of the limit. */
 export interface Seat {
-  /** Takes a slot: null if one is free, else what to wait for. */
+  /** Takes a job slot: null if one is free, else what to wait for. */
   enter(): Turn | null;
   /** Gives the slot back. Once for each that was taken. */
   leave(): void;
 }
 
-/** A place in the line for a slot. */
+/** A wait for a job slot. */
 export interface Turn {
-  /** Resolves when the slot is had. */
+  /** Resolves when the slot is taken. */
   readonly granted: Promise<void>;
-  /** Leaves the line; false if the slot was had already, and must be given back. */
+  /** Ends the wait; false if the slot was taken already, and must be given back. */
   giveUp(): boolean;
 }
 
 /**
- * Slots shared by a host's own queue and the queue of any host. Jobs of its own queue can be written by no other host:
- * they are always taken, and the other queue only into what those leave, but for one job, so that neither ever starves.
+ * A number of job slots, shared by a host's own queue and the queue of any host. Jobs of its own queue can be written by
+ * no other host: they are always taken. The other queue gets the slots that those leave, and one at least, so that
+ * neither ever starves.
  */
-export class Slots {
+export class JobLimit {
   readonly count: number;
   #free: number;
   readonly #line: (() => void)[] = [];
-  /** Of the host's own queue, waiting for a slot included. */
+  /** Jobs of the host's own queue, those included that wait for a slot. */
   #own = 0;
   #setLimit: (jobs: number) => void = () => {};
 
@@ -33,7 +34,7 @@ export class Slots {
     this.#free = count;
   }
 
-  /** For the queue of any host. `setLimit` is told how many jobs it may take at a time, whenever that changes. */
+  /** For the queue of any host. Calls `setLimit` with how many jobs it may take at once, whenever that changes. */
   sharedSeat(setLimit: (jobs: number) => void): Seat {
     this.#setLimit = setLimit;
     return { enter: () => this.#enter(), leave: () => this.#leave() };
@@ -87,7 +88,7 @@ export class Slots {
     };
   }
 
-  /** The slot goes to whoever waits longest. */
+  /** The slot goes to the job that has waited longest. */
   #leave(): void {
     const next = this.#line.shift();
     if (next === undefined) this.#free += 1;

@@ -36,13 +36,13 @@ import { PatientWorker } from './patient-worker.ts';
 import { type PartOwner, PartOwners, workerNameOf } from '../records/part-owners.ts';
 import { ProgressReporter } from './progress-reporter.ts';
 import { Restraint } from '../wait/restraint.ts';
-import { Run } from './attempt.ts';
+import { Attempt } from './attempt.ts';
 import { type ShardOutcome, shardsOf } from '../flow/shards.ts';
-import { type Seat, Slots } from './job-limit.ts';
+import { type Seat, JobLimit } from './job-limit.ts';
 import { standstillOf, StandstillWatch } from '../jobs/standstill.ts';
 import { hasPast, StartCounter, startsOf } from '../jobs/starts.ts';
-import { LIMITS_KEY, type StandingLimits, type Steer } from '../steer/order.ts';
-import { SteerFeed } from '../steer/order-feed.ts';
+import { LIMITS_KEY, type StandingLimits, type Order } from '../steer/order.ts';
+import { OrderFeed } from '../steer/order-feed.ts';
 import { verdictOn, type WaitCause } from '../wait/verdict.ts';
 import {
   DELAY_MS_MIN,
@@ -68,7 +68,7 @@ export interface WriteJobInfo {
   /** The job as answerOnAppends() knows it, without a blank. */
   readonly reference: string;
   /** True where another attempt is made if this one fails, but for a failure that none can mend. */
-  comesAgain: boolean;
+  willRetry: boolean;
   /** When the job was added, in milliseconds since the epoch: with the id it names the job for ever. */
   createdAtMs: number;
   /**
@@ -78,7 +78,7 @@ export interface WriteJobInfo {
    */
   readonly whenAborted: (listener: (reason: Error) => void) => void;
   /** Calls `listener` when the job is paused, resumed or given another limit, at once if it was before. Once a job. */
-  readonly whenSteered: (listener: (steer: Pick<Steer, 'paused' | 'limit'>) => void) => void;
+  readonly whenSteered: (listener: (order: Pick<Order, 'paused' | 'limit'>) => void) => void;
   /** For how many milliseconds the job is surely this worker's; grows again with each renewal of its lock. */
   readonly lockLeftMs: number;
   /** From the job's creation to this attempt, in milliseconds. */
@@ -101,8 +101,8 @@ export interface WriteWorkerOptions {
   host: string;
   /** 'own': takes the writes that are for this host alone. Those for any host unless given. */
   queue?: 'any' | 'own';
-  /** Shared with the worker of the other queue: together they never run more jobs at a time. */
-  slots?: Slots;
+  /** Shared with the worker of the other queue: together they never run more jobs at once. */
+  jobLimit?: JobLimit;
   /**
    * How long a job may wait in all for what somebody else must end (a full disk, the lock of a file, see verdict.ts), an
    * hour unless given. 0: never, such failures count as attempts like others.
@@ -149,7 +149,7 @@ export class WriteWorker {
   readonly #errors: ErrorRelay;
   readonly #leases: Leases;
   /** By job: the newest run of each. An older one of the same job has lost its lock and is on its way out. */
-  readonly #runs = new Map<string, Run>();
+  readonly #runs = new Map<string, Attempt>();
   readonly #started: Promise<Worker<unknown, JobResult>>;
   readonly #queueName: string;
   readonly #seat: Seat;
@@ -157,7 +157,7 @@ export class WriteWorker {
   readonly #lockWaits = new LockWaits();
   readonly #restraint = new Restraint();
   #hosts: { known: HostRecord[]; readAtMs: number } = { known: [], readAtMs: Number.NEGATIVE_INFINITY };
-  #feed: SteerFeed | null = null;
+  #feed: OrderFeed | null = null;
   /** The connection that ends of jobs are recorded over. */
   #client: Client | undefined;
   #beat: HostBeat | undefined;
@@ -166,7 +166,7 @@ export class WriteWorker {
   #starts: StartCounter | undefined;
   #owners: PartOwners | undefined;
   #standstill: StandstillWatch | undefined;
-  /** Jobs taken at a time, while the slots say less than all. */
+  /** Jobs taken at a time, fewer than `concurrency` while the job limit has less left. */
   #limit: number;
   #worker: PatientWorker<unknown, JobResult> | undefined;
   /** BullMQ's loop of fetching and processing. */
@@ -180,8 +180,8 @@ export class WriteWorker {
     const own = o.queue === 'own';
     this.#queueName = own ? queueOfHost(o.host) : QUEUE_NAME;
     this.#limit = o.concurrency;
-    const slots = o.slots ?? new Slots(o.concurrency);
-    this.#seat = own ? slots.ownSeat() : slots.sharedSeat((jobs) => this.#limitTo(jobs));
+    const jobLimit = o.jobLimit ?? new JobLimit(o.concurrency);
+    this.#seat = own ? jobLimit.ownSeat() : jobLimit.sharedSeat((jobs) => this.#limitTo(jobs));
     this.#errors = new ErrorRelay((error) => o.onError(error));
     this.#leases = new Leases({
       durationMs: o.lockDurationMs ?? lockDurationMsDefault,
@@ -304,15 +304,15 @@ export class WriteWorker {
     });
   }
 
-  #openFeed(worker: Worker<unknown, JobResult>): Promise<SteerFeed> {
+  #openFeed(worker: Worker<unknown, JobResult>): Promise<OrderFeed> {
     const { connection, prefix, host } = this.#options;
-    return SteerFeed.open({
+    return OrderFeed.open({
       connection,
       ...(prefix === undefined ? {} : { prefix }),
       host,
       jobKey: (jobId) => worker.toKey(jobId),
       limitsKey: `${prefix ?? DEFAULT_PREFIX}:${QUEUE_NAME}:${LIMITS_KEY}`,
-      onSteer: (jobId, steer) => this.#steer(jobId, steer),
+      onOrder: (jobId, order) => this.#steer(jobId, order),
       onLimits: (limits) => this.#options.onLimits?.(limits),
       onGap: () => this.#steerAll(),
       onError: (error) => this.#report(error),
@@ -330,26 +330,26 @@ export class WriteWorker {
     this.#errors.report(explain(error, this.#options.connection) ?? error);
   }
 
-  #steer(jobId: string, steer: Steer): void {
+  #steer(jobId: string, order: Order): void {
     const run = this.#runs.get(jobId);
     if (run !== undefined) {
-      run.steer(steer);
+      run.steer(order);
       return;
     }
-    this.#orders.put(jobId, steer);
+    this.#orders.put(jobId, order);
   }
 
   #steerAll(): void {
     for (const run of this.#runs.values()) void this.#readOrder(run).catch((error: unknown) => this.#report(error));
   }
 
-  async #readOrder(run: Run): Promise<void> {
-    const steer = await this.#feed?.read(run.jobId);
-    if (steer != null) run.steer(steer);
+  async #readOrder(run: Attempt): Promise<void> {
+    const order = await this.#feed?.read(run.jobId);
+    if (order != null) run.steer(order);
   }
 
   /** What the job was told before it was taken: of a job never begun before, that is nothing. */
-  async #takeOrders(job: WriteJob, run: Run): Promise<void> {
+  async #takeOrders(job: WriteJob, run: Attempt): Promise<void> {
     const sent = this.#orders.get(run.jobId);
     if (sent !== undefined) run.steer(sent);
     if (job.attemptsStarted > 1) await Promise.race([this.#readOrder(run), run.loss]);
@@ -360,7 +360,7 @@ export class WriteWorker {
     // One that was being fetched when the drain began.
     if (this.#draining) return this.#putBack(job, token);
 
-    const run = new Run(id, hasPast(job));
+    const run = new Attempt(id, hasPast(job));
     const earlier = this.#runs.get(id);
     this.#runs.set(id, run);
     const ageMs = Math.max(0, Date.now() - (job.processedOn ?? Date.now()));
@@ -413,7 +413,7 @@ export class WriteWorker {
     setImmediate(() => socket.uncork());
   }
 
-  async #perform(job: WriteJob, run: Run, progress: ProgressReporter): Promise<Outcome> {
+  async #perform(job: WriteJob, run: Attempt, progress: ProgressReporter): Promise<Outcome> {
     let seated = false;
     try {
       // Asks the clock: after a stop of the process the lease's timer may fire later than the job is begun.
@@ -431,7 +431,7 @@ export class WriteWorker {
         id: run.filesOf,
         attempt: job.attemptsMade + 1,
         starts: number,
-        comesAgain: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
+        willRetry: job.attemptsMade + 1 < (job.opts.attempts ?? 1),
         createdAtMs: job.timestamp,
         whenAborted: (listener) => run.whenAborted(listener),
         whenSteered: (listener) => run.whenSteered(listener),
@@ -448,7 +448,7 @@ export class WriteWorker {
         if (run.holdsLock) progress.report(newest);
       });
       // All files are written again then, with the same bytes. The last attempt returns what it came to.
-      if (info.comesAgain && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
+      if (info.willRetry && isBulkResult(result) && mayYetSucceed(result)) throw new BulkError(result);
       return { result };
     } catch (error) {
       // However it came to its end: a job that was cancelled is not tried again, and not put back.
@@ -459,7 +459,7 @@ export class WriteWorker {
   }
 
   /** The number of a later attempt; that of one that removes what another job left is above all of that job's. */
-  async #numberOf(job: WriteJob, run: Run): Promise<number> {
+  async #numberOf(job: WriteJob, run: Attempt): Promise<number> {
     if (run.startsOfOther !== null) return run.startsOfOther + 1;
     const number = await Promise.race([this.#starts!.next(this.#keyOf(job)), run.loss]);
     if (number === undefined) throw run.lost ?? new Error('the lock was lost');
@@ -472,7 +472,7 @@ export class WriteWorker {
   }
 
   /** Takes a slot, as soon as there is one. @throws the reason of an abort that comes first */
-  async #sit(run: Run, again: boolean): Promise<true> {
+  async #sit(run: Attempt, again: boolean): Promise<true> {
     const turn = this.#seat.enter();
     if (turn === null) return true;
     const aborted = new Promise<void>((resolve) => {
@@ -505,7 +505,7 @@ export class WriteWorker {
   /** Tells Redis what has to be told before BullMQ records the end; resolves with what that end is. */
   async #conclude(
     job: WriteJob,
-    run: Run,
+    run: Attempt,
     token: string,
     progress: ProgressReporter,
     outcome: Outcome,

@@ -810,8 +810,8 @@ class WriteLane implements Lane, FlushWaiter {
     const target = this.#target;
     const reason = this.#failure instanceof WriteAbortedError ? this.#failure.reason : null;
     if (reason === 'lost' && this.#control.lapsed) return this.#trail?.isRecorded === true;
-    const comesAgain = reason === 'shutdown' || (this.#brokeOff && this.#order.comesAgain === true);
-    if (!comesAgain || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
+    const willRetry = reason === 'shutdown' || (this.#brokeOff && this.#order.willRetry === true);
+    if (!willRetry || target === null || this.#trail?.isKept !== true || !this.#mayHaveRows) return false;
     const bytes = this.#rows?.contiguousBytes ?? 0;
     const least = Math.min(this.#thread.checkpoints.bytes, KEPT_BYTES_MIN);
     if (bytes < least) return false; // soon written again, and no file is left to wait for it

@@ -9,7 +9,7 @@ export interface WriteOrder extends AttemptIdentity {
   /** True if what earlier attempts left beside the target has been removed already. */
   swept?: boolean;
   /** True if another attempt follows should the source fail. */
-  comesAgain?: boolean;
+  willRetry?: boolean;
   /** The attempt's place among the records of partial files. */
   partPlace?: number;
   /** Where the bytes arrive, if they are neither computed nor read; `request.source` may be of any kind then. */

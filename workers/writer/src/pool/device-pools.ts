@@ -112,8 +112,8 @@ export class DevicePools {
   }
 
   /** As of WriterPool, after enter(). */
-  runStream(request: WriteRequest, jobName: string, starts: number, comesAgain: boolean, job?: string): RunningStream {
-    return this.#placeFor(request).pool.runStream(request, jobName, starts, comesAgain, job);
+  runStream(request: WriteRequest, jobName: string, starts: number, willRetry: boolean, job?: string): RunningStream {
+    return this.#placeFor(request).pool.runStream(request, jobName, starts, willRetry, job);
   }
 
   /** Why nothing of `request` is to be begun now: a disk that it needs does not answer. null where none is known to. */

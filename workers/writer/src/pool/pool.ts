@@ -261,19 +261,19 @@ export class WriterPool {
    * The same for bytes that arrive while the write runs: whoever holds `inlet` brings them, of whatever kind the request
    * says its source is. The write ends when the producer has, and fails if the producer does or goes away; if the write
    * fails first, `done` rejects with the reason, and the producer hears that nothing is taken any more.
-   * @param comesAgain true where another attempt follows if the producer fails: what it brought may then be gone on with
+   * @param willRetry true where another attempt follows if the producer fails: what it brought may then be gone on with
    */
   runStream(
     request: WriteRequest,
     jobName: string,
     starts: number,
-    comesAgain: boolean = false,
+    willRetry: boolean = false,
     job: string = NO_JOB,
   ): RunningStream {
     const { block, attempt } = this.#takeSlot(starts, job);
     const { inlet, outlet: ring } = createRing(this.#arenas);
     this.#rings.add(inlet.control);
-    const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, comesAgain });
+    const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, willRetry });
     return { ...running, inlet };
   }
 
