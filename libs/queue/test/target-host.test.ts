@@ -71,7 +71,7 @@ test('what a plain producer put into the wrong queue is refused, and the right o
   expect(taken).toEqual(['disk-1 right@disk-1']);
 });
 
-test('both queues together never run more jobs than there are jobLimit', async () => {
+test('both queues together never run more jobs than there are job slots', async () => {
   const jobLimit = new JobLimit(2);
   const queue = stage.queue();
   const twoRun = new Signal();

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { JobLimit } from './job-limit.ts';
 
-test('no more than the jobLimit are held at once, and whoever waits longest is next', async () => {
+test('no more than the job slots are held at once, and whoever waits longest is next', async () => {
   const jobLimit = new JobLimit(2);
   const shared = jobLimit.sharedSeat(() => {});
   const own = jobLimit.ownSeat();
