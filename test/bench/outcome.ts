@@ -2,7 +2,7 @@
 import { System } from '../support/system.ts';
 import type { BenchCase, Measurement } from './case.ts';
 import { type PairedResult, runPairs } from './pairs.ts';
-import { settleDisk } from './program.ts';
+import { settleDisk } from './peers/program.ts';
 import { type CeilingTarget, type RatioTarget, ceilingTargets, ratioTargets } from './targets.ts';
 
 /** A case without a result: this machine lacks what it needs, or it went wrong. */

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { accounted, cpuSecondsOf } from './processes.ts';
-import { runProgram } from './program.ts';
+import { runProgram } from './peers/program.ts';
 
 const BUSY = 'const end = process.cpuUsage().user + 200_000; while (process.cpuUsage().user < end);';
 const LARGE = 'Buffer.alloc(64 << 20, 1);';

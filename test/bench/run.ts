@@ -9,11 +9,11 @@ import { againstBuild, loadBuild } from './against.ts';
 import { besideBench } from './beside.ts';
 import type { BenchCase } from './case.ts';
 import { cases } from './cases/index.ts';
-import { type Machine, describeMachine } from './machine.ts';
+import { type Machine, describeMachine } from './report/machine.ts';
 import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
 import type { Sample } from './pairs.ts';
-import { writeResults } from './results.ts';
-import { PAIRS_MIN, figuresOf, figuresText, machineText } from './table.ts';
+import { writeResults } from './report/results.ts';
+import { PAIRS_MIN, figuresOf, figuresText, machineText } from './report/table.ts';
 import { ceilingTargets, ratioTargets } from './targets.ts';
 
 const EXIT_MISSED = 1;

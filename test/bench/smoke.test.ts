@@ -3,11 +3,11 @@ import { expect, test } from '@jest/globals';
 import { System } from '../support/system.ts';
 import { besideBench } from './beside.ts';
 import { cases } from './cases/index.ts';
-import { renderChart } from './chart.ts';
-import { describeMachine } from './machine.ts';
-import { runProgram } from './program.ts';
+import { renderChart } from './report/chart.ts';
+import { describeMachine } from './report/machine.ts';
+import { runProgram } from './peers/program.ts';
 import { QUICK_CASES, SMOKE, outcomes, testCases } from './smoke.fixture.ts';
-import { renderTable } from './table.ts';
+import { renderTable } from './report/table.ts';
 
 testCases(cases.filter(({ name }) => QUICK_CASES.has(name)));
 

@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WriteProgress } from '@penstock/contract';
 import { WriteQueue } from '@penstock/queue';
-import { saturate } from '../bench/saturation.ts';
+import { saturate } from '../bench/subjects/saturation.ts';
 import { System, sha256File } from '../support/system.ts';
 import { contentSha256 } from './content.ts';
 import type { Findings } from './findings.ts';

@@ -1,9 +1,9 @@
 /** Copying a file through the queue against cp and dd; the source is not in the page cache, the copy is flushed. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import type { PairedCase } from '../case.ts';
-import { openHost } from '../host.ts';
-import { MIB, largeWriteSide } from '../large-write.ts';
-import { runProgram } from '../program.ts';
+import { openHost } from '../subjects/host.ts';
+import { MIB, largeWriteSide } from '../subjects/large-write.ts';
+import { runProgram } from '../peers/program.ts';
 
 /** Drops a file from the page cache: what dd documents for it. */
 const forget = (file: string): void => {

@@ -6,11 +6,11 @@ import { pathToFileURL } from 'node:url';
 import type { System } from '../../support/system.ts';
 import { besideBench } from '../beside.ts';
 import type { MeasuredCase } from '../case.ts';
-import { openHost } from '../host.ts';
-import { MIB, stamped } from '../large-write.ts';
-import { settleDisk } from '../program.ts';
+import { openHost } from '../subjects/host.ts';
+import { MIB, stamped } from '../subjects/large-write.ts';
+import { settleDisk } from '../peers/program.ts';
 import { accounted } from '../processes.ts';
-import { saturate } from '../saturation.ts';
+import { saturate } from '../subjects/saturation.ts';
 
 const GIB = 1024 * MIB;
 /** Far longer than any write here takes on a disk that works. */
@@ -30,7 +30,7 @@ const eventLoopDelay: MeasuredCase = {
   what: `p99 of the intervals of a 1 ms timer on the host's main thread, two large writes at once for ${MEASURE_MS / 1000} s`,
   missing: () => null,
   async measure(system, { smoke }) {
-    const probe = `${process.env['NODE_OPTIONS'] ?? ''} --import=${pathToFileURL(besideBench('host-probe.mjs')).href}`;
+    const probe = `${process.env['NODE_OPTIONS'] ?? ''} --import=${pathToFileURL(besideBench('subjects/host-probe.mjs')).href}`;
     const host = await openHost(system, ['--threads', '2'], { NODE_OPTIONS: probe });
     const { child } = host.process;
     const ask = async (word: 'measure' | 'tell'): Promise<unknown> => {

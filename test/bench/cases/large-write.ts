@@ -1,10 +1,10 @@
 /** One large write through the queue, from add to completed, against fio and against Node's own ways. */
 import { besideBench } from '../beside.ts';
 import type { PairedCase } from '../case.ts';
-import { fioMissing, fioSide } from '../fio.ts';
-import { openHost } from '../host.ts';
-import { MIB, filledOnce, largeWriteSide } from '../large-write.ts';
-import { runProgram } from '../program.ts';
+import { fioMissing, fioSide } from '../peers/fio.ts';
+import { openHost } from '../subjects/host.ts';
+import { MIB, filledOnce, largeWriteSide } from '../subjects/large-write.ts';
+import { runProgram } from '../peers/program.ts';
 
 const ROWS = 32;
 
@@ -72,7 +72,7 @@ function againstNode(name: PairedCase['name'], way: 'stream' | 'handles', peer: 
             system.remove('node.dat');
           },
           async run() {
-            const args = [besideBench('node-ways.mjs'), way, file, `${sizeBytes}`, `${rowBytes}`];
+            const args = [besideBench('peers/node-ways.mjs'), way, file, `${sizeBytes}`, `${rowBytes}`];
             const { stdout } = await runProgram(process.execPath, args);
             const { seconds, ...usage } = JSON.parse(stdout) as NodeReport;
             return { rate: sizeBytes / MIB / seconds, processes: [{ name: 'node', ...usage }], figures: {} };

@@ -1,8 +1,8 @@
 /** Penstock against itself: more threads, and more jobs, for the same bytes. */
 import { System } from '../../support/system.ts';
 import type { PairedCase } from '../case.ts';
-import { openHost } from '../host.ts';
-import { type LargeWrite, MIB, largeWriteSide } from '../large-write.ts';
+import { openHost } from '../subjects/host.ts';
+import { type LargeWrite, MIB, largeWriteSide } from '../subjects/large-write.ts';
 
 const FILES = 4;
 

@@ -5,12 +5,12 @@ import { Queue, QueueEvents } from 'bullmq';
 import type { System } from '../../support/system.ts';
 import { besideBench } from '../beside.ts';
 import type { BenchOptions, PairedCase } from '../case.ts';
-import { type BenchHost, openHost } from '../host.ts';
-import { MIB } from '../large-write.ts';
+import { type BenchHost, openHost } from '../subjects/host.ts';
+import { MIB } from '../subjects/large-write.ts';
 import type { Sample, Side } from '../pairs.ts';
 import { accounted } from '../processes.ts';
-import { saturate } from '../saturation.ts';
-import { SMALL_BYTES, addWaiting, runWaiting, smallWrites } from '../small-jobs.ts';
+import { saturate } from '../subjects/saturation.ts';
+import { SMALL_BYTES, addWaiting, runWaiting, smallWrites } from '../subjects/small-jobs.ts';
 
 const THREADS = 2;
 const JOBS_PER_THREAD = 32;
@@ -67,7 +67,7 @@ const small4k: PairedCase = {
     const host = await openSmallHost(system);
     const peer = spawn(
       process.execPath,
-      [besideBench('noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, String(CONCURRENCY)],
+      [besideBench('peers/noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, String(CONCURRENCY)],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
     await once(peer, 'message');

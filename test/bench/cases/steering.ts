@@ -4,11 +4,11 @@ import type { WriteProgress, WriteResult } from '@penstock/contract';
 import { WriteQueue } from '@penstock/queue';
 import type { System } from '../../support/system.ts';
 import type { MeasuredCase } from '../case.ts';
-import { openHost } from '../host.ts';
-import { MIB, stamped } from '../large-write.ts';
-import { settleDisk } from '../program.ts';
+import { openHost } from '../subjects/host.ts';
+import { MIB, stamped } from '../subjects/large-write.ts';
+import { settleDisk } from '../peers/program.ts';
 import { accounted } from '../processes.ts';
-import { saturate } from '../saturation.ts';
+import { saturate } from '../subjects/saturation.ts';
 
 const GIB = 1024 * MIB;
 const ROUNDS = 40;

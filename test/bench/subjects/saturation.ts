@@ -1,6 +1,6 @@
 /** A disk kept busy: large writes through the queue, each followed by the next, until told to stop. */
 import { performance } from 'node:perf_hooks';
-import type { System } from '../support/system.ts';
+import type { System } from '../../support/system.ts';
 import { MIB, stamped } from './large-write.ts';
 
 export interface Saturation {

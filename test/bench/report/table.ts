@@ -1,8 +1,8 @@
 /** A run as Markdown: what was measured beside what, what was promised of it, and on which machine. */
-import { type Measured, type Outcome, type Paired, verdictOn } from './outcome.ts';
+import { type Measured, type Outcome, type Paired, verdictOn } from '../outcome.ts';
 import type { Machine } from './machine.ts';
-import { type Sample, median } from './pairs.ts';
-import type { ProcessUsage } from './processes.ts';
+import { type Sample, median } from '../pairs.ts';
+import type { ProcessUsage } from '../processes.ts';
 
 /** All that a run leaves behind. */
 export interface Report {

@@ -1,6 +1,6 @@
 /** A run as one SVG: a bar for each ratio, a mark where its target stands. Readable on light and on dark pages. */
 import { init } from 'echarts';
-import { type Outcome, type Paired, type Verdict, verdictOn } from './outcome.ts';
+import { type Outcome, type Paired, type Verdict, verdictOn } from '../outcome.ts';
 
 const WIDTH = 920;
 const ROW_HEIGHT = 44;

@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { renderChart } from './chart.ts';
-import { verdictOn } from './outcome.ts';
+import { verdictOn } from '../outcome.ts';
 import { outcomes, report } from './report.fixture.ts';
 import { writeResults } from './results.ts';
 import { renderTable } from './table.ts';
-import { ceilingTargets, ratioTargets } from './targets.ts';
-import { cases } from './cases/index.ts';
+import { ceilingTargets, ratioTargets } from '../targets.ts';
+import { cases } from '../cases/index.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 /** The peer: fio with libaio, told to do the same writes. Nothing is installed here. */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import type { Side } from './pairs.ts';
+import type { Side } from '../pairs.ts';
 import { runProgram } from './program.ts';
 
 const MIB = 1_048_576;

@@ -1,5 +1,5 @@
 /** The host under measurement, and the processes at work with it. */
-import type { HostProcess, System } from '../support/system.ts';
+import type { HostProcess, System } from '../../support/system.ts';
 
 export interface BenchHost {
   process: HostProcess;

@@ -1,7 +1,7 @@
 /** A made-up run for the tests of what is written of one: a target met, one missed, one shown, one measured, one skipped. */
-import type { Outcome, Paired } from './outcome.ts';
+import type { Outcome, Paired } from '../outcome.ts';
 import type { Report } from './table.ts';
-import type { Sample } from './pairs.ts';
+import type { Sample } from '../pairs.ts';
 
 const sample = (rate: number, cpuSeconds: number, figures: Record<string, number> = {}): Sample => ({
   rate,

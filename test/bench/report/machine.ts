@@ -4,9 +4,9 @@ import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { System } from '../support/system.ts';
-import { besideBench } from './beside.ts';
-import { fioVersion } from './fio.ts';
+import type { System } from '../../support/system.ts';
+import { besideBench } from '../beside.ts';
+import { fioVersion } from '../peers/fio.ts';
 
 export interface Machine {
   cpu: string;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
-import { type ProcessUsage, endedChildrenCpuSeconds, peakRssBytes } from './processes.ts';
+import { type ProcessUsage, endedChildrenCpuSeconds, peakRssBytes } from '../processes.ts';
 
 /** Often enough for memory that only grows; rare enough to cost the program nothing. */
 const WATCH_MS = 10;

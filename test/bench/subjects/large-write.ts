@@ -1,9 +1,9 @@
 /** The subject that several cases share: large writes through the queue, from add to completed. */
 import { performance } from 'node:perf_hooks';
-import type { System } from '../support/system.ts';
+import type { System } from '../../support/system.ts';
 import type { BenchHost } from './host.ts';
-import type { Side } from './pairs.ts';
-import { accounted } from './processes.ts';
+import type { Side } from '../pairs.ts';
+import { accounted } from '../processes.ts';
 
 export const MIB = 1_048_576;
 

@@ -1,7 +1,7 @@
 /** Many small jobs through a queue that waits until all of them are in it; shared by the small-file cases. */
 import { performance } from 'node:perf_hooks';
 import type { Queue, QueueEvents } from 'bullmq';
-import type { Sample } from './pairs.ts';
+import type { Sample } from '../pairs.ts';
 
 export const SMALL_BYTES = 4096;
 
