@@ -40,7 +40,7 @@ test('a root is judged by a real write, which leaves nothing', async () => {
   const path = join(scratch, 'root');
   mkdirSync(path);
   const findings = await findingsOf({ name: 'data', path, writable: true });
-  // On a disk without a journal there is one more: test/fault/disks.long.test.ts has them all.
+  // On a disk without a journal there is one more: test/fault/ground/disks.long.test.ts has them all.
   const kinds = findings.map(({ what }) => what).filter((what) => what !== 'root data: power loss');
   expect(kinds).toEqual(['root data', 'root data: writing', 'root data: space', 'root data: partial files']);
   expect(findings[1]?.found).toMatch(/^(aio|sync)-(direct|buffered) \((libaio|syscalls|positional)\)/);

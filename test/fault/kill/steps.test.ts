@@ -4,8 +4,8 @@ import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { fileSystemOf, forgetsFreed, statFd } from '@penstock/disk';
-import type { Case } from '../steps/cases.ts';
-import { type Step, StepTrials } from '../steps/trials.ts';
+import type { Case } from '../../steps/cases.ts';
+import { type Step, StepTrials } from '../../steps/trials.ts';
 
 let trials: StepTrials;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ const of = (way: Case['way'], source: Case['source'], check: Case['check'], size
 });
 /** Without a journal a file and the one that it replaces change names. */
 function renaming(): string {
-  const repository = fileURLToPath(new URL('../..', import.meta.url));
+  const repository = fileURLToPath(new URL('../../..', import.meta.url));
   const fd = openSync(repository, 'r');
   const forgets = forgetsFreed(fileSystemOf(fd, repository), statFd(fd, repository).device);
   closeSync(fd);

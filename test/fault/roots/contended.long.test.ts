@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { System } from '../support/system.ts';
+import { System } from '../../support/system.ts';
 
 let system: System;
 beforeEach(async () => {

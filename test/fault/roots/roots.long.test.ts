@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
-import { mountLoop, run } from '../support/loop-disk.fixture.ts';
+import { SettableDisk, whyNoDisk } from '../../disks/settable-disk.ts';
+import { mountLoop, run } from '../../support/loop-disk.fixture.ts';
 import { RootTrial, BYTES, noteOf, remount, skipped, unmountIdle, until, asRoot } from './root-trial.fixture.ts';
 
 let trial: RootTrial;

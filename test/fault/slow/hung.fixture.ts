@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import { WriteQueue } from '@penstock/queue';
-import { SettableDisk } from '../disks/settable-disk.ts';
-import { type HostProcess, System } from '../support/system.ts';
+import { SettableDisk } from '../../disks/settable-disk.ts';
+import { type HostProcess, System } from '../../support/system.ts';
 
 /** A system whose root "cold" is a disk of its own. */
 export class HungStage {

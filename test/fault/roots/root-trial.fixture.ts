@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { test } from '@jest/globals';
 import type { Job } from 'bullmq';
-import { mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
-import { System } from '../support/system.ts';
+import { mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
+import { System } from '../../support/system.ts';
 
 export const asRoot: typeof test | typeof test.skip = mayMount() ? test : test.skip;
 /** To be appended to the name of each test. */

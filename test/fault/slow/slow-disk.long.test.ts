@@ -7,9 +7,9 @@ import type { JobRequestInput } from '@penstock/contract';
 import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { WriteQueue } from '@penstock/queue';
 import { openWriter } from 'penstock';
-import { patternBytes } from '../support/expected-bytes.ts';
-import { whyNoDisk } from '../disks/settable-disk.ts';
-import { System } from '../support/system.ts';
+import { patternBytes } from '../../support/expected-bytes.ts';
+import { whyNoDisk } from '../../disks/settable-disk.ts';
+import { System } from '../../support/system.ts';
 import { MIB, SlowDisks, untilMoved } from './slow-disk.fixture.ts';
 
 const reason = whyNoDisk();

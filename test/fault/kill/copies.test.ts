@@ -25,9 +25,9 @@ import { Arena, Control, type JobBlock, STOP_CANCEL, createArenaMemory } from '@
 import { NO_JOB, WriterThread, runWrite } from '@penstock/sink';
 import { Roots } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
+import { type Undo, has, mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
 
-const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const MIB = 1_048_576;
 const PIECE_BYTES = 64 * MIB;
 

@@ -5,9 +5,9 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type JobRequestInput, parseJob } from '@penstock/contract';
 import { type RunningWrite, WriterPool } from '@penstock/writer';
-import { SettableDisk } from '../disks/settable-disk.ts';
+import { SettableDisk } from '../../disks/settable-disk.ts';
 
-const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 
 export const MIB = 1_048_576;
 

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { commitsTogether, fileSystemOf, statFd } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { System, foundProgram } from '../support/system.ts';
+import { System, foundProgram } from '../../support/system.ts';
 
 // A host that fell silent loses its jobs after this long; the tests that wait for it are bound to it.
 const LOCK = ['--threads', '1', '--lock-duration', '1500'];

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System, type HostProcess } from '../support/system.ts';
+import { System, type HostProcess } from '../../support/system.ts';
 import { WriteQueue } from '@penstock/queue';
 
 const OPTIONS = ['--threads', '1', '--lock-duration', '1500', '--checkpoint', '1MiB'];

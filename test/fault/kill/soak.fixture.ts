@@ -1,11 +1,11 @@
 /** For tests: the soak with a fixed seed, a few trials of each scenario. */
 import { afterEach, expect, test } from '@jest/globals';
-import { Findings } from '../soak/findings.ts';
-import { soakFreeze } from '../soak/freeze.ts';
-import { WAYS, soakKill } from '../soak/kill.ts';
-import { soakRedis } from '../soak/redis.ts';
-import { soakSteering } from '../soak/steering.ts';
-import { soakSteps } from '../soak/steps.ts';
+import { Findings } from '../../soak/findings.ts';
+import { soakFreeze } from '../../soak/freeze.ts';
+import { WAYS, soakKill } from '../../soak/kill.ts';
+import { soakRedis } from '../../soak/redis.ts';
+import { soakSteering } from '../../soak/steering.ts';
+import { soakSteps } from '../../soak/steps.ts';
 
 const SEED = 20_260_104;
 

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Writer, openWriter } from 'penstock';
-import { patternBytes } from '../support/expected-bytes.ts';
-import { GROUNDS, documentedRows, lacksOf, rowsOfGrounds, saidBy } from '../support/grounds.ts';
-import type { Undo } from '../support/loop-disk.fixture.ts';
-import { cliEntry } from '../support/system.ts';
+import { patternBytes } from '../../support/expected-bytes.ts';
+import { GROUNDS, documentedRows, lacksOf, rowsOfGrounds, saidBy } from '../../support/grounds.ts';
+import type { Undo } from '../../support/loop-disk.fixture.ts';
+import { cliEntry } from '../../support/system.ts';
 
-const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const SIZE = 300_001;
 const source = { kind: 'pattern', pattern: 'stamp', seed: 6 } as const;
 

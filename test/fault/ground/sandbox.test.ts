@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { libaioPort, openEngine } from '@penstock/aio';
-import { patternBytes } from '../support/expected-bytes.ts';
-import { has, run } from '../support/loop-disk.fixture.ts';
-import { System, cliEntry } from '../support/system.ts';
+import { patternBytes } from '../../support/expected-bytes.ts';
+import { has, run } from '../../support/loop-disk.fixture.ts';
+import { System, cliEntry } from '../../support/system.ts';
 
 const { EACCES, ENOSYS, EPERM } = constants.errno;
-const seccompFixture = fileURLToPath(new URL('../support/seccomp.fixture.mjs', import.meta.url));
+const seccompFixture = fileURLToPath(new URL('../../support/seccomp.fixture.mjs', import.meta.url));
 const openedEngineFixture = fileURLToPath(new URL('opened-engine.fixture.mjs', import.meta.url));
 
 interface Refused {
@@ -21,7 +21,7 @@ interface Refused {
 
 /** The libaio that set-up found, where it is not under its usual name. */
 function libaioFile(): string | undefined {
-  const record = fileURLToPath(new URL('../../.cache/native.json', import.meta.url));
+  const record = fileURLToPath(new URL('../../../.cache/native.json', import.meta.url));
   if (libaioPort() !== null || !existsSync(record)) return undefined;
   return (JSON.parse(readFileSync(record, 'utf8')) as { libaio?: string }).libaio;
 }

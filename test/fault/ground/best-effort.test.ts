@@ -1,7 +1,7 @@
 // File systems that have less to offer (SMB, exFAT, some FUSE): what can be done is done, and what could not is reported.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { System, foundProgram } from '../support/system.ts';
+import { System, foundProgram } from '../../support/system.ts';
 
 const WAIT_MS = 60_000;
 

@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { commitsTogether, fileSystemOf, statFd } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
-import { System, cliEntry } from '../support/system.ts';
+import { has, mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
+import { System, cliEntry } from '../../support/system.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const MATRICES = [undefined, { rows: 1024, rowBytes: 1024 }, { rows: 5, rowBytes: 1000 }];

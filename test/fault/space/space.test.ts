@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
-import { System } from '../support/system.ts';
+import { has, mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
+import { System } from '../../support/system.ts';
 
 let system: System;
 let mount: string;

@@ -9,8 +9,8 @@ import type { Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseJob } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
-import { SettableDisk, whyNoDisk } from '../disks/settable-disk.ts';
-import { cliEntry } from '../support/system.ts';
+import { SettableDisk, whyNoDisk } from '../../disks/settable-disk.ts';
+import { cliEntry } from '../../support/system.ts';
 import { HungStage, hasEnded, saying } from './hung.fixture.ts';
 
 const execute = promisify(execFile);
@@ -136,7 +136,7 @@ onDisk(
   `what a dead thread has in flight on a slow disk is waited for by no main thread${reason}`,
   async () => {
     const { disk } = stage;
-    const entry = new URL('../../workers/writer/src/pool/throwing-worker.fixture.mjs', import.meta.url);
+    const entry = new URL('../../../workers/writer/src/pool/throwing-worker.fixture.mjs', import.meta.url);
     const roots = [{ name: 'data', path: disk.mount, writable: true }];
     const pool = new WriterPool({
       threads: 1,

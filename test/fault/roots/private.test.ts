@@ -3,8 +3,8 @@ import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writ
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
-import { System } from '../support/system.ts';
+import { has, mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
+import { System } from '../../support/system.ts';
 
 const mayCut = mayMount() && has('xfs_io') && has('findmnt');
 const ORIGIN = Buffer.from('camera 3');

@@ -1,6 +1,6 @@
 // Deaths at every kind of step of every kind of write, many drawn by a fixed seed.
 import { expect, test } from '@jest/globals';
-import { sweep } from '../steps/sweep.ts';
+import { sweep } from '../../steps/sweep.ts';
 
 const SEED = 20_261_128;
 const TRIALS = 160;

@@ -18,8 +18,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue, QueueEvents } from 'bullmq';
 import { EmbeddedRedis } from '@penstock/redis';
-import { mayMount, mountLoop } from '../support/loop-disk.fixture.ts';
-import { cliEntry, hostEntry, installedRedis, makeHome } from '../support/system.ts';
+import { mayMount, mountLoop } from '../../support/loop-disk.fixture.ts';
+import { cliEntry, hostEntry, installedRedis, makeHome } from '../../support/system.ts';
 
 const asRoot = mayMount() ? test : test.skip; // named as skipped without root, or without loop devices
 let undo: (() => unknown)[] = [];

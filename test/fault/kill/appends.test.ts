@@ -9,7 +9,7 @@ import { WriteQueue } from '@penstock/queue';
 import { createPatternSource, readSource } from '@penstock/sources';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
-import { System } from '../support/system.ts';
+import { System } from '../../support/system.ts';
 
 /** A dead host's job is nobody's for as long as this says: until its lock is taken from it, see takeLock(). */
 const NEVER_STALLED = ['--lock-duration', '600000'];

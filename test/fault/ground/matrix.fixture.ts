@@ -1,10 +1,10 @@
 /** For tests: every field, mode and source on other disks than the checkout's, whole files compared. As root only: loop-mounted. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { has, mayMount, mountLoop } from '../support/loop-disk.fixture.ts';
-import { faultsOfJobs, strayNames } from '../support/request-rows.ts';
-import { ContentServer } from '../soak/served.ts';
-import { System } from '../support/system.ts';
+import { has, mayMount, mountLoop } from '../../support/loop-disk.fixture.ts';
+import { faultsOfJobs, strayNames } from '../../support/request-rows.ts';
+import { ContentServer } from '../../soak/served.ts';
+import { System } from '../../support/system.ts';
 
 const DISK_BYTES = 1_073_741_824;
 

@@ -7,9 +7,9 @@ import { parseRequest } from '@penstock/contract';
 import { RingProducer } from '@penstock/matrix';
 import { type RunningStream, WriterPool } from '@penstock/writer';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Undo, has, mayMount, mountLoop, run } from '../support/loop-disk.fixture.ts';
+import { type Undo, has, mayMount, mountLoop, run } from '../../support/loop-disk.fixture.ts';
 
-const scratch = fileURLToPath(new URL('../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const MIB = 1_048_576;
 const EDGE_SIZES = [0, 1, 511, 4095, 4096, 4097, 65_537, MIB - 1, MIB + 1, 40 * MIB + 1];
 

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from '@jest/globals';
-import { mountLoop, run } from '../support/loop-disk.fixture.ts';
+import { mountLoop, run } from '../../support/loop-disk.fixture.ts';
 import { RootTrial, BYTES, noteOf, remount, skipped, unmountIdle, until, asRoot } from './root-trial.fixture.ts';
 
 let trial: RootTrial;

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { STOP_CANCEL } from '@penstock/matrix';
-import { whyNoDisk } from '../disks/settable-disk.ts';
+import { whyNoDisk } from '../../disks/settable-disk.ts';
 import { MIB, SlowDisks, untilMoved } from './slow-disk.fixture.ts';
 
 const reason = whyNoDisk();

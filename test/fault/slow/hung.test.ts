@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { whyNoDisk } from '../disks/settable-disk.ts';
+import { whyNoDisk } from '../../disks/settable-disk.ts';
 import { HungStage, saying } from './hung.fixture.ts';
 
 const reason = whyNoDisk();

@@ -16,11 +16,11 @@ import { once } from 'node:events';
 import { afterEach, expect, test } from '@jest/globals';
 import type { WriteResult } from '@penstock/contract';
 import { type WriteStreamOptions, type Writer, openWriter } from 'penstock';
-import { patternBytes } from '../support/expected-bytes.ts';
-import { GROUNDS, type Said, lacksOf, saidBy } from '../support/grounds.ts';
-import { faultsOfBulks, faultsOfJobs } from '../support/request-rows.ts';
-import { ContentServer } from '../soak/served.ts';
-import { System } from '../support/system.ts';
+import { patternBytes } from '../../support/expected-bytes.ts';
+import { GROUNDS, type Said, lacksOf, saidBy } from '../../support/grounds.ts';
+import { faultsOfBulks, faultsOfJobs } from '../../support/request-rows.ts';
+import { ContentServer } from '../../soak/served.ts';
+import { System } from '../../support/system.ts';
 
 const SIZES = [0, 1, 511, 4097, 65_537, 1_048_577];
 

@@ -3,9 +3,9 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { openWriter } from 'penstock';
-import { patternBytes } from '../support/expected-bytes.ts';
-import { lacksOfMergerfs, mountMergerfs } from '../support/fuse-mount.fixture.ts';
-import { System } from '../support/system.ts';
+import { patternBytes } from '../../support/expected-bytes.ts';
+import { lacksOfMergerfs, mountMergerfs } from '../../support/fuse-mount.fixture.ts';
+import { System } from '../../support/system.ts';
 
 let system: System;
 beforeEach(async () => {
