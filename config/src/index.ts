@@ -12,17 +12,14 @@ export {
 } from './dashboard-link.ts';
 export { directArguments, type DirectChoices, directOf } from './settings/direct.ts';
 export { formatDuration } from './settings/durations.ts';
+export { parseHostName, parseRoot, wholeNumber } from './settings/option-values.ts';
+export { addDataOption, addHostOptions, addStoreOptions, addWriterOptions } from './settings/options.ts';
 export {
-  addDataOption,
-  addHostOptions,
-  addStoreOptions,
-  addWriterOptions,
   defaultRoot,
   hostSettings,
   type HostSettings,
-  parseHostName,
-  parseRoot,
   storeSettings,
+  type StoreOptions,
   type StoreSettings,
 } from './settings/settings.ts';
 export { commandOutput, complainTo, type Log, logOf } from './process/log.ts';

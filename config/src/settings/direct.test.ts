@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
 import { collectDirect, directArguments, directOf } from './direct.ts';
-import { addHostOptions, hostSettings } from './settings.ts';
+import { addHostOptions } from './options.ts';
+import { hostSettings } from './settings.ts';
 
 test('direct I/O is turned off for all roots, or for one, and one of all may keep it', () => {
   const choices = collectDirect('captures=auto', collectDirect('off', {}));

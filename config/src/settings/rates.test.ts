@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
 import { collectRootLimit, parseRate } from './rates.ts';
-import { addHostOptions, hostSettings } from './settings.ts';
+import { addHostOptions } from './options.ts';
+import { hostSettings } from './settings.ts';
 
 test('rates are sizes a second, and there is a word for none', () => {
   expect(parseRate('100MiB')).toBe(104_857_600);

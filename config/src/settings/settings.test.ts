@@ -2,7 +2,8 @@ import { totalmem } from 'node:os';
 import { Command } from 'commander';
 import { expect, test } from '@jest/globals';
 import * as defaults from './defaults.ts';
-import { addHostOptions, storeSettings } from './settings.ts';
+import { addHostOptions } from './options.ts';
+import { storeSettings } from './settings.ts';
 
 function parse(...args: string[]): Record<string, unknown> {
   const command = addHostOptions(new Command())

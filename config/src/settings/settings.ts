@@ -2,18 +2,12 @@
  * Settings: command-line options before environment variables before defaults. Every penstock process reads them
  * here, so that the same words mean the same everywhere; the libs get values.
  */
-import { isIP } from 'node:net';
-import { totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ANY_HOST, formatBytes, HOST_NAME, parseSize } from '@penstock/contract';
-import type { Connection } from '@penstock/queue';
+import { InvalidArgumentError } from 'commander';
 import type { RootConfig } from '@penstock/disk';
+import type { Connection } from '@penstock/queue';
 import * as defaults from './defaults.ts';
-import { DURATION_ACCEPTED, formatDuration, parseDuration } from './durations.ts';
-import { ALL_ROOTS, collectDirect, directOf, type DirectChoices } from './direct.ts';
-import { parseGroup } from './groups.ts';
-import { collectRootLimit, parseRate } from './rates.ts';
+import { ALL_ROOTS, directOf, type DirectChoices } from './direct.ts';
 
 /** Which Redis: a server that runs by itself, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
@@ -56,12 +50,14 @@ export interface HostSettings {
   checkpointBytes: number;
 }
 
-interface StoreOptions {
+/** What --redis and --data hold. */
+export interface StoreOptions {
   redis?: string;
   data?: string;
 }
 
-interface HostOptions extends StoreOptions {
+/** What the options of addHostOptions hold. */
+export interface HostOptions extends StoreOptions {
   name: string;
   threads?: number;
   depth?: number;
@@ -79,121 +75,6 @@ interface HostOptions extends StoreOptions {
   direct: DirectChoices;
   stopGrace: number;
   checkpoint: number;
-}
-
-/** Adds --redis and --data. */
-export function addStoreOptions(command: Command): Command {
-  return addDataOption(
-    command.addOption(
-      new Option('--redis <url>', 'the Redis to use instead of the embedded one').env('PENSTOCK_REDIS_URL'),
-    ),
-  );
-}
-
-/** Adds --data. */
-export function addDataOption(command: Command): Command {
-  return command.option('--data <directory>', 'where the embedded Redis and the root "data" live (env: PENSTOCK_DATA)');
-}
-
-/** Adds the options of a host. */
-export function addHostOptions(command: Command): Command {
-  return addWriterOptions(addStoreOptions(command)).addOption(
-    new Option('--root <name=directory[:ro]>', 'a directory that jobs may name; :ro allows reading only (repeatable)')
-      .argParser(collectRoot)
-      .default([], 'data=<data directory>/files'),
-  );
-}
-
-/** Adds the options of a host but for its roots: its name, its threads, their memory and limits. */
-export function addWriterOptions(command: Command): Command {
-  return command
-    .option('--name <name>', 'the name of this host, as "target" names it', parseHostName, defaults.hostName())
-    .option(
-      '--threads <n>',
-      `writer threads per file system, each with its own AIO context (default: as calibrated, else ${defaults.THREADS})`,
-      integer(1, 64),
-    )
-    .option(
-      '--depth <n>',
-      `iocbs in flight at once, per thread (default: as calibrated, else ${defaults.DEPTH}, or what the disk's tags allow)`,
-      integer(1, 4096),
-    )
-    .option('--jobs <n>', 'writes that run at once on one thread', integer(1, 256), defaults.JOBS)
-    .addOption(
-      new Option('--memory <size>', 'row memory of all threads together')
-        .argParser(memory)
-        .default(defaults.MEMORY_BYTES, formatBytes(defaults.MEMORY_BYTES)),
-    )
-    .addOption(
-      new Option('--engine <engine>', 'what carries the I/O')
-        .choices(['auto', 'libaio', 'syscalls', 'positional'])
-        .default('auto'),
-    )
-    .option(
-      '--shm <directory>',
-      'where segments of shared memory are looked for',
-      (text) => resolve(text),
-      defaults.SHM_DIRECTORY,
-    )
-    .option(
-      '--shm-group <group>',
-      "a group whose members may put segments there, by name or number (default: the host's user alone)",
-      parseGroup,
-    )
-    .addOption(
-      new Option(
-        '--url-allow <network|address|name>',
-        'where urls may lead besides public addresses: 10.1.0.0/16, ::1, artifacts.internal, *.internal (repeatable)',
-      )
-        .argParser(collectUrlAllow)
-        .default([], 'none'),
-    )
-    .option(
-      '--lock-duration <ms>',
-      'milliseconds that a job stays with a host that fell silent before another takes it up',
-      integer(1000, 3_600_000),
-      defaults.LOCK_DURATION_MS,
-    )
-    .addOption(
-      new Option(
-        '--wait-for-space <duration>',
-        "how long a job waits for space, another write's lock or file descriptors before it fails, attempts not counted; 0: not at all",
-      )
-        .argParser(duration)
-        .default(defaults.WAIT_MS_MAX, formatDuration(defaults.WAIT_MS_MAX)),
-    )
-    .addOption(
-      new Option('--limit <rate>', 'bytes a second that the whole host may write, like 500MiB')
-        .argParser(parseRate)
-        .default(0, 'none'),
-    )
-    .addOption(
-      new Option('--root-limit <name=rate>', 'the same for one root (repeatable)')
-        .argParser(collectRootLimit)
-        .default({}, 'none'),
-    )
-    .addOption(
-      new Option(
-        '--direct <auto|off|name=off>',
-        'off: files go through the page cache, and direct I/O is not tried; also for one root (repeatable)',
-      )
-        .argParser(collectDirect)
-        .default({}, 'auto: where the file system takes it'),
-    )
-    .option(
-      '--stop-grace <ms>',
-      'milliseconds that a stopped write may take to end before it is left to its disk, and its job ends without it',
-      integer(100, 3_600_000),
-      defaults.STOP_GRACE_MS,
-    )
-    .addOption(
-      new Option(
-        '--checkpoint <size>',
-        'a running write records how far it is after so many bytes, and every 5 seconds',
-      )
-        .argParser(checkpoint)
-        .default(defaults.CHECKPOINT_BYTES, formatBytes(defaults.CHECKPOINT_BYTES)),
-    );
 }
 
 /** The settings by the options and the environment. */
@@ -247,78 +128,4 @@ function connectionOf(url: string): Connection {
   throw new InvalidArgumentError(
     '--redis (or PENSTOCK_REDIS_URL) takes redis://[user:password@]host[:port][/db], rediss://… or unix:///path/to/socket',
   );
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
-  };
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === null) throw new InvalidArgumentError(`Give ${DURATION_ACCEPTED}.`);
-  return ms;
-}
-
-/** A host's name is part of its queue's name. @throws InvalidArgumentError */
-export function parseHostName(text: string): string {
-  if (HOST_NAME.test(text) && text !== ANY_HOST) return text;
-  throw new InvalidArgumentError(`Give 1 to 128 letters, digits, dots, _ or -, and not "${ANY_HOST}", like disk-3.`);
-}
-
-function size(text: string): number {
-  try {
-    return parseSize(text);
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
-}
-
-function checkpoint(text: string): number {
-  const bytes = size(text);
-  if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
-  return bytes;
-}
-
-function memory(text: string): number {
-  const bytes = size(text);
-  if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
-  if (bytes > totalmem()) {
-    throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);
-  }
-  return bytes;
-}
-
-/** The root that `text` defines: name=directory, or name=directory:ro. @throws InvalidArgumentError */
-export function parseRoot(text: string): RootConfig {
-  const [, name, directory, readOnly] = /^([a-z0-9][a-z0-9_-]{0,63})=(.+?)(:ro)?$/i.exec(text) ?? [];
-  if (name === undefined || directory === undefined) {
-    throw new InvalidArgumentError('Give name=directory or name=directory:ro, like captures=/srv/captures.');
-  }
-  // The directory is not looked at here: a file system that does not answer would hold up everything else.
-  return { name, path: resolve(directory), writable: readOnly === undefined };
-}
-
-const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
-
-/** One more of what --url-allow names. @throws InvalidArgumentError */
-function collectUrlAllow(text: string, before: string[]): string[] {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const family = isIP(address);
-  const bits = family === 4 ? 32 : 128;
-  const isNetwork = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
-  const named = family === 0 && prefix === undefined && HOST_PATTERN.test(address) && !/^[\d.]+$/.test(address);
-  if (rest.length === 0 && ((family !== 0 && isNetwork) || named)) return [...before, text];
-  throw new InvalidArgumentError('Give a network like 10.1.0.0/16, an address, or a name like artifacts.internal.');
-}
-
-function collectRoot(text: string, before: RootConfig[]): RootConfig[] {
-  const root = parseRoot(text);
-  if (before.some(({ name }) => name === root.name)) {
-    throw new InvalidArgumentError(`The root "${root.name}" is named twice.`);
-  }
-  return [...before, root];
 }

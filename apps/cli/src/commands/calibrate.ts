@@ -1,7 +1,7 @@
 /** `penstock calibrate`: measures how a root is written fastest, and keeps that for the hosts. */
 import { release } from 'node:os';
 import { Argument, Command } from 'commander';
-import { addDataOption, defaultRoot, defaults, makeDirectories, storeSettings } from '@penstock/config';
+import { addDataOption, defaultRoot, defaults, makeDirectories, storeSettings, wholeNumber } from '@penstock/config';
 import type { Profile, Tuning } from '@penstock/config/tuning';
 import { formatBytes } from '@penstock/contract';
 import { type Candidate, type Sampled, median } from '../calibrate/narrow.ts';
@@ -11,7 +11,6 @@ import { type RootChoice, parseRootChoice } from '../job/host-roots.ts';
 import { takeInterrupts } from '../terminal/interrupts.ts';
 import { answering } from '../job/job-report.ts';
 import { print, say } from '../terminal/output.ts';
-import { wholeNumber } from '../job/request-options.ts';
 
 interface CalibrateOptions {
   data?: string;

@@ -1,10 +1,10 @@
 /** `penstock capacity`: shows or sets how many bytes may be in the queue. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { addStoreOptions } from '@penstock/config';
+import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import { formatBytes, parseSize } from '@penstock/contract';
 import type { Capacity } from '@penstock/queue';
 import { print, printJson, say } from '../terminal/output.ts';
-import { openStoreOf, type StoreOptions } from '../job/store-options.ts';
+import { openStoreOf } from '../job/store-options.ts';
 
 interface CapacityOptions extends StoreOptions {
   whenFull?: 'reject' | 'wait';

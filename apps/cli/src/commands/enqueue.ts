@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { addStoreOptions } from '@penstock/config';
+import { addStoreOptions, type StoreOptions, wholeNumber } from '@penstock/config';
 import { ANY_HOST, type JobRequestInput } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
 import { UsageError } from '../terminal/failures.ts';
@@ -14,10 +14,9 @@ import {
   type RequestOptions,
   requestOf,
   targetOption,
-  wholeNumber,
 } from '../job/request-options.ts';
 import { sayStandstill } from '../job/standstill.ts';
-import { openStoreOf, storeFlags, type StoreOptions } from '../job/store-options.ts';
+import { openStoreOf, storeFlags } from '../job/store-options.ts';
 
 interface EnqueueOptions extends RequestOptions, StoreOptions {
   request?: string;

@@ -1,5 +1,6 @@
 /** `penstock verify`: reads a file back by a path of its own and compares it with what it should hold. */
 import { Command, Option } from 'commander';
+import { wholeNumber } from '@penstock/config';
 import { PATTERN_NAMES, type PatternName, SIZE_BYTES_MAX, parseSize } from '@penstock/contract';
 import { AlreadyTold, EXIT_FAILED, UsageError } from '../terminal/failures.ts';
 import { formatExactBytes, formatRate } from '../terminal/figures.ts';
@@ -7,7 +8,6 @@ import { takeInterrupts } from '../terminal/interrupts.ts';
 import { print, printJson, say, tellingScreen } from '../terminal/output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import type { ReadBack, ReadBackOptions } from '../verify/read-back.ts';
-import { wholeNumber } from '../job/request-options.ts';
 import { watchReading } from '../verify/silent-reading.ts';
 
 interface VerifyOptions {

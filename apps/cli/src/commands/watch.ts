@@ -1,6 +1,6 @@
 /** `penstock watch`: follows a job to its end. */
 import { Command } from 'commander';
-import { addStoreOptions } from '@penstock/config';
+import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import { type JobResult, fromWire, isBulkResult } from '@penstock/contract';
 import { Interrupted } from '../terminal/failures.ts';
 import { follow } from '../job/follow.ts';
@@ -10,7 +10,7 @@ import { print, readerGone, say, tellingScreen } from '../terminal/output.ts';
 import { createProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import { describeBulk, describeResult } from '../job/result-text.ts';
 import { sayStandstill } from '../job/standstill.ts';
-import { openStoreOf, type StoreOptions } from '../job/store-options.ts';
+import { openStoreOf } from '../job/store-options.ts';
 
 interface WatchOptions extends StoreOptions {
   json?: boolean;

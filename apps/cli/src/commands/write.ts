@@ -1,7 +1,7 @@
 /** `penstock write`: enqueues a write and waits for it, with a host of its own where none runs. */
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { addStoreOptions, addWriterOptions, hostSettings, storeSettings } from '@penstock/config';
+import { addStoreOptions, addWriterOptions, hostSettings, storeSettings, wholeNumber } from '@penstock/config';
 import { ANY_HOST, type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
 import type { Connection, WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../processes/app-process.ts';
@@ -21,7 +21,6 @@ import {
   requestOf,
   STANDARD_INPUT,
   targetOption,
-  wholeNumber,
 } from '../job/request-options.ts';
 import { describeResult } from '../job/result-text.ts';
 import { sayStandstill } from '../job/standstill.ts';

@@ -1,5 +1,5 @@
 /** The options that describe a write, and the request they come to. The contract judges the request, not this file. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   CHECKSUMS,
   type ChecksumName,
@@ -60,15 +60,6 @@ export const STANDARD_INPUT = '-';
 /** Digits become a number; anything else goes on as it is, so that the contract's message quotes what was typed. */
 export function numberOrText(text: string): number {
   return /^-?\d+$/.test(text) ? Number(text) : (text as unknown as number);
-}
-
-/** A whole number from `min` to `max`. */
-export function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
-  };
 }
 
 /** Adds what a request can say besides its path and its roots. */

@@ -1,10 +1,10 @@
 /** What the commands that steer have in common: which queue, one order to it, one answer. */
 import { Command } from 'commander';
-import { addStoreOptions } from '@penstock/config';
+import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import type { SteeredState, WriteQueue } from '@penstock/queue';
 import { answering } from './job-report.ts';
 import { print, say } from '../terminal/output.ts';
-import { openStoreOf, type StoreOptions } from './store-options.ts';
+import { openStoreOf } from './store-options.ts';
 
 export interface SteerOptions extends StoreOptions {
   json?: boolean;

@@ -1,11 +1,5 @@
 /** How a command finds its queue, and how it names that queue to the person who shall type the next command. */
-import { type Store, type StoreSettings, openStore, storeSettings } from '@penstock/config';
-
-/** What --redis and --data hold. */
-export interface StoreOptions {
-  redis?: string;
-  data?: string;
-}
+import { type Store, type StoreOptions, type StoreSettings, openStore, storeSettings } from '@penstock/config';
 
 /** The settings and the opened store. @throws what keeps the embedded Redis from starting */
 export async function openStoreOf(
