@@ -1,4 +1,5 @@
 /** Disks as the kernel shows them: what lies where, on which device, and roots that no path of a job leaves. */
+export { openBeneath, openDirectory, openParent } from './beneath.ts';
 export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
 export { BTRFS_MAGIC, EXT4_MAGIC, isInMemory } from './file-system-types.ts';
 export { flushDirectory, hasNoFsync } from './flush-directory.ts';
@@ -8,7 +9,7 @@ export { type Mount, lineage, mountOf, readMounts } from './mounts.ts';
 export { lookAt, lookedAtMount } from './root-identity.ts';
 export { RootMounts } from './root-mounts.ts';
 export { NO_MOUNT, RootWords } from './root-words.ts';
-export { type Root, type RootConfig, Roots, openBeneath, openDirectory, openParent } from './roots.ts';
+export { type Root, type RootConfig, Roots } from './roots.ts';
 export {
   type Alignment,
   BLOCK_BYTES_MAX,
