@@ -184,7 +184,7 @@ export class Host {
     const host = new Host(options);
     try {
       const answering = options.roots.filter(({ name }) => options.devices.get(name) != null);
-      await Promise.all(answering.map(({ name }) => host.#mounts.lookAgain(name)));
+      await Promise.all(answering.map(({ name }) => host.#mounts.recheck(name)));
       await Promise.all(host.#workers.map((worker) => worker.ready()));
       return host;
     } catch (error) {
@@ -215,7 +215,7 @@ export class Host {
     if (typeof answer !== 'number') this.#options.onError(answer);
     this.pool.setDevice(name, device);
     this.#admission.add(root, device);
-    void this.#mounts.lookAgain(name).then(() => this.#health.setSilent(name, null));
+    void this.#mounts.recheck(name).then(() => this.#health.setSilent(name, null));
   }
 
   /** Takes no more jobs; running writes stop, drain and go back to the queue. */

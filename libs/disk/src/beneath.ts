@@ -11,8 +11,8 @@ import type { Root } from './roots.ts';
 const { EEXIST, ELOOP, ENOENT, ENOSYS, EPERM } = constants.errno;
 
 /**
- * Opens `path` below `rootFd`; nothing on the way, the last component included, can lead out. A descriptor or
- * -errno: -EXDEV where a symbolic link or `..` would have left the root, -ELOOP where there is a link and none is followed.
+ * Opens `path` below `rootFd`; no component of it, the last one included, can lead out. Returns a descriptor or -errno:
+ * -EXDEV if a symbolic link or `..` would have left the root, -ELOOP if there is a link and links are refused.
  */
 export function openBeneath(
   rootFd: number,
@@ -32,7 +32,7 @@ export function openBeneath(
   return fd === -ENOSYS || fd === -EPERM ? walkBeneath(rootFd, path, flags) : fd;
 }
 
-/** The same a component at a time, for kernels without openat2: every symbolic link is refused, wherever it leads. */
+/** Opens `path` one component at a time, for kernels without openat2: every symbolic link is refused, wherever it leads. */
 function walkBeneath(rootFd: number, path: string, flags: number): number {
   const components = path.split('/');
   let dirFd = rootFd;
@@ -41,7 +41,7 @@ function walkBeneath(rootFd: number, path: string, flags: number): number {
     const step = last ? flags : native.O_PATH | native.O_DIRECTORY;
     const fd = component === '..' ? -ELOOP : native.openat(dirFd, component, step | native.O_NOFOLLOW, 0);
     if (dirFd !== rootFd) native.close(dirFd);
-    // O_DIRECTORY | O_NOFOLLOW on a symbolic link says ENOTDIR.
+    // O_DIRECTORY | O_NOFOLLOW answers ENOTDIR for a symbolic link.
     if (fd < 0) return fd;
     dirFd = fd;
   }
@@ -49,9 +49,9 @@ function walkBeneath(rootFd: number, path: string, flags: number): number {
 }
 
 /**
- * Opens the directory `path` ('' is the root itself) below `root`, making what is missing. A directory that is made is
+ * Opens the directory `path` ('' is the root itself) below `root`, and makes the directories that are missing: each is
  * durable before anything is put into it. Returns its descriptor.
- * @throws IoError
+ * @throws IoError naming the call that failed
  */
 export function openParent(root: Root, path: string): number {
   let fd = openDirectory(root, path);
@@ -91,7 +91,7 @@ function makeOne(root: Root, parent: string, name: string, shown: string): void 
     const made = native.mkdirat(parentFd, name, 0o777);
     // Another job may have made it meanwhile.
     if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: shown });
-    // At once, and blocking: making directories is rare, and whoever finds this one may rely on it.
+    // At once, and blocking: directories are seldom made, and any write that finds this one relies on it.
     const synced = flushDirectory(parentFd);
     if (synced < 0) throw new IoError({ syscall: 'fsync', errno: synced, path: shown });
   } finally {

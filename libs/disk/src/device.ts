@@ -6,15 +6,16 @@ import { native } from '@penstock/native';
 import { mountOf, readMounts } from './mounts.ts';
 import { statAt } from './stat.ts';
 
+/** The device that a root lies on. */
 export interface RootDevice {
   /** major:minor, as below /sys/dev/block; major 0 is no block device: a network, virtual or multi-disk file system. */
   number: string;
   fileSystem: string;
-  /** Requests its queue holds: submitting more than that waits. null where the kernel does not tell. */
+  /** How many requests its queue holds: a submit beyond that waits. null if the kernel does not report it. */
   tags: number | null;
 }
 
-/** The device of `path`, or of what it will be made on. @throws IoError */
+/** The device of `path`; if there is no such directory yet, of the one above it that it will be made in. @throws IoError */
 export function deviceOf(path: string): RootDevice {
   const real = nearestExisting(path);
   const stat = statAt(native.AT_FDCWD, real);
@@ -31,11 +32,11 @@ export function nearestExisting(path: string): string {
   return realpathSync(directory);
 }
 
-/** The tags of the block device whose sysfs directory is `node`; of a stack of devices, the fewest below it. */
+/** The tags of the block device whose sysfs directory is `node`; for a stack of devices, the fewest of those below it. */
 export function tagsOf(node: string): number | null {
   // A partition keeps its queue one level up.
   const disk = existsSync(`${node}/queue`) ? node : `${node}/..`;
-  // The queue of a device mapper or RAID device is not what its requests wait in.
+  // Requests to a device mapper or RAID device wait in the queues of the devices below it, not in its own.
   const below = entriesOf(`${disk}/slaves`).map((name) => tagsOf(`${disk}/slaves/${name}`));
   const known = below.filter((tags) => tags !== null);
   if (below.length > 0) return known.length === 0 ? null : Math.min(...known);

@@ -1,6 +1,6 @@
 /** The numbers by which statfs(2) names kinds of file systems: <linux/magic.h>. */
 
-/** Of ext2 and ext3 too. */
+/** The same for ext2, ext3 and ext4. */
 export const EXT4_MAGIC = 0xef53;
 export const XFS_MAGIC = 0x58465342;
 export const BTRFS_MAGIC = 0x9123683e;
@@ -8,5 +8,5 @@ const TMPFS_MAGIC = 0x01021994;
 const RAMFS_MAGIC = 0x858458f6;
 export const OVERLAYFS_MAGIC = 0x794c7630;
 
-/** True of file systems that keep their files in memory: nothing on them survives power loss. */
+/** True for file systems that keep their files in memory: nothing on them survives power loss. */
 export const isInMemory = (type: number): boolean => type === TMPFS_MAGIC || type === RAMFS_MAGIC;

@@ -1,4 +1,7 @@
-/** What a file system stands on: its own kind, or of an overlay that of what takes the writes below it. */
+/**
+ * What a file system stands on: which kind of file system takes the writes in the end (for an overlay, the one of its upper
+ * directory), and whether what is written there survives power loss.
+ */
 import { readlinkSync, statfsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
@@ -7,23 +10,25 @@ import { OVERLAYFS_MAGIC, isInMemory } from './file-system-types.ts';
 import { readMounts } from './mounts.ts';
 import type { Device, FileSystem } from './stat.ts';
 
-/** Overlays on overlays: the kernel takes two. */
+/** How many overlays on overlays are followed; the kernel allows two. */
 const DEPTH_MAX = 4;
-/** mountinfo is too slow to be read for every file. */
+/** How long an overlay's ground is remembered: mountinfo is too slow to be read for every file. */
 const KNOWN_MS = 10_000;
 const KNOWN_MAX = 100;
 
+/** What takes the writes. */
 export interface Ground {
   /** The magic number of the file system that takes the writes. */
   type: number;
-  /** True where files live in memory alone, and so in the page cache. */
+  /** True if files are kept in memory alone, and so in the page cache. */
   inMemory: boolean;
-  /** Why nothing that is written here survives power loss, whatever is flushed; null where nothing is known to forbid it. */
+  /** Why nothing that is written here survives power loss, whatever is flushed; null if no such reason is known. */
   forgets: string | null;
-  /** True of an overlay whose upper directory cannot be seen from here, as in a container: what holds below is not known. */
+  /** True for an overlay whose upper directory cannot be seen from here, as in a container: what is below is not known. */
   isHidden: boolean;
 }
 
+/** What mountinfo reports about an overlay. */
 interface Overlay {
   upper: string | null;
   isVolatile: boolean;
@@ -35,7 +40,7 @@ const ramDisks = new Map<string, boolean>();
 /** The ground of the file system of the directory `dirFd`. */
 export function groundOf(dirFd: number, { type }: Pick<FileSystem, 'type'>, device: Device): Ground {
   if (type !== OVERLAYFS_MAGIC) return plain(type, device);
-  // Numbers of mountinfo pass on to other mounts: by them nothing is remembered.
+  // Remembered by the mount's unique number alone: the ids of mountinfo are used again for other mounts.
   const unique = native.uniqueMountIdOf(dirFd);
   const remembered = unique < 0 ? undefined : known.get(unique);
   const nowMs = performance.now();
@@ -71,7 +76,7 @@ function isRamDisk({ major, minor }: Device): boolean {
 function below(overlay: Overlay | null, depth: number): Ground {
   const hidden = { type: OVERLAYFS_MAGIC, inMemory: false, forgets: null, isHidden: true };
   if (overlay === null) return hidden;
-  // Its own fsync does nothing, whatever it lies on.
+  // Its fsync does nothing, whatever it lies on.
   const forgets = overlay.isVolatile ? 'this overlay is mounted with the option volatile and flushes nothing' : null;
   const type = overlay.upper === null || depth > DEPTH_MAX ? null : typeOf(overlay.upper);
   if (type === null) return forgets === null ? hidden : { ...hidden, forgets };
@@ -85,11 +90,11 @@ function typeOf(directory: string): number | null {
   try {
     return statfsSync(directory).type;
   } catch {
-    return null; // in a container it is the outside's path
+    return null; // in a container it is a path of the host outside
   }
 }
 
-/** The overlay that is mounted as number `mount`; null if mountinfo does not have it. */
+/** The overlay whose mount id is `mount`; null if mountinfo does not list it. */
 function overlayOf(mount: number): Overlay | null {
   const options = readMounts().find(({ id }) => id === mount)?.options;
   if (options === undefined) return null;

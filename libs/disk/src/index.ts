@@ -6,7 +6,7 @@ export { flushDirectory, hasNoFsync } from './flush-directory.ts';
 export { type Ground, groundOf } from './ground.ts';
 export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Mount, lineage, mountOf, readMounts } from './mounts.ts';
-export { lookAt, lookedAtMount } from './root-identity.ts';
+export { lastMountId, readIdentity } from './root-identity.ts';
 export { RootMounts } from './root-mounts.ts';
 export { NO_MOUNT, RootWords } from './root-words.ts';
 export { type Root, type RootConfig, Roots } from './roots.ts';

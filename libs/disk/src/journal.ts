@@ -4,16 +4,16 @@ import { basename } from 'node:path';
 import { EXT4_MAGIC, XFS_MAGIC } from './file-system-types.ts';
 import type { Device, FileSystem } from './stat.ts';
 
-/** By device and file system: sysfs and mountinfo are too slow to be asked for every file. */
+/** What was found, by device and file system: sysfs and mountinfo are too slow to be read for every file. */
 const known = new Map<string, boolean>();
 
 /**
- * True if an fsync of a directory makes every change durable that came before the newest one in that directory,
- * whichever files they were in: written with direct I/O, their bytes are in the device and their blocks, sizes and
- * names in the journal, which is committed in order and after a flush of the device.
+ * True if an fsync of a directory makes every change durable that came before the newest one in that directory, in
+ * whichever files: the bytes, written by direct I/O, are in the device; the blocks, sizes and names are in the journal,
+ * which is committed in order and after a flush of the device.
  *
- * So it is on ext4 with a journal (jbd2_complete_transaction in ext4_sync_file) and on XFS (xfs_log_force_seq in
- * xfs_dir_fsync). Where it cannot be seen to be so, it is false.
+ * This holds for ext4 with a journal (jbd2_complete_transaction in ext4_sync_file) and for XFS (xfs_log_force_seq in
+ * xfs_dir_fsync). If it cannot be found out, it is false.
  */
 export function commitsTogether({ type, id }: FileSystem, device: Device): boolean {
   if (type !== EXT4_MAGIC && type !== XFS_MAGIC) return false;
@@ -27,15 +27,16 @@ export function commitsTogether({ type, id }: FileSystem, device: Device): boole
 }
 
 /**
- * True if a file that is replaced, removed or cut keeps its blocks on the disk after every other file's fsync
- * (freed-blocks.ts): ext4 without a journal, and ext2. Where a journal cannot be seen it is true: that costs a flush.
+ * True if the file system may record the blocks of a removed, replaced or cut file as free before the removal itself is
+ * durable (libs/sink, freed-blocks.ts): ext4 without a journal, and ext2. If no journal can be found it is true, at the
+ * cost of a flush.
  */
 export const forgetsFreed = (fileSystem: FileSystem, device: Device): boolean =>
   fileSystem.type === EXT4_MAGIC && !commitsTogether(fileSystem, device);
 
 /**
- * The journal's inode is 8 in the file system itself. One on another device stands there under that one's name, and its
- * commit does not flush the device of the data.
+ * jbd2 lists a journal in the file system itself as <device>-8, by its inode. A journal on another device is listed by
+ * that device's name, and its commit does not flush the device of the data.
  */
 function hasInternalJournal({ major, minor }: Device): boolean {
   try {
@@ -45,7 +46,7 @@ function hasInternalJournal({ major, minor }: Device): boolean {
   }
 }
 
-/** A commit of XFS's log does not flush a realtime device, which files may lie on beside the main one. */
+/** A commit of XFS's log does not flush a realtime device, which files may lie on instead of the main one. */
 function isOnOneDevice({ major, minor }: Device): boolean {
   const mounts = readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')

@@ -1,25 +1,26 @@
-/** The file systems of this machine, from /proc/self/mountinfo: reading it waits for no disk. */
+/** The mounts of this machine, from /proc/self/mountinfo: reading it waits for no disk. */
 import { readFileSync } from 'node:fs';
 
+/** One line of mountinfo. */
 export interface Mount {
-  /** The mount id of statx(2); used again once this mount is gone. */
+  /** The mount id of statx(2); the kernel uses it again once this mount is gone. */
   id: number;
-  /** Of the mount that this one lies on. */
+  /** The id of the mount that this one is mounted on. */
   parentId: number;
-  /** major:minor. One file system may be mounted in several places, each a mount of its own. */
+  /** major:minor. One file system may be mounted several times, each time as a mount of its own. */
   device: string;
   directory: string;
   fileSystem: string;
-  /** The device or what else is mounted. */
+  /** What is mounted: a device, or what the file system calls its source. */
   source: string;
-  /** Of the file system, as it was mounted. */
+  /** The mount options of the file system. */
   options: string[];
 }
 
 let lastText = '';
 let lastMounts: readonly Mount[] = [];
 
-/** What is mounted now: the same list as before where nothing has changed. */
+/** What is mounted now: the same array as before if nothing has changed. */
 export function readMounts(): readonly Mount[] {
   const text = readFileSync('/proc/self/mountinfo', 'utf8');
   if (text !== lastText) [lastText, lastMounts] = [text, parseMounts(text)];
@@ -51,8 +52,8 @@ export function parseMounts(mountinfo: string): Mount[] {
 export const mountOf = (mounts: readonly Mount[], path: string): Mount | undefined => lineage(mounts, path).at(-1);
 
 /**
- * The mounts that lead to the absolute, real `path`, the outermost first and the one that it lies on last: as the kernel
- * finds them on its way, so that what a later mount covers is left out.
+ * The mounts that the kernel crosses on its way to the absolute, real `path`: the outermost first, the one that the path
+ * lies on last. A mount that a later one covers is not among them.
  */
 export function lineage(mounts: readonly Mount[], path: string): Mount[] {
   const ids = new Set(mounts.map(({ id }) => id));
@@ -75,12 +76,12 @@ function nextOn(mounts: readonly Mount[], mount: Mount, path: string): Mount | u
   return next;
 }
 
-/** True where `path` is the directory of `mount`, or lies below it. */
+/** True if `path` is the directory of `mount`, or lies below it. */
 function covers({ directory }: Mount, path: string): boolean {
   return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
-/** True where something is mounted below the real directory `path`, and not at it. */
+/** True if something is mounted below the real directory `path`; what is mounted at it does not count. */
 export function hasMountsBelow(mounts: readonly Mount[], path: string): boolean {
   const prefix = path === '/' ? '/' : `${path}/`;
   return mounts.some(({ directory }) => directory.startsWith(prefix) && directory !== path);

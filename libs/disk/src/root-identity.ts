@@ -1,6 +1,8 @@
 /**
- * What distinguishes a directory from every other: its device and inode, and the mount that it was reached by. Compared
- * word by word, without an object or a string, since it is compared at each write.
+ * What distinguishes a directory from every other: its device and inode, and the mount that it was reached by.
+ *
+ * It is compared with each write, so a reading stays in one buffer of the module, where it is compared word by word: no
+ * object and no string is made. What the functions below call the last reading is that of the last readIdentity().
  */
 import { native } from '@penstock/native';
 
@@ -17,46 +19,47 @@ const STATX_MNT_ID = 0x1000; // Linux 5.8
 const buffer = new Uint8Array(new ArrayBuffer(native.STATX_BYTES));
 const words = new Uint32Array(buffer.buffer);
 
-export class Identity {
+/** A directory as it was when it was opened. */
+export class DirectoryIdentity {
   #inodeLow = 0;
   #inodeHigh = 0;
   #major = 0;
   #minor = 0;
-  /** 0 where the kernel does not say. */
+  /** 0 if the kernel reports none. */
   mountId = 0;
 
-  /** Becomes that of what was looked at last. */
-  take(): void {
+  /** Becomes that of the last reading. */
+  takeLast(): void {
     this.#inodeLow = words[INODE_LOW]!;
     this.#inodeHigh = words[INODE_HIGH]!;
     this.#major = words[DEVICE_MAJOR]!;
     this.#minor = words[DEVICE_MINOR]!;
-    this.mountId = lookedAtMount();
+    this.mountId = lastMountId();
   }
 
-  /** True if what was looked at last is this. */
-  get isSeen(): boolean {
+  /** True if the last reading was of this directory. */
+  get isLast(): boolean {
     return (
       this.#inodeLow === words[INODE_LOW] &&
       this.#inodeHigh === words[INODE_HIGH] &&
       this.#major === words[DEVICE_MAJOR] &&
       this.#minor === words[DEVICE_MINOR] &&
-      this.mountId === lookedAtMount()
+      this.mountId === lastMountId()
     );
   }
 }
 
-/** Looks at the absolute `path`, links followed: 0 or -errno. */
-export function lookAt(path: string): number {
+/** Reads what stands at the absolute `path`, symbolic links followed: 0 or -errno. */
+export function readIdentity(path: string): number {
   return native.statx(native.AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, buffer);
 }
 
-/** Looks at what `fd` has open: 0 or -errno. */
-export function lookAtFd(fd: number): number {
+/** Reads what `fd` has open: 0 or -errno. */
+export function readIdentityOf(fd: number): number {
   return native.statx(fd, '', native.AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, buffer);
 }
 
-/** The id of the mount that was looked at last; 0 where the kernel does not say. */
-export function lookedAtMount(): number {
+/** The id of the mount of the last reading; 0 if the kernel reports none. */
+export function lastMountId(): number {
   return (words[MASK]! & STATX_MNT_ID) === 0 ? 0 : words[MOUNT_ID_LOW]!;
 }

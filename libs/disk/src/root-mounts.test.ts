@@ -27,7 +27,7 @@ const watch = async (path: string): Promise<RootMounts> => {
     onMoved: (_root, { source }) => moved.push(source),
     read,
   });
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   return mounts;
 };
 
@@ -35,15 +35,15 @@ test('a disk mounted over a root is what the root is from then on, and when it g
   const mounts = await watch(home);
   expect(words.mount(0)).toBe(22);
   mounted.push(disk(50, 22, 1, home));
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   expect(words.mount(0)).toBe(50);
   expect(moved).toEqual(['/dev/loop1']);
   mounted.pop();
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   expect(words.mount(0)).toBe(NO_MOUNT);
   expect(mounts.goneFrom('data')).toMatchObject({ source: '/dev/loop1' });
   mounted.push(disk(50, 22, 2, home)); // ids are used again
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   expect(words.mount(0)).toBe(50);
   expect(mounts.goneFrom('data')).toBeNull();
   expect(moved).toEqual(['/dev/loop1', '/dev/loop2']);
@@ -53,11 +53,11 @@ test('a root on a disk that is mounted over has moved there, and is gone where b
   mounted.push(disk(50, 22, 1, tmpdir()));
   const mounts = await watch(home);
   mounted.push(disk(51, 50, 2, home));
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   expect(words.mount(0)).toBe(51);
   expect(mounts.goneFrom('data')).toBeNull();
   mounted.splice(1, 2); // both
-  await mounts.lookAgain('data');
+  await mounts.recheck('data');
   expect(words.mount(0)).toBe(NO_MOUNT);
   expect(mounts.goneFrom('data')).toMatchObject({ source: '/dev/loop2' });
 });

@@ -1,6 +1,7 @@
 /**
- * Which mount each root is to be found on. Decided by the main thread, by mountinfo alone, and handed to the writer
- * threads in shared words: but for lookAgain(), no call of it touches a root's own file system, which may hang.
+ * Which mount each root is expected on: decided by the main thread from mountinfo, for the writer threads.
+ *
+ * Reading mountinfo waits for no disk. Only recheck() touches a root's own file system, which may hang.
  */
 import { realpath } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
@@ -9,142 +10,147 @@ import { type Mount, hasMountsBelow, lineage, mountOf, readMounts } from './moun
 import type { RootConfig } from './roots.ts';
 import { ANY_MOUNT, NO_MOUNT } from './root-words.ts';
 
-/** How old may be what is known of the mounts when a write is begun. */
-const BELIEVED_MS = 1000;
-/** How long a root's file system may take to say where its path leads. */
+/** mountinfo is read again for a write if it was read longer ago than this. */
+const READ_VALID_MS = 1000;
+/** How long a root's file system may take to resolve the root's path. */
 const ANSWER_MS_MAX = 2000;
 
-interface Place {
+/** What is known of one root. */
+interface RootState {
   index: number;
   path: string;
-  /** null before it was first looked at: until then any mount is right. */
+  /** null before the first recheck(): until then any mount is right. */
   realPath: string | null;
-  /** What it is on, or was on when that went; null until that is known. */
+  /** The mount that it is on, or was on before that was unmounted; null until that is known. */
   mount: Mount | null;
-  /** The ids of the mounts below that one: what remains when it goes. */
+  /** The ids of the mounts that one is mounted on: what shows again once it is unmounted. */
   below: ReadonlySet<number>;
+  /** `mount` is unmounted, and what shows in its state is not to be used. */
   isGone: boolean;
-  /** Something is mounted below it. */
+  /** Something is mounted on a directory inside the root. */
   isDivided: boolean;
-  /** Its real path is being asked for. */
-  asking: Promise<string | null> | null;
+  /** Its path is being resolved. */
+  resolving: Promise<string | null> | null;
 }
 
 export interface RootMountsOptions {
   roots: readonly RootConfig[];
-  /** Called with a root's index and the mount that it is to be found on from now on: its id, ANY_MOUNT or NO_MOUNT. */
+  /** Called with a root's index and the mount that it is expected on from now on: its id, ANY_MOUNT or NO_MOUNT. */
   expect: (root: number, mount: number) => void;
-  /** Called with the name of a root that is on another mount than before, and that mount. */
+  /** Called with the name of a root that is now on another mount than before, and with that mount. */
   onMoved?: ((root: string, mount: Mount) => void) | undefined;
-  /** What is mounted now; for tests. */
+  /** Reads what is mounted; another function in tests. */
   read?: () => readonly Mount[];
 }
 
+/** The mounts of all roots of a host, kept up to date. */
 export class RootMounts {
   readonly #options: RootMountsOptions;
-  readonly #places: ReadonlyMap<string, Place>;
+  readonly #states: ReadonlyMap<string, RootState>;
   #mounts: readonly Mount[] = [];
   #readAtMs = Number.NEGATIVE_INFINITY;
   #gone = 0;
 
   constructor(options: RootMountsOptions) {
     this.#options = options;
-    const places = options.roots.map(({ name, path }, index): [string, Place] => [
+    const states = options.roots.map(({ name, path }, index): [string, RootState] => [
       name,
-      { index, path, realPath: null, mount: null, below: new Set(), isGone: false, isDivided: false, asking: null },
+      { index, path, realPath: null, mount: null, below: new Set(), isGone: false, isDivided: false, resolving: null },
     ]);
-    this.#places = new Map(places);
+    this.#states = new Map(states);
   }
 
-  /** Looks whether what is mounted has changed, once a second at most. */
-  glance(): void {
-    if (performance.now() - this.#readAtMs > BELIEVED_MS) this.#look();
+  /** Reads mountinfo again, once a second at most. */
+  refresh(): void {
+    if (performance.now() - this.#readAtMs > READ_VALID_MS) this.#read();
   }
 
   /**
-   * Looks again, at the links of the root's path too: never rejects. Takes a while where its file system does not answer,
-   * which is asked one question at a time. What the root is on when it is first looked at is right.
+   * Reads mountinfo again, and resolves the symbolic links of the root's path; never rejects. It takes up to two seconds if
+   * the root's file system does not answer; no second call is made to it meanwhile. The mount that is found the first time
+   * is the right one.
    */
-  async lookAgain(name: string): Promise<void> {
-    const place = this.#places.get(name);
-    if (place === undefined) return;
-    const before = place.realPath;
-    place.asking ??= realpath(place.path)
-      .catch(() => null) // what is not there is found by whoever opens it
+  async recheck(name: string): Promise<void> {
+    const state = this.#states.get(name);
+    if (state === undefined) return;
+    const before = state.realPath;
+    state.resolving ??= realpath(state.path)
+      .catch(() => null) // a missing directory is reported to the write that opens it
       .finally(() => {
-        place.asking = null;
+        state.resolving = null;
       });
-    place.realPath = (await Promise.race([place.asking, setTimeout(ANSWER_MS_MAX, null, { ref: false })])) ?? before;
-    this.#look(place.realPath === before || before === null ? null : place);
+    state.realPath = (await Promise.race([state.resolving, setTimeout(ANSWER_MS_MAX, null, { ref: false })])) ?? before;
+    this.#read(state.realPath === before || before === null ? null : state);
   }
 
-  /** What was mounted at the root and is gone; null where it stands. */
+  /** What was mounted at the root and is unmounted; null if it is still mounted. */
   goneFrom(name: string): Mount | null {
-    const place = this.#places.get(name);
-    return place?.isGone === true ? place.mount : null;
+    const state = this.#states.get(name);
+    return state?.isGone === true ? state.mount : null;
   }
 
-  /** True where something is gone that was mounted at any of the roots. */
+  /** True if what was mounted at any of the roots is unmounted. */
   get hasGone(): boolean {
     return this.#gone > 0;
   }
 
   /** The mount that files directly in the root are on. */
   mountOf(name: string): Mount | null {
-    return this.#places.get(name)?.mount ?? null;
+    return this.#states.get(name)?.mount ?? null;
   }
 
-  /** True where some of what is below the root is another mount. */
+  /** True if something is mounted on a directory inside the root. */
   isDivided(name: string): boolean {
-    const place = this.#places.get(name);
-    return place?.isDivided === true;
+    const state = this.#states.get(name);
+    return state?.isDivided === true;
   }
 
-  /** The mount of the absolute, real `path`, if that lies in the root. */
+  /** The mount of the absolute, real `path`; the root's own if `path` does not lie in the root. */
   mountBelow(name: string, path: string): Mount | null {
-    const place = this.#places.get(name);
-    const top = place?.realPath ?? path;
+    const state = this.#states.get(name);
+    const top = state?.realPath ?? path;
     const isInside = path === top || path.startsWith(top === '/' ? '/' : `${top}/`);
     return isInside ? (mountOf(this.#mounts, path) ?? null) : this.mountOf(name);
   }
 
-  #look(repointed: Place | null = null): void {
+  /** @param repointed the root whose path leads elsewhere than before, because a link in it was changed */
+  #read(repointed: RootState | null = null): void {
     const mounts = (this.#options.read ?? readMounts)();
     const isSame = mounts === this.#mounts && repointed === null;
     this.#mounts = mounts;
     this.#readAtMs = performance.now();
-    for (const [name, place] of this.#places) {
-      if (place.realPath === null || (isSame && place.mount !== null)) continue;
-      place.isDivided = hasMountsBelow(mounts, place.realPath);
-      this.#decide(name, place, place === repointed);
+    for (const [name, state] of this.#states) {
+      if (state.realPath === null || (isSame && state.mount !== null)) continue;
+      state.isDivided = hasMountsBelow(mounts, state.realPath);
+      this.#decide(name, state, state === repointed);
     }
   }
 
-  #decide(name: string, place: Place, repointed: boolean): void {
-    const line = lineage(this.#mounts, place.realPath!);
+  #decide(name: string, state: RootState, repointed: boolean): void {
+    const line = lineage(this.#mounts, state.realPath!);
     const now = line.at(-1);
-    // An automount is mounted by whoever opens it: what that comes to is right.
+    // An automount is mounted once somebody opens it: whatever that mounts is right.
     if (now === undefined || now.fileSystem === 'autofs') {
-      this.#options.expect(place.index, ANY_MOUNT);
-      place.mount = null;
-      if (place.isGone) this.#gone -= 1;
-      place.isGone = false;
+      this.#options.expect(state.index, ANY_MOUNT);
+      state.mount = null;
+      if (state.isGone) this.#gone -= 1;
+      state.isGone = false;
       return;
     }
-    const was = place.mount;
+    const was = state.mount;
     const stands = was !== null && was.id === now.id && was.device === now.device;
-    // Uncovered, what lies below is not what the root was: a bare directory would take what was meant for a disk. Not so
-    // where a link leads elsewhere now and the disk is mounted as before: that was somebody's intent.
-    const wasGone = place.isGone;
+    // What shows after an unmount is not the root: a bare directory would take what was meant for a disk. It is the root if
+    // a link was changed and the disk is mounted as before: then somebody wanted it so.
+    const wasGone = state.isGone;
     const uncovered =
-      was !== null && place.below.has(now.id) && !(repointed && this.#mounts.some(({ id }) => id === was.id));
-    place.isGone = uncovered && !stands;
-    this.#gone += Number(place.isGone) - Number(wasGone);
-    if (!stands && !place.isGone) {
-      place.mount = now;
-      place.below = new Set(line.slice(0, -1).map(({ id }) => id));
+      was !== null && state.below.has(now.id) && !(repointed && this.#mounts.some(({ id }) => id === was.id));
+    state.isGone = uncovered && !stands;
+    this.#gone += Number(state.isGone) - Number(wasGone);
+    if (!stands && !state.isGone) {
+      state.mount = now;
+      state.below = new Set(line.slice(0, -1).map(({ id }) => id));
       if (was !== null) this.#options.onMoved?.(name, now);
     }
-    this.#options.expect(place.index, place.isGone ? NO_MOUNT : now.id);
+    this.#options.expect(state.index, state.isGone ? NO_MOUNT : now.id);
   }
 }

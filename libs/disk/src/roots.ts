@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { IoError, type MatrixShape, RequestError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { Identity, lookAt, lookAtFd, lookedAtMount } from './root-identity.ts';
+import { DirectoryIdentity, lastMountId, readIdentity, readIdentityOf } from './root-identity.ts';
 import { ANY_MOUNT, NO_MOUNT, RootWords } from './root-words.ts';
 
 const { ESTALE } = constants.errno;
@@ -15,23 +15,23 @@ export interface RootConfig {
   path: string;
   /** False for a root that jobs may only read from. */
   writable: boolean;
-  /** The matrix of writes whose request names none; absent: the default one. */
+  /** The matrix of writes whose request names none; if absent, the default one. */
   matrix?: MatrixShape;
-  /** 'off': its files are written and read through the page cache, and nothing else is tried. Absent: 'auto'. */
+  /** 'off': its files are written and read through the page cache, and direct I/O is not tried. If absent, 'auto'. */
   direct?: 'auto' | 'off';
 }
 
-/** A root as a thread has it open. */
+/** A root as one thread has it open. */
 export interface Root extends RootConfig {
-  /** Good until the thread's event loop turns: an idle root is closed. */
+  /** Valid until the thread's event loop turns: a root that is idle then is closed. */
   fd: number;
-  /** How often it was opened as another directory than before. */
-  opening: number;
+  /** How often it has been opened as another directory than before. */
+  generation: number;
 }
 
-/** For so long what was found at a root's path is believed. What is published is looked for once more. */
-const BELIEVED_MS = 50;
-/** A root that nobody asked for this long is closed, so that its file system can be unmounted. */
+/** A root is checked again if it was checked longer ago than this; before a file is published, always. */
+const CHECK_VALID_MS = 50;
+/** A root that no write has used for so long is closed, so that its file system can be unmounted. */
 const IDLE_MS = 2000;
 
 class ThreadRoot implements Root {
@@ -42,15 +42,15 @@ class ThreadRoot implements Root {
   readonly direct?: 'auto' | 'off';
   readonly index: number;
   fd = -1;
-  opening = 0;
-  readonly identity: Identity = new Identity();
-  /** In time of performance.now(). */
-  seenAtMs: number = Number.NEGATIVE_INFINITY;
+  generation = 0;
+  readonly identity: DirectoryIdentity = new DirectoryIdentity();
+  /** By performance.now(), as all times here. */
+  checkedAtMs: number = Number.NEGATIVE_INFINITY;
   usedAtMs = 0;
 
   constructor({ name, path, writable, matrix, direct }: RootConfig, index: number) {
     this.name = name;
-    // Paths are shown as the root's, a slash and their own: of the whole file system that would be two slashes.
+    // Messages join it to a file's path with a slash: for `/` that would be two.
     this.path = path === '/' ? '' : path;
     this.writable = writable;
     if (matrix !== undefined) this.matrix = matrix;
@@ -60,8 +60,8 @@ class ThreadRoot implements Root {
 }
 
 /**
- * The roots that a thread's jobs may name. Each is opened when it is asked for, looked at again while it is open, and
- * opened anew where another directory stands at its path: a disk was mounted there, or the directory was moved.
+ * The roots that a thread's jobs may name. Each is opened when it is first used, checked while it is open, and opened anew
+ * if another directory stands at its path: a disk was mounted there, or the directory was moved.
  */
 export class Roots {
   readonly #roots: ReadonlyMap<string, ThreadRoot>;
@@ -70,8 +70,8 @@ export class Roots {
   #closing: NodeJS.Timeout | undefined;
 
   /**
-   * @param words shared with the main thread, which says what mounts the roots are on; absent: any is right
-   * @param thread the block of `words` for this thread's descriptors
+   * @param words shared with the main thread, which decides on which mount each root is; if absent, any mount is right
+   * @param thread which block of `words` is for this thread's descriptors
    */
   constructor(configs: readonly RootConfig[], words?: RootWords, thread: number = 0) {
     this.#roots = new Map(configs.map((config, index) => [config.name, new ThreadRoot(config, index)]));
@@ -83,26 +83,26 @@ export class Roots {
     return this.#roots.size;
   }
 
-  /** The root of that name, open; undefined where there is none, or it cannot be opened now. */
+  /** The root of that name, open; undefined if there is none, or if it cannot be opened now. */
   find(name: string): Root | undefined {
     const root = this.#roots.get(name);
-    return root === undefined || this.#ensure(root) !== null ? undefined : root;
+    return root === undefined || this.#ensureOpen(root) !== null ? undefined : root;
   }
 
-  /** Its place among the roots of the host; -1 where there is none of that name. */
+  /** Its index among the roots of the host; -1 if there is none of that name. */
   indexOf(name: string): number {
     return this.#roots.get(name)?.index ?? -1;
   }
 
   /**
-   * The root named `name`, open; `field` is where the request names it.
-   * @throws RequestError for a root this host does not have, or one that may not be written
-   * @throws IoError where it cannot be opened; ESTALE where it is not on the mount that it is to be on
+   * The root named `name`, open; `field` is the field of the request that names it.
+   * @throws RequestError if this host has no such root, or it may not be written and `forWriting` is true
+   * @throws IoError if it cannot be opened; ESTALE if it is not on the mount where the main thread expects it
    */
   get(name: string, field: string, forWriting: boolean): Root {
     const root = this.#roots.get(name);
     if (root !== undefined && (root.writable || !forWriting)) {
-      const fault = this.#ensure(root);
+      const fault = this.#ensureOpen(root);
       if (fault !== null) throw fault;
       return root;
     }
@@ -112,47 +112,47 @@ export class Roots {
   }
 
   /**
-   * To be called before a file is published that was opened at `opening` of `root`: readers who come by the root's path
-   * would not find it in another directory than stands there now.
-   * @throws IoError ESTALE
+   * To be called before a file is published that was opened in the directory that was `generation` of the root: if another
+   * directory stands at the root's path by now, readers who come by that path would not find the file.
+   * @throws IoError ESTALE if so
    */
-  assertStands(name: string, opening: number): void {
+  assertUnmoved(name: string, generation: number): void {
     const root = this.#roots.get(name)!;
     if (root.path === '') return;
-    const fault = this.#look(root);
-    if (fault === null && root.opening === opening && root.identity.isSeen) return;
-    root.seenAtMs = Number.NEGATIVE_INFINITY; // what was believed is wrong
+    const fault = this.#check(root);
+    if (fault === null && root.generation === generation && root.identity.isLast) return;
+    root.checkedAtMs = Number.NEGATIVE_INFINITY; // the last check is outdated
     throw fault ?? staleRoot(root.path, ELSEWHERE);
   }
 
-  /** Closes what is open. The next write opens it again. */
+  /** Closes all roots. The next write opens its root again. */
   close(): void {
     clearTimeout(this.#closing);
     this.#closing = undefined;
     for (const root of this.#roots.values()) this.#close(root);
   }
 
-  /** Has `root` open as what stands at its path; why that cannot be, or null. */
-  #ensure(root: ThreadRoot): IoError | null {
+  /** Opens `root`, or checks that it is still open as what stands at its path; null, or the error if that fails. */
+  #ensureOpen(root: ThreadRoot): IoError | null {
     const now = performance.now();
     root.usedAtMs = now;
-    if (root.fd >= 0 && (root.path === '' || now - root.seenAtMs < BELIEVED_MS)) return null;
-    const fault = this.#look(root);
+    if (root.fd >= 0 && (root.path === '' || now - root.checkedAtMs < CHECK_VALID_MS)) return null;
+    const fault = this.#check(root);
     if (fault !== null) {
       this.#close(root);
       return fault;
     }
-    root.seenAtMs = now;
-    if (root.fd >= 0 && root.identity.isSeen) return null;
+    root.checkedAtMs = now;
+    if (root.fd >= 0 && root.identity.isLast) return null;
     return this.#open(root);
   }
 
-  /** Looks at what stands at the root's path: why it is not to be opened, or null. */
-  #look(root: ThreadRoot): IoError | null {
+  /** Reads what stands at the root's path, and compares its mount; null, or the error if it is not to be opened. */
+  #check(root: ThreadRoot): IoError | null {
     const path = root.path || '/';
     const expected = this.#words.mount(root.index);
     if (expected === NO_MOUNT) return staleRoot(path, UNMOUNTED);
-    const result = lookAt(path);
+    const result = readIdentity(path);
     if (result < 0) return new IoError({ syscall: 'statx', errno: result, path });
     return isExpected(expected) ? null : staleRoot(path, ELSEWHERE);
   }
@@ -164,15 +164,15 @@ export class Roots {
     if (fd < 0) return new IoError({ syscall: 'openat', errno: fd, path });
     root.fd = fd;
     this.#words.record(this.#thread, root.index, fd);
-    // What was opened counts, not what stood there a moment before.
-    const result = lookAtFd(fd);
+    // Compared once more: what was opened may not be what stood there a moment before.
+    const result = readIdentityOf(fd);
     if (result < 0 || !isExpected(this.#words.mount(root.index))) {
       this.#close(root);
       return result < 0 ? new IoError({ syscall: 'statx', errno: result, path }) : staleRoot(path, ELSEWHERE);
     }
-    if (!root.identity.isSeen) {
-      root.identity.take();
-      root.opening += 1;
+    if (!root.identity.isLast) {
+      root.identity.takeLast();
+      root.generation += 1;
     }
     this.#closing ??= setTimeout(() => this.#closeIdle(), IDLE_MS).unref();
     return null;
@@ -191,7 +191,7 @@ export class Roots {
 
   #close(root: ThreadRoot): void {
     if (root.fd < 0) return;
-    this.#words.record(this.#thread, root.index, -1); // before it may be another file's
+    this.#words.record(this.#thread, root.index, -1); // before the number is used again, for another file
     native.close(root.fd);
     root.fd = -1;
   }
@@ -203,8 +203,8 @@ const ELSEWHERE = 'Another directory stands there than the write was begun in: i
 const staleRoot = (path: string, hint: string): IoError =>
   new IoError({ syscall: 'statx', errno: -ESTALE, path, hint });
 
-/** Whether what was looked at last lies on the mount that is expected; a kernel that names no mounts is believed. */
+/** True if the last reading lies on the mount that is expected; true too if the kernel reports no mounts. */
 function isExpected(mount: number): boolean {
-  const seen = lookedAtMount();
-  return mount === ANY_MOUNT || seen === 0 || seen === mount;
+  const found = lastMountId();
+  return mount === ANY_MOUNT || found === 0 || found === mount;
 }

@@ -1,4 +1,4 @@
-/** What the kernel says of an open file: its kind, its identity, and what direct I/O on it must be aligned to. */
+/** What the kernel reports about a file and its file system: kind, identity, sizes, and what direct I/O must be aligned to. */
 import { readFileSync } from 'node:fs';
 import { IoError } from '@penstock/contract';
 import { fromWords, native } from '@penstock/native';
@@ -32,7 +32,10 @@ const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 
-/** Powers of two that addresses and lengths or offsets of direct I/O must be multiples of; 1 asks for nothing. */
+/**
+ * What direct I/O must be multiples of: powers of two, `memory` for addresses, `offset` for lengths and file offsets. 1
+ * requires nothing.
+ */
 export interface Alignment {
   memory: number;
   offset: number;
@@ -50,47 +53,51 @@ export interface Time {
   nanoseconds: number;
 }
 
-/** A time as versions and checkpoints tell it. */
+/** A time as text, as it stands in versions and checkpoints. */
 export const timeKey = ({ seconds, nanoseconds }: Time): string => `${seconds}.${nanoseconds}`;
 
+/** What statx(2) reports about a file. */
 export interface FileStat {
   isFile: boolean;
   isDirectory: boolean;
   isSymbolicLink: boolean;
   sizeBytes: number;
-  /** What it takes up on the disk: less than its size where it has holes. */
+  /** What it takes up on the disk: less than its size if it has holes. */
   allocatedBytes: number;
   /** Device and inode: the same for every name of the file. */
   identity: string;
-  /** Its permission bits: with an ACL those of the group are the ACL's mask, and not what its group may. */
+  /** Its permission bits. If it has an ACL, the bits of the group are the ACL's mask, not the group's permissions. */
   permissions: number;
-  /** When its content last changed, unless somebody has set that time. */
+  /** When its content last changed; programs can set it. */
   modified: Time;
-  /** When its content, its attributes or its names last changed: the kernel's own word, which nobody can set. */
+  /** When its content, attributes or names last changed; programs cannot set it. */
   changed: Time;
   /** How many names it has. */
   linkCount: number;
   /** The set-user-ID and set-group-ID bits. */
   setId: number;
-  /** Of a directory: nobody may remove or rename there what is another's. */
+  /** For a directory: a user may not remove or rename files of other users in it. */
   isSticky: boolean;
   /** chattr +i: nobody may change, rename, replace or remove it. */
   isImmutable: boolean;
-  /** chattr +a: of a file, it may only be written behind its end; of a directory, names may only be made in it. */
+  /** chattr +a: a file may only be written behind its end; in a directory, names may only be made. */
   isAppendOnly: boolean;
-  /** Something is mounted there: the file or directory is not the one that its own directory holds. */
+  /** Something is mounted on it. */
   isMountRoot: boolean;
   userId: number;
   groupId: number;
   device: Device;
-  /** statx DIOALIGN (Linux 6.1); null where the file system does not say. `offset` 0 means: no direct I/O here. */
+  /** statx DIOALIGN (Linux 6.1); null if the file system does not report it. `offset` 0: the file has no direct I/O. */
   directAlignment: Alignment | null;
 }
 
 const buffer = new Uint8Array(new ArrayBuffer(native.STATX_BYTES));
 const words = new DataView(buffer.buffer);
 
-/** Stats `path` below `dirFd` without following a last symbolic link; an empty path is `dirFd` itself. -errno on failure. */
+/**
+ * Stats `path` below `dirFd`; if its last component is a symbolic link, the link itself. An empty path is `dirFd` itself.
+ * Returns -errno on failure.
+ */
 export function statAt(dirFd: number, path: string): FileStat | number {
   const flags = native.AT_SYMLINK_NOFOLLOW | (path === '' ? native.AT_EMPTY_PATH : 0);
   const result = native.statx(dirFd, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, buffer);
@@ -98,7 +105,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
   const mode = words.getUint16(STX_MODE, true);
   const attributes = words.getUint32(STX_ATTRIBUTES, true);
   const kind = mode & S_IFMT;
-  const says = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
+  const reportsAlignment = (words.getUint32(STX_MASK, true) & STATX_DIOALIGN) !== 0;
   const device = { major: words.getUint32(STX_DEV_MAJOR, true), minor: words.getUint32(STX_DEV_MINOR, true) };
   return {
     isFile: kind === S_IFREG,
@@ -119,7 +126,7 @@ export function statAt(dirFd: number, path: string): FileStat | number {
     userId: words.getUint32(STX_UID, true),
     groupId: words.getUint32(STX_GID, true),
     device,
-    directAlignment: says
+    directAlignment: reportsAlignment
       ? { memory: words.getUint32(STX_DIO_MEM_ALIGN, true), offset: words.getUint32(STX_DIO_OFFSET_ALIGN, true) }
       : null,
   };
@@ -140,7 +147,7 @@ export function statFd(fd: number, path: string): FileStat {
   return stat;
 }
 
-/** The alignment to use where statx does not tell: a page, or the device's logical block where that is larger. */
+/** The alignment to use if statx reports none: a page, or the device's logical block if that is larger. */
 export function guessAlignment(device: Device): Alignment {
   const node = `/sys/dev/block/${device.major}:${device.minor}`;
   for (const file of [`${node}/queue/logical_block_size`, `${node}/../queue/logical_block_size`]) {
@@ -148,7 +155,7 @@ export function guessAlignment(device: Device): Alignment {
       const logical = Number(readFileSync(file, 'latin1'));
       if (logical > 0) return { memory: 4096, offset: Math.max(4096, logical) };
     } catch {
-      // A partition keeps its queue one level up, and network and virtual file systems have none at all.
+      // A partition has its queue one level up; network and virtual file systems have none.
     }
   }
   return { memory: 4096, offset: 4096 };
@@ -162,21 +169,21 @@ const F_BLOCKS = 16;
 const F_BAVAIL = 32;
 const F_FSID = 56;
 
-/** The largest block of any disk, and of any file system that runs here. What network ones call a block may be a megabyte. */
+/** The largest block of any disk or local file system; network file systems may report a megabyte and have no such blocks. */
 export const BLOCK_BYTES_MAX = 65_536;
 
-/** What a file system says of itself. */
+/** What statfs(2) reports about a file system. */
 export interface FileSystem {
   /** Its magic number. */
   type: number;
-  /** Tells it from others of its kind, mounted at other times from the same device. */
+  /** Distinguishes it from others that were mounted from the same device at other times. */
   id: bigint;
-  /** Of one of its blocks, as far as it says so: a power of two, up to 64 KiB. */
+  /** The size of its blocks as it reports it, at least 512 and at most 64 KiB. */
   blockBytes: number;
-  /** Bytes left for this user, and in all. */
+  /** Bytes that this user may still take. */
   availableBytes: number;
   totalBytes: number;
-  /** True where space that is reserved by one call stays taken as long as a byte of it belongs to the file. */
+  /** True if space that one call has reserved stays taken, even if the file is cut, as long as one byte of it is the file's. */
   keepsCutSpace: boolean;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { lookAt, lookedAtMount, NO_MOUNT, RootWords, Roots } from '@penstock/disk';
+import { NO_MOUNT, RootWords, Roots, lastMountId, readIdentity } from '@penstock/disk';
 import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
 
 let bench: Bench;
@@ -52,8 +52,8 @@ test('a write whose root is moved while it runs is not published, and leaves not
 });
 
 test('a root is opened on the mount alone that it is to be on, and not at all where that is gone', async () => {
-  expect(lookAt(home)).toBe(0);
-  const mount = lookedAtMount();
+  expect(readIdentity(home)).toBe(0);
+  const mount = lastMountId();
   const words = new RootWords(1, 1);
   const roots = new Roots([{ name: 'data', path: home, writable: true }], words);
   words.expect(0, mount);

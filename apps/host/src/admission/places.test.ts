@@ -30,7 +30,7 @@ beforeEach(async () => {
   ];
   const roots = ['root', 'other'].map((name) => ({ name, path: join(home, name), writable: true }));
   const mounts = new RootMounts({ roots, expect: () => {}, read: () => mounted });
-  for (const { name } of roots) await mounts.lookAgain(name);
+  for (const { name } of roots) await mounts.recheck(name);
   gate = new Admission((path) => Promise.resolve({ availableBytes: free[path] ?? 0, totalBytes: 200_000_000 }), mounts);
   gate.add(roots[0]!, 1);
   gate.add(roots[1]!, 2);

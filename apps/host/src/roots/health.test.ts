@@ -18,8 +18,8 @@ let changes: string[][];
 let health: RootHealth;
 const mounts = {
   hasGone: false,
-  glance: () => {},
-  lookAgain: () => Promise.resolve(),
+  refresh: () => {},
+  recheck: () => Promise.resolve(),
   goneFrom: () => null,
   isDivided: () => false,
 } as unknown as RootMounts;

@@ -103,7 +103,7 @@ export class RootHealth {
   /** Why this host cannot carry out `request` now, or null. */
   refusalOf(request: JobRequest): RootError | null {
     const { mounts } = this.#options;
-    mounts.glance();
+    mounts.refresh();
     if (this.#noted.size === 0 && !mounts.hasGone) return null;
     for (const name of rootsOf(request)) {
       const patient = this.#patients.get(name);
@@ -190,7 +190,7 @@ export class RootHealth {
 
   async #examine(patient: Patient, error: WireError): Promise<RootError | 'again' | null> {
     const { name, path } = patient.root;
-    await this.#options.mounts.lookAgain(name);
+    await this.#options.mounts.recheck(name);
     if (this.#takeMount(patient)) return this.#errorOf(patient, patient.sickness!);
     if (error.code === 'ESTALE' && error.path === path) return 'again';
     const fault = this.#faultIn(patient, await this.#lookAt(patient));
@@ -282,7 +282,7 @@ export class RootHealth {
 
   async #follow(patient: Patient): Promise<void> {
     if (patient.sickness === null || patient.sickness.tryAtMs !== null || patient.silent) return;
-    await this.#options.mounts.lookAgain(patient.root.name);
+    await this.#options.mounts.recheck(patient.root.name);
     if (this.#takeMount(patient)) return;
     const fault = this.#faultIn(patient, await this.#lookAt(patient));
     if (fault === null) this.#recover(patient);

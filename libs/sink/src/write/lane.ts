@@ -390,7 +390,7 @@ class WriteLane implements Lane, FlushWaiter {
     const { roots, engine, refusingDevices } = this.#thread;
     const { source } = request;
     const root = roots.get(request.root, 'root', true);
-    this.#rootOpening = root.opening;
+    this.#rootOpening = root.generation;
     try {
       this.#target = openTarget(root, request, {
         identity: this.#order,
@@ -954,7 +954,7 @@ class WriteLane implements Lane, FlushWaiter {
     if (this.#control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[this.#control.stop]!);
     this.#assertHeld();
     const target = this.#target!;
-    this.#thread.roots.assertStands(this.#order.request.root, this.#rootOpening);
+    this.#thread.roots.assertUnmoved(this.#order.request.root, this.#rootOpening);
     this.#trail!.finish(this.#size!);
     this.#enter(PUBLISHING);
     publish(target, this.#order.request, this.#order);
