@@ -1,8 +1,8 @@
 // The BullMQ side of Penstock: producers add and watch, hosts take and perform.
-export type { Capacity, WhenFull } from './capacity/capacity-scripts.ts';
+export type { Capacity, WhenFull } from './capacity/scripts.ts';
 export type { AppendAnswer, AppendQuestion } from './records/append-places.ts';
 export { BrokenJobError } from './jobs/broken-jobs.ts';
-export { CapacityError, type WaitForRoom } from './capacity/capacity.ts';
+export { CapacityError, type WaitForRoom } from './capacity/gate.ts';
 export {
   checkRedis,
   ConnectionError,
@@ -11,7 +11,7 @@ export {
   type Connection,
   type RedisFacts,
   type Role,
-} from './connection/connection.ts';
+} from './connection/check.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './produce/flow.ts';
 export { defaultJobOptions, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export { type LostJobs, LostJobError } from './jobs/lost-jobs.ts';

@@ -6,7 +6,7 @@ import type { JobRequest, WriteProgress, WriteResult } from '@penstock/contract'
 import { EmbeddedRedis } from '@penstock/redis';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { redisOptions, type Connection } from './connection/connection.ts';
+import { redisOptions, type Connection } from './connection/check.ts';
 import { QUEUE_NAME } from './names.ts';
 import { installedServer } from './redis-server.fixture.ts';
 import { WriteQueue } from './produce/write-queue.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { checkRedis, ConnectionError, describeConnection, redisOptions } from '../src/connection/connection.ts';
+import { checkRedis, ConnectionError, describeConnection, redisOptions } from '../src/connection/check.ts';
 
 test.each([
   ['redis://localhost', { host: 'localhost', port: 6379, db: 0 }],

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Worker } from 'bullmq';
-import { redisOptions } from '../src/connection/connection.ts';
+import { redisOptions } from '../src/connection/check.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';
 
 let stage: Stage;

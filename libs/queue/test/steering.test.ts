@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FlowProducer } from 'bullmq';
-import { redisOptions } from '../src/connection/connection.ts';
+import { redisOptions } from '../src/connection/check.ts';
 import { Signal, Stage, collect, resultOf, untilAborted } from '../src/stage.fixture.ts';
 import { JobEndedError } from '../src/steer/order-sender.ts';
 import type { StandingLimits, Order } from '../src/steer/order.ts';

@@ -1,7 +1,7 @@
 // Listens for room in the queue, over a connection that is there only while somebody waits for it.
 import { Redis } from 'ioredis';
-import type { FreedChannel } from './capacity.ts';
-import { redisOptions, sever, type Connection } from '../connection/connection.ts';
+import type { FreedChannel } from './gate.ts';
+import { redisOptions, sever, type Connection } from '../connection/check.ts';
 
 export class FreedSubscription implements FreedChannel {
   readonly #connection: Connection;

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { parseRequest, type WriteResult } from '@penstock/contract';
 import { Redis } from 'ioredis';
-import { checkRedis, type Connection } from './connection.ts';
+import { checkRedis, type Connection } from './check.ts';
 import { RedisServer } from '../redis-server.fixture.ts';
 import { NEEDED_RIGHTS } from './refusals.ts';
 import { resultOf } from '../stage.fixture.ts';

@@ -19,10 +19,10 @@ import {
   sever,
   type Connection,
   type ConnectionError,
-} from '../connection/connection.ts';
+} from '../connection/check.ts';
 import { brokenJob } from '../jobs/broken-jobs.ts';
-import { type Capacity, CapacityScripts, type Held, type WhenFull } from '../capacity/capacity-scripts.ts';
-import { CapacityGate, type WaitForRoom } from '../capacity/capacity.ts';
+import { type Capacity, CapacityScripts, type Held, type WhenFull } from '../capacity/scripts.ts';
+import { CapacityGate, type WaitForRoom } from '../capacity/gate.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
 import { againAfterFailover } from '../connection/failover.ts';
 import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';

@@ -4,7 +4,7 @@
  */
 import { type RelayMessage, Relay } from 'bullmq';
 import { Redis } from 'ioredis';
-import { type Connection, redisOptions, sever } from '../connection/connection.ts';
+import { type Connection, redisOptions, sever } from '../connection/check.ts';
 import { within } from '../connection/deadline.ts';
 import {
   JOB_TOPIC,

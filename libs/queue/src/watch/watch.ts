@@ -10,7 +10,7 @@ import {
 } from '@penstock/contract';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { redisOptions, sever, type Connection } from '../connection/connection.ts';
+import { redisOptions, sever, type Connection } from '../connection/check.ts';
 import { within } from '../connection/deadline.ts';
 import { foreignResult, isJobResult, isProgress } from '../jobs/foreign.ts';
 import { LostJobError, lostAmong } from '../jobs/lost-jobs.ts';

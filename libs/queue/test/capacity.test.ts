@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { CapacityScripts, type ScriptClient } from './capacity-scripts.ts';
-import { CapacityError } from './capacity.ts';
-import { collect, resultOf, Signal, Stage } from '../stage.fixture.ts';
+import { CapacityScripts, type ScriptClient } from '../src/capacity/scripts.ts';
+import { CapacityError } from '../src/capacity/gate.ts';
+import { collect, resultOf, Signal, Stage } from '../src/stage.fixture.ts';
 
 let stage: Stage;
 beforeEach(async () => {

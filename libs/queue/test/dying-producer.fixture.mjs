@@ -1,6 +1,6 @@
 // A producer that dies between the admission of a job and its add: admits, says so, and hangs until it is killed.
 import { Queue } from 'bullmq';
-import { CapacityScripts } from '../../dist/capacity/capacity-scripts.js';
+import { CapacityScripts } from '../dist/capacity/scripts.js';
 
 const [, , socketPath, bytes] = process.argv;
 const queue = new Queue('penstock', { connection: { path: socketPath } });

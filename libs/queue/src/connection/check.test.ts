@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { checkRedis } from './connection.ts';
+import { checkRedis } from './check.ts';
 import { Stage } from '../stage.fixture.ts';
 import { WriteQueue } from '../produce/write-queue.ts';
 

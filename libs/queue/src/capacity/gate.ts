@@ -1,6 +1,6 @@
 // The limit on the bytes of all jobs that have not ended: producers ask before they add, hosts tell when a job is over.
 import { formatBytes } from '@penstock/contract';
-import type { Admitted, CapacityScripts, Held } from './capacity-scripts.ts';
+import type { Admitted, CapacityScripts, Held } from './scripts.ts';
 
 /** The queue has no room for the jobs. */
 export class CapacityError extends Error {
