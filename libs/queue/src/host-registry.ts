@@ -1,4 +1,4 @@
-// Which hosts there are: a hash in Redis that has a record of each by its name, which the host renews while it runs.
+/** Which hosts there are: a hash in Redis that has a record of each by its name, which the host renews while it runs. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

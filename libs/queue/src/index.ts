@@ -1,17 +1,12 @@
-// The BullMQ side of Penstock: producers add and watch, hosts take and perform.
+/** The BullMQ side of Penstock: producers add and watch, hosts take and perform. */
 export type { Capacity, WhenFull } from './capacity/scripts.ts';
 export type { AppendAnswer, AppendQuestion } from './records/append-places.ts';
 export { BrokenJobError } from './jobs/broken-jobs.ts';
-export { CapacityError, type WaitForRoom } from './capacity/gate.ts';
-export {
-  checkRedis,
-  ConnectionError,
-  describeConnection,
-  redisOptions,
-  type Connection,
-  type RedisFacts,
-  type Role,
-} from './connection/check.ts';
+export { CapacityError } from './capacity/capacity-error.ts';
+export type { WaitForRoom } from './capacity/gate.ts';
+export { checkRedis, type RedisFacts } from './connection/check.ts';
+export { ConnectionError } from './connection/connection-error.ts';
+export { describeConnection, redisOptions, type Connection, type Role } from './connection/address.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './produce/flow.ts';
 export { defaultJobOptions, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';
 export { type LostJobs, LostJobError } from './jobs/lost-jobs.ts';
@@ -24,8 +19,9 @@ export type { ShardOutcome } from './flow/shards.ts';
 export { ShardError } from './flow/whole-flow.ts';
 export type { PartOwner } from './records/part-owners.ts';
 export { JobLimit } from './work/job-limit.ts';
-export { type StandingLimits, type Order } from './steer/order.ts';
-export { JobEndedError, type SteeredState } from './steer/order-sender.ts';
-export { UnknownJobError, type WatchEvent } from './watch/watch.ts';
+export type { StandingLimits, Order } from './steer/order.ts';
+export { JobEndedError, UnknownJobError } from './jobs/job-errors.ts';
+export type { SteeredState } from './steer/order-sender.ts';
+export type { WatchEvent } from './watch/watch.ts';
 export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './produce/write-queue.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './work/write-worker.ts';

@@ -1,4 +1,4 @@
-// The names of queues and of jobs, and what a job gets that its producer says nothing of.
+/** The names of queues and of jobs, and what a job gets that its producer says nothing of. */
 import { ANY_HOST, HOST_NAME, RequestError } from '@penstock/contract';
 import { QueueKeys, type JobsOptions, type KeepJobs } from 'bullmq';
 

@@ -1,4 +1,4 @@
-// A Redis of its own with any options, on a port, as other people run theirs; and an address that can be switched.
+/** A Redis of its own with any options, on a port, as other people run theirs; and an address that can be switched. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

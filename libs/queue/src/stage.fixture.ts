@@ -1,4 +1,4 @@
-// A real Redis for one test, with producers and workers on it, and everything put away afterwards.
+/** A real Redis for one test, with producers and workers on it, and everything put away afterwards. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import type { JobRequest, WriteProgress, WriteResult } from '@penstock/contract'
 import { EmbeddedRedis } from '@penstock/redis';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { redisOptions, type Connection } from './connection/check.ts';
+import { redisOptions, type Connection } from './connection/address.ts';
 import { QUEUE_NAME } from './names.ts';
 import { installedServer } from './redis-server.fixture.ts';
 import { WriteQueue } from './produce/write-queue.ts';

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { checkRedis, ConnectionError, describeConnection, redisOptions } from '../src/connection/check.ts';
+import { checkRedis } from '../src/connection/check.ts';
+import { ConnectionError } from '../src/connection/connection-error.ts';
+import { describeConnection, redisOptions } from '../src/connection/address.ts';
 
 test.each([
   ['redis://localhost', { host: 'localhost', port: 6379, db: 0 }],

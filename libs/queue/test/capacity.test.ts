@@ -1,11 +1,12 @@
-// The limit on the bytes of all jobs: counted once, refused or waited for, and given back exactly once.
+/** The limit on the bytes of all jobs: counted once, refused or waited for, and given back exactly once. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { CapacityScripts, type ScriptClient } from '../src/capacity/scripts.ts';
-import { CapacityError } from '../src/capacity/gate.ts';
+import { CapacityScripts } from '../src/capacity/scripts.ts';
+import type { ScriptClient } from '../src/connection/script-client.ts';
+import { CapacityError } from '../src/capacity/capacity-error.ts';
 import { collect, resultOf, Signal, Stage } from '../src/stage.fixture.ts';
 
 let stage: Stage;

@@ -1,8 +1,8 @@
-// What happens to jobs when Redis, a host or a lock goes away.
+/** What happens to jobs when Redis, a host or a lock goes away. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Worker } from 'bullmq';
-import { redisOptions } from '../src/connection/check.ts';
+import { redisOptions } from '../src/connection/address.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';
 
 let stage: Stage;

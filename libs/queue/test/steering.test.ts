@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FlowProducer } from 'bullmq';
-import { redisOptions } from '../src/connection/check.ts';
+import { redisOptions } from '../src/connection/address.ts';
 import { Signal, Stage, collect, resultOf, untilAborted } from '../src/stage.fixture.ts';
-import { JobEndedError } from '../src/steer/order-sender.ts';
+import { JobEndedError, UnknownJobError } from '../src/jobs/job-errors.ts';
 import type { StandingLimits, Order } from '../src/steer/order.ts';
-import { UnknownJobError } from '../src/watch/watch.ts';
 import type { WriteJobInfo } from '../src/work/write-worker.ts';
 
 const said = { by: 'ann@ops', why: 'the disk is needed' };

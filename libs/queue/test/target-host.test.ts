@@ -1,7 +1,7 @@
-// Writes for one host: which queue they go to, who takes them, and what happens to those in the wrong one.
+/** Writes for one host: which queue they go to, who takes them, and what happens to those in the wrong one. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
-import { redisOptions } from '../src/connection/check.ts';
+import { redisOptions } from '../src/connection/address.ts';
 import { JobLimit } from '../src/work/job-limit.ts';
 import { collect, resultOf, Signal, Stage } from '../src/stage.fixture.ts';
 

@@ -1,4 +1,4 @@
-// Jobs that wait without using up an attempt.
+/** Jobs that wait without using up an attempt. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { IoError } from '@penstock/contract';
 import { collect, progressOf, resultOf, Signal, Stage } from '../src/stage.fixture.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseRequest } from '@penstock/contract';
 import { Worker } from 'bullmq';
-import { redisOptions } from '../src/connection/check.ts';
+import { redisOptions } from '../src/connection/address.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';
 import type { WatchEvent } from '../src/watch/watch.ts';
 

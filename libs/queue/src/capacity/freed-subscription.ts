@@ -1,9 +1,10 @@
-// Listens for room in the queue, over a connection that is there only while somebody waits for it.
+/** Listens for room in the queue, over a connection that is there only while somebody waits for it. */
 import { Redis } from 'ioredis';
-import type { FreedChannel } from './gate.ts';
-import { redisOptions, sever, type Connection } from '../connection/check.ts';
+import { redisOptions, type Connection } from '../connection/address.ts';
+import { sever } from '../connection/sever.ts';
 
-export class FreedSubscription implements FreedChannel {
+/** Reports that there may be room; used by one gate, which has one listener. */
+export class FreedSubscription {
   readonly #connection: Connection;
   readonly #channel: string;
   readonly #onError: (error: unknown) => void;
@@ -16,14 +17,17 @@ export class FreedSubscription implements FreedChannel {
     this.#onError = onError;
   }
 
-  /** While it is open already, its first listener goes on listening. */
+  /**
+   * Resolves when it is subscribed: `listener` is called for whatever is freed from then on. While it is open already,
+   * its first listener goes on listening.
+   */
   async open(listener: () => void): Promise<void> {
     if (this.#redis === null) {
       const redis = new Redis(redisOptions(this.#connection, 'worker'));
       this.#redis = redis;
       redis.on('error', this.#onError);
       redis.on('message', listener);
-      // After a break there may be room that nobody was told of.
+      // During a break nothing is reported: there may be room by now.
       redis.on('ready', listener);
       this.#opening = redis.subscribe(this.#channel);
     }

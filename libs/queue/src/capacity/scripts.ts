@@ -1,18 +1,14 @@
-// What Redis keeps of the queue's byte limit, and the scripts that change it: each is one step for all who look.
-//
-//   capacity:limit     hash     bytes, whenFull, and `used`: the sum of all that is held
-//   capacity:held      hash     '<queue>:<job id>' -> '<bytes>:<milliseconds of Redis when it was admitted>'
-//   capacity:freed     channel  told whenever there may be more room than before
-//   capacity:sweeping  string   there while somebody looks for what nobody will release
-//
-// All of them below the prefix of the queue of any host; a job's id has no colon, so none is in their way.
-
-/** BullMQ's client, as far as it is needed here. */
-export interface ScriptClient {
-  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
-  defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void;
-  runCommand(name: string, args: (string | number)[]): Promise<unknown>;
-}
+/**
+ * What Redis keeps of the queue's byte limit, and the scripts that change it, each of them in one step.
+ *
+ *   capacity:limit     hash     bytes, whenFull, and `used`: the sum of all that is held
+ *   capacity:held      hash     '<queue>:<job id>' -> '<bytes>:<milliseconds of Redis when it was admitted>'
+ *   capacity:freed     channel  published to whenever there may be more room than before
+ *   capacity:sweeping  string   exists while somebody sweeps
+ *
+ * All of them are below the prefix of the queue of any host; a job's id has no colon, so they are never a job's.
+ */
+import type { ScriptClient } from '../connection/script-client.ts';
 
 /** A job as the limit knows it. */
 export interface Held {
@@ -45,7 +41,7 @@ export interface Admitted {
 /** How long an entry without a job is kept: its producer may be between admitting and adding, and slow. */
 const ORPHAN_MS = 60_000;
 
-// Redis below 7 must be told that what a script does is what counts, not how: it asks for the time.
+// Redis below 7 has to replicate the commands of a script, not the script: it asks for the time.
 const BEGIN = 'if redis.replicate_commands then redis.replicate_commands() end ';
 const NOW = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) ";
 
@@ -128,7 +124,7 @@ const COMMANDS = {
 
 /** The limit of one prefix, as Redis keeps it. */
 export class CapacityScripts {
-  /** The channel that is told of room. */
+  /** The channel on which room is announced. */
   readonly freed: string;
   readonly #client: ScriptClient;
   readonly #prefix: string;

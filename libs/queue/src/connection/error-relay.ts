@@ -1,27 +1,29 @@
-/** How long the same message is not told again: a lost connection repeats itself on every try, on every connection. */
-const quietMs = 10_000;
-const messagesMax = 100;
+/** Errors of connections that break, reported without the repetitions. */
 
-/** Hands errors to whoever is responsible, each message at most once in ten seconds, and never throws. */
+/** How long the same message is not repeated: a lost connection fails again at every try, on every connection. */
+const QUIET_MS = 10_000;
+const MESSAGES_MAX = 100;
+
+/** Hands errors to `report`, each message at most once in ten seconds, and never throws. */
 export class ErrorRelay {
-  readonly #tell: (error: Error) => void;
-  readonly #toldAt = new Map<string, number>();
+  readonly #report: (error: Error) => void;
+  readonly #reportedAt = new Map<string, number>();
 
-  constructor(tell: (error: Error) => void) {
-    this.#tell = tell;
+  constructor(report: (error: Error) => void) {
+    this.#report = report;
   }
 
   report(caught: unknown): void {
     const error = caught instanceof Error ? caught : new Error(String(caught));
     const now = performance.now();
-    const toldAt = this.#toldAt.get(error.message);
-    if (toldAt !== undefined && now - toldAt < quietMs) return;
-    if (this.#toldAt.size >= messagesMax) this.#toldAt.clear();
-    this.#toldAt.set(error.message, now);
+    const reportedAt = this.#reportedAt.get(error.message);
+    if (reportedAt !== undefined && now - reportedAt < QUIET_MS) return;
+    if (this.#reportedAt.size >= MESSAGES_MAX) this.#reportedAt.clear();
+    this.#reportedAt.set(error.message, now);
     try {
-      this.#tell(error);
+      this.#report(error);
     } catch {
-      // who cannot bear to be told is not told
+      // a listener that throws must not stop what goes on here
     }
   }
 }

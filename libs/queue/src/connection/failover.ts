@@ -1,5 +1,7 @@
-// A failover behind one address, as of a managed Redis: the old master keeps its connections, as a replica that refuses
-// what it is asked. Only a new connection leads to the new master.
+/**
+ * A failover behind one address, as of a managed Redis: the old master keeps its connections, as a replica that refuses
+ * what it is asked. Only a new connection leads to the new master.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDemotion } from './refusals.ts';
 

@@ -1,5 +1,7 @@
-// Whether a Redis accepts the commands that a queue needs. A replica, a full server and one whose user has few rights
-// all answer PING and INFO as a healthy one does. The commands tried here find nothing to do, so that no data change.
+/**
+ * Whether a Redis accepts the commands that a queue needs. A replica, a full server and one whose user has few rights
+ * all answer PING and INFO as a healthy one does. The commands tried here find nothing to do, so that no data change.
+ */
 import type { Redis } from 'ioredis';
 import { QUEUE_NAME } from '../names.ts';
 import { NOT_PERMITTED, refusalOf } from './refusals.ts';

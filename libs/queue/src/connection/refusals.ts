@@ -1,4 +1,4 @@
-// The errors by which a Redis refuses commands: why it does, and what to do about it.
+/** The errors by which a Redis refuses commands: why it does, and what to do about it. */
 
 /** Why a Redis cannot be used. */
 export interface Reason {
@@ -41,7 +41,7 @@ export const IS_SENTINEL: Reason = {
  */
 const answer = (words: string): RegExp => new RegExp(`(?:^|: -)(?:${words})\\b`);
 
-const refusals: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
+const REFUSALS: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
   [answer('READONLY|UNBLOCKED|MASTERDOWN'), IS_REPLICA],
   [
     answer('MISCONF'),
@@ -77,10 +77,10 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 /** Why the Redis refused a command, by the error of its client; null if `error` is no refusal. */
 export function refusalOf(error: unknown): Reason | null {
   const message = messageOf(error);
-  return refusals.find(([pattern]) => pattern.test(message))?.[1] ?? null;
+  return REFUSALS.find(([pattern]) => pattern.test(message))?.[1] ?? null;
 }
 
-/** True where the Redis was a master and is none any more. */
+/** True if the Redis was a master and is none any more. */
 export const isDemotion = (error: unknown): boolean => refusalOf(error) === IS_REPLICA;
 
 /** Node's and OpenSSL's names of what can be wrong with the certificate of a server. */
@@ -102,7 +102,7 @@ const CERTIFICATE_CODES: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** What is wrong with the certificate, by the code of the error; null where it is none of these. */
+/** What is wrong with the certificate, by the code of the error; null if it is none of these. */
 export function certificateReason(code: string): Reason | null {
   if (code === 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED') {
     return { code, why: 'it asks for a certificate of its clients', hint: 'Set tls-auth-clients no, and a password.' };

@@ -1,7 +1,10 @@
-// What listens at an address where no Redis could be reached: a web server, or TLS on one side alone. The client's own
-// error only reports a broken connection, or no answer, and which of the two depends on chance.
+/**
+ * What listens at an address where no Redis could be reached: a web server, or TLS on one side alone. The client's own
+ * error only reports a broken connection, or no answer, and which of the two depends on chance.
+ */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { within } from './deadline.ts';
 import type { Reason } from './refusals.ts';
 
 const ANSWER_MS_MAX = 1000;
@@ -28,12 +31,12 @@ export async function whoAnswers(host: string, port: number, tls: boolean): Prom
 /** The first bytes that come after a PING, as Latin-1; empty if none do. */
 async function firstWord(host: string, port: number): Promise<string> {
   let word = '';
-  await inTime(connect({ host, port }), (socket, settle) => {
+  await watch(connect({ host, port }), (socket, end) => {
     socket.setEncoding('latin1');
     socket.on('connect', () => socket.write('PING\r\n'));
     socket.on('data', (text: string) => {
       word += text;
-      if (word.length >= ENOUGH_BYTES) settle();
+      if (word.length >= ENOUGH_BYTES) end();
     });
   });
   return word;
@@ -42,26 +45,22 @@ async function firstWord(host: string, port: number): Promise<string> {
 async function speaksTls(host: string, port: number): Promise<boolean> {
   let speaks = false;
   // Nothing is sent, and whose certificate it is does not matter here.
-  await inTime(connectTls({ host, port, rejectUnauthorized: false }), (socket, settle) => {
+  await watch(connectTls({ host, port, rejectUnauthorized: false }), (socket, end) => {
     socket.on('secureConnect', () => {
       speaks = true;
-      settle();
+      end();
     });
   });
   return speaks;
 }
 
-/** Resolves when `listen` settles, the socket ends or the time is over; the socket is gone then. */
-function inTime(socket: Socket, listen: (socket: Socket, settle: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve();
-    };
-    const timer = setTimeout(settle, ANSWER_MS_MAX);
-    socket.on('error', settle);
-    socket.on('close', settle);
-    listen(socket, settle);
+/** Resolves when `listen` calls `end`, the socket ends or the time is over; the socket is gone then. */
+async function watch(socket: Socket, listen: (socket: Socket, end: () => void) => void): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
+    socket.on('error', () => resolve());
+    socket.on('close', () => resolve());
+    listen(socket, resolve);
   });
+  await within(ANSWER_MS_MAX, ended);
+  socket.destroy();
 }

@@ -1,4 +1,4 @@
-// The error of a bulk of which files failed, and whether another attempt may write them.
+/** The error of a bulk of which files failed, and whether another attempt may write them. */
 import type { BulkResult } from '@penstock/contract';
 
 /** Files of a bulk failed, and another attempt may write them. */

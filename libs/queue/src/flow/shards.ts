@@ -1,4 +1,4 @@
-// The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow.
+/** The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow. */
 import { type JobRequest, type JobResult, type ManifestSource, parseJob } from '@penstock/contract';
 import type { Redis } from 'ioredis';
 import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';

@@ -1,5 +1,7 @@
-// Whether a flow is whole: what its manifest asks for, compared with what the queue knows of its shards. The queue alone
-// cannot say: of a child that was removed, or dropped when it failed, nothing is left that could be missed.
+/**
+ * Whether a flow is whole: what its manifest asks for, compared with what the queue knows of its shards. The queue alone
+ * cannot say: of a child that was removed, or dropped when it failed, nothing is left that could be missed.
+ */
 import { escapeControls, type ManifestSource } from '@penstock/contract';
 
 /** What the queue still knows of a job's children. Those that were removed, or dropped when they failed, are nowhere. */

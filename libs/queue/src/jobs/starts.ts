@@ -1,6 +1,6 @@
-// How often a job was begun. BullMQ counts that, and lets whoever retries a job set the count back.
+/** How often a job was begun. BullMQ counts that, and lets whoever retries a job set the count back. */
 import type { Job } from 'bullmq';
-import type { ScriptClient } from '../capacity/scripts.ts';
+import type { ScriptClient } from '../connection/script-client.ts';
 
 /**
  * The field of the job's hash that counts its attempts after the first. The first needs no count, and most jobs have but

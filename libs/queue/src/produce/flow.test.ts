@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { JobRequest } from '@penstock/contract';
 import { FlowProducer, type JobsOptions, QueueEvents } from 'bullmq';
-import { redisOptions } from '../connection/check.ts';
+import { redisOptions } from '../connection/address.ts';
 import { collect, resultOf, Signal, Stage } from '../stage.fixture.ts';
 import type { ShardOutcome } from '../flow/shards.ts';
 import type { WriteJobInfo } from '../work/write-worker.ts';

@@ -1,4 +1,4 @@
-// Flows: shards that are written in any order, on any hosts, and then a manifest of what they came to.
+/** Flows: shards that are written in any order, on any hosts, and then a manifest of what they came to. */
 import {
   type JobRequest,
   type JobRequestInput,

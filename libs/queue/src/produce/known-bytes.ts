@@ -1,4 +1,4 @@
-// How many bytes a job will write, as far as its request says it.
+/** How many bytes a job will write, as far as its request says it. */
 import { extentsEnd, inlineBytes, type JobRequest, requestsOf, type WriteRequest } from '@penstock/contract';
 
 /** 0 for what only the source knows. Of a bulk, all files together. */

@@ -1,4 +1,4 @@
-// BullMQ's deduplication for writes: one at a time per file.
+/** BullMQ's deduplication for writes: one at a time per file. */
 import { createHash } from 'node:crypto';
 import { parseRequest, type WriteRequestInput } from '@penstock/contract';
 import type { JobsOptions } from 'bullmq';

@@ -1,4 +1,4 @@
-// Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run.
+/** Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run. */
 import { ANY_HOST, type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
 import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
 import { assertName, assertRepeat } from './given.ts';

@@ -1,4 +1,4 @@
-// The producer's side of the queue: adds jobs, follows them and steers them.
+/** The producer's side of the queue: adds jobs, follows them and steers them. */
 import { randomBytes } from 'node:crypto';
 import {
   type Cancellation,
@@ -11,15 +11,11 @@ import {
 } from '@penstock/contract';
 import { FlowProducer, Queue, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
-import {
-  checkRedis,
-  connected,
-  explain,
-  redisOptions,
-  sever,
-  type Connection,
-  type ConnectionError,
-} from '../connection/check.ts';
+import { checkRedis, connected } from '../connection/check.ts';
+import { explain } from '../connection/explain.ts';
+import { redisOptions, type Connection } from '../connection/address.ts';
+import { sever } from '../connection/sever.ts';
+import type { ConnectionError } from '../connection/connection-error.ts';
 import { brokenJob } from '../jobs/broken-jobs.ts';
 import { type Capacity, CapacityScripts, type Held, type WhenFull } from '../capacity/scripts.ts';
 import { CapacityGate, type WaitForRoom } from '../capacity/gate.ts';
@@ -45,7 +41,9 @@ import { refusalOf } from '../connection/refusals.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { standstillOf } from '../jobs/standstill.ts';
 import { type SteeredState, OrderSender } from '../steer/order-sender.ts';
-import { unknown, WatchHub, type WatchEvent } from '../watch/watch.ts';
+import { unknown } from '../jobs/job-errors.ts';
+import { WatchHub } from '../watch/hub.ts';
+import type { WatchEvent } from '../watch/watch.ts';
 import { whoAsks } from './who-asks.ts';
 
 /** Which queue, and who is told of its troubles. */
@@ -142,7 +140,7 @@ export class WriteQueue {
       return { name: JOB_NAME, data, opts: { ...jobOptions, jobId } };
     });
     return this.#use(async (opened) => {
-      const limited = opened.gate.limited ?? (await opened.gate.look());
+      const limited = await opened.gate.isLimited();
       const held = limited ? await this.#admit(opened, jobs, { signal, waitMsMax }) : [];
       const ids: string[] = [];
       for (const [queueName, group] of groupByQueue(jobs)) {
@@ -215,7 +213,7 @@ export class WriteQueue {
     const { signal, waitMsMax, ...jobOptions } = optionsOf(options);
     const { job, ids } = flowJobs(flow, newJobId(), jobOptions);
     return this.#use(async (opened) => {
-      if (opened.gate.limited ?? (await opened.gate.look())) {
+      if (await opened.gate.isLimited()) {
         const jobs = [job, ...(job.children ?? [])].map(({ data, opts }) => heldOf(opts!.jobId!, data as JobRequest));
         await opened.gate.pass(jobs, { signal, waitMsMax });
       }
@@ -277,7 +275,7 @@ export class WriteQueue {
   }
 
   async #release({ gate, capacity }: Opened, id: string): Promise<void> {
-    if (gate.limited ?? (await gate.look())) await capacity.release([`${queueNameOf(id)}:${id}`]);
+    if (await gate.isLimited()) await capacity.release([`${queueNameOf(id)}:${id}`]);
   }
 
   /**

@@ -8,7 +8,7 @@
  * The field goes with the job, and stays when the job is retried, with whatever options.
  */
 import { randomBytes } from 'node:crypto';
-import type { ScriptClient } from '../capacity/scripts.ts';
+import type { ScriptClient } from '../connection/script-client.ts';
 import { QUEUE_NAME, queueNameOf } from '../names.ts';
 
 /** As a writer thread asks. */

@@ -1,6 +1,6 @@
 /** Which partial files on a host's disks are still needed: whether their jobs may yet be taken up on that host. */
 import type { AppendPlaces } from './append-places.ts';
-import type { ScriptClient } from '../capacity/scripts.ts';
+import type { ScriptClient } from '../connection/script-client.ts';
 
 /**
  * `over`: the job is gone, or has ended, or another host has had it for a minute. `open`: this host may take it up.

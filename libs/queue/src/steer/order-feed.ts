@@ -4,7 +4,8 @@
  */
 import { type RelayMessage, Relay } from 'bullmq';
 import { Redis } from 'ioredis';
-import { type Connection, redisOptions, sever } from '../connection/check.ts';
+import { type Connection, redisOptions } from '../connection/address.ts';
+import { sever } from '../connection/sever.ts';
 import { within } from '../connection/deadline.ts';
 import {
   JOB_TOPIC,

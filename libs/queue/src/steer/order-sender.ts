@@ -9,25 +9,10 @@ import { ORDER_KEYS, ORDER_SCRIPT } from './order-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { LATER_STARTS_FIELD } from '../jobs/starts.ts';
 import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Order, limitField, parseOrder } from './order.ts';
-import { UnknownJobError, unknown } from '../watch/watch.ts';
+import { JobEndedError, UnknownJobError, unknown } from '../jobs/job-errors.ts';
 
 /** Where a job stood when it was steered. */
 export type SteeredState = 'waiting' | 'prioritized' | 'delayed' | 'waiting-children' | 'active';
-
-/** The job has come to its end: there is nothing left to steer. */
-export class JobEndedError extends Error {
-  override readonly name: string = 'JobEndedError';
-  readonly code = 'EJOBENDED';
-  readonly retryable = false;
-  readonly jobId: string;
-  readonly state: 'completed' | 'failed';
-
-  constructor(jobId: string, state: 'completed' | 'failed') {
-    super(`Job '${jobId}' has ${state}: there is nothing left to steer.`);
-    this.jobId = jobId;
-    this.state = state;
-  }
-}
 
 interface Steered {
   state: SteeredState;

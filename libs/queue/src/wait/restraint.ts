@@ -1,5 +1,7 @@
-// Holds a host back that cannot use a root: it would take that root's jobs faster than the hosts that can write them,
-// only to put them back.
+/**
+ * Holds a host back that cannot use a root: it would take that root's jobs faster than the hosts that can write them,
+ * only to put them back.
+ */
 
 /**
  * Longer than the second by which a job is put off (DELAY_MS_MIN in waits.ts): when it is due again, the slot that had

@@ -1,4 +1,4 @@
-// What becomes of a job whose attempt failed: one table, from the failure to what another attempt could change.
+/** What becomes of a job whose attempt failed: one table, from the failure to what another attempt could change. */
 import { ROOT_UNUSABLE, type WireError } from '@penstock/contract';
 
 /** What a job can wait for without an attempt being counted. */

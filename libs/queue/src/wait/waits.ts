@@ -1,4 +1,4 @@
-// Waiting without using up an attempt: how long until the next try, for how long in all, and where that is kept.
+/** Waiting without using up an attempt: how long until the next try, for how long in all, and where that is kept. */
 import type { WireError } from '@penstock/contract';
 import type { WaitCause } from './verdict.ts';
 
