@@ -19,7 +19,7 @@ import { type IoFailure, READ_PREFIX, READ_ROW, STALLS_MAX, WRITE_ROW } from '..
 import type { CacheFlush } from './cache-flush.ts';
 import type { RowFeed } from './feed.ts';
 import { FreeRows, type RowStock } from './free-rows.ts';
-import { HeldMoves } from './held-moves.ts';
+import { HeldTransfers } from './held-transfers.ts';
 import type { Pace } from './pace.ts';
 import { PrefixFeed } from './prefix.ts';
 import { RowFlow } from './row-flow.ts';
@@ -96,7 +96,7 @@ export class RowPipeline {
   readonly #writtenBefore: number;
   /** iocbs of the target in flight. */
   #targetInFlight = 0;
-  readonly #held: HeldMoves = new HeldMoves();
+  readonly #held: HeldTransfers = new HeldTransfers();
   #stopped = false;
 
   constructor({ thread, target, feed, span, writtenBytes, growth, plan, extent, digest, pace }: RowPipelineParts) {

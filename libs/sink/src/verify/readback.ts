@@ -8,7 +8,7 @@ import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/dige
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import { reopenLocked } from '../target/become-buffered.ts';
 import { FreeRows } from '../rows/free-rows.ts';
-import { HeldMoves } from '../rows/held-moves.ts';
+import { HeldTransfers } from '../rows/held-transfers.ts';
 import { RowFlow } from '../rows/row-flow.ts';
 import type { Target } from '../target/target.ts';
 import type { WriterThread } from '../thread/thread.ts';
@@ -39,7 +39,7 @@ export class Readback {
   #run = 0;
   #position: number;
   #inFlight = 0;
-  readonly #held: HeldMoves = new HeldMoves();
+  readonly #held: HeldTransfers = new HeldTransfers();
   #stopped = false;
   #ended = false;
 

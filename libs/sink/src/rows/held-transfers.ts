@@ -1,7 +1,7 @@
 /** Rows whose write or read was refused, with where each stands: held until nothing else of their file is in flight. */
 import type { SlotTable } from '../thread/transfer.ts';
 
-interface HeldMove {
+interface HeldTransfer {
   row: number;
   position: number;
   purpose: number;
@@ -11,16 +11,16 @@ interface HeldMove {
   done: number;
 }
 
-export class HeldMoves {
-  readonly #moves: HeldMove[] = [];
+export class HeldTransfers {
+  readonly #transfers: HeldTransfer[] = [];
 
   get isEmpty(): boolean {
-    return this.#moves.length === 0;
+    return this.#transfers.length === 0;
   }
 
   /** Takes what `slot` was to move; the slot may be released. */
   hold(slots: SlotTable, slot: number): void {
-    this.#moves.push({
+    this.#transfers.push({
       row: slots.row[slot]!,
       position: slots.position[slot]!,
       purpose: slots.purpose[slot]!,
@@ -33,9 +33,9 @@ export class HeldMoves {
 
   /** Puts the one that was held first into `slot`. */
   putBack(slots: SlotTable, slot: number): void {
-    const move = this.#moves.shift()!;
-    slots.carry(slot, move.row, move.position);
-    slots.begin(slot, move.purpose, move.address, move.offset, move.length);
-    slots.done[slot] = move.done;
+    const held = this.#transfers.shift()!;
+    slots.carry(slot, held.row, held.position);
+    slots.begin(slot, held.purpose, held.address, held.offset, held.length);
+    slots.done[slot] = held.done;
   }
 }
