@@ -66,8 +66,8 @@ export abstract class RowFeed {
     return rowAddress;
   }
 
-  /** Why the kernel could not read the memory that a row is written from, if that is for a change of the source. */
-  changeAt(_position: number, _length: number): IoError | null {
+  /** The change of the source for which the write of a row failed; null if it failed for another reason. */
+  causeOf(_errno: number, _position: number, _length: number): IoError | null {
     return null;
   }
 

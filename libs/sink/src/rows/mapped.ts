@@ -2,6 +2,7 @@
  * Rows that are written from where they stand in a mapped segment. Only the padded end of the file is read into a row of the
  * arena first.
  */
+import { constants } from 'node:os';
 import type { IoError } from '@penstock/contract';
 import type { Mapping } from '@penstock/matrix';
 import { statFd } from '@penstock/disk';
@@ -9,6 +10,8 @@ import { type Origin, changed } from '../origin/origin.ts';
 import type { Target } from '../target/target.ts';
 import { READ_ROW, WRITE_ROW } from '../thread/transfer.ts';
 import { RowFeed } from './feed.ts';
+
+const { EFAULT } = constants.errno;
 
 export class MappedFeed extends RowFeed {
   readonly #segment: Origin;
@@ -30,9 +33,10 @@ export class MappedFeed extends RowFeed {
     return this.#standsMapped(position, length) ? this.#mapping.address + this.#segment.start + position : rowAddress;
   }
 
-  override changeAt(position: number, length: number): IoError | null {
+  /** The kernel cannot read the memory of a segment that has been cut. */
+  override causeOf(errno: number, position: number, length: number): IoError | null {
+    if (errno !== -EFAULT || !this.#standsMapped(position, length)) return null;
     const segment = this.#segment;
-    if (!this.#standsMapped(position, length)) return null;
     const { sizeBytes } = statFd(segment.fd, segment.path);
     return sizeBytes < segment.start + position + length ? changed(segment, sizeBytes) : null;
   }

@@ -3,28 +3,23 @@
  * submitted again. One slot carries one row at a time, from its fill to its last byte; rows go out in file order and come
  * back in any.
  */
-import { constants } from 'node:os';
-import { IoError } from '@penstock/contract';
 import { SLOT_COMPLETED } from '@penstock/aio';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
-import { type Span, bytesBehind } from '../target/edges.ts';
+import type { Span } from '../target/edges.ts';
 import { becomeBuffered } from '../target/become-buffered.ts';
 import type { RowRoom } from '../space/growth.ts';
-import { type Origin, assertReaches, readRefused } from '../origin/origin.ts';
-import type { Alignment } from '@penstock/disk';
+import { assertReaches } from '../origin/origin.ts';
 import type { Target } from '../target/target.ts';
 import type { WriterThread } from '../thread/thread.ts';
-import { type IoFailure, READ_PREFIX, READ_ROW, STALLS_MAX, WRITE_ROW } from '../thread/transfer.ts';
+import { READ_PREFIX, READ_ROW, WRITE_ROW } from '../thread/transfer.ts';
 import type { CacheFlush } from './cache-flush.ts';
 import type { RowFeed } from './feed.ts';
 import { FreeRows, type RowStock } from './free-rows.ts';
-import { HeldTransfers } from './held-transfers.ts';
 import type { Pace } from './pace.ts';
 import { PrefixFeed } from './prefix.ts';
-import { RowFlow } from './row-flow.ts';
-
-const { EFAULT, EIO } = constants.errno;
+import { RowBytes } from './row-bytes.ts';
+import { RowTransfers } from './row-transfers.ts';
 
 /**
  * What a large write keeps in flight while small files are written on its thread: what they submit waits behind it in
@@ -64,8 +59,6 @@ export class RowPipeline {
   writes = 0;
   reads = 0;
   shortWrites = 0;
-  /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
-  bufferedFd = -1;
   /** What is in the page cache, of a write that may go there and is flushed in the end. */
   cache: CacheFlush | null = null;
   /** Bytes of the next row that went into the file before it was full; what appends only must not write them again. */
@@ -80,10 +73,8 @@ export class RowPipeline {
   readonly #growth: RowRoom | null;
   readonly #plan: RowPlan;
   readonly #pace: Pace;
-  readonly #flow: RowFlow;
-  /** null while a producer has brought nothing and the rows belong to other writes. */
-  #extent: RowExtent | null;
-  readonly #rowStride: number;
+  readonly #transfers: RowTransfers;
+  readonly #bytes: RowBytes;
   readonly #stock: RowStock;
   readonly #digest: FileDigest | null;
   /** Rows that may be in flight while small files are written beside them. */
@@ -94,13 +85,9 @@ export class RowPipeline {
   #nextPosition = 0;
   /** Bytes that an earlier attempt wrote. */
   readonly #writtenBefore: number;
-  /** iocbs of the target in flight. */
-  #targetInFlight = 0;
-  readonly #held: HeldTransfers = new HeldTransfers();
   #stopped = false;
 
   constructor({ thread, target, feed, span, writtenBytes, growth, plan, extent, digest, pace }: RowPipelineParts) {
-    const mapping = feed.origin?.mapping ?? null;
     this.#thread = thread;
     this.#target = target;
     this.#feed = feed;
@@ -108,9 +95,10 @@ export class RowPipeline {
     this.#growth = growth;
     this.#plan = plan;
     this.#pace = pace;
-    this.#flow = flowOf(thread, target, mapping === null ? feed.origin : null); // a mapping waits for no device
-    this.#extent = extent;
-    this.#rowStride = mapping === null ? plan.rowStride : 0; // only the padded end of the file needs a row in memory
+    this.#transfers = new RowTransfers(thread, target, feed.origin);
+    // Of a mapping only the padded end is read into a row of the arena.
+    const rowStride = feed.origin === null || feed.origin.mapping === null ? plan.rowStride : 0;
+    this.#bytes = new RowBytes(thread.arena, target, span, rowStride, digest, extent);
     this.#stock = feed.fullRows ?? new FreeRows(plan.bufferRows, digest);
     this.#digest = digest;
     this.#rowsBesideSmall = Math.max(2, Math.floor(IN_FLIGHT_BYTES_BESIDE_SMALL / plan.ioBytes));
@@ -129,7 +117,7 @@ export class RowPipeline {
 
   /** True once every row has been prepared: with nothing in flight, the file is written. */
   get exhausted(): boolean {
-    return this.#held.isEmpty && this.#feed.isExhausted(this.#nextPosition);
+    return !this.#transfers.areHeld && this.#feed.isExhausted(this.#nextPosition);
   }
 
   /** Once all is written: what the bytes have come to. @throws RequestError if that is less than was declared */
@@ -151,6 +139,11 @@ export class RowPipeline {
     return this.#nextPosition;
   }
 
+  /** Takes writes of any length: the last row goes there without padding, if nothing else is in flight. -1: none. */
+  set bufferedFd(fd: number) {
+    this.#transfers.bufferedFd = fd;
+  }
+
   /** Prepares no more; what is in flight is only taken back. */
   stop(): void {
     this.#stopped = true;
@@ -163,29 +156,23 @@ export class RowPipeline {
 
   /** Goes on with other row memory for the same plan. */
   takeAgain(extent: RowExtent): void {
-    this.#extent = extent;
+    this.#bytes.moveTo(extent);
     this.#feed.forgetRows();
   }
 
   /** True while rows are held that direct I/O was refused for: until they are written, no other is begun. */
   get holdsRefused(): boolean {
-    return !this.#held.isEmpty;
+    return this.#transfers.areHeld;
   }
 
   /** Once nothing of the file is in flight: goes on through the page cache, with what was held first. @throws IoError */
   prepareRefused(slot: number): boolean {
     if (this.#stopped) return false;
     if (this.#target.direct) {
-      if (this.#targetInFlight > 0) return false;
+      if (this.#transfers.targetInFlight > 0) return false;
       becomeBuffered(this.#target, this.#thread.refusingDevices);
     }
-    const pieceBytes = this.#flow.admit();
-    if (pieceBytes === 0) return false;
-    const { slots } = this.#thread;
-    this.#held.putBack(slots, slot);
-    this.#flow.begin(slot, slots.length[slot]!, pieceBytes, false);
-    this.#submitRest(slot);
-    return true;
+    return this.#transfers.submitHeld(slot);
   }
 
   /** Prepares the next row into `slot`; false when all are prepared, every row is in flight, or it is too early. */
@@ -194,10 +181,10 @@ export class RowPipeline {
     const { slots, smallWrites } = this.#thread;
     const row = this.#stock.peek(smallWrites > 0 ? this.#rowsBesideSmall : this.#plan.bufferRows);
     if (row === -1) return false;
-    const pieceBytes = this.#flow.admit();
+    const pieceBytes = this.#transfers.admit();
     if (pieceBytes === 0) return false;
     const position = this.#nextPosition;
-    const feed = this.#feedAt(position);
+    const feed = this.#prefix !== null && position < this.#prefix.end ? this.#prefix : this.#feed;
     // No longer than a piece, or what is begun would go on for all of it: only what has arrived is as long as it is.
     const wanted = feed.lengthAt(position, Math.min(this.#plan.ioBytes, pieceBytes));
     const length = feed.isPaced ? this.#pace.admit(wanted, feed.splitsRows) : wanted;
@@ -206,7 +193,7 @@ export class RowPipeline {
     this.#nextPosition = position + length;
     this.#rowPosition[row] = position;
     slots.carry(slot, row, position);
-    const purpose = feed.next(row, this.#rowStart(row), position, length);
+    const purpose = feed.next(row, this.#bytes.startOf(row), position, length);
     if (purpose === WRITE_ROW) this.#beginWrite(slot, length, pieceBytes);
     else if (purpose === READ_ROW) this.#beginRead(slot, length, pieceBytes);
     else this.#beginPrefix(slot, length, pieceBytes);
@@ -215,10 +202,7 @@ export class RowPipeline {
     return true;
   }
 
-  #feedAt(position: number): RowFeed {
-    return this.#prefix !== null && position < this.#prefix.end ? this.#prefix : this.#feed;
-  }
-
+  /** Passes over a hole that the next position is in. */
   #passHole(): void {
     if (this.exhausted) return;
     const from = this.#nextPosition;
@@ -230,72 +214,16 @@ export class RowPipeline {
     this.#nextPosition = start;
   }
 
-  /**
-   * Takes the completion of a row's slot. True if the slot was prepared again (a residual, or the write of a row that
-   * was read); otherwise it is released.
-   * @throws IoError where the row failed; its slot is released
-   */
-  complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
-    const purpose = this.#thread.slots.purpose[slot];
-    // What goes to the page cache comes back before the disk has it: that is no measure of the disk.
-    const isMeasured = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
-    if (isMeasured) this.#flow.cameBack(slot, result, latencyMs);
-    if (purpose !== READ_ROW) this.#targetInFlight -= 1;
-    if (result < 0) {
-      if (!this.#stopped && this.#isRefusedDirect(slot, result)) return this.#goOnBuffered(slot);
-      const error = this.#errorOf(slot, result, refused);
-      this.#releaseRow(slot);
-      throw error;
-    }
-    if (this.#stopped) {
-      if (purpose === WRITE_ROW && this.#thread.slots.isWhole(slot, result)) this.#noteWritten(slot);
-      this.#releaseRow(slot);
-      return false;
-    }
-    try {
-      if (purpose === WRITE_ROW) return this.#afterWrite(slot, result);
-      return purpose === READ_ROW ? this.#afterRead(slot, result) : this.#afterPrefix(slot, result);
-    } catch (error) {
-      // What it has in flight is counted for all writes to the device.
-      if (this.#thread.engine.stateOf(slot) === SLOT_COMPLETED) this.#releaseRow(slot);
-      throw error;
-    }
-  }
-
-  #isRefusedDirect(slot: number, result: number): boolean {
-    return this.#thread.slots.isRefusedDirect(slot, result, this.#fileOf(slot).alignment);
-  }
-
-  /** A read of the source is tried again at once; what is the target's waits for all that is in flight there. */
-  #goOnBuffered(slot: number): boolean {
-    if (this.#thread.slots.purpose[slot] !== READ_ROW) return this.#hold(slot);
-    readRefused(this.#feed.origin!, this.#thread.refusingDevices);
-    this.#submitRest(slot);
-    return true;
-  }
-
-  #hold(slot: number): false {
-    const { slots, engine } = this.#thread;
-    this.#held.hold(slots, slot);
-    this.#flow.end(slot);
-    engine.releaseSlot(slot);
-    return false;
-  }
-
-  /** Bytes at the start of the row at `position` that are not the write's own: of the first row alone. */
-  #headOf(position: number): number {
-    return position === 0 ? this.#span.headBytes : 0;
-  }
-
   /** Reads the `length` bytes of the slot's row from the source, in whole blocks. */
   #beginRead(slot: number, length: number, pieceBytes: number): void {
-    const { arena, slots } = this.#thread;
+    const { slots } = this.#thread;
     const { alignment } = this.#feed.origin!;
     const position = slots.position[slot]!;
-    const headBytes = this.#headOf(position);
-    const address = arena.address + this.#rowStart(slots.row[slot]!) + headBytes;
+    const headBytes = this.#bytes.headOf(position);
+    const address = this.#bytes.addressOf(slots.row[slot]!) + headBytes;
     const wholeBytes = roundUp(length - headBytes, alignment.offset);
-    this.#begin(slot, READ_ROW, address, this.#sourceOffset(position), wholeBytes, pieceBytes);
+    this.#transfers.begin(slot, READ_ROW, address, this.#sourceOffset(position), wholeBytes, pieceBytes);
+    this.#transfers.submit(slot);
   }
 
   /**
@@ -303,30 +231,36 @@ export class RowPipeline {
    * read, and what is behind them ignored.
    */
   #beginPrefix(slot: number, length: number, pieceBytes: number): void {
-    const { arena, slots } = this.#thread;
-    const address = arena.address + this.#rowStart(slots.row[slot]!);
+    const { row, position } = this.#thread.slots;
+    const address = this.#bytes.addressOf(row[slot]!);
+    const offset = this.#targetOffset(position[slot]!);
     const wholeBytes = roundUp(length, this.#target.alignment.offset);
-    this.#begin(slot, READ_PREFIX, address, this.#targetOffset(slots.position[slot]!), wholeBytes, pieceBytes);
+    this.#transfers.begin(slot, READ_PREFIX, address, offset, wholeBytes, pieceBytes);
+    this.#transfers.submit(slot);
   }
 
   /**
    * Writes the `length` bytes of the slot's row, padded to what the disk takes unless they may go unpadded; the file is cut
    * to size later.
+   * @param pieceBytes what of it may go at once; 0 for a row that was read: as for its read
+   * @returns false if the row is held instead, as direct I/O was refused for others
    */
   #beginWrite(slot: number, length: number, pieceBytes: number): boolean {
-    const { arena, slots } = this.#thread;
+    const { slots } = this.#thread;
+    const row = slots.row[slot]!;
     const position = slots.position[slot]!;
-    const isExact = this.bufferedFd >= 0 && this.#isAlone(position);
+    const { end } = this.#feed;
+    const isExact = this.#transfers.bufferedFd >= 0 && this.#isAlone(position);
     const padded = isExact ? length : roundUp(length, this.#target.alignment.offset);
-    const start = this.#rowStart(slots.row[slot]!);
-    const { head } = this.#span;
-    if (head !== null && position === 0) arena.bytes.set(head, start);
-    // Another write's bytes must not reach the disk, not even until the truncate.
-    if (padded > length) this.#pad(start + length, start + padded);
-    this.#growth?.reach(position + padded, this.#feed.end, this);
-    this.#addToDigest(slot, length);
-    const address = this.#feed.addressOf(arena.address + start, position, padded);
-    return this.#begin(slot, WRITE_ROW, address, this.#targetOffset(position), padded, pieceBytes);
+    this.#bytes.fillEdges(row, position, length, padded, end);
+    this.#growth?.reach(position + padded, end, this);
+    this.#bytes.addToDigest(row, position, length);
+    const address = this.#feed.addressOf(this.#bytes.addressOf(row), position, padded);
+    this.#transfers.begin(slot, WRITE_ROW, address, this.#targetOffset(position), padded, pieceBytes);
+    this.#takeAhead(slot);
+    if (this.#transfers.areHeld) return this.#transfers.hold(slot);
+    this.#transfers.submit(slot);
+    return true;
   }
 
   /**
@@ -338,94 +272,59 @@ export class RowPipeline {
     return true;
   }
 
-  /** Behind the last byte: what stands there in the file, or zeros. */
-  #pad(start: number, end: number): void {
-    const { bytes } = this.#thread.arena;
-    bytes.fill(0, start, end);
-    const { fd, path, keepsRest, existingBytes, alignment } = this.#target;
-    if (!keepsRest) return;
-    bytes.set(bytesBehind(fd, path, this.#targetOffset(this.#feed.end), existingBytes, alignment.offset), start);
-  }
-
-  /** The write's own bytes of the slot's row, of `length` from its start, which keep as they are until they are summed up. */
-  #addToDigest(slot: number, length: number): void {
-    if (this.#digest === null) return;
-    const { slots } = this.#thread;
-    const row = slots.row[slot]!;
-    const position = slots.position[slot]!;
-    const headBytes = this.#headOf(position);
-    this.#digest.add(row, this.#rowStart(row) + headBytes, length - headBytes, position + headBytes);
-  }
-
-  /**
-   * False where the row is held instead, as direct I/O was refused for others.
-   * @param pieceBytes what of it may go at once; 0 for the write of a row that was read: as for its read
-   */
-  #begin(slot: number, purpose: number, address: number, offset: number, length: number, pieceBytes: number): boolean {
-    if (pieceBytes > 0) this.#flow.begin(slot, length, pieceBytes, purpose === READ_ROW);
-    this.#thread.slots.begin(slot, purpose, address, offset, length);
-    if (purpose === WRITE_ROW) this.#takeAhead(slot);
-    if (purpose === WRITE_ROW && !this.#held.isEmpty) return this.#hold(slot);
-    this.#submitRest(slot);
-    return true;
-  }
-
   /** Of a file that is only appended to, what stands there already of the slot's row. */
   #takeAhead(slot: number): void {
     const { slots } = this.#thread;
     const ahead = Math.min(slots.length[slot]!, this.writtenAhead);
     if (this.#target.appendsOnly && ahead > 0) {
       slots.done[slot] = ahead;
-      this.bytesWritten += Math.max(0, ahead - this.#headOf(slots.position[slot]!));
+      this.bytesWritten += Math.max(0, ahead - this.#bytes.headOf(slots.position[slot]!));
     }
     this.writtenAhead -= ahead; // more than 0 is left behind a row that was cut off for itself
   }
 
-  /** Prepares what is left of the slot's read or write. */
-  #submitRest(slot: number): void {
-    const { engine, slots } = this.#thread;
-    const length = this.#flow.next(slot, slots.rest(slot));
-    const { fd, direct, alignment } = this.#fileOf(slot);
-    if (slots.purpose[slot] === READ_ROW) {
-      slots.prepRest(slot, engine, fd, direct, length);
-      return;
-    }
-    this.#targetInFlight += 1;
-    const isAligned = slots.length[slot]! % alignment.offset === 0;
-    slots.prepRest(slot, engine, isAligned ? fd : this.bufferedFd, direct && isAligned, length);
-  }
-
-  /** The file that the slot reads or writes. */
-  #fileOf(slot: number): Target | Origin {
-    return this.#thread.slots.purpose[slot] === READ_ROW ? this.#feed.origin! : this.#target;
-  }
-
-  /** The file offset in the target of what stands at `position`. */
-  #targetOffset(position: number): number {
-    return this.#span.start + position;
-  }
-
-  /** The file offset in the source of the first byte of the row at `position`. */
-  #sourceOffset(position: number): number {
-    return this.#feed.origin!.start + Math.max(0, position - this.#span.headBytes);
-  }
-
   /**
-   * The slot's row is in the file. Of a row that failed, or was only read when the write was stopped, this is never
-   * said: a checkpoint must not reach beyond it.
+   * Takes the completion of a row's slot.
+   * @returns true if the slot was prepared again, for a residual or the write of a row that was read; else it is released
+   * @throws IoError if the row failed; its slot is released
    */
-  #noteWritten(slot: number): void {
-    this.#rowPosition[this.#thread.slots.row[slot]!] = Number.POSITIVE_INFINITY;
+  complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
+    const { engine, slots } = this.#thread;
+    const purpose = slots.purpose[slot];
+    // What goes to the page cache comes back before the disk has it: that is no measure of the disk.
+    const isMeasured = !refused && (this.cache?.isUsed !== true || purpose !== WRITE_ROW);
+    this.#transfers.cameBack(slot, result, latencyMs, isMeasured);
+    if (result < 0) {
+      if (!this.#stopped && this.#transfers.isRefusedDirect(slot, result)) return this.#transfers.takeRefusal(slot);
+      const isWrite = purpose === WRITE_ROW;
+      const cause = isWrite ? this.#feed.causeOf(result, slots.position[slot]!, slots.length[slot]!) : null;
+      const error = cause ?? this.#transfers.errorOf(slot, result, refused);
+      this.#releaseRow(slot);
+      throw error;
+    }
+    if (this.#stopped) {
+      if (purpose === WRITE_ROW && slots.isWhole(slot, result)) this.#noteWritten(slot);
+      this.#releaseRow(slot);
+      return false;
+    }
+    try {
+      if (purpose === WRITE_ROW) return this.#afterWrite(slot, result);
+      return purpose === READ_ROW ? this.#afterRead(slot, result) : this.#afterPrefix(slot, result);
+    } catch (error) {
+      // What it has in flight is counted for all writes to the device.
+      if (engine.stateOf(slot) === SLOT_COMPLETED) this.#releaseRow(slot);
+      throw error;
+    }
   }
 
   #afterWrite(slot: number, result: number): boolean {
     const { slots } = this.#thread;
     this.writes += 1;
     const position = slots.position[slot]!;
-    const before = Math.max(slots.done[slot]!, this.#headOf(position));
+    const before = Math.max(slots.done[slot]!, this.#bytes.headOf(position));
     if (!slots.isWhole(slot, result)) {
-      if (!this.#flow.isPiece(slot, result)) this.shortWrites += 1;
-      this.#goOn(slot, result, this.#target.alignment);
+      if (!this.#transfers.isPiece(slot, result)) this.shortWrites += 1;
+      this.#transfers.continueShort(slot, result);
       const done = slots.done[slot]!;
       this.#rowPosition[slots.row[slot]!] = position + done;
       this.#countWritten(Math.max(done, before) - before);
@@ -448,10 +347,10 @@ export class RowPipeline {
     const wanted = Math.min(slots.length[slot]!, this.#prefix!.end - slots.position[slot]!);
     this.reads += 1;
     if (slots.done[slot]! + result < wanted) {
-      this.#goOn(slot, result, this.#target.alignment);
+      this.#transfers.continueShort(slot, result);
       return true;
     }
-    this.#addToDigest(slot, wanted);
+    this.#bytes.addToDigest(slots.row[slot]!, slots.position[slot]!, wanted);
     this.#noteWritten(slot);
     this.#releaseRow(slot);
     return false;
@@ -462,61 +361,40 @@ export class RowPipeline {
     const { slots } = this.#thread;
     const origin = this.#feed.origin!;
     const position = slots.position[slot]!;
-    const headBytes = this.#headOf(position);
+    const headBytes = this.#bytes.headOf(position);
     const wanted = Math.min(slots.length[slot]!, this.#feed.end - position - headBytes);
     this.reads += 1;
     if (slots.done[slot]! + result >= wanted) {
-      this.#flow.endRead(slot);
+      this.#transfers.endRead(slot);
       return this.#beginWrite(slot, headBytes + wanted, 0);
     }
-    if (!this.#flow.isPiece(slot, result)) assertReaches(origin, slots.restOffset(slot) + result);
-    this.#goOn(slot, result, origin.alignment);
+    if (!this.#transfers.isPiece(slot, result)) assertReaches(origin, slots.restOffset(slot) + result);
+    this.#transfers.continueShort(slot, result);
     return true;
   }
 
-  /** After a short read or write of `result` bytes: submits the residual. @throws IoError if it is stuck */
-  #goOn(slot: number, result: number, alignment: Alignment): void {
-    const { slots } = this.#thread;
-    if (!slots.advance(slot, result, alignment)) {
-      const hint = `The kernel moved ${result} of ${slots.rest(slot)} bytes, ${STALLS_MAX} times, and gave no reason.`;
-      throw new IoError({ ...this.#failure(slot, -EIO), hint });
-    }
-    this.#submitRest(slot);
-  }
-
-  #errorOf(slot: number, errno: number, refused: boolean): IoError {
-    const { slots } = this.#thread;
-    const change =
-      errno === -EFAULT && slots.purpose[slot] === WRITE_ROW
-        ? this.#feed.changeAt(slots.position[slot]!, slots.length[slot]!)
-        : null;
-    const failure = this.#failure(slot, errno);
-    return change ?? new IoError(refused ? { ...failure, syscall: 'io_submit' } : failure);
-  }
-
-  #failure(slot: number, errno: number): IoFailure {
-    const { slots } = this.#thread;
-    const syscall = slots.purpose[slot] === WRITE_ROW ? 'pwrite' : 'pread';
-    return slots.failure(slot, syscall, errno, this.#fileOf(slot).path);
+  /**
+   * The slot's row is in the file. Of a row that failed, or was only read when the write was stopped, this is never
+   * said: a checkpoint must not reach beyond it.
+   */
+  #noteWritten(slot: number): void {
+    this.#rowPosition[this.#thread.slots.row[slot]!] = Number.POSITIVE_INFINITY;
   }
 
   #releaseRow(slot: number): void {
-    this.#flow.end(slot);
     this.#stock.put(this.#thread.slots.row[slot]!);
-    this.#thread.engine.releaseSlot(slot);
+    this.#transfers.release(slot);
   }
 
-  #rowStart(row: number): number {
-    return this.#extent!.start + row * this.#rowStride;
+  /** The file offset in the target of what stands at `position`. */
+  #targetOffset(position: number): number {
+    return this.#span.start + position;
   }
-}
 
-/** @param read what rows are read from, if that waits for a device */
-function flowOf(thread: WriterThread, target: Target, read: Origin | null): RowFlow {
-  const { flows } = thread;
-  const { offset, memory } = target.alignment;
-  const alignBytes = Math.max(offset, memory, read?.alignment.offset ?? 1, read?.alignment.memory ?? 1);
-  return new RowFlow(thread, flows.of(target.identity), read === null ? null : flows.of(read.identity), alignBytes);
+  /** The file offset in the source of the first byte of the row at `position`. */
+  #sourceOffset(position: number): number {
+    return this.#feed.origin!.start + Math.max(0, position - this.#span.headBytes);
+  }
 }
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

@@ -8,8 +8,7 @@ import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/dige
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import { reopenLocked } from '../target/become-buffered.ts';
 import { FreeRows } from '../rows/free-rows.ts';
-import { HeldTransfers } from '../rows/held-transfers.ts';
-import { RowFlow } from '../rows/row-flow.ts';
+import { RowTransfers, type TargetFile } from '../rows/row-transfers.ts';
 import type { Target } from '../target/target.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { READ_BACK } from '../thread/transfer.ts';
@@ -19,18 +18,17 @@ const { EIO } = constants.errno;
 export class Readback {
   /** Reads reaped so far. */
   reads = 0;
-  /** False where it reads through the page cache: as it was written, or since the file system refused direct reads. */
-  isDirect: boolean;
 
   readonly #thread: WriterThread;
-  readonly #target: Target;
+  /** The target, which may be read back through the page cache though it was written by direct I/O. */
+  readonly #file: TargetFile;
   /** The file offset of position 0: positions are those of the rows that were written. */
   readonly #base: number;
   readonly #plan: RowPlan;
   readonly #extent: RowExtent;
   readonly #digest: FileDigest;
   readonly #freeRows: FreeRows;
-  readonly #flow: RowFlow;
+  readonly #transfers: RowTransfers;
   /** By row: the chunk it reads, where that begins in the file, and its length. */
   readonly #rowChunk: Int32Array;
   readonly #rowPosition: Float64Array;
@@ -38,8 +36,6 @@ export class Readback {
   /** The next chunk: in which run of the digest's, and where. */
   #run = 0;
   #position: number;
-  #inFlight = 0;
-  readonly #held: HeldTransfers = new HeldTransfers();
   #stopped = false;
   #ended = false;
 
@@ -56,20 +52,24 @@ export class Readback {
     digest: FileDigest,
   ) {
     this.#thread = thread;
-    this.#target = target;
-    this.isDirect = target.direct;
+    const { fd, path, identity, direct, alignment } = target;
+    this.#file = { fd, path, identity, direct, alignment };
     this.#base = base;
     this.#plan = plan;
     this.#extent = extent;
     this.#digest = digest;
     const rows = plan.bufferRows;
     this.#freeRows = new FreeRows(rows, digest);
-    const { offset, memory } = target.alignment;
-    this.#flow = new RowFlow(thread, thread.flows.of(target.identity), null, Math.max(offset, memory));
+    this.#transfers = new RowTransfers(thread, this.#file, null);
     this.#rowChunk = new Int32Array(rows);
     this.#rowPosition = new Float64Array(rows);
     this.#rowLength = new Int32Array(rows);
     this.#position = digest.runs[0]?.start ?? 0;
+  }
+
+  /** False if it reads through the page cache: as it was written, or because the file system refused direct reads. */
+  get isDirect(): boolean {
+    return this.#file.direct;
   }
 
   /** Prepares no more; what is in flight is only taken back. */
@@ -79,7 +79,8 @@ export class Readback {
 
   /** True once every chunk is read and found to be what was written. @throws IntegrityError where one is not */
   get passed(): boolean {
-    const isRead = this.#run === this.#digest.runs.length && this.#held.isEmpty && this.#inFlight === 0;
+    const isRead =
+      this.#run === this.#digest.runs.length && !this.#transfers.areHeld && this.#transfers.targetInFlight === 0;
     if (!this.#ended && isRead) {
       this.#ended = true;
       this.#digest.endComparison();
@@ -90,7 +91,7 @@ export class Readback {
 
   #assertSame(): void {
     const { mismatch } = this.#digest;
-    if (mismatch !== null) throw otherBytes(this.#target.path, this.#base, mismatch);
+    if (mismatch !== null) throw otherBytes(this.#file.path, this.#base, mismatch);
   }
 
   /**
@@ -99,12 +100,12 @@ export class Readback {
    */
   prepare(slot: number): boolean {
     this.#assertSame();
-    if (!this.#held.isEmpty) return this.#prepareRefused(slot);
+    if (this.#transfers.areHeld) return this.#prepareRefused(slot);
     const run = this.#digest.runs[this.#run];
     if (this.#stopped || run === undefined) return false;
     const row = this.#freeRows.peek(this.#plan.bufferRows);
     if (row === -1) return false;
-    const pieceBytes = this.#flow.admit();
+    const pieceBytes = this.#transfers.admit();
     if (pieceBytes === 0) return false;
     this.#freeRows.take();
     const position = this.#position;
@@ -118,16 +119,14 @@ export class Readback {
       this.#position = this.#digest.runs[this.#run]?.start ?? 0;
     }
     // Direct I/O reads whole blocks: what stands before and behind the chunk comes along.
-    const align = this.#target.alignment.offset;
+    const align = this.#file.alignment.offset;
     const lead = position % align;
     const { slots, arena } = this.#thread;
     const wholeBytes = Math.ceil((lead + length) / align) * align;
     slots.carry(slot, row, position - lead);
     const offset = this.#base + position - lead;
-    slots.begin(slot, READ_BACK, arena.address + this.#rowStart(row), offset, wholeBytes);
-    this.#flow.begin(slot, wholeBytes, pieceBytes, false);
-    this.#inFlight += 1;
-    this.#submitRest(slot);
+    this.#transfers.begin(slot, READ_BACK, arena.address + this.#rowStart(row), offset, wholeBytes, pieceBytes);
+    this.#transfers.submit(slot);
     return true;
   }
 
@@ -136,15 +135,11 @@ export class Readback {
    * @throws IoError where the read failed
    */
   complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
-    if (!refused) this.#flow.cameBack(slot, result, latencyMs);
+    this.#transfers.cameBack(slot, result, latencyMs, !refused);
     const { slots } = this.#thread;
     this.reads += 1;
-    if (result < 0 && !this.#stopped && slots.isRefusedDirect(slot, result, this.#target.alignment)) {
-      this.#held.hold(slots, slot);
-      this.#flow.end(slot);
-      this.#thread.engine.releaseSlot(slot);
-      this.#inFlight -= 1;
-      return false;
+    if (result < 0 && !this.#stopped && this.#transfers.isRefusedDirect(slot, result)) {
+      return this.#transfers.takeRefusal(slot);
     }
     if (result < 0) this.#fail(slot, refused ? 'io_submit' : 'pread', result);
     const row = slots.row[slot]!;
@@ -153,8 +148,8 @@ export class Readback {
     const done = slots.done[slot]! + result;
     if (!this.#stopped && done < lead + this.#rowLength[row]!) {
       // A short read: it goes on from the last aligned offset, or the file has become shorter than it was written.
-      if (!slots.advance(slot, result, this.#target.alignment)) this.#fail(slot, 'pread', -EIO);
-      this.#submitRest(slot);
+      if (!slots.advance(slot, result, this.#file.alignment)) this.#fail(slot, 'pread', -EIO);
+      this.#transfers.submit(slot);
       return true;
     }
     if (!this.#stopped) {
@@ -168,38 +163,23 @@ export class Readback {
   #prepareRefused(slot: number): boolean {
     if (this.#stopped) return false;
     if (this.isDirect) {
-      if (this.#inFlight > 0) return false;
-      reopenLocked(this.#target);
-      this.isDirect = false;
+      if (this.#transfers.targetInFlight > 0) return false;
+      reopenLocked(this.#file);
+      this.#file.direct = false;
     }
-    const { slots } = this.#thread;
-    const pieceBytes = this.#flow.admit();
-    if (pieceBytes === 0) return false;
-    this.#held.putBack(slots, slot);
-    this.#flow.begin(slot, slots.length[slot]!, pieceBytes, false);
-    this.#inFlight += 1;
-    this.#submitRest(slot);
-    return true;
-  }
-
-  #submitRest(slot: number): void {
-    const { engine, slots } = this.#thread;
-    const length = this.#flow.next(slot, slots.rest(slot));
-    slots.prepRest(slot, engine, this.#target.fd, this.isDirect, length);
+    return this.#transfers.submitHeld(slot);
   }
 
   #fail(slot: number, syscall: string, errno: number): never {
-    const failure = this.#thread.slots.failure(slot, syscall, errno, this.#target.path);
+    const failure = this.#thread.slots.failure(slot, syscall, errno, this.#file.path);
     this.#releaseRow(slot);
     const hint = 'These bytes were written and cannot be read back: see `dmesg` and the health of the device.';
     throw new IoError({ ...failure, hint });
   }
 
   #releaseRow(slot: number): void {
-    this.#inFlight -= 1;
-    this.#flow.end(slot);
     this.#freeRows.put(this.#thread.slots.row[slot]!);
-    this.#thread.engine.releaseSlot(slot);
+    this.#transfers.release(slot);
   }
 
   #rowStart(row: number): number {

@@ -721,8 +721,9 @@ class WriteLane implements Lane, FlushWaiter {
     const where = { span: this.#span, lease: this.#lease!, ring, arrivals };
     const growth = this.#growth instanceof SeenGrowth ? this.#growth : null;
     const partial = new PartialRow(this.#thread, this.#target!, this.#order.request, where, rows, growth);
-    rows.bufferedFd = partial.open();
-    this.#control.recordFd(FD_PARTIAL, rows.bufferedFd);
+    const fd = partial.open();
+    rows.bufferedFd = fd;
+    this.#control.recordFd(FD_PARTIAL, fd);
     this.#partial = partial;
     this.#thread.rowClock.add(partial);
   }
