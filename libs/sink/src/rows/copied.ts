@@ -1,6 +1,6 @@
 /** Rows that are read from a file before they are written; its holes may be passed over. */
 import { constants } from 'node:os';
-import { native } from '@penstock/native';
+import { native, roundUp } from '@penstock/native';
 import type { Origin } from '../origin/origin.ts';
 import type { Target } from '../target/target.ts';
 import { READ_ROW } from '../thread/transfer.ts';
@@ -35,7 +35,7 @@ export class CopiedFeed extends RowFeed {
     if (data < 0) return data === -ENXIO ? this.end : position;
     if (data >= this.end) return this.end;
     const hole = native.lseek(origin.fd, data, native.SEEK_HOLE);
-    if (hole > data) this.dataEnd = Math.min(this.end, Math.ceil(hole / align) * align);
+    if (hole > data) this.dataEnd = Math.min(this.end, roundUp(hole, align));
     return data - (data % align);
   }
 }

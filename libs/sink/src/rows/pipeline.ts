@@ -4,6 +4,7 @@
  * back in any.
  */
 import { SLOT_COMPLETED } from '@penstock/aio';
+import { roundUp } from '@penstock/native';
 import type { FileDigest } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Span } from '../target/edges.ts';
@@ -396,5 +397,3 @@ export class RowPipeline {
     return this.#feed.origin!.start + Math.max(0, position - this.#span.headBytes);
   }
 }
-
-const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

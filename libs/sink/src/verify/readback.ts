@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { IntegrityError, IoError } from '@penstock/contract';
 import { type ChunkMismatch, type FileDigest, printCrc32c } from '@penstock/digest';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
+import { roundUp } from '@penstock/native';
 import { reopenLocked } from '../target/become-buffered.ts';
 import { FreeRows } from '../rows/free-rows.ts';
 import { RowTransfers, type TargetFile } from '../rows/row-transfers.ts';
@@ -122,7 +123,7 @@ export class Readback {
     const align = this.#file.alignment.offset;
     const lead = position % align;
     const { slots, arena } = this.#thread;
-    const wholeBytes = Math.ceil((lead + length) / align) * align;
+    const wholeBytes = roundUp(lead + length, align);
     slots.carry(slot, row, position - lead);
     const offset = this.#base + position - lead;
     this.#transfers.begin(slot, READ_BACK, arena.address + this.#rowStart(row), offset, wholeBytes, pieceBytes);
