@@ -10,12 +10,15 @@ export {
   readDoors,
   tokenEnd,
 } from './dashboard-link.ts';
-export { directArguments, type DirectChoices, directOf } from './settings/direct.ts';
+export { directOf } from './settings/direct.ts';
 export { formatDuration } from './settings/durations.ts';
+export { hostArguments, storeArguments, storeEnvironment } from './settings/child-arguments.ts';
+export { FLAGGED_SETTINGS, type FlaggedSettings } from './settings/host-options.ts';
 export { parseHostName, parseRoot, wholeNumber } from './settings/option-values.ts';
 export { addDataOption, addHostOptions, addStoreOptions, addWriterOptions } from './settings/options.ts';
 export {
   defaultRoot,
+  type HostOptions,
   hostSettings,
   type HostSettings,
   storeSettings,

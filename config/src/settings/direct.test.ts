@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
-import { collectDirect, directArguments, directOf } from './direct.ts';
+import { collectDirect, directTexts, directOf } from './direct.ts';
 import { addHostOptions } from './options.ts';
 import { hostSettings } from './settings.ts';
 
@@ -9,7 +9,7 @@ test('direct I/O is turned off for all roots, or for one, and one of all may kee
   expect(directOf(choices, 'captures')).toBe('auto');
   expect(directOf(choices, 'data')).toBe('off');
   expect(directOf({}, 'data')).toBe('auto');
-  expect(directArguments(choices)).toEqual(['--direct', 'off', '--direct', 'captures=auto']);
+  expect(directTexts(choices)).toEqual(['off', 'captures=auto']);
 });
 
 test('what is not understood, or given twice, is refused with what is understood', () => {

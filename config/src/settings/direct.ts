@@ -25,6 +25,6 @@ export function collectDirect(text: string, before: DirectChoices): DirectChoice
 /** The choice for the root of this name. */
 export const directOf = (choices: DirectChoices, root: string): Direct => choices[root] ?? choices[ALL_ROOTS] ?? 'auto';
 
-/** The options from which collectDirect makes the same choices. */
-export const directArguments = (choices: DirectChoices): string[] =>
-  Object.entries(choices).flatMap(([name, word]) => ['--direct', name === ALL_ROOTS ? word : `${name}=${word}`]);
+/** The texts from which collectDirect makes the same choices. */
+export const directTexts = (choices: DirectChoices): string[] =>
+  Object.entries(choices).map(([name, word]) => (name === ALL_ROOTS ? word : `${name}=${word}`));

@@ -67,7 +67,7 @@ export function parseRoot(text: string): RootConfig {
 const HOST_PATTERN = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?$/i;
 
 /** One more of what --url-allow names. @throws InvalidArgumentError */
-export function collectUrlAllow(text: string, before: string[]): string[] {
+export function collectUrlAllow(text: string, before: readonly string[]): readonly string[] {
   const [address = '', prefix, ...rest] = text.split('/');
   const family = isIP(address);
   const bits = family === 4 ? 32 : 128;

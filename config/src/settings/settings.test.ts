@@ -14,13 +14,13 @@ function parse(...args: string[]): Record<string, unknown> {
 
 test('row memory beyond what the machine has is refused with both figures, all of it is taken', () => {
   expect(() => parse('--memory', '100TiB')).toThrow(/100TiB.*This machine has .*iB: give less/);
-  expect(parse('--memory', `${totalmem()}`)).toMatchObject({ memory: totalmem() });
+  expect(parse('--memory', `${totalmem()}`)).toMatchObject({ memoryBytes: totalmem() });
 });
 
 test('a checkpoint every few bytes is refused: each is a flush', () => {
   expect(() => parse('--checkpoint', '4KiB')).toThrow(/Give at least 1MiB/);
-  expect(parse('--checkpoint', '8MiB')).toMatchObject({ checkpoint: 8_388_608 });
-  expect(parse()).toMatchObject({ checkpoint: defaults.CHECKPOINT_BYTES });
+  expect(parse('--checkpoint', '8MiB')).toMatchObject({ checkpointBytes: 8_388_608 });
+  expect(parse()).toMatchObject({ checkpointBytes: defaults.CHECKPOINT_BYTES });
 });
 
 test('urls may be let to networks, addresses and names; what is none of them is refused', () => {

@@ -8,6 +8,7 @@ import type { RootConfig } from '@penstock/disk';
 import type { Connection } from '@penstock/queue';
 import * as defaults from './defaults.ts';
 import { ALL_ROOTS, directOf, type DirectChoices } from './direct.ts';
+import { FLAGGED_SETTINGS, type FlaggedSettings } from './host-options.ts';
 
 /** Which Redis: a server that runs by itself, or the embedded one of a data directory. */
 export type RedisChoice = { kind: 'server'; connection: Connection } | { kind: 'embedded'; directory: string };
@@ -19,35 +20,8 @@ export interface StoreSettings {
 }
 
 /** What a host needs besides. */
-export interface HostSettings {
-  name: string;
-  /** undefined, as with the depth: as calibrated, else the default. tuneHost() decides. */
-  threads: number | undefined;
-  depth: number | undefined;
-  jobs: number;
-  memoryBytes: number;
-  engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
+export interface HostSettings extends FlaggedSettings {
   roots: RootConfig[];
-  /** Where segments of shared memory are looked for. */
-  shmDirectory: string;
-  /** The group whose members may put them there, besides the host's user; undefined: none. */
-  shmGroupId: number | undefined;
-  /** Networks (192.168.7.0/24), addresses and names that urls may lead to though they are not public. */
-  urlAllow: readonly string[];
-  /** How long a job stays with a host that fell silent before another takes it up. */
-  lockDurationMs: number;
-  /** How long a job may wait for what others must end, such as a full disk, without an attempt being counted. */
-  waitMsMax: number;
-  /** All that the host writes, in bytes a second; 0 is no limit. A limit of the queue goes before it (`penstock limit`). */
-  limitBytesPerSecond: number;
-  /** The same of roots, by name. */
-  rootLimits: Record<string, number>;
-  /** What `--direct` chose, as it was given; `roots` has the choice for each. */
-  direct: DirectChoices;
-  /** How long a stopped write may take to end before its job ends without it, in milliseconds. */
-  stopGraceMs: number;
-  /** A running write records how far it is after so many bytes. */
-  checkpointBytes: number;
 }
 
 /** What --redis and --data hold. */
@@ -57,24 +31,8 @@ export interface StoreOptions {
 }
 
 /** What the options of addHostOptions hold. */
-export interface HostOptions extends StoreOptions {
-  name: string;
-  threads?: number;
-  depth?: number;
-  jobs: number;
-  memory: number;
-  engine: HostSettings['engine'];
+export interface HostOptions extends StoreOptions, FlaggedSettings {
   root: RootConfig[];
-  shm: string;
-  shmGroup?: number;
-  urlAllow: string[];
-  lockDuration: number;
-  waitForSpace: number;
-  limit: number;
-  rootLimit: Record<string, number>;
-  direct: DirectChoices;
-  stopGrace: number;
-  checkpoint: number;
 }
 
 /** The settings by the options and the environment. */
@@ -88,27 +46,29 @@ export function storeSettings(options: StoreOptions, env: NodeJS.ProcessEnv): St
   return { dataDirectory, redis };
 }
 
-/** The settings of a host; roots that are not named get the default one, made by the host if it is missing. */
+/**
+ * The settings of a host; if none of its roots has the default name, that root is added, and made by the host if it is
+ * missing.
+ * @throws InvalidArgumentError if an option names a root that the host does not have
+ */
 export function hostSettings(options: HostOptions, env: NodeJS.ProcessEnv): StoreSettings & HostSettings {
   const store = storeSettings(options, env);
+  // The options may hold more: those of a command that starts a host for something else.
+  const flagged = Object.fromEntries(
+    FLAGGED_SETTINGS.map((name) => [name, options[name]]),
+  ) as unknown as FlaggedSettings;
+  const { rootLimits, direct } = flagged;
   const named = options.root;
-  const { direct } = options;
   const roots = (
     named.some((root) => root.name === defaults.ROOT_NAME) ? named : [defaultRoot(store.dataDirectory), ...named]
   ).map((root) => withDirect(root, direct));
-  const { name, threads, depth, jobs, memory: memoryBytes, engine, lockDuration: lockDurationMs } = options;
-  const { waitForSpace: waitMsMax } = options;
-  const { shm: shmDirectory, shmGroup: shmGroupId, urlAllow, checkpoint: checkpointBytes } = options;
-  const { limit: limitBytesPerSecond, rootLimit: rootLimits, stopGrace: stopGraceMs } = options;
   for (const limited of Object.keys(rootLimits))
     if (!roots.some((root) => root.name === limited))
       throw new InvalidArgumentError(`--root-limit names "${limited}", which is no root of this host.`);
   for (const chosen of Object.keys(direct))
     if (chosen !== ALL_ROOTS && !roots.some((root) => root.name === chosen))
       throw new InvalidArgumentError(`--direct names "${chosen}", which is no root of this host.`);
-  const sizes = { threads, depth, jobs, memoryBytes, checkpointBytes };
-  const limits = { lockDurationMs, waitMsMax, stopGraceMs, limitBytesPerSecond, rootLimits, direct };
-  return { ...store, name, ...sizes, ...limits, engine, roots, shmDirectory, shmGroupId, urlAllow };
+  return { ...store, ...flagged, roots };
 }
 
 const withDirect = (root: RootConfig, choices: DirectChoices): RootConfig =>

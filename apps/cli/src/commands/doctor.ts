@@ -1,12 +1,12 @@
 /** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
 import { Command } from 'commander';
-import { addHostOptions, defaultRoot, hostSettings, readLibaio } from '@penstock/config';
+import { addHostOptions, defaultRoot, type HostOptions, hostSettings, readLibaio } from '@penstock/config';
 import { AlreadyTold, EXIT_FAILED } from '../terminal/failures.ts';
 import { print, printJson, resultScreen } from '../terminal/output.ts';
 import { ScreenText } from '../terminal/screen-text.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
 
-type DoctorOptions = Parameters<typeof hostSettings>[0] & { json?: boolean };
+type DoctorOptions = HostOptions & { json?: boolean };
 
 const EXAMPLES = `
 Examples:

@@ -1,13 +1,23 @@
 /** `penstock up`: the embedded Redis, a host and the dashboard in one go, for one machine. */
 import { Command } from 'commander';
-import { addHostOptions, defaults, hostSettings, LINK_MINUTES, openStore, wholeNumber } from '@penstock/config';
+import {
+  addHostOptions,
+  defaults,
+  hostArguments,
+  type HostOptions,
+  hostSettings,
+  LINK_MINUTES,
+  openStore,
+  storeArguments,
+  storeEnvironment,
+  wholeNumber,
+} from '@penstock/config';
 import { AppProcess } from '../processes/app-process.ts';
 import { Interrupted } from '../terminal/failures.ts';
-import { hostArguments, storeArguments, storeEnvironment } from '../processes/host-arguments.ts';
 import { aborted, takeInterrupts } from '../terminal/interrupts.ts';
 import { print, say, tell } from '../terminal/output.ts';
 
-type UpOptions = Parameters<typeof hostSettings>[0] & { port: number };
+type UpOptions = HostOptions & { port: number };
 
 const EXAMPLES = `
 Examples:

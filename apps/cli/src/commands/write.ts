@@ -1,12 +1,22 @@
 /** `penstock write`: enqueues a write and waits for it, with a host of its own where none runs. */
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { addStoreOptions, addWriterOptions, hostSettings, storeSettings, wholeNumber } from '@penstock/config';
+import {
+  addStoreOptions,
+  addWriterOptions,
+  FLAGGED_SETTINGS,
+  type FlaggedSettings,
+  hostArguments,
+  hostSettings,
+  storeEnvironment,
+  type StoreOptions,
+  storeSettings,
+  wholeNumber,
+} from '@penstock/config';
 import { ANY_HOST, type WriteRequestInput, type WriteResult, fromWire } from '@penstock/contract';
 import type { Connection, WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../processes/app-process.ts';
 import { Interrupted, UsageError } from '../terminal/failures.ts';
-import { hostArguments, storeEnvironment } from '../processes/host-arguments.ts';
 import { HostKeeper } from '../processes/host-keeper.ts';
 import { parseRootChoice, type RootChoice, rootsOf } from '../job/host-roots.ts';
 import { takeInterrupts } from '../terminal/interrupts.ts';
@@ -25,11 +35,9 @@ import {
 import { describeResult } from '../job/result-text.ts';
 import { sayStandstill } from '../job/standstill.ts';
 import { openStoreOf, storeFlags } from '../job/store-options.ts';
-import { refuseOptionsBesideStdin, writeStandardInput } from '../job/write-stdin.ts';
+import { flagsGiven, refuseOptionsBesideStdin, writeStandardInput } from '../job/write-stdin.ts';
 
-type HostOptions = Omit<Parameters<typeof hostSettings>[0], 'root'>;
-
-interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOptions {
+interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, StoreOptions, FlaggedSettings {
   root?: RootChoice;
   fromRoot?: RootChoice;
   attempts?: number;
@@ -37,24 +45,6 @@ interface WriteOptions extends Omit<RequestOptions, 'root' | 'fromRoot'>, HostOp
 }
 
 const ROOTS_NEED_THEIR_HOST = 'a directory given with --root counts only for a host that this command starts';
-const HOST_OPTIONS = [
-  'name',
-  'threads',
-  'depth',
-  'jobs',
-  'memory',
-  'engine',
-  'shm',
-  'shmGroup',
-  'urlAllow',
-  'lockDuration',
-  'checkpoint',
-  'waitForSpace',
-  'limit',
-  'rootLimit',
-  'direct',
-  'stopGrace',
-] as const;
 
 const EXAMPLES = `
 Examples:
@@ -109,14 +99,8 @@ function warnOfOwnHost(given: readonly string[]): void {
     say(`${given.join(', ')}: of no effect, for a host runs here already, with settings of its own`);
 }
 
-/** What was said of a host that this command would start. */
-const idleOptions = (command: Command): string[] =>
-  HOST_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli').map(flagOf);
-
-/** The option as it is typed. */
-function flagOf(name: string): string {
-  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
+/** The flags on the command line that are settings of a host which this command would start. */
+const idleOptions = (command: Command): string[] => flagsGiven(command, FLAGGED_SETTINGS);
 
 function describedBy(path: string, { root, fromRoot, ...rest }: WriteOptions): WriteRequestInput {
   return requestOf(path, {

@@ -6,8 +6,9 @@ import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import {
   defaultRoot,
-  type DirectChoices,
   directOf,
+  FLAGGED_SETTINGS,
+  type FlaggedSettings,
   makeDirectories,
   readLibaio,
   type StoreSettings,
@@ -22,43 +23,35 @@ import type { ProgressLine } from '../terminal/progress-line.ts';
 import { judgeRequest } from './request-options.ts';
 import { watchReading } from '../verify/silent-reading.ts';
 
-/** Options that speak of a queue, of a host or of a copy. */
-const ELSEWHERE = [
+/** Settings of a host that the engine in this process has too. */
+const OF_ENGINE: ReadonlySet<string> = new Set(['depth', 'memoryBytes', 'engine', 'direct']);
+
+/** Options of a queue, of a host or of a copy. */
+const ELSEWHERE: readonly string[] = [
   'redis',
   'attempts',
-  'name',
-  'threads',
-  'jobs',
-  'shm',
-  'shmGroup',
-  'urlAllow',
-  'lockDuration',
-  'checkpoint',
-  'limit',
-  'rootLimit',
-  'stopGrace',
-  'waitForSpace',
+  ...FLAGGED_SETTINGS.filter((name) => !OF_ENGINE.has(name)),
   'on',
   'fromRoot',
   'holes',
   'reflink',
   'mtime',
-] as const;
+];
 
-/** What the thread may use, as the options of a host name it. */
-export interface StdinOptions {
+/** What the thread may use. */
+export interface StdinOptions extends Pick<FlaggedSettings, 'depth' | 'memoryBytes' | 'engine' | 'direct'> {
   root?: RootChoice;
-  depth?: number;
-  memory: number;
-  engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
-  direct: DirectChoices;
 }
+
+/** The flags of those of `names` that were given on the command line. */
+export const flagsGiven = (command: Command, names: readonly string[]): string[] =>
+  names
+    .filter((name) => command.getOptionValueSource(name) === 'cli')
+    .map((name) => command.options.find((option) => option.attributeName() === name)?.long ?? name);
 
 /** @throws UsageError naming the options that have no meaning beside `--from -` */
 export function refuseOptionsBesideStdin(command: Command): void {
-  const given = ELSEWHERE.filter((name) => command.getOptionValueSource(name) === 'cli').map(
-    (name) => command.options.find((option) => option.attributeName() === name)?.long ?? name,
-  );
+  const given = flagsGiven(command, ELSEWHERE);
   if (given.length === 0) return;
   throw new UsageError(
     `${given.join(', ')}: not with --from -, which writes standard input at once, without a queue and without a host`,
@@ -83,7 +76,7 @@ export async function writeStandardInput(
     threads: 1,
     jobs: 1,
     depth: options.depth,
-    memoryBytes: options.memory,
+    memoryBytes: options.memoryBytes,
     engine: options.engine,
     direct: directOf(options.direct, root.name),
     libaio,
