@@ -23,5 +23,7 @@ export type { StandingLimits, Order } from './steer/order.ts';
 export { JobEndedError, UnknownJobError } from './jobs/job-errors.ts';
 export type { SteeredState } from './steer/order-sender.ts';
 export type { WatchEvent } from './watch/watch.ts';
-export { WriteQueue, type AddOptions, type WriteJob, type WriteQueueOptions } from './produce/write-queue.ts';
+export { WriteQueue, type AddOptions } from './produce/write-queue.ts';
+export type { WriteJob } from './produce/open-queues.ts';
+export type { WriteQueueOptions } from './produce/producer-connection.ts';
 export { WriteWorker, type WriteJobInfo, type WriteWorkerOptions } from './work/write-worker.ts';

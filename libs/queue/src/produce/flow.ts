@@ -7,14 +7,14 @@ import {
   type WriteRequestInput,
 } from '@penstock/contract';
 import type { FlowJob, JobsOptions } from 'bullmq';
-import { assertList } from './given.ts';
+import { assertList, parseNamed } from './given.ts';
 import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from '../names.ts';
 
 /** Many writes, and one more when all of them are done. */
 export interface WriteFlow {
   /** Writes or bulks, each a job of its own. 1 to 100,000. */
   shards: readonly JobRequestInput[];
-  /** Where the manifest goes: a JSON list of what the shards came to, in their order. */
+  /** The file that lists, as JSON, what the shards came to, in their order. */
   manifest: Omit<WriteRequestInput, 'source' | 'size'>;
   /**
    * What a shard does to the manifest when it fails for good, or a bulk when files of it do. `'fail'` (the default): the
@@ -26,7 +26,7 @@ export interface WriteFlow {
 
 /** The jobs of a flow. */
 export interface FlowIds {
-  /** Of the manifest's job: whoever watches it sees the end of the whole. */
+  /** Of the manifest's job, which ends after all others. */
   manifest: string;
   /** In the order of the shards. */
   shards: string[];
@@ -38,8 +38,18 @@ export type FlowOptions = Pick<
   'attempts' | 'backoff' | 'priority' | 'removeOnComplete' | 'removeOnFail' | 'stackTraceLimit'
 >;
 
-/** The jobs that `flow` comes to, in BullMQ's form. @throws RequestError, naming the shard */
-export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { job: FlowJob; ids: FlowIds } {
+/** A job of a flow in BullMQ's form. */
+interface FlowNode extends Omit<FlowJob, 'children'> {
+  data: JobRequest;
+  opts: JobsOptions & { jobId: string };
+}
+
+/** The jobs that `flow` comes to. @throws RequestError, naming the shard */
+export function flowJobs(
+  flow: WriteFlow,
+  id: string,
+  options: FlowOptions,
+): { job: FlowNode & { children: FlowNode[] }; ids: FlowIds } {
   const { shards, manifest, onShardFailure = 'fail' } = (flow as WriteFlow | null | undefined) ?? ({} as WriteFlow);
   assertList('shards', shards);
   if (shards.length === 0) {
@@ -47,27 +57,17 @@ export function flowJobs(flow: WriteFlow, id: string, options: FlowOptions): { j
   }
   const opts = { ...defaultJobOptions, ...options };
   const ofShard = onShardFailure === 'fail' ? { failParentOnFailure: true } : { ignoreDependencyOnFailure: true };
-  const node = (data: JobRequest, nodeOptions: JobsOptions & { jobId: string }): Omit<FlowJob, 'children'> => ({
+  const node = (data: JobRequest, nodeOptions: FlowNode['opts']): FlowNode => ({
     name: JOB_NAME,
     queueName: queueNameOf(nodeOptions.jobId),
     data,
     opts: Object.assign(nodeOptions, opts),
   });
-  const requests = shards.map(parseShard);
+  const requests = shards.map((shard, index) => parseNamed(`shards.${index}`, shard));
   const shardIds = requests.map(({ target }, index) => idForHost(`${id}-${index + 1}`, target?.host));
   const asked = parseJob({ ...manifest, source: { kind: 'manifest', shards: shardIds, onShardFailure } });
   const ids: FlowIds = { manifest: idForHost(id, asked.target?.host), shards: shardIds };
   const children = requests.map((request, index) => node(request, { jobId: ids.shards[index]!, ...ofShard }));
   const parent = node(asked, { jobId: ids.manifest });
   return { job: { ...parent, children }, ids };
-}
-
-function parseShard(shard: JobRequestInput, index: number): JobRequest {
-  try {
-    return parseJob(shard);
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    const { field, value, accepted, message, issues } = error;
-    throw new RequestError({ field, value, accepted, issues, message: `shards.${index}: ${message}`, cause: error });
-  }
 }

@@ -1,5 +1,5 @@
-/** What a caller of the queue's client gives, judged before anything is sent: programs leave things out, or mix them up. */
-import { RequestError } from '@penstock/contract';
+/** Judges what callers of the queue's client give, before anything is sent: programs leave things out or mix them up. */
+import { type JobRequest, type JobRequestInput, parseJob, parseSize, RequestError } from '@penstock/contract';
 
 /** Options that may be left out, also as null. @throws RequestError for what is no object */
 export function optionsOf<T extends object>(given: T | null | undefined): Partial<T> {
@@ -33,3 +33,27 @@ export function assertName(field: string, given: unknown): asserts given is stri
   if (typeof given === 'string' && given !== '') return;
   throw new RequestError({ field, value: given, accepted: 'a name' });
 }
+
+/** A request that is one of several. @throws RequestError, whose message begins with `name` */
+export function parseNamed(name: string, request: JobRequestInput): JobRequest {
+  try {
+    return parseJob(request);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { field, value, accepted, message, issues } = error;
+    throw new RequestError({ field, value, accepted, issues, message: `${name}: ${message}`, cause: error });
+  }
+}
+
+/** A rate as a request's own limit takes it: a number, or a text like "100MiB". Anything else is judged as it is. */
+export function rateOf(rate: number | string): number {
+  try {
+    return parseSize(rate);
+  } catch {
+    return rate as number;
+  }
+}
+
+/** The rate of a limit; null lifts it. @throws RequestError for what is no object; a missing rate is judged later */
+export const limitOf = (limit: { bytesPerSecond: number } | null): number | null =>
+  limit === null ? null : (optionsOf(limit).bytesPerSecond as number);

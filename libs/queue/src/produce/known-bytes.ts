@@ -1,7 +1,7 @@
-/** How many bytes a job will write, as far as its request says it. */
+/** How many bytes a job will write, as far as its request gives it. */
 import { extentsEnd, inlineBytes, type JobRequest, requestsOf, type WriteRequest } from '@penstock/contract';
 
-/** 0 for what only the source knows. Of a bulk, all files together. */
+/** Unknown sizes count as 0. Of a bulk, all files together. */
 export function knownBytes(request: JobRequest): number {
   if (!('files' in request)) return bytesOf(request);
   return requestsOf(request).reduce((sum, each) => sum + bytesOf(each), 0);

@@ -4,8 +4,8 @@ import { parseRequest, type WriteRequestInput } from '@penstock/contract';
 import type { JobsOptions } from 'bullmq';
 
 /**
- * Options with which a write is not added while another of the same file waits or runs; add() then resolves with that
- * one's id. For writes that replace the file: of those that append, each counts.
+ * Options with which a write is not added while another of the same file waits or runs: add() then resolves with the id
+ * of that one. For writes that replace the file, not for those that append.
  *
  * @throws RequestError
  */

@@ -1,4 +1,4 @@
-/** Schedules: writes that are added again and again, by the clock. The hosts add them, so one must run. */
+/** Schedules: writes that are added again and again, by the clock. Hosts add them, so at least one must run. */
 import { ANY_HOST, type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
 import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
 import { assertName, assertRepeat } from './given.ts';
@@ -7,7 +7,7 @@ import { JOB_NAME } from '../names.ts';
 /** When a scheduled write is due: every so many milliseconds, or as a cron pattern says. */
 export type Repeat = Omit<RepeatOptions, 'key' | 'jobId' | 'prevMillis' | 'count'>;
 
-/** A schedule that stands. */
+/** A schedule, as the queue has it. */
 export interface Schedule {
   name: string;
   request: JobRequest;
@@ -32,7 +32,7 @@ export async function upsertSchedule(
   const request = parseJob(input);
   const host = request.target?.host ?? ANY_HOST;
   if (host !== ANY_HOST) {
-    // BullMQ names these jobs, and by their names nobody would find them in a host's own queue.
+    // BullMQ makes the ids of these jobs, and an id without a host's name does not lead to that host's queue.
     const accepted = `"${ANY_HOST}": schedules are for any host; to choose one, add each write when it is due`;
     throw new RequestError({ field: 'target.host', value: host, accepted });
   }
@@ -40,7 +40,7 @@ export async function upsertSchedule(
   return next.id ?? '';
 }
 
-/** The schedules that stand, the soonest first. */
+/** All schedules, the soonest first. */
 export async function listSchedules(queue: Queue): Promise<Schedule[]> {
   const found = await queue.getJobSchedulers(0, -1, true);
   return found.map(scheduleOf);

@@ -1,4 +1,4 @@
-/** Who steers a job, unless the caller names somebody. */
+/** The name that a cancellation carries, unless the caller gives one. */
 import { hostname, userInfo } from 'node:os';
 
 /** 'ann@ops-1': the user of this process and its machine. */

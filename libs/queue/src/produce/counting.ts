@@ -1,0 +1,59 @@
+/** What counts against the queue's capacity: jobs that are about to be added, and those that are there already. */
+import { type JobRequest, parseJob } from '@penstock/contract';
+import type { WaitForRoom } from '../capacity/gate.ts';
+import type { Held } from '../capacity/scripts.ts';
+import { QUEUE_NAME, queueNameOf, queueOfHost } from '../names.ts';
+import { knownBytes } from './known-bytes.ts';
+import { JOBS_AT_ONCE_MAX, type OpenQueues } from './open-queues.ts';
+
+/** The states of jobs that have not ended. */
+const UNENDED = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children'] as const;
+
+/** A job before it is added. */
+export interface NewJob {
+  data: JobRequest;
+  opts: { jobId: string };
+}
+
+/**
+ * Counts the jobs, all or none, if there is a limit; waits for room if the limit says so. Resolves with what was counted:
+ * nothing if there is no limit. @throws CapacityError
+ */
+export async function admit({ gate }: OpenQueues, jobs: readonly NewJob[], wait: WaitForRoom): Promise<Held[]> {
+  if (!(await gate.isLimited())) return [];
+  const held = jobs.map(({ data, opts: { jobId } }) => ({ field: fieldOf(jobId), bytes: knownBytes(data) }));
+  await gate.pass(held, wait);
+  return held;
+}
+
+/** Counts a job no more that no host will report as ended. */
+export async function release({ gate, capacity }: OpenQueues, jobId: string): Promise<void> {
+  if (await gate.isLimited()) await capacity.release([fieldOf(jobId)]);
+}
+
+/** Counts all jobs that have not ended, in the queues of all hosts, whatever the limit. */
+export async function countAll(queues: OpenQueues): Promise<void> {
+  const hosts = await queues.hosts();
+  for (const queueName of [QUEUE_NAME, ...hosts.map(({ name }) => queueOfHost(name))]) {
+    const { queue } = queues.named(queueName);
+    for (let start = 0; ; start += JOBS_AT_ONCE_MAX) {
+      // oxlint-disable-next-line no-await-in-loop -- a page at a time: there may be very many
+      const page = await queue.getJobs([...UNENDED], start, start + JOBS_AT_ONCE_MAX - 1);
+      const held = page.filter(Boolean).flatMap(({ id = '', data }) => heldIfValid(queueName, id, data));
+      // oxlint-disable-next-line no-await-in-loop
+      if (held.length > 0) await queues.capacity.admit(held, true);
+      if (page.length === 0) break;
+    }
+  }
+}
+
+const fieldOf = (jobId: string): string => `${queueNameOf(jobId)}:${jobId}`;
+
+/** What another program put into the queue may be no request at all. */
+function heldIfValid(queueName: string, jobId: string, data: unknown): Held[] {
+  try {
+    return [{ field: `${queueName}:${jobId}`, bytes: knownBytes(parseJob(data)) }];
+  } catch {
+    return []; // the host that takes it refuses it
+  }
+}
