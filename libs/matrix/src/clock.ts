@@ -1,3 +1,4 @@
+/** The clock that words in shared memory are dated by. */
 import { performance } from 'node:perf_hooks';
 
 /** Milliseconds of the monotonic clock: the same in every thread and process of the machine, and without allocating. */

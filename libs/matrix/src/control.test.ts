@@ -3,7 +3,9 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { PHASES } from '@penstock/contract';
-import { Control, type JobBlock, type JobReading, STOP_CANCEL, STOP_NONE, turnTime } from './control.ts';
+import { Control } from './control.ts';
+import { type JobBlock, type JobReading, STOP_CANCEL, STOP_NONE } from './job-block.ts';
+import { turnTime } from './thread-block.ts';
 
 const workers: Worker[] = [];
 afterEach(async () => {

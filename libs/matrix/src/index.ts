@@ -1,8 +1,8 @@
 /** The matrix: aligned row memory, how a write is cut into rows, and the control words two threads share. */
 export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
 export { type MatrixShape, type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
+export { Control } from './control.ts';
 export {
-  Control,
   JobBlock,
   type JobReading,
   type RowsWaitedFor,
@@ -12,9 +12,8 @@ export {
   STOP_NONE,
   STOP_REASONS,
   STOP_SHUTDOWN,
-  ThreadBlock,
-  turnTime,
-} from './control.ts';
+} from './job-block.ts';
+export { ThreadBlock, turnTime } from './thread-block.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
 export type { RingBeginning } from './ring/beginning.ts';
 export { type RingInlet, type RingOpening, type RingOutlet, closeRingOf, createRing } from './ring/ring.ts';
