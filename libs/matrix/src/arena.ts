@@ -11,7 +11,7 @@ export const HUGE_PAGE_BYTES = 2_097_152;
 /** The grain of the arena: no disk asks for more memory alignment than a page. */
 export const PAGE_BYTES = 4096;
 
-/** What crosses to a worker thread: the memory and where its aligned part begins. */
+/** An arena as it crosses to its thread: the memory, and the offset at which its aligned part begins. */
 export interface ArenaMemory {
   buffer: SharedArrayBuffer;
   /** First byte of the aligned part, from the buffer's start. */
@@ -35,7 +35,7 @@ export function createArenaMemory(sizeBytes: number): ArenaMemory {
   return { buffer, start, sizeBytes: rounded, hugePages };
 }
 
-/** The advice is taken, and means nothing, where they are switched off. */
+/** A kernel with huge pages switched off takes the advice too, and does nothing. */
 function kernelGivesHugePages(): boolean {
   try {
     return !readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1').includes('[never]');

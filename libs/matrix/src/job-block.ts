@@ -19,7 +19,7 @@ export const STOP_REASONS: readonly (AbortReason | undefined)[] = [undefined, 'c
 export const JOB_WORDS = 32;
 
 // Stored by the thread that runs the job, except STOP, HELD_UNTIL, PAUSED and RATE (main thread).
-const JOB_SEQUENCE = 0; // readings published so far; its lowest bit says in which copy the last one stands
+const JOB_SEQUENCE = 0; // readings published so far; its lowest bit is the copy that holds the last one
 const JOB_STOP = 1;
 const JOB_FDS = 2; // three words, each a descriptor + 1 or 0
 const JOB_FD_COUNT = 3;

@@ -1,6 +1,6 @@
 /**
- * How a write of any size is cut into I/O: rows where the disk can take them as they are, otherwise as many rows
- * gathered as make a length the disk accepts.
+ * How a write of any size is cut into I/O: single rows if the disk takes them as they are, otherwise as many rows gathered
+ * as make a length that the disk accepts.
  */
 import { roundUp } from '@penstock/native';
 
@@ -31,11 +31,11 @@ export function chooseMatrix(size: number, preferred: MatrixShape = DEFAULT_MATR
   return { rows: Math.max(1, Math.min(preferred.rows, Math.ceil(size / rowBytes))), rowBytes };
 }
 
-/** What a stream has of rows at a time: a thread has room for many of them. */
+/** Row memory of one stream at most: a thread has room for many streams. */
 const STREAM_BYTES_MAX = 8_388_608;
 const STREAM_ROWS_MIN = 8;
 
-/** The matrix for bytes that arrive while they are written, `size` of them or, where that is null, who knows how many. */
+/** The matrix for bytes that arrive while they are written: `size` of them, or an unknown number if that is null. */
 export function chooseStreamMatrix(size: number | null, preferred: MatrixShape = DEFAULT_MATRIX): MatrixShape {
   const rowBytes = Math.min(preferred.rowBytes, STREAM_BYTES_MAX / STREAM_ROWS_MIN);
   const rows = Math.min(preferred.rows, Math.floor(STREAM_BYTES_MAX / rowBytes));
@@ -51,9 +51,9 @@ const GATHERED_BYTES_MAX = 524_288;
 const IN_FLIGHT_MIN = 4;
 
 /**
- * Plans the I/O of `size` bytes (Infinity: nobody knows) through `shape`, for a file that wants `memoryAlign` and `offsetAlign` (powers of
- * two; 1 where it does not care), with at most `depth` iocbs in flight and `budgetBytes` of row memory.
- * Returns null where even one row does not fit the budget.
+ * Plans the I/O of `size` bytes (Infinity if unknown) through `shape`, for a file that requires `memoryAlign` and
+ * `offsetAlign` (powers of two; 1 requires nothing), with at most `depth` iocbs in flight and `budgetBytes` of row memory.
+ * Returns null if not even one row fits the budget.
  */
 export function planRows(
   size: number,

@@ -1,7 +1,7 @@
 /**
  * Byte-rate limits in shared memory: virtual scheduling (GCRA). A cell keeps the rate and the time at which the next
- * byte is due; who writes moves that time on by what its bytes take at the rate. All threads that share a cell thus
- * keep one limit together, with a load and a compare-and-swap a row, and without a lock that a thread could die with.
+ * byte is due; each write moves that time on by what its bytes take at the rate. All threads that share a cell thus
+ * keep one limit together, with a load and a compare-and-swap per row, and without a lock that a thread could die with.
  *
  * Time is counted in units of 16 us of the monotonic clock, the same in every thread, in a word that wraps after 19
  * hours: only differences count. What a row takes is no whole number of units; the rest is carried on to the next.
@@ -13,15 +13,15 @@ import { monotonicMs } from './clock.ts';
 const UNIT_US = 16;
 const UNITS_PER_MS: number = 1000 / UNIT_US;
 const UNITS_PER_SECOND = 1_000_000 / UNIT_US;
-/** What lies further ahead than this was left behind hours ago, and the word has wrapped since. */
+/** A time further ahead than this is one of hours ago: the word has wrapped since. */
 const AHEAD_UNITS_MAX: number = 3600 * UNITS_PER_SECOND;
 /**
- * How far a row may be made up for that was late though somebody waited for its turn: a thread that wakes late must not
+ * By how much the lateness of a row is made up for, if its write was waiting to send it: a thread that wakes late must not
  * make the rate lower than it was set. In bytes it is no more than one batch of rows.
  */
 const LATE_UNITS_MAX: number = 250 * UNITS_PER_MS;
 const BURST_BYTES_MAX = 33_554_432;
-/** The same where nobody waited: the turns of the loop are not to the microsecond. */
+/** The same if no write was waiting: the turns of the loop are not to the microsecond. */
 const SLACK_UNITS: number = 20 * UNITS_PER_MS;
 
 /** Now, in units, as a word that wraps. */
@@ -35,7 +35,7 @@ export class RateCell {
   readonly #doubles: Float64Array;
   readonly #rateAt: number;
   readonly #timeAt: number;
-  /** Of a unit: what was charged too little so far by this thread. */
+  /** A fraction of a unit: what this thread has charged too little so far. */
   #carry = 0;
 
   /**
@@ -50,12 +50,12 @@ export class RateCell {
     this.#timeAt = timeAt;
   }
 
-  /** Bytes a second; 0 is no limit. One aligned 8-byte load: on no processor that this runs on half of a new rate. */
+  /** Bytes a second; 0 is no limit. One aligned 8-byte load, which never sees half of a new rate. */
   get bytesPerSecond(): number {
     return this.#doubles[this.#rateAt]!;
   }
 
-  /** Main thread: a new limit. It holds from now on: what was charged at the old one is not waited for. */
+  /** Main thread: a new limit, from now on: what was charged at the old one is not waited for. */
   set(bytesPerSecond: number): void {
     assert(bytesPerSecond >= 0 && Number.isFinite(bytesPerSecond), 'a rate is 0 or more bytes a second');
     this.#doubles[this.#rateAt] = bytesPerSecond;
@@ -68,8 +68,7 @@ export class RateCell {
   }
 
   /**
-   * Counts `bytes` that go now. `waited` says that whoever sends them was told to wait before: then what its late waking
-   * cost is made up for.
+   * Counts `bytes` that go now. `waited` if they had to wait for their time: then a late wake-up is made up for.
    */
   charge(bytes: number, now: number, waited: boolean): void {
     const rate = this.bytesPerSecond;
@@ -86,10 +85,10 @@ export class RateCell {
     }
   }
 
-  /** Main thread, now and then: a time long past would in hours look like one to come. */
+  /** Main thread, every few hours at least: the word wraps, and a time long past would look like one to come. */
   refresh(now: number): void {
     const due = Atomics.load(this.#words, this.#timeAt);
-    // A row that is charged meanwhile has refreshed it.
+    // If the swap fails a row was charged meanwhile, which has refreshed the time.
     if (this.#ahead(due, now) < -LATE_UNITS_MAX)
       Atomics.compareExchange(this.#words, this.#timeAt, due, (now - LATE_UNITS_MAX) | 0);
   }
@@ -100,7 +99,7 @@ export class RateCell {
   }
 }
 
-// A cache line a cell: threads that write to one root do not slow down those of another.
+// A cache line per cell: threads that write to one root do not slow down those of another.
 const CELL_WORDS = 16;
 const CELL_BYTES = 64;
 

@@ -1,7 +1,7 @@
 /**
- * Where a producer begins in its source: the write says from where it needs the bytes, and the producer answers from where
- * they come, with what it knows of its source. Each side stores its words before the state word by which the other finds
- * them.
+ * Where a producer begins in its source: the write declares from which byte on it needs the source, and the producer
+ * answers with the byte at which it begins, and with what it knows of its source. Each side stores these words before the
+ * state word that lets the other load them.
  */
 import { fromWords, highWord, lowWord } from '@penstock/native';
 import {
@@ -33,7 +33,7 @@ export interface RingBeginning extends RingStart {
   totalBytes: number | null;
 }
 
-/** Writer thread: where the producer is to begin; before the state word says that the write has its file. */
+/** Writer thread: where the producer is to begin; before the outlet's state becomes OUTLET_EMPTY. */
 export function storeStart(words: Int32Array, { offset, identity }: RingStart): void {
   Atomics.store(words, START_AT_LOW, lowWord(offset));
   Atomics.store(words, START_AT_HIGH, highWord(offset));

@@ -37,7 +37,7 @@ import {
 } from './words.ts';
 
 /**
- * Fills the rows of one write. Backpressure is the rows: `push` takes what fits into free ones, and `writable` says when
+ * Fills the rows of one write. Backpressure is the rows: `push` takes what fits into free ones, and `writable` waits until
  * there are some again. It ends once, by `end`, `fail` or the end of the write itself.
  */
 export class RingProducer {
