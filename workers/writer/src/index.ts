@@ -16,6 +16,8 @@ export {
 } from './protocol.ts';
 export { DevicePools, type DevicePoolsOptions, type SilenceNews, UNKNOWN_DEVICE } from './pool/device-pools.ts';
 export { ProgressMeter } from './pool/meter.ts';
-export { WriterPool, type PoolOptions, type RunningStream, type RunningWrite, type WriterDied } from './pool/pool.ts';
+export type { PoolOptions } from './pool/options.ts';
+export { WriterPool } from './pool/pool.ts';
+export type { RunningStream, RunningWrite, WriterDied } from './pool/running.ts';
 export type { SlotTurn } from './pool/slot-line.ts';
 export { type Stoppable, stopRunning } from './pool/stop.ts';

@@ -8,7 +8,9 @@ import { performance } from 'node:perf_hooks';
 import { IoError, type JobRequest, rootsOf, type WriteRequest } from '@penstock/contract';
 import { RateTable } from '@penstock/matrix';
 import type { RootWords } from '@penstock/disk';
-import { type PoolOptions, type RunningStream, type RunningWrite, WriterPool } from './pool.ts';
+import type { PoolOptions } from './options.ts';
+import { WriterPool } from './pool.ts';
+import type { RunningStream, RunningWrite } from './running.ts';
 import { SlotLine, type SlotTurn } from './slot-line.ts';
 
 /** A root whose device nobody knows, because its file system has not answered since the host began. */

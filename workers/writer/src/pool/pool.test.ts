@@ -16,7 +16,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
-import { type PoolOptions, WriterPool } from './pool.ts';
+import type { PoolOptions } from './options.ts';
+import { WriterPool } from './pool.ts';
 import { stopRunning } from './stop.ts';
 
 const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));

@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { type AbortReason, WriteAbortedError } from '@penstock/contract';
 import { STOP_REASONS } from '@penstock/matrix';
-import type { RunningWrite } from './pool.ts';
+import type { RunningWrite } from './running.ts';
 
 /** What stopRunning() needs of a running write. */
 export type Stoppable = Pick<RunningWrite, 'look' | 'isSilent' | 'leave'> & {

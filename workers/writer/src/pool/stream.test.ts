@@ -8,7 +8,8 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type WriteRequestInput, parseRequest } from '@penstock/contract';
 import { RingProducer, STOP_CANCEL } from '@penstock/matrix';
-import { type RunningStream, WriterPool } from './pool.ts';
+import { WriterPool } from './pool.ts';
+import type { RunningStream } from './running.ts';
 
 const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);

@@ -1,0 +1,62 @@
+/** What a pool takes, and what its threads get of it. */
+import { isMainThread } from 'node:worker_threads';
+import type { RateTable } from '@penstock/matrix';
+import { type AskQueue, CHECKPOINTS_DEFAULT, type PartFiles } from '@penstock/sink';
+import type { RootConfig } from '@penstock/disk';
+import type { EngineChoice } from '@penstock/aio';
+import type { WriterSetup } from '../protocol.ts';
+
+export interface PoolOptions {
+  threads: number;
+  /** iocbs in flight at once, per thread. */
+  depth: number;
+  /** Writes that run at once on one thread. */
+  jobs: number;
+  /** Row memory of all threads together. */
+  memoryBytes: number;
+  roots: RootConfig[];
+  /** The limits of the host and its roots, in the order of the roots, where several pools keep to them; absent: its own. */
+  rates?: RateTable;
+  /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
+  shmDirectory?: string;
+  /** The group whose members may put them there, besides this process's user; absent: nobody. */
+  shmGroupId?: number | undefined;
+  engine: EngineChoice;
+  /** A running write records how far it is after so many bytes. */
+  checkpointBytes?: number;
+  libaio?: string;
+  /** Where partial files are recorded, for who has to find them after this process was killed; absent: nowhere. */
+  partFiles?: PartFiles | undefined;
+  /** The thread's entry; for tests that need a thread to die. */
+  entry?: URL;
+  /** Answers what a write has to ask about the jobs that its file names; absent: nobody knows them. */
+  askQueue?: AskQueue;
+  /** Called when a thread died and was cleaned up after. */
+  onThreadDeath?: (error: Error) => void;
+  /** Called when a write's slot is free again. */
+  onFree?: () => void;
+  /**
+   * After so many milliseconds without a write the sessions end and their threads are parked, and then the pool keeps
+   * its process alive no more; the next write wakes them. Absent: they stay awake, and the process with them.
+   */
+  idleMs?: number;
+}
+
+/** What all threads of a pool share, as the pool has made it. */
+export type SharedParts = Pick<WriterSetup, 'control' | 'threadSlots' | 'jobSlots' | 'arenas' | 'rates' | 'rootWords'>;
+
+/** The workerData of every thread of a pool. */
+export function setupOf(options: PoolOptions, shared: SharedParts): WriterSetup {
+  const { depth, roots, engine, checkpointBytes, shmDirectory, shmGroupId, libaio, partFiles } = options;
+  return {
+    ...shared,
+    depth,
+    cleansUpItself: !isMainThread,
+    roots,
+    engine,
+    ...(checkpointBytes === undefined ? {} : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: checkpointBytes } }),
+    ...(shmDirectory === undefined ? {} : { segments: { directory: shmDirectory, groupId: shmGroupId } }),
+    ...(libaio === undefined ? {} : { libaio }),
+    ...(partFiles === undefined ? {} : { partFiles }),
+  };
+}
