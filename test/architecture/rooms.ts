@@ -65,7 +65,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'work',
   ],
   'libs/redis': ['errors', 'directory', 'server'],
-  'workers/writer': ['protocol.ts', 'thread', 'pool'],
+  'workers/writer': ['protocol.ts', 'thread', 'death', 'pool'],
   'libs/penstock': ['arguments', 'engine', 'stream'],
   config: ['process', 'settings', 'tuning'],
   'apps/host': ['admission', 'left-parts', 'roots'],

@@ -15,7 +15,7 @@ import {
 import { type AskQueue, askNobody, BULK_LANES, NO_JOB, jobKeyOf, tokenOf } from '@penstock/sink';
 import { RootWords } from '@penstock/disk';
 import { type WriterSession, type WriteTask, type WriterTask, writerEntry } from '../protocol.ts';
-import { AfterDeath } from './after-death.ts';
+import { AfterDeath } from '../death/after-death.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type PoolOptions, setupOf } from './options.ts';
 import { Parking } from './parking.ts';

@@ -19,7 +19,7 @@ export interface Done {
 export const UNDERTAKER_UP = 'up';
 
 /** The compiled entry of the thread; the same file from `src/` and from `dist/`. */
-const entry = new URL('../../dist/pool/undertaker-thread.js', import.meta.url);
+const entry = new URL('../../dist/death/undertaker-thread.js', import.meta.url);
 
 /** After so long it is tried again to start the thread, where the process has no descriptor or memory left for it. */
 const RETRY_MS = 500;

@@ -3,7 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { Control } from '@penstock/matrix';
-import { Undertaker } from '../../dist/pool/undertaker.js';
+import { Undertaker } from '../../dist/death/undertaker.js';
 
 const { buffer: control } = new Control(0, 1);
 const leftOpen = [{ control, threads: 0, jobs: 1, firstSlot: 0, slots: 1, attemptToken: 'none' }];
