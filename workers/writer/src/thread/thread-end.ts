@@ -1,22 +1,26 @@
 /**
- * Cleaning up after this thread by the thread itself, where the thread that opened its pool is no main thread: one that is
- * terminated takes its own threads with it, and nobody is left to close their descriptors and destroy their contexts.
- * glibc does, as the thread ends (native.atThreadEnd); the memory that it reads descriptors from is kept here.
+ * Cleaning up after this thread by the thread itself, if the thread that opened its pool is no main thread: a worker thread
+ * that is terminated takes its own threads with it, and none is left to close their descriptors and destroy their contexts.
+ * glibc does that as the thread ends (native.atThreadEnd); the memory that it reads descriptors from is kept here.
  */
 import { native } from '@penstock/native';
 
 export class ThreadEnd implements native.DescriptorWatch {
   readonly #end: native.AtThreadEnd;
-  /** By descriptor that is open: where its number stands. */
+  /** By each open descriptor: the address at which glibc reads its number. */
   readonly #places = new Map<number, number>();
   readonly #freePlaces: number[] = [];
   readonly #number = new Int32Array(1);
   readonly #bytes = new Uint8Array(this.#number.buffer);
 
-  /** null where the libc offers nothing of the kind. */
-  static open(libaio: string | undefined): ThreadEnd | null {
+  /** @throws if the libc offers nothing of the kind */
+  static open(libaio: string | undefined): ThreadEnd {
     const end = native.atThreadEnd(libaio);
-    return end === null ? null : new ThreadEnd(end);
+    if (end !== null) return new ThreadEnd(end);
+    throw new Error(
+      'a writer cannot be opened in a worker thread here: without glibc nothing would clean up after it, if that is ' +
+        'terminated. Open it in the main thread.',
+    );
   }
 
   private constructor(end: native.AtThreadEnd) {
@@ -24,7 +28,7 @@ export class ThreadEnd implements native.DescriptorWatch {
     native.watchDescriptors(this);
   }
 
-  /** True where a context can be destroyed as well. */
+  /** True if a context can be destroyed as well. */
   get takesContexts(): boolean {
     return this.#end.destroyAtEnd !== null;
   }
