@@ -8,7 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
-import { EmbeddedRedis, findRedisServer, type RedisServerBinary } from '@penstock/redis';
+import { EmbeddedRedis } from '@penstock/redis';
+import { installedServer } from '@penstock/redis/installed-server';
 
 // Compiled code of the bench lies one level deeper, below dist.
 const repository = fileURLToPath(
@@ -34,16 +35,6 @@ export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: R
 export function makeHome(): string {
   mkdirSync(scratch, { recursive: true });
   return mkdtempSync(join(scratch, 'e2e-'));
-}
-
-export function installedRedis(): RedisServerBinary {
-  const server = findRedisServer({
-    path: process.env['PATH'] ?? '',
-    nativeFile,
-    ...(process.env['REDIS_SERVER'] ? { explicit: process.env['REDIS_SERVER'] } : {}),
-  });
-  if (server === null) throw new Error('no redis-server: run npm test, which finds or unpacks one');
-  return server;
 }
 
 export interface HostProcess {
@@ -81,7 +72,7 @@ export class System {
     const home = makeHome();
     const data = join(home, 'data');
     mkdirSync(data);
-    const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server: installedRedis() });
+    const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server: installedServer() });
     const system = new System(home, data, redis);
     await system.events.waitUntilReady();
     return system;

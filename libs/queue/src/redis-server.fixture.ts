@@ -6,8 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { findRedisServer, type RedisServerBinary } from '@penstock/redis';
+import { installedServer } from '@penstock/redis/installed-server';
 import { Redis } from 'ioredis';
 
 async function freePort(): Promise<number> {
@@ -17,18 +16,6 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-/** The program that the tests' servers run. */
-export function installedServer(): RedisServerBinary {
-  const explicit = process.env['REDIS_SERVER'];
-  const found = findRedisServer({
-    ...(explicit === undefined ? {} : { explicit }),
-    path: process.env['PATH'] ?? '',
-    nativeFile: fileURLToPath(new URL('../../../.cache/native.json', import.meta.url)),
-  });
-  if (found === null) throw new Error('no redis-server: run `node config/setup.mjs`');
-  return found;
 }
 
 export class RedisServer {

@@ -18,8 +18,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue, QueueEvents } from 'bullmq';
 import { EmbeddedRedis } from '@penstock/redis';
+import { installedServer } from '@penstock/redis/installed-server';
 import { mayMount, mountLoop } from '../../support/loop-disk.fixture.ts';
-import { cliEntry, hostEntry, installedRedis, makeHome } from '../../support/system.ts';
+import { cliEntry, hostEntry, makeHome } from '../../support/system.ts';
 
 const asRoot = mayMount() ? test : test.skip; // named as skipped without root, or without loop devices
 let undo: (() => unknown)[] = [];
@@ -37,7 +38,7 @@ beforeEach(async () => {
   mount = mountLoop(home, undo, ['mkfs.ext4', '-q'], 67_108_864, 512);
   redis = await EmbeddedRedis.open({
     directory: mount,
-    server: installedRedis(),
+    server: installedServer(),
     onError: (error) => told.push(error.message),
   });
   undo.push(unused, () => redis.close());
