@@ -1,7 +1,7 @@
 /** The gateway: an HTTP server on loopback with the dashboard and a health check. */
 import { type AddressInfo, isIP } from 'node:net';
 import { dashboardLink, type DashboardDoor, newDashboardKey } from '@penstock/config';
-import { type Connection, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
+import { type Connection, ErrorRelay, QUEUE_NAME, checkRedis, defaultJobOptions, redisOptions } from '@penstock/queue';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -66,7 +66,8 @@ export class Gateway {
     const redis = new Redis(redisOptions(options.connection));
     redis.on('error', () => {}); // the queue reports it
     const queue = new Queue(QUEUE_NAME, { connection: redis, defaultJobOptions });
-    const report = onceInAWhile(options.onError);
+    const relay = new ErrorRelay(options.onError);
+    const report = (error: Error): void => relay.report(error);
     queue.on('error', report);
     const hostQueues = new HostQueues(redis, queue, report);
     const server = Fastify({ forceCloseConnections: true });
@@ -126,21 +127,6 @@ function assertOwnAddress(address: string): void {
   }
   // Browsers look "localhost" up as ::1 first, where another user may listen, and would get the link.
   if (isIP(address) === 0) refuse(' but a name, which stands for several', 'use 127.0.0.1 or ::1');
-}
-
-/** How long the same message is not told again: a lost connection repeats itself on every try to mend it. */
-const QUIET_MS = 10_000;
-
-function onceInAWhile(tell: (error: Error) => void): (error: Error) => void {
-  let last = '';
-  let lastAt = 0;
-  return (error) => {
-    const now = performance.now();
-    if (error.message === last && now - lastAt < QUIET_MS) return;
-    last = error.message;
-    lastAt = now;
-    tell(error);
-  };
 }
 
 async function listen(server: FastifyInstance, address: string, port: number): Promise<void> {

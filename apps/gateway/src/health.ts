@@ -1,4 +1,5 @@
 /** Whether the gateway can do its work: whether Redis answers, and how the queue stands. */
+import { inTime } from '@penstock/contract';
 import type { Queue } from 'bullmq';
 
 /** Short, so that the check answers before its caller gives up. */
@@ -18,17 +19,13 @@ export async function healthOf(
   queue: Pick<Queue, 'name' | 'getWorkersCount' | 'getJobCounts'>,
   timeoutMs: number = HEALTH_MS_MAX,
 ): Promise<Health> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
-  });
   try {
     const asked = Promise.all([queue.getWorkersCount(), queue.getJobCounts()]);
-    const [workers, counts] = await Promise.race([asked, tooLate]);
+    const [workers, counts] = await inTime(timeoutMs, asked, () => {
+      throw new Error(`Redis did not answer within ${timeoutMs} ms`);
+    });
     return { status: 'ok', queue: queue.name, workers, counts };
   } catch (error) {
     return { status: 'unavailable', queue: queue.name, error: (error as Error).message };
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { join, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import { parseRedisUrl } from '@penstock/contract';
 import type { RootConfig } from '@penstock/disk';
 import type { Connection } from '@penstock/queue';
 import * as defaults from './defaults.ts';
@@ -79,11 +80,10 @@ export function defaultRoot(dataDirectory: string): RootConfig {
   return { name: defaults.ROOT_NAME, path: join(dataDirectory, 'files'), writable: true };
 }
 
-/** The Redis that `url` names: redis://, rediss:// or unix:///path. */
+/** The Redis that `url` names: redis://, rediss:// or unix:///path. @throws InvalidArgumentError */
 function connectionOf(url: string): Connection {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (parsed?.protocol === 'unix:') return { socketPath: decodeURIComponent(parsed.pathname) };
-  if (parsed?.protocol === 'redis:' || parsed?.protocol === 'rediss:') return { url };
+  const named = parseRedisUrl(url);
+  if (named !== null) return 'socketPath' in named ? named : { url };
   // The url may carry a password, so it is not repeated.
   throw new InvalidArgumentError(
     '--redis (or PENSTOCK_REDIS_URL) takes redis://[user:password@]host[:port][/db], rediss://… or unix:///path/to/socket',

@@ -44,9 +44,11 @@ export {
   REFLINKS,
   VERIFIES,
 } from './fields/fields.ts';
+export { inTime } from './deadline.ts';
 export { hintFor } from './errors/hints.ts';
 export { pathFault } from './fields/paths.ts';
 export { escapeControls, printableJson, printValue } from './text/print.ts';
+export { parseRedisUrl } from './text/redis-url.ts';
 export {
   noProgress,
   type Phase,

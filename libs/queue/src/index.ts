@@ -6,6 +6,7 @@ export { CapacityError } from './capacity/capacity-error.ts';
 export type { WaitForRoom } from './capacity/gate.ts';
 export { checkRedis, type RedisFacts } from './connection/check.ts';
 export { ConnectionError } from './connection/connection-error.ts';
+export { ErrorRelay } from './connection/error-relay.ts';
 export { describeConnection, redisOptions, type Connection, type Role } from './connection/address.ts';
 export type { FlowIds, FlowOptions, WriteFlow } from './produce/flow.ts';
 export { defaultJobOptions, JOB_NAME, QUEUE_NAME, queueNameOf, queueOfHost } from './names.ts';

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
 import type { RootConfig } from '@penstock/disk';
-import { type AskSpace, type FileSystem, inTime, type Reading } from './file-system.ts';
+import { type AskSpace, type FileSystem, answerInTime, type Reading } from './file-system.ts';
 import type { Reservation } from './ledger.ts';
 import { bytesThere, isBulk, type Need, needsOf } from './needs.ts';
 import { type Mounts, type Place, Places } from './places.ts';
@@ -132,7 +132,7 @@ async function lessWhatIsThere(claim: Claim, jobName: string, starts: number): P
   const mayBeThere = needs.filter(({ need: { inPlace } }) => starts > 1 || inPlace);
   if (mayBeThere.length === 0) return claim;
   const { path } = place.root;
-  const there = await inTime(
+  const there = await answerInTime(
     Promise.all(mayBeThere.map(({ need, rootPath }) => bytesThere(rootPath, need, jobName, starts))),
     path,
   );

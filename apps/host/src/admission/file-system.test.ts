@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { FileSystem, inTime } from './file-system.ts';
+import { FileSystem, answerInTime } from './file-system.ts';
 
 test('a disk that does not answer is not asked again, and those that wait for it fail in time', async () => {
   let asked = 0;
@@ -11,7 +11,7 @@ test('a disk that does not answer is not asked again, and those that wait for it
   expect(disk.glance()).toBeNull();
   expect(disk.glance()).toBeNull();
   expect(asked).toBe(1);
-  await expect(inTime(hung, '/mnt/gone', 20)).rejects.toMatchObject({
+  await expect(answerInTime(hung, '/mnt/gone', 20)).rejects.toMatchObject({
     code: 'ETIMEDOUT',
     syscall: 'statfs',
     path: '/mnt/gone',

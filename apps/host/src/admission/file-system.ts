@@ -5,7 +5,7 @@
 import { statfs } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { IoError } from '@penstock/contract';
+import { inTime, IoError } from '@penstock/contract';
 import { SpaceLedger } from './ledger.ts';
 
 const { ETIMEDOUT } = constants.errno;
@@ -60,13 +60,13 @@ export class FileSystem {
   look(): Promise<Reading> {
     const last = this.#last;
     if (last !== null && performance.now() - last.askedAt <= FRESH_MS) return Promise.resolve(last);
-    return inTime(this.#read(), this.#path);
+    return answerInTime(this.#read(), this.#path);
   }
 
   /** An answer to a question that is asked from now on. @throws (rejects with) IoError; ETIMEDOUT if none comes */
   async lookAgain(): Promise<Reading> {
-    if (this.#asking !== null) await inTime(this.#asking, this.#path);
-    return inTime(this.#read(), this.#path);
+    if (this.#asking !== null) await answerInTime(this.#asking, this.#path);
+    return answerInTime(this.#read(), this.#path);
   }
 
   /** One question at a time: each that hangs holds a thread of libuv's four. */
@@ -97,19 +97,10 @@ export async function askKernel(path: string): Promise<Omit<Reading, 'askedAt'>>
   }
 }
 
-/** `answer`, or ETIMEDOUT. */
-export async function inTime<T>(answer: Promise<T>, path: string, ms: number = ANSWER_MS_MAX): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const refuse = (): void => {
-      const hint = `The file system of ${path} has not answered for ${ms / 1000} s: check its device, its server and the mount.`;
-      reject(new IoError({ syscall: 'statfs', errno: -ETIMEDOUT, path, hint }));
-    };
-    timer = setTimeout(refuse, ms);
+/** `answer` of the file system of `path`. @throws (rejects with) IoError ETIMEDOUT if it does not come within `ms` */
+export function answerInTime<T>(answer: Promise<T>, path: string, ms: number = ANSWER_MS_MAX): Promise<T> {
+  return inTime(ms, answer, () => {
+    const hint = `The file system of ${path} has not answered for ${ms / 1000} s: check its device, its server and the mount.`;
+    throw new IoError({ syscall: 'statfs', errno: -ETIMEDOUT, path, hint });
   });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

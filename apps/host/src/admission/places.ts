@@ -6,7 +6,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { RootConfig, RootMounts } from '@penstock/disk';
-import { type AskSpace, FileSystem, inTime } from './file-system.ts';
+import { type AskSpace, FileSystem, answerInTime } from './file-system.ts';
 import type { Need } from './needs.ts';
 
 /** A root, and the file system that a file below it is on. */
@@ -77,7 +77,7 @@ export class Places {
     const known = this.known(need);
     if (known !== null) return known;
     const whole = this.#byRoot.get(need.root)!;
-    const directory = await inTime(nearest(dirname(join(whole.root.path, need.path))), whole.root.path);
+    const directory = await answerInTime(nearest(dirname(join(whole.root.path, need.path))), whole.root.path);
     const place = this.#placeOf(whole, directory);
     if (this.#byDirectory.size >= DIRECTORIES_MAX) this.#byDirectory.clear();
     this.#byDirectory.set(keyOf(need.root, need.path), { place, atMs: performance.now() });

@@ -2,7 +2,7 @@
 import { access, constants, opendir } from 'node:fs/promises';
 import { textOfCode } from '@penstock/contract';
 import type { RootConfig } from '@penstock/disk';
-import { inTime } from '../admission/file-system.ts';
+import { answerInTime } from '../admission/file-system.ts';
 
 export interface Condition {
   /** Why nothing can be read there, or written on its file system; null if both are possible. */
@@ -16,8 +16,8 @@ export type Inspect = (root: RootConfig) => Promise<Condition>;
 
 export const inspectRoot: Inspect = async ({ path, writable }) => {
   try {
-    await inTime(look(path), path);
-    const denied = writable ? await inTime(codeOf(access(path, constants.W_OK)), path) : null;
+    await answerInTime(look(path), path);
+    const denied = writable ? await answerInTime(codeOf(access(path, constants.W_OK)), path) : null;
     if (denied === 'EACCES') return { fault: null, isOpen: false };
     return { fault: denied === null ? null : faultOf(denied), isOpen: denied === null };
   } catch (error) {

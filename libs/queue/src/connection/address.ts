@@ -1,4 +1,5 @@
 /** Where Redis is, how that is shown to people, and the options of a client that connects there. */
+import { parseRedisUrl } from '@penstock/contract';
 import { ConnectionError } from './connection-error.ts';
 import { type FailoverOptions, followMaster } from './failover.ts';
 
@@ -80,11 +81,10 @@ export function describeConnection(connection: Connection): string {
 export function addressOf(connection: Connection): Address {
   if ('socketPath' in connection) return { path: connection.socketPath };
   const { url: text } = connection;
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url?.protocol === 'unix:') return { path: decodeURIComponent(url.pathname) };
-  if (url === null || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
-    throw badAddress(text, 'it is not an address of a Redis');
-  }
+  const named = parseRedisUrl(text);
+  if (named !== null && 'socketPath' in named) return { path: named.socketPath };
+  if (named === null || named.server.hostname === '') throw badAddress(text, 'it is not an address of a Redis');
+  const url = named.server;
   const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
   if (db === undefined) throw badAddress(text, `'${url.pathname}' is not the number of a database`);
   if (url.search !== '' || url.hash !== '') throw badAddress(text, `'${url.search}${url.hash}' is not understood`);

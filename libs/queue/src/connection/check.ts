@@ -1,9 +1,10 @@
 /** The first contact with a Redis: whether it can be used, and what it is. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inTime } from '@penstock/contract';
 import { Redis } from 'ioredis';
 import { addressOf, CONNECT_MS_MAX, type Connection, redisOptions } from './address.ts';
 import { ConnectionError } from './connection-error.ts';
-import { inTime, within } from './deadline.ts';
+import { within } from './deadline.ts';
 import { explain, refuse, TIMED_OUT } from './explain.ts';
 import { DEFAULT_PREFIX } from '../names.ts';
 import { type Trial, tryCommands } from './redis-trial.ts';
