@@ -4,7 +4,7 @@ import { redisOptions } from '../src/connection/address.ts';
 import { Signal, Stage, collect, resultOf, untilAborted } from '../src/stage.fixture.ts';
 import { JobEndedError, UnknownJobError } from '../src/jobs/job-errors.ts';
 import type { StandingLimits, Order } from '../src/steer/order.ts';
-import type { WriteJobInfo } from '../src/work/write-worker.ts';
+import type { WriteJobInfo } from '../src/work/executor.ts';
 
 const said = { by: 'ann@ops', why: 'the disk is needed' };
 const reason = 'cancelled by ann@ops: the disk is needed';

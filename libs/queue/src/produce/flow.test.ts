@@ -4,7 +4,7 @@ import { FlowProducer, type JobsOptions, QueueEvents } from 'bullmq';
 import { redisOptions } from '../connection/address.ts';
 import { collect, resultOf, Signal, Stage } from '../stage.fixture.ts';
 import type { ShardOutcome } from '../flow/shards.ts';
-import type { WriteJobInfo } from '../work/write-worker.ts';
+import type { WriteJobInfo } from '../work/executor.ts';
 
 let stage: Stage;
 beforeEach(async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { IoError, RequestError, RootError, toWire, WriteAbortedError } from '@penstock/contract';
 import { constants } from 'node:os';
 import { BulkError } from '../flow/bulk-error.ts';
-import { LockLostError } from '../work/attempt.ts';
+import { LockLostError } from '../work/lock-lost-error.ts';
 import { verdictOn } from './verdict.ts';
 
 const { errno } = constants;

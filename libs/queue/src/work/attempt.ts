@@ -1,27 +1,23 @@
-/** One attempt at a job: its lock, the orders to it, and when its work has ended. */
-import { WriteAbortedError } from '@penstock/contract';
-import type { Lease } from './leases.ts';
+/** One attempt at a job: the job as it was taken, its lock, the orders to it, and when its work has ended. */
+import { type JobResult, WriteAbortedError } from '@penstock/contract';
+import type { Job } from 'bullmq';
+import { hasPast } from '../jobs/starts.ts';
 import type { Order } from '../steer/order.ts';
+import type { Lease } from './leases.ts';
+import { LockLostError } from './lock-lost-error.ts';
+import type { ProgressReporter } from './progress-reporter.ts';
 
-/** The job's lock is not ours any more: another worker may be writing the same file, so this one must stop at once. */
-export class LockLostError extends Error {
-  override readonly name: string = 'LockLostError';
-  readonly code = 'ELOCKLOST';
-  readonly retryable = true;
+/** A job as BullMQ hands it to a worker. */
+export type TakenJob = Job<unknown, JobResult>;
 
-  constructor(jobId: string, why: 'taken' | 'expired') {
-    const cause =
-      why === 'taken'
-        ? 'it is in the hands of another worker, or its lock ran out'
-        : 'for as long as the lock lasts Redis could not be reached, or this process stood still';
-    super(`The write of job ${jobId} was stopped: ${cause}. It is taken up again.`);
-  }
-}
-
-/** One attempt at a job, from the moment it was handed out. What few of them need is made when it is asked for. */
+/** From the moment its job was handed out. What few attempts need is made when it is asked for. */
 export class Attempt {
+  readonly job: TakenJob;
   readonly jobId: string;
-  /** The job shows that it was begun before, whatever its counts say. */
+  /** Of the job's lock. */
+  readonly token: string;
+  readonly progress: ProgressReporter;
+  /** The job shows that it was begun before, whatever its counts are. */
   readonly hasPast: boolean;
   hasSettled = false;
   /**
@@ -36,9 +32,12 @@ export class Attempt {
   #settled: Promise<void> | undefined;
   #settle: () => void = () => {};
 
-  constructor(jobId: string, hasPast: boolean) {
-    this.jobId = jobId;
-    this.hasPast = hasPast;
+  constructor(job: TakenJob, token: string, progress: ProgressReporter) {
+    this.job = job;
+    this.jobId = job.id ?? '';
+    this.token = token;
+    this.progress = progress;
+    this.hasPast = hasPast(job);
   }
 
   /** Resolves when the attempt's work has ended: no byte is written for it after that. */
@@ -50,19 +49,19 @@ export class Attempt {
     return this.#settled;
   }
 
-  /** Calls `listener` once if the run is aborted, at once if it is already. */
+  /** Calls `listener` once if the attempt is aborted, at once if it is already. */
   whenAborted(listener: (reason: Error) => void): void {
     if (this.#abortedWith === null) this.#abortListeners.push(listener);
     else listener(this.#abortedWith);
   }
 
-  /** Calls `listener` with what the job is told, at once with what it was told already. One listener a run. */
+  /** Calls `listener` with each newer order, at once with the newest so far. One listener per attempt. */
   whenSteered(listener: (order: Order) => void): void {
     this.#orderListener = listener;
     if (this.#order !== null) listener(this.#order);
   }
 
-  /** Takes an order unless a newer one is known. A cancelled run is aborted. */
+  /** Takes an order unless a newer one is known. A cancelled attempt is aborted. */
   steer(order: Order): void {
     if (this.hasSettled || (this.#order !== null && this.#order.rev >= order.rev)) return;
     this.#order = order;
@@ -109,7 +108,7 @@ export class Attempt {
     this.#lease = lease;
   }
 
-  /** For how many milliseconds nobody else can have the job, unless the lock is renewed. */
+  /** For how many milliseconds no other worker can have the job, if the lock is not renewed. */
   get lockLeftMs(): number {
     return this.#lease?.leftMs ?? 0;
   }
@@ -120,7 +119,7 @@ export class Attempt {
     return why === null ? null : new LockLostError(this.jobId, why);
   }
 
-  /** True while nobody else can have the job. */
+  /** True while no other worker can have the job. Asks the clock (Lease.held). */
   get holdsLock(): boolean {
     return this.#lease?.held ?? false;
   }
@@ -130,7 +129,7 @@ export class Attempt {
     return this.#lease?.loss ?? new Promise(() => {});
   }
 
-  /** The job was handed out again, so this run cannot have its lock any more. */
+  /** The job was handed out again, so this attempt cannot have its lock any more. */
   supersede(): void {
     this.#lease?.lose('taken');
   }

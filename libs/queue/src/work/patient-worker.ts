@@ -2,6 +2,7 @@
 // replicas, a right that is missing. BullMQ takes a refused fetch for an empty one and fetches again at once, thousands
 // of times a second; and if the record of a job's completion is refused, it records a failure instead.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobResult } from '@penstock/contract';
 import { type Job, type Span, WaitingError, Worker } from 'bullmq';
 import { refusalOf } from '../connection/refusals.ts';
 
@@ -9,6 +10,9 @@ const PAUSE_MS_MIN = 250;
 const PAUSE_MS_MAX = 2000;
 /** How late the end of this worker is noticed in a pause. */
 const PAUSE_STEP_MS = 100;
+
+/** The worker of a queue of writes. */
+export type JobWorker = PatientWorker<unknown, JobResult>;
 
 export class PatientWorker<Data, Result> extends Worker<Data, Result> {
   /** Refusals since Redis last did what it was asked; those of one pause count as one. */
