@@ -1,41 +1,44 @@
 /**
- * What a write that lengthens a file has to ask the queue: which of the jobs that the file's record names can never come
- * again, and where its own bytes stood if the record was handed over. Asked only where the record alone does not say.
+ * What a write that lengthens a file asks the queue: which of the jobs in the file's record will never run again, and
+ * where its own bytes stand if the record no longer lists them. It asks only if the record alone does not answer.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 
 const { EBUSY } = constants.errno;
 
-/** What becomes of the job that an entry names. */
+/** What has become of the job that an entry of the record names. */
 export type Fate =
-  /** No such job: it was removed, or another one has its id. */
+  /** There is no such job: it was removed, or another one has its id. */
   | 'gone'
-  /** It has come to its end, and keeps where its bytes stand: it may be retried by hand. */
+  /** It has ended, and its own record keeps where its bytes stand, for it may be retried by hand. */
   | 'completed'
   | 'failed'
-  /** It waits, runs, or will be tried again. */
+  /** It waits, runs, or will be retried. */
   | 'alive'
-  /** It is another queue's, which was not asked. */
+  /** It belongs to another queue, which was not asked. */
   | 'unknown';
 
+/** What one write asks at once. */
 export interface AppendQuestion {
-  /** Of the asking write: where do its bytes stand? Asked for the newest answer only. null: not asked. */
+  /** The asking write, to learn where its bytes stand; null if it does not ask that. */
   own: { job: string; jobKey: string } | null;
-  /** What has become of these? One that has ended is to keep `place`; '' for one whose bytes are about to be cut off. */
+  /** The jobs whose fate is asked. One that has ended keeps `place` from now on; '' if its bytes are about to be cut off. */
   entries: { job: string; jobKey: string; place: string }[];
 }
 
+/** The answer to an AppendQuestion. */
 export interface AppendAnswer {
-  /** What an earlier question had the job keep; null for nothing. */
+  /** The place that the asking job keeps since an earlier question; null if it keeps none. */
   own: string | null;
-  /** In the order of the question. */
+  /** In the order of the question's entries. */
   fates: Fate[];
 }
 
+/** Asks the queue of this thread's host. */
 export type AskQueue = (question: AppendQuestion) => Promise<AppendAnswer>;
 
-/** Thrown where a record does not tell enough: the write begins once more when `question` is answered. */
+/** Thrown if a record alone does not decide: the write begins once more when `question` is answered. */
 export class AnswerWanted {
   readonly path: string;
   readonly question: AppendQuestion;
@@ -49,18 +52,18 @@ export class AnswerWanted {
   }
 }
 
-/** What one write has been answered so far. */
+/** The answers that one write has so far. */
 export interface Answers {
   /** undefined: not asked yet. */
   own: string | null | undefined;
-  /** By the text of the entry that was asked about: what it speaks of may have changed since. */
+  /** By the text of the entry that was asked about: an entry that has changed since has another text, and no answer. */
   fates: Map<string, Fate>;
 }
 
-/** Of a write that has asked nothing. */
+/** The answers of a write that has asked nothing. */
 export const NO_ANSWERS: Answers = { own: undefined, fates: new Map() };
 
-/** More questions than a write ever needs: each is answered for good, unless others change the record meanwhile. */
+/** More questions than a write ever needs, unless others change the record between one and the next. */
 const QUESTIONS_MAX = 8;
 
 /** A write's questions, one at a time. */
@@ -80,7 +83,7 @@ export class AppendInquiry {
     this.#failed = failed;
   }
 
-  /** Asks what was thrown, if it is a question. @throws what is none; IoError EBUSY where there is no end of them */
+  /** Asks what was thrown. @throws `thrown` itself if it is no question; IoError EBUSY after QUESTIONS_MAX questions */
   take(thrown: unknown): void {
     if (!(thrown instanceof AnswerWanted)) throw thrown;
     if (this.#count === QUESTIONS_MAX) {
@@ -95,9 +98,9 @@ export class AppendInquiry {
     );
   }
 
-  #end(tell: () => void): void {
+  #end(proceed: () => void): void {
     this.isOpen = false;
-    tell();
+    proceed();
   }
 
   async #put({ question, lines }: AnswerWanted): Promise<void> {
@@ -107,6 +110,6 @@ export class AppendInquiry {
   }
 }
 
-/** The answers of a process that has no queue: it knows of no job. */
+/** The answers in a process without a queue, which knows of no job. */
 export const askNobody: AskQueue = ({ entries }) =>
   Promise.resolve({ own: null, fates: entries.map(() => 'unknown' as const) });

@@ -1,10 +1,10 @@
 /**
- * How far a file is surely written, recorded with the file itself: a crashed attempt's successor goes on from there.
+ * How far a file is durably written, recorded with the file itself: after a crash the next attempt goes on from there.
  *
- * It is an extended attribute of the very file, not a field of the job: it cannot speak of a file that is gone or of
- * another machine's, it needs no round trip, and it is there also when Redis is not. It is set after the bytes it
- * speaks of are flushed; after a power loss it may be an older one, which is true as well. A finished file keeps its
- * last one, with the time of its last change: an attempt that published it may die before anybody hears of it.
+ * It is an extended attribute of the file, not a field of the job: so it is never about a file that is gone or on another
+ * machine, it needs no round trip, and it does not depend on Redis. It is set once the bytes it covers are flushed; after a
+ * power loss an older one may be found, which is true as well. A finished file keeps its last one, with the time of its last
+ * change: an attempt may publish the file and die before it reports that.
  */
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -15,29 +15,30 @@ import { type FileStat, timeKey } from '@penstock/disk';
 const ATTRIBUTE = 'user.penstock.checkpoint';
 const TEXT_BYTES_MAX = 1024;
 
+/** What is recorded. */
 export interface Checkpoint {
-  /** Of the job: a file in place may carry what another one left. */
+  /** The job's key: a file that is written in place may carry the checkpoint of another job. */
   jobKey: string;
-  /** What requestKey() says of the request. */
+  /** The requestKey() of the request. */
   request: string;
-  /** Which bytes the source had: changes whenever they do. '' where the request alone decides that. */
+  /** The version of the source, which changes whenever its bytes do; '' if the request alone decides the bytes. */
   source: string;
-  /** Bytes from the start of the write that survive; never 0. */
+  /** How many bytes from the start of the write survive power loss; never 0. */
   durableBytes: number;
-  /** When the file was last modified as all of it was there: a file that was changed since is not finished. */
+  /** The file's modification time when all of it was written: if it has another one, it was changed since. */
   finished?: string;
 }
 
 /**
- * The same for two requests that write the same bytes to the same place in the same way; of one whose bytes are not
- * flushed, only until the machine is started again: the attribute may outlive a power loss that they did not.
+ * Equal for two requests that write the same bytes to the same place in the same way. For a request that flushes nothing it
+ * changes with each boot: the attribute may survive a power loss that the bytes did not.
  */
 export function requestKey({ limit: _limit, target: _target, ...request }: WriteRequest): string {
   const boot = request.durability === 'none' ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1') : '';
   return hash('sha256', JSON.stringify(request) + boot).slice(0, 16);
 }
 
-/** The checkpoint that an open file carries and that still holds, or null. */
+/** The checkpoint of an open file; null if it has none, or was changed since it was finished. */
 export function readCheckpoint(fd: number, { modified }: Pick<FileStat, 'modified'>): Checkpoint | null {
   const checkpoint = parseCheckpoint(fd);
   const changed = checkpoint?.finished !== undefined && checkpoint.finished !== timeKey(modified);
@@ -52,7 +53,7 @@ function parseCheckpoint(fd: number): Checkpoint | null {
     const parsed: unknown = JSON.parse(Buffer.from(value.buffer, 0, length).toString('utf8'));
     return isCheckpoint(parsed) ? parsed : null;
   } catch {
-    return null; // cut off, or somebody else's: the file is written from its beginning
+    return null; // cut off, or of another program: the file is written from its beginning
   }
 }
 
@@ -64,27 +65,27 @@ function isCheckpoint(value: unknown): value is Checkpoint {
   return texts && marked && Number.isSafeInteger(durableBytes) && Number(durableBytes) > 0;
 }
 
-/** Records `checkpoint` with the open file; false where it cannot be kept: no attributes here, or no room for it. */
+/** Records `checkpoint` with the open file; false if it cannot be kept: the file system has no attributes, or no room. */
 export function recordCheckpoint(fd: number, checkpoint: Checkpoint): boolean {
   const text = Buffer.from(JSON.stringify(checkpoint));
   return text.length <= TEXT_BYTES_MAX && native.fsetxattr(fd, ATTRIBUTE, text) === 0;
 }
 
-/** Returns whether it carried one. */
+/** Removes the checkpoint of an open file; returns whether it had one. */
 export function removeCheckpoint(fd: number): boolean {
   return native.fremovexattr(fd, ATTRIBUTE) === 0;
 }
 
-/** How often a running write records how far it is: after so many bytes, or so long. */
+/** How often a running write records a checkpoint: after so many bytes, or so long. */
 export interface CheckpointCadence {
   bytes: number;
   ms: number;
 }
 
-/** Unless the host says otherwise: on a fast disk 20 times a second, each of them a flush among thousands of rows. */
+/** The default: on a fast disk 20 times a second, each with a flush among thousands of rows. */
 export const CHECKPOINTS_DEFAULT: CheckpointCadence = { bytes: 67_108_864, ms: 5000 };
 
-/** When the next checkpoint is due: after so many bytes, or so long after the last while there are new ones. */
+/** When the next checkpoint is due: after so many bytes, or, if there are new bytes, so long after the last one. */
 export class CheckpointClock {
   readonly #everyBytes: number;
   readonly #everyMs: number;
@@ -103,7 +104,7 @@ export class CheckpointClock {
     return fresh >= this.#everyBytes || (fresh > 0 && nowMs - this.#lastAtMs >= this.#everyMs);
   }
 
-  /** One has begun that covers `bytes`. */
+  /** A checkpoint that covers `bytes` has begun. */
   restart(bytes: number, nowMs: number): void {
     this.#lastBytes = bytes;
     this.#lastAtMs = nowMs;

@@ -1,23 +1,23 @@
 /**
- * Where the partial files of a job's earlier attempts are, without reading the directory: a directory may have a hundred
- * thousand entries, and a job many attempts.
+ * The names of the partial files of a job's earlier attempts, without reading the directory, which may have a hundred
+ * thousand entries.
  *
- * An attempt is named by its number, and the queue gives each number once, whatever a job's own counts are set back to
+ * An attempt is named by its number, and the queue gives each number once, even if a job's own counts are set back
  * (libs/queue, starts.ts). So the names are known, and few of them exist: each attempt removes or takes over what those
  * before it left.
  */
 import { readdirSync } from 'node:fs';
 import { partKey, partName, partPrefix } from './parts.ts';
 
-/** A name that is looked for costs 2 us, an entry that is read 0.5: more names than this are found by reading. */
+/** To try a name costs 2 us, to read an entry 0.5 us: for more names than this the directory is read. */
 const NAMES_MAX = 512;
-/** Of a bulk's files in one directory together: that has an entry for each of them at least, and reading it takes longer. */
+/** The same for all files of a bulk in one directory, which has at least an entry for each, so that reading takes longer. */
 const NAMES_OF_BULK_MAX = 4096;
 
-/** The token of the attempt with this number, 1 for the first. */
+/** The token of the attempt with this number; the first is 1. */
 export const tokenOf = (attempt: number): string => String(attempt);
 
-/** The names that attempts of `jobKey` up to this one may have left; null where that is better read from the directory. */
+/** The names that attempts of `jobKey` up to this one may have left; null if the directory is better read. */
 export function namesUpTo(jobKey: string, attemptToken: string): string[] | null {
   const attempt = Number(attemptToken);
   if (!Number.isSafeInteger(attempt) || attempt > NAMES_MAX) return null;
@@ -34,8 +34,8 @@ export function earlierParts(dirFd: number, jobKey: string, attemptToken: string
 }
 
 /**
- * The same for the jobs of a bulk's files in one directory.
- * @param jobKeys one for each file there
+ * The same for those files of a bulk that are in one directory.
+ * @param jobKeys the key of each of these files
  */
 export function earlierPartsOfAll(
   dirFd: number,

@@ -1,7 +1,8 @@
 /**
- * One writer a file: two writes in one file, or a woken stale one, would each make a lie of the other's result. Every
- * target is locked from its opening to its end, a temporary one too: so a later attempt can tell what a dead one left
- * from what a living one still fills.
+ * One writer per file, by the lock that every target has from its opening to its end.
+ *
+ * Two writes in one file, or an attempt that was frozen and wakes, would each spoil what the other reports as written. A
+ * temporary file is locked too: so a later attempt knows whether the attempt that made it is dead or still writes.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -9,17 +10,17 @@ import { native } from '@penstock/native';
 
 const { EACCES, EAGAIN, EBUSY, EINVAL, ENOLCK, ENOSYS, EOPNOTSUPP } = constants.errno;
 
-/** Takes the lock of an open file: false where another has it. A file system without locks has none to take. */
+/** Takes the lock of an open file: false if another open of it has the lock. True on a file system without locks. */
 export function tryLock(fd: number): boolean {
   const result = native.lockFile(fd);
   return result !== -EAGAIN && result !== -EACCES;
 }
 
-/** @throws IoError EBUSY where another write is at work in the file */
+/** Takes the lock of an open file. @throws IoError EBUSY if another write has it */
 export function lockAlone(fd: number, path: string): void {
   const result = native.lockFile(fd);
   if (result === 0) return;
-  // No locks here (a network file system may have none): the queue's lock and the temporary name remain.
+  // A file system without locks (some network ones): the queue's lock and the temporary name still protect the file.
   if (result === -ENOLCK || result === -EOPNOTSUPP || result === -ENOSYS || result === -EINVAL) return;
   const hint = 'Another write is at work in this very file: try again when it has ended.';
   const errno = result === -EAGAIN || result === -EACCES ? -EBUSY : result;

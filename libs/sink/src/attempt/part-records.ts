@@ -1,38 +1,39 @@
 /**
- * Which partial files a host may have left, known without a look at its roots: a place for each attempt that runs, and a
- * list of what was left for a later attempt.
+ * Records of the partial files that a host may have left, so that its roots need not be searched for them: one place for
+ * each running attempt, and a list of those that were left for a later attempt.
  *
- * A place is written before the part is made, and only written over: it holds until another attempt has it, and whoever
- * reads it asks the disk whether that file is still there. So a file costs one pwrite of some 150 bytes into the page
- * cache, which survives a killed process; nothing is flushed, and a power cut may lose the newest ones.
+ * A place is written before the partial file is made, and never cleared: it is valid until another attempt writes over it,
+ * and its reader checks on the disk whether that file still exists. So a file costs one pwrite of some 150 bytes into the
+ * page cache, which survives a killed process. Nothing is flushed: a power cut may lose the newest records.
  *
- * In both files a record is five texts, each begun by '=' and ended by a NUL, and a further NUL ends it. No path has one.
+ * In both files a record is five texts, each with '=' before it and a NUL behind it, and one more NUL ends the record. No
+ * path contains a NUL.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { native } from '@penstock/native';
 import type { Root } from '@penstock/disk';
 import { splitPath } from './parts.ts';
 
-/** A partial file, and whose it is. */
+/** A partial file, and the job that it is of. */
 export interface PartRecord {
-  /** The job, as its queue knows it. */
+  /** The job, by its name in the queue. */
   job: string;
   root: string;
-  /** The root's absolute path: another root may have its name by now. */
+  /** The root's absolute path: by now another root may have the same name. */
   rootPath: string;
-  /** Inside the root; '' is the root itself. */
+  /** The directory inside the root; '' is the root itself. */
   directory: string;
   name: string;
 }
 
-/** Room for any record: of its paths none is longer than 4096 bytes. Hardly any of it is ever touched. */
+/** Room for any record, since no path is longer than 4096 bytes. Only its first bytes take up disk space. */
 const PLACE_BYTES = 16_384;
 
 /** The two files of a host, opened by its main thread. */
 export interface PartFiles {
-  /** A place every PLACE_BYTES. */
+  /** Has a place every PLACE_BYTES. */
   places: number;
-  /** Opened for appending. */
+  /** The list; opened for appending. */
   kept: number;
 }
 
@@ -49,7 +50,7 @@ const recordOf = (job: string, root: PartRoot, path: string, name: string): Part
   name,
 });
 
-/** One thread's side: what it is about to make, and what it leaves. */
+/** What one writer thread records. */
 export class PartRecords {
   readonly #files: PartFiles;
   readonly #text = Buffer.from(new ArrayBuffer(PLACE_BYTES));
@@ -60,19 +61,19 @@ export class PartRecords {
     this.#address = native.addressOf(this.#text);
   }
 
-  /** The attempt that has this place makes the partial file `name` of `path` next. A failed pwrite is not reported. */
+  /** The attempt that has `place` will make the partial file `name` of `path` next. A failed pwrite is not reported. */
   note(place: number, job: string, root: PartRoot, path: string, name: string): void {
     const length = this.#text.write(encode(recordOf(job, root, path, name)));
     if (length < PLACE_BYTES) native.pwrite(this.#files.places, this.#address, length, place * PLACE_BYTES);
   }
 
-  /** The attempt leaves it for a later one. */
+  /** An attempt leaves its partial file for a later one. */
   keep(job: string, root: PartRoot, path: string, name: string): void {
     writeSync(this.#files.kept, encode(recordOf(job, root, path, name)));
   }
 }
 
-/** The records in `bytes`, of one place or of a whole list; what was cut off is none. */
+/** The records in `bytes`, which are one place or a whole list; a record that is cut off does not count. */
 export function recordsIn(bytes: Buffer): PartRecord[] {
   const records: PartRecord[] = [];
   for (let at = 0; ;) {
@@ -92,7 +93,7 @@ export function recordsIn(bytes: Buffer): PartRecord[] {
   }
 }
 
-/** The record of each place of the open file: what stands behind it is left of a longer one. */
+/** The record in each place of the open file. What stands behind it in a place is the rest of an older, longer one. */
 export function recordsInPlaces(fd: number): PartRecord[] {
   const records: PartRecord[] = [];
   const place = Buffer.alloc(PLACE_BYTES);
@@ -106,5 +107,5 @@ export function recordsInPlaces(fd: number): PartRecord[] {
   return records;
 }
 
-/** The text of a list. */
+/** The text of a list with these records. */
 export const textOfRecords = (records: readonly PartRecord[]): string => records.map(encode).join('');

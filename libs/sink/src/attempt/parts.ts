@@ -1,8 +1,8 @@
-/** How one attempt names itself on disk: the temporary file that it fills beside the final name. */
+/** The names of an attempt on disk: of the temporary file (the part) that it fills beside the final name. */
 import { hash } from 'node:crypto';
 import type { WriteRequest } from '@penstock/contract';
 
-/** The temporary names of one job begin like this; `attemptToken` keeps a stalled attempt from touching a later one's. */
+/** The start of all temporary names of one job; the attempt's token follows, so that no two attempts share a file. */
 export const partPrefix = (jobKey: string): string => `.penstock-${jobKey}-`;
 /** The temporary name of one attempt. */
 export const partName = (jobKey: string, attemptToken: string): string => `.penstock-${jobKey}-${attemptToken}.part`;
@@ -14,24 +14,24 @@ export const isPartOf = (name: string, attemptToken: string): boolean =>
 /** The job's key in a temporary name; '' in any other. */
 export const partKey = (name: string): string => /^\.penstock-([^-]+)-/.exec(name)?.[1] ?? '';
 
-/** The key of the job that `jobName` names for ever, for the one file it writes or for this one of a bulk. */
+/** The key of a job for one file that it writes; `jobName` is the job's name, which never changes. */
 export function jobKeyOf(jobName: string, { root, path }: Pick<WriteRequest, 'root' | 'path'>): string {
   return hash('sha256', `${jobName}\0${root}\0${path}`).slice(0, 16);
 }
 
-/** How one attempt names itself on disk. */
+/** What identifies an attempt. */
 export interface AttemptIdentity {
-  /** The same for every attempt of one job, different between jobs: letters and digits. */
+  /** The same for every attempt of one job, and different between jobs: letters and digits. */
   jobKey: string;
-  /** Different for every attempt: its number, as tokenOf() writes it. */
+  /** Different for every attempt of a job: its number, as text of tokenOf(). */
   attemptToken: string;
-  /** True when an earlier attempt of the job was begun: what it left may be taken over or removed. */
+  /** True if an earlier attempt of the job was begun: what it left may be taken over or removed. */
   again: boolean;
-  /** The job, as the queue that is asked about it names it, without a blank; NO_JOB for a write that nobody tries again. */
+  /** The job's name in the queue, without blanks; NO_JOB for a write that is never retried. */
   job: string;
 }
 
-/** True for a write that fills a temporary file, until that has its name: any other has but the file itself. */
+/** True if the write makes a temporary file. If not, it opens the file under its final name. */
 export const hasPart = ({ publish, mode }: Pick<WriteRequest, 'publish' | 'mode'>): boolean =>
   publish === 'atomic' || mode === 'create';
 

@@ -1,6 +1,7 @@
 /**
- * Files that another user may have put where a write looks for its own. Names and attributes tell whose a file is meant
- * to be, and anybody can give them; only its owner tells who made it. Whoever owns a file can keep it open, and reads
+ * Recognizes files that another user may have put where a write expects its own.
+ *
+ * Names and attributes can be forged; only a file's owner shows who made it. Whoever owns a file can keep it open and read
  * what is written to it later, whatever its permissions are by then.
  */
 import { type FileStat, statAt } from '@penstock/disk';
@@ -8,16 +9,16 @@ import { type FileStat, statAt } from '@penstock/disk';
 const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 
 /**
- * True if somebody else may have made the file `stat` in the open directory: others can write that, and the file is
- * neither the writer's nor the directory's owner's.
+ * True if another user may have made the file `stat` in the open directory: others can write to that directory, and the
+ * file belongs neither to the writer nor to the directory's owner.
  */
 export function isForeign(dirFd: number, stat: FileStat, writerId: number = process.geteuid!()): boolean {
   return ofOther(dirFd, stat, writerId, false);
 }
 
 /**
- * The same, but in a sticky directory alone, where nobody can put away what is another's (as fs.protected_regular sees
- * it, proc(5)): in others that many can write, files of each of them are meant to be everybody's.
+ * The same, but only in a sticky directory, as for fs.protected_regular (proc(5)). In a directory that several users can
+ * write to and that is not sticky, they are meant to share their files.
  */
 export function isPlanted(dirFd: number, stat: FileStat, writerId: number = process.geteuid!()): boolean {
   return ofOther(dirFd, stat, writerId, true);

@@ -1,56 +1,57 @@
 /**
- * How much one thread has in flight on one device: about as much as the device carries out in half a second, as it is
- * measured from what comes back. A cancel, a pause or a stop waits for what is in flight, so this is how long that takes;
- * and a slow device does not get hold of the slots that a fast one could use.
+ * Limits how much one thread has in flight on one device to about what the device completes in half a second, measured
+ * from its completions. A cancel, a pause or a stop waits for what is in flight, so it takes about that long; and a slow
+ * device does not occupy the slots that a fast one could use.
  *
- * What comes back soon lets more go, two to four times as much each time around, until all that a thread can have in
- * flight is in flight; what comes back late sets the limit to what the device has done meanwhile. A fast disk is at its
- * depth after three times around, which are a few milliseconds, and is not held back after.
+ * A quick completion raises the limit, by two to four times per round, until the thread's whole queue depth is in flight; a
+ * late one sets it to what the device has completed meanwhile. A fast disk reaches its depth after three rounds, a few
+ * milliseconds, and is not held back after that.
  */
 import { performance } from 'node:perf_hooks';
 
-/** Of a device not known yet, or not used lately: half a second of 2 MiB/s. */
+/** The limit of a device that is not known yet, or was not used lately: half a second at 2 MiB/s. */
 const START_BYTES = 1_048_576;
-/** The slowest device that is kept to half a second carries out 1 MiB/s. */
+/** The lowest limit: a device slower than 1 MiB/s takes longer than half a second. */
 const LIMIT_BYTES_MIN = 524_288;
-/** An iocb that was in flight for less lets more go: as much again as it moved, or three times as much. */
+/** An iocb that took less than this raises the limit by the bytes it moved, or by three times those. */
 const SOON_MS = 200;
 const AT_ONCE_MS = 50;
-/** One that was in flight for longer lets less go. */
+/** An iocb that took longer than this lowers the limit. */
 const LATE_MS = 400;
-/** What may be in flight then, of the measured rate; the last iocb to go may be half as long again. */
+/** The lowered limit, in seconds at the measured rate; the iocb that passes the limit may add half as much. */
 const LIMIT_SECONDS = 0.3;
-/** The rate is measured over so long, or a little longer. */
+/** The rate is measured over this time, or a little more. */
 const SAMPLE_MS = 250;
-/** What a device was let have is halved for each so long that it has rested. */
+/** The limit of an idle device is halved once per this time. */
 const HALVED_AFTER_MS = 1000;
-/** The lengths of iocbs that are shortened are multiples of it: of every offset alignment that there is. */
+/** Shortened iocbs are multiples of this, which is a multiple of every offset alignment. */
 const PIECE_GRAIN_BYTES = 65_536;
 
+/** One thread's limit on one device. */
 export class DeviceFlow {
   /** Bytes in flight, or about to be. */
   inFlightBytes = 0;
   #limitBytes = START_BYTES;
-  /** Something has come back late, and the limit has not been raised far since. */
+  /** An iocb has taken long, and the limit has not been raised far since. */
   #isSlow = false;
-  /** Since when the rate is measured, and what has come back since. */
+  /** When the measurement of the rate began, and the bytes completed since. */
   #sampleSinceMs = 0;
   #sampleBytes = 0;
-  /** Bytes a second, as measured last; 0 before. */
+  /** Bytes per second, as measured last; 0 before the first measurement. */
   #rate = 0;
-  #restsSinceMs = Number.NEGATIVE_INFINITY;
+  #idleSinceMs = Number.NEGATIVE_INFINITY;
 
-  /** Bytes that may be in flight; the iocb that passes the limit is the last to go. */
+  /** Bytes that may be in flight; the iocb that passes the limit is the last one submitted. */
   get limitBytes(): number {
     return this.#limitBytes;
   }
 
-  /** The longest iocb that may go now, a multiple of `alignBytes`; 0: none, before another has come back. */
+  /** The longest iocb that may be submitted now, a multiple of `alignBytes`; 0: none until another completes. */
   admit(alignBytes: number, now?: number): number {
     if (this.inFlightBytes >= this.#limitBytes) return 0;
     if (this.inFlightBytes === 0) this.#begin(now ?? performance.now());
     const grain = Math.max(PIECE_GRAIN_BYTES, alignBytes);
-    // Of a slow one two at least, so that the device has the next one before the last has come back.
+    // On a slow device at least two fit into the limit, so that it has the next one before the last completes.
     const longest = this.#isSlow ? this.#limitBytes / 2 : Math.max(START_BYTES, this.#limitBytes / 2);
     return Math.max(grain, Math.floor(longest / grain) * grain);
   }
@@ -58,9 +59,9 @@ export class DeviceFlow {
   #begin(now: number): void {
     this.#sampleSinceMs = now;
     this.#sampleBytes = 0;
-    const halvings = Math.floor((now - this.#restsSinceMs) / HALVED_AFTER_MS);
+    const halvings = Math.floor((now - this.#idleSinceMs) / HALVED_AFTER_MS);
     if (halvings === 0) return;
-    this.#restsSinceMs = now; // a row that is admitted may not begin yet, and is admitted again
+    this.#idleSinceMs = now; // an admitted row may not begin, and be admitted again
     this.#limitBytes = Math.floor(this.#limitBytes / 2 ** halvings);
     this.#rate = 0;
     if (this.#limitBytes > START_BYTES) return;
@@ -73,13 +74,13 @@ export class DeviceFlow {
     this.inFlightBytes += bytes;
   }
 
-  /** They are in flight no more. */
+  /** `bytes` are no longer in flight. */
   end(bytes: number, now?: number): void {
     this.inFlightBytes -= bytes;
-    if (this.inFlightBytes === 0) this.#restsSinceMs = now ?? performance.now();
+    if (this.inFlightBytes === 0) this.#idleSinceMs = now ?? performance.now();
   }
 
-  /** An iocb has come back at `now`, with `bytes` that it moved. To be called before end(). */
+  /** An iocb has completed at `now`, and moved `bytes`. To be called before end(). */
   cameBack(bytes: number, latencyMs: number, now: number): void {
     this.#sampleBytes += bytes;
     const sampleMs = now - this.#sampleSinceMs;
@@ -100,11 +101,11 @@ export class DeviceFlow {
   }
 }
 
-/** The devices that a thread writes to and reads from. */
+/** The limits of one thread on all devices that it writes to and reads from. */
 export class DeviceFlows {
   readonly #byDevice = new Map<string, DeviceFlow>();
 
-  /** Of the device of a file, by the file's `identity` (device and inode). */
+  /** The limit on the device of a file, by the file's `identity` (device and inode). */
   of(identity: string): DeviceFlow {
     const device = identity.slice(0, identity.lastIndexOf(':'));
     let flow = this.#byDevice.get(device);

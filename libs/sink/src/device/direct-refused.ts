@@ -1,6 +1,6 @@
 /**
- * File systems that open a file for direct I/O and then refuse the writes or reads (mergerfs and others over FUSE, some
- * network ones): the file is opened anew without it, once for each device, and what was refused goes through the page cache.
+ * File systems that open a file for direct I/O and then refuse its writes or reads (mergerfs and others over FUSE, some
+ * network ones): the file is opened anew without O_DIRECT, and what was refused goes through the page cache.
  */
 import { performance } from 'node:perf_hooks';
 import { constants } from 'node:os';
@@ -10,18 +10,20 @@ import type { Alignment, Device } from '@penstock/disk';
 
 const { EINVAL, EOPNOTSUPP } = constants.errno;
 
-/** What a result says of such a file. */
+/** The reason in the result of such a file. */
 export const DIRECT_REFUSED =
   'this file system opens files for direct I/O (O_DIRECT) and refuses to write them so: they go through the page cache';
-/** What it says where nothing was tried. */
+/** The reason in the result of a file for which direct I/O was not tried. */
 export const DIRECT_OFF = 'direct I/O is turned off here (direct: off)';
 
-/** Then it is tried again: device numbers of network and FUSE file systems pass on to others. */
+/** After this time direct I/O is tried again: numbers of network and FUSE devices are used again for other file systems. */
 const REMEMBERED_MS = 600_000;
 
 /**
- * True if the file system has refused direct I/O that kept to its `alignment`; what does not is a mistake of ours.
+ * True if `result` is the file system's refusal of direct I/O that kept to its `alignment`. I/O that did not keep to it is a
+ * bug of this program.
  * @param address in memory
+ * @param at the offset in the file
  */
 export function isRefusal(
   result: number,
@@ -34,7 +36,7 @@ export function isRefusal(
   return address % memory === 0 && at % offset === 0 && length % offset === 0;
 }
 
-/** The devices of one thread that refuse direct I/O, and say nothing of it beforehand. */
+/** The devices that have refused direct I/O to one thread although they had offered it. */
 export class RefusingDevices {
   readonly #since = new Map<string, number>();
 
@@ -55,9 +57,10 @@ export class RefusingDevices {
 const keyOf = ({ major, minor }: Device): string => `${major}:${minor}`;
 
 /**
- * Opens the file of `fd` anew without O_DIRECT, in the place of `fd`: a file system in user space has opened a file of its
- * own by the flags of the open, which fcntl(2) does not tell it. A lock of the file goes with the old one.
- * @throws IoError
+ * Opens the file of `fd` anew without O_DIRECT, under the same descriptor number. To clear the flag by fcntl(2) is not
+ * enough: a file system in user space has opened a file of its own with the flags of the open, and is not informed of the
+ * change. A lock of the file is lost with the old open file.
+ * @throws IoError naming the call that failed
  */
 export function reopenBuffered(fd: number, path: string): void {
   const flags = native.statusFlags(fd);

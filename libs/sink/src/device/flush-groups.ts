@@ -1,35 +1,35 @@
 /**
- * One fsync of a directory serves every rename in it that came before: writes that finish at about the same time share
- * a flush instead of queueing up for one each. Nothing is acknowledged early: whoever comes while a flush is under way
- * waits for the next.
+ * Groups of writes that share one fsync of a directory, which makes every earlier rename in it durable: writes that finish
+ * at about the same time need not wait for a flush each. Nothing is acknowledged early: a write that joins while a flush is
+ * under way waits for the next one.
  *
- * Where the file system commits all its changes together (journal.ts) a group is a whole file system, and the flush
- * covers the small files themselves too. Elsewhere a group is one directory.
+ * If the file system commits all its changes together (libs/disk, journal.ts), a group is the whole file system, and the
+ * flush covers the bytes of small files too. On any other a group is one directory.
  */
 
 /** A write that waits for its name to be durable. */
 export interface FlushWaiter {
-  /** Told once the group is flushed (0), or why it is not (-errno). */
+  /** Called once: with 0 if the group is flushed, with -errno if the flush failed. */
   flushed(result: number): void;
 }
 
-/** Writes that one flush serves. */
+/** The writes that share one flush. */
 export class FlushGroup {
-  /** They wait for the flush that is under way: their renames came before it was submitted. */
+  /** Those whose renames came before the flush that is under way, which covers them. */
   #covered: FlushWaiter[] = [];
   #waiting: FlushWaiter[] = [];
   #newestDirFd = -1;
   #underWay = false;
 
-  /** `waiter` has just renamed its file in the directory `dirFd`, which stays open until it is told. */
+  /** `waiter` has just renamed its file in the directory `dirFd`, which stays open until `waiter` is notified. */
   join(waiter: FlushWaiter, dirFd: number): void {
     this.#waiting.push(waiter);
     this.#newestDirFd = dirFd;
   }
 
   /**
-   * The directory to fsync now, which covers all who wait; -1 if there is nothing to do. It is the one renamed in last:
-   * an fsync commits up to the newest change of its own directory, and no further.
+   * The directory to fsync now, for all who wait; -1 if there is nothing to do. It is the directory of the last rename: an
+   * fsync commits up to the newest change of its own directory, and no further.
    */
   begin(): number {
     if (this.#underWay || this.#waiting.length === 0) return -1;
@@ -39,7 +39,7 @@ export class FlushGroup {
     return this.#newestDirFd;
   }
 
-  /** The flush ended: tells all whom it covered. */
+  /** The flush has ended: notifies all that it covers. */
   end(result: number): void {
     const covered = this.#covered;
     this.#covered = [];
@@ -52,7 +52,7 @@ export class FlushGroup {
   }
 }
 
-/** The groups of one thread in which writes end now. */
+/** The groups of one thread that have waiting writes. */
 export class FlushGroups {
   readonly #byName = new Map<string, FlushGroup>();
 
@@ -66,7 +66,7 @@ export class FlushGroups {
     return group;
   }
 
-  /** Forgets a group in which nobody waits any more. */
+  /** Forgets the group if no write waits in it. */
   forgetIfIdle(name: string): void {
     if (this.#byName.get(name)?.idle === true) this.#byName.delete(name);
   }

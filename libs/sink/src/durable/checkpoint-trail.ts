@@ -1,4 +1,4 @@
-/** What one write records of itself while it runs, for an attempt that may have to go on, and what it goes on from. */
+/** The checkpoints of one write: the one of an earlier attempt that it goes on from, and those that it records itself. */
 import { performance } from 'node:perf_hooks';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -15,12 +15,13 @@ import { prepFlush, takeFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_CHECKPOINT } from '../thread/transfer.ts';
 
+/** The checkpoints of one write. */
 export class CheckpointTrail {
-  /** Bytes that an earlier attempt has written, up to the last whole block. */
+  /** How many bytes an earlier attempt has written, up to the last whole block: this one begins there. */
   resumedFrom: number;
-  /** What the flush under way will make durable; -1 while none is. */
+  /** How many bytes the flush that is under way makes durable; -1 if there is none. */
   flushingBytes = -1;
-  /** True where the file carries a checkpoint, of this attempt or of the one that it goes on from. */
+  /** True if the file has a checkpoint, of this attempt or of the one that it goes on from. */
   isRecorded = false;
 
   readonly #target: Target;
@@ -31,8 +32,8 @@ export class CheckpointTrail {
   #clock: CheckpointClock | null = null;
 
   /**
-   * @param source changes whenever the bytes of the source do; '' where the request alone decides them
-   * @param o `align`: the offset alignment of its rows, of which the first has `headBytes` that are not the write's own
+   * @param source the version of the source, which changes whenever its bytes do; '' if the request alone decides them
+   * @param o `align`: the offset alignment of the rows; `headBytes`: bytes of the first row that are not the write's own
    */
   constructor(
     target: Target,
@@ -49,23 +50,23 @@ export class CheckpointTrail {
   }
 
   /**
-   * Of a source that tells only by its answer what it has: `source` is its own word for its bytes, and `resumedFrom` where
-   * they begin, which is 0 where they are others than those that were gone on from.
+   * For a URL, whose answer shows only now what it has: `source` is the server's version of its bytes, and `resumedFrom` where
+   * they begin: 0 if they are not those that an earlier attempt has written.
    */
-  settle(source: string, resumedFrom: number): void {
-    // What it speaks of is written over next, and the source may one day have those bytes again.
+  confirmSource(source: string, resumedFrom: number): void {
+    // What the checkpoint covers is overwritten next, and the source may one day have those bytes again.
     if (resumedFrom === 0 && this.#target.checkpoint !== null) removeCheckpoint(this.#target.fd);
     if (resumedFrom === 0) this.isRecorded = false;
     this.#source = source;
     this.resumedFrom = resumedFrom;
   }
 
-  /** From here on checkpoints fall due: for a write that a second attempt would have to repeat for long. */
+  /** From here on checkpoints fall due: called for a write that would take long to repeat. */
   begin(cadence: CheckpointCadence): void {
     this.#clock = new CheckpointClock(cadence, this.resumedFrom, performance.now());
   }
 
-  /** False for a write that records nothing. */
+  /** False if the write records no checkpoints. */
   get isKept(): boolean {
     return this.#clock !== null;
   }
@@ -75,19 +76,19 @@ export class CheckpointTrail {
     return this.#clock.isDue(bytesWritten, performance.now());
   }
 
-  /** One that covers about `bytesWritten` begins. */
+  /** A checkpoint that covers about `bytesWritten` begins. */
   restart(bytesWritten: number): void {
     this.#clock?.restart(bytesWritten, performance.now());
   }
 
-  /** Prepares the flush after which the first `bytes` of the write survive; rows go on meanwhile. */
+  /** Prepares the flush that makes the first `bytes` of the write durable; rows are written meanwhile. */
   prepareFlush(slot: number, thread: WriterThread, bytes: number): void {
-    // Not a barrier for what is in flight: it covers the writes reaped before, which is what is recorded.
+    // It is no barrier for what is in flight: it covers the writes reaped before it, which are what is recorded.
     this.flushingBytes = bytes;
     prepFlush(thread, slot, SYNC_CHECKPOINT, 'fdatasync', this.#target.fd);
   }
 
-  /** Takes that flush; returns the bytes that survive now. @throws IoError */
+  /** Takes the completion of that flush; returns how many bytes are durable now. @throws IoError */
   afterFlush(slot: number, thread: WriterThread, result: number, refused: boolean): number {
     const { fd, path } = this.#target;
     const bytes = this.flushingBytes;
@@ -97,7 +98,7 @@ export class CheckpointTrail {
     return bytes;
   }
 
-  /** Records that the first `durableBytes` of the write survive. */
+  /** Records that the first `durableBytes` of the write are durable. */
   record(durableBytes: number): void {
     if (this.#store(durableBytes)) this.isRecorded = true;
     else this.#clock = null; // no attributes on this file system
@@ -114,20 +115,20 @@ export class CheckpointTrail {
   }
 
   /**
-   * Before the first byte is written: a checkpoint that this write does not go on from is true no longer, for what it
-   * speaks of is overwritten. Its job's next attempt would take this write's bytes for its own.
+   * To be called before the first byte is written: removes a checkpoint that this write does not go on from, since what it
+   * covers is overwritten. The next attempt of its job would take this write's bytes for its own.
    * @throws IoError
    */
   removeStale(): void {
     const { fd, path, existingBytes, unpublishedName } = this.#target;
     const fresh = existingBytes === 0 && unpublishedName !== null;
     if (this.isRecorded || fresh || !removeCheckpoint(fd)) return;
-    // It must not be there again after a power loss either, beside bytes that were written since.
+    // It must not be there again after a power loss, together with bytes that were written since.
     const result = native.fsync(fd);
     if (result < 0) throw new IoError({ syscall: 'fsync', errno: result, path });
   }
 
-  /** All `bytes` are written and flushed, and the file is changed no more: the next attempt finds it finished. */
+  /** All `bytes` are written and flushed, and nothing is changed any more: another attempt will find the file finished. */
   finish(bytes: number): void {
     if (!this.isKept && !this.isRecorded) return;
     const { fd, path } = this.#target;
@@ -138,15 +139,15 @@ export class CheckpointTrail {
     const { checkpoint, baseOffset, existingBytes } = this.#target;
     if (checkpoint === null || checkpoint.jobKey !== this.#jobKey || checkpoint.source !== this.#source) return 0;
     if (checkpoint.request !== this.#keyOfRequest || checkpoint.durableBytes > size) return 0;
-    // A file that stands where others can cut it keeps its attributes then.
+    // Another program may have cut a file that is written in place: its attributes stay.
     if (baseOffset + checkpoint.durableBytes > existingBytes) return 0;
     this.isRecorded = true;
     if (checkpoint.durableBytes === size) return size;
-    // Rows begin at whole blocks: the last, broken one is written again.
+    // Rows begin at whole blocks: the last block, if it is not whole, is written again.
     return Math.max(0, checkpoint.durableBytes - ((headBytes + checkpoint.durableBytes) % align));
   }
 
-  /** Made when it is first asked for: small files never do. */
+  /** Computed on first use: small files never need it. */
   get #keyOfRequest(): string {
     this.#requestKey ||= requestKey(this.#request);
     return this.#requestKey;

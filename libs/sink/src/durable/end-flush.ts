@@ -1,6 +1,6 @@
 /**
- * The flushes at the end of a write: its file's own, that of its name, which serves every write of its group, and where
- * the file system needs it that of the file that it has replaced (freed-blocks.ts).
+ * The flushes at the end of a write: of its file; of its name, which it shares with the other writes of its group; and, if
+ * the file system requires it, of the file that it has replaced (freed-blocks.ts).
  */
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -12,19 +12,20 @@ import { type FlushCall, prepFlush, takeFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED } from '../thread/transfer.ts';
 
+/** The flushes of one write. */
 export class EndFlush {
   readonly #thread: WriterThread;
   readonly #target: Target;
   #fileIssued = false;
-  /** The call that the file's flush stands for: what a failure names. */
+  /** The call of the file's flush, which its failure names. */
   #fileCall: FlushCall = 'fdatasync';
-  /** Whose flush is waited for. */
+  /** The group whose flush this write waits for. */
   #group: FlushGroup | null = null;
-  /** The directory of the flush that this write submitted. */
+  /** The directory of the group's flush, if this write has submitted it. */
   #flushingDirFd = -1;
-  /** Whom it covers has been told of the group's flush. */
+  /** The group's flush has succeeded. */
   nameIsFlushed = false;
-  /** All that the file system has in memory is to be flushed. */
+  /** A syncfs is needed. */
   #everythingIsDue = false;
   #replacedIssued = false;
 
@@ -33,7 +34,7 @@ export class EndFlush {
     this.#target = target;
   }
 
-  /** Prepares the flush of the file, once; `whole`: of its permissions and times too. False if it is under way. */
+  /** Prepares the flush of the file, once; if `whole`, of its permissions and times too. False if it is under way. */
   prepareFile(slot: number, whole: boolean): boolean {
     if (this.#fileIssued) return false;
     this.#fileIssued = true;
@@ -42,11 +43,11 @@ export class EndFlush {
     return true;
   }
 
-  /** Takes the file's flush. @throws IoError */
+  /** Takes the completion of the file's flush. @throws IoError */
   afterFile(slot: number, result: number, refused: boolean): void {
     const { fd, path } = this.#target;
     const outcome = takeFlush(this.#thread, slot, this.#fileCall, fd, result, refused);
-    // The next attempt writes a fresh file.
+    // Not repeated: the next attempt writes a new file.
     if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
   }
 
@@ -59,12 +60,12 @@ export class EndFlush {
     this.#everythingIsDue = forgetsFreed && (again || replaced.fd === CLOSED_FILE);
   }
 
-  /** True where what was replaced is to be flushed, after the name is. */
+  /** True if what was replaced is to be flushed, after the name. */
   get replacedIsDue(): boolean {
     return this.#target.replaced.fd !== NO_FILE || this.#everythingIsDue;
   }
 
-  /** Prepares the flush of the name, and after that the one of what was replaced. @throws IoError */
+  /** Prepares the flush of the name, and once that is done the one of what was replaced; false if there is nothing to do now. @throws IoError */
   prepareName(slot: number): boolean {
     return this.nameIsFlushed ? this.#prepareReplaced(slot) : this.#prepareDirectory(slot);
   }
@@ -74,20 +75,20 @@ export class EndFlush {
     this.#replacedIssued = true;
     this.#removeReplaced();
     const { dirFd, path } = this.#target;
-    // What cannot be held is flushed with all the rest, in a call that waits: that is rare.
+    // What could not be opened is flushed with the whole file system, in a call that blocks; this is rare.
     const result = this.#everythingIsDue ? native.syncfs(dirFd) : 0;
     if (result < 0) throw new IoError({ syscall: 'syncfs', errno: result, path });
     prepFlush(this.#thread, slot, SYNC_REPLACED, 'fsync', this.#replacedFd);
     return true;
   }
 
-  /** Takes the flush of what was replaced. @throws IoError */
+  /** Takes the completion of the flush of what was replaced. @throws IoError */
   afterReplaced(slot: number, result: number, refused: boolean): void {
     const outcome = takeFlush(this.#thread, slot, 'fsync', this.#replacedFd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fsync', errno: outcome, path: this.#target.path });
   }
 
-  /** Where it could not be opened there is nothing left to flush but what syncfs has. */
+  /** If it could not be opened, syncfs has flushed it, and the directory is flushed in its stead. */
   get #replacedFd(): number {
     const { dirFd, replaced } = this.#target;
     return replaced.fd >= 0 ? replaced.fd : dirFd;
@@ -99,7 +100,7 @@ export class EndFlush {
     replaced.name = null;
   }
 
-  /** Lets go of what was replaced. Nothing may be in flight. */
+  /** Removes and closes what was replaced. Nothing may be in flight. */
   close(): void {
     this.#removeReplaced();
     const { replaced } = this.#target;
@@ -107,13 +108,13 @@ export class EndFlush {
     replaced.fd = NO_FILE;
   }
 
-  /** Right after that: the group flushes the directory that was renamed in last. */
+  /** To be called right after the rename: the group flushes the directory of its last rename. */
   join(waiter: FlushWaiter): void {
     this.#group = this.#thread.flushGroups.of(this.#target.flushGroup);
     this.#group.join(waiter, this.#target.dirFd);
   }
 
-  /** Prepares the flush for all that wait in the group; false where another's is under way, or covers this one. */
+  /** Prepares the flush for all who wait in the group; false if the flush of another write is under way, or covers this one. */
   #prepareDirectory(slot: number): boolean {
     const newestDirFd = this.#group!.begin();
     if (newestDirFd === -1) return false;
@@ -122,7 +123,7 @@ export class EndFlush {
     return true;
   }
 
-  /** Takes the group's flush, and tells all that it covers. */
+  /** Takes the completion of the group's flush, and notifies all that it covers. */
   afterDirectory(slot: number, result: number): void {
     const { engine, flushGroups } = this.#thread;
     engine.releaseSlot(slot);

@@ -1,4 +1,4 @@
-/** Removes a partial file that nobody will take up, unless somebody still writes it. */
+/** Removes a partial file that no later attempt will take over, unless an attempt still writes it. */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
 import { removeFile } from '../device/freed-blocks.ts';
@@ -7,21 +7,24 @@ import { type Root, openDirectory, statAt } from '@penstock/disk';
 
 const { ENOENT, ENOTDIR } = constants.errno;
 
-/** What became of it: it was removed, with its bytes on the disk; was not there; is still written; or -errno. */
+/** What became of it: removed, with the bytes that it had; not there; still being written; or not removed, with -errno. */
 export type LeftPartFate =
   | { kind: 'removed'; bytes: number }
   | { kind: 'gone' }
   | { kind: 'written' }
   | { kind: 'failed'; errno: number };
 
-/** @param name of the partial file in `directory` below `root`. The queue has said that nobody will take it up. */
+/**
+ * Removes the partial file `name` in `directory` below `root`. To be called once the queue has answered that no attempt will
+ * take it over.
+ */
 export function removeLeftPart(root: Root, directory: string, name: string): LeftPartFate {
   const dirFd = openDirectory(root, directory);
   if (dirFd < 0) return absent(dirFd);
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   try {
     if (fd < 0) return absent(fd);
-    // An attempt that still lives has its lock, on this machine or, on a file system that is shared, on another.
+    // A living attempt has the lock: on this machine, or on another that shares the file system.
     if (!tryLock(fd)) return { kind: 'written' };
     const stat = statAt(fd, '');
     const result = removeFile(dirFd, name);

@@ -1,10 +1,11 @@
 /**
- * What earlier attempts of a job left beside its target: the one that got furthest is taken over, the others go.
+ * Takes over what earlier attempts of a job left beside its target: the part (partial file) that got furthest; the other
+ * parts are removed.
  *
- * A part that is locked belongs to an attempt that still lives, if only frozen. It loses its name, so that it can never
- * be published, and goes on into a file that nobody sees; this attempt begins anew. A part that is not locked is a dead
- * attempt's: the kernel drops a lock when the last iocb of a killed process has ended and its files are closed, so
- * whoever gets the lock knows that nothing is written there any more.
+ * A part that is locked belongs to an attempt that is alive, though perhaps frozen. The part loses its name, so that it can
+ * never be published: that attempt goes on writing into a file without a name, and this one begins anew. A part that is not
+ * locked belongs to a dead attempt: the kernel releases a lock when the last iocb of a killed process has ended and its
+ * files are closed, so once an attempt gets the lock, nothing else writes there.
  */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
@@ -18,10 +19,10 @@ import { type Root, openDirectory, statAt } from '@penstock/disk';
 
 const { ENOENT } = constants.errno;
 
-/** Takes over what there is for `path` below `root`; true if the attempt's own part is there now, with a checkpoint. */
+/** Takes over a part for `path` below `root`; true if there was one with a checkpoint: it has this attempt's name now. */
 export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }: AttemptIdentity): boolean {
   const dirFd = openDirectory(root, splitPath(path).directory);
-  if (dirFd < 0) return false; // no directory, so nothing in it; or the attempt itself will say what is wrong
+  if (dirFd < 0) return false; // no directory, so nothing in it; or the attempt itself will report what is wrong
   try {
     return takeFurthest(dirFd, earlierParts(dirFd, jobKey, attemptToken), jobKey, partName(jobKey, attemptToken));
   } finally {
@@ -45,9 +46,9 @@ function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, o
 }
 
 /**
- * null if there is no such file, 0 for what cannot be taken over: also a file that an attempt had replaced when it died,
- * one that has another name besides, which after a power loss on a file system without a journal may be anybody's, and
- * one that another user may have put there.
+ * How many bytes of the part are durable; null if there is no such file, 0 if it cannot be taken over. That includes a file
+ * that an attempt had replaced when it died (it may have that name for a moment), a file with another name besides (after a
+ * power loss on a file system without a journal it may be any file), and one that another user may have put there.
  */
 function durableBytesOf(dirFd: number, name: string, jobKey: string): number | null {
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
@@ -60,14 +61,14 @@ function durableBytesOf(dirFd: number, name: string, jobKey: string): number | n
 }
 
 /**
- * The checkpoint of the file that an earlier attempt of the job had published, all of it, when it died before it could
- * say so; null where there is none.
+ * The checkpoint of the file `path`, if an earlier attempt of the job had published all of it and died before it reported
+ * that; null if not.
  */
 export function findFinished(root: Root, path: string, jobKey: string): Checkpoint | null {
   const { directory, name } = splitPath(path);
   const dirFd = openDirectory(root, directory);
   if (dirFd < 0) return null;
-  // As it is opened next: one that its own permissions close to us is replaced like any other.
+  // With the flags that it is opened with next: a file whose permissions forbid that is replaced like any other.
   const fd = native.openat(dirFd, name, native.O_RDWR | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
   const stat = fd < 0 ? fd : statAt(fd, '');
   const checkpoint = typeof stat === 'number' || isPlanted(dirFd, stat) ? null : readCheckpoint(fd, stat);

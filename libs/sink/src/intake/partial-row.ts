@@ -109,7 +109,7 @@ export class PartialRow {
   // ---------------------------------------------------------------------------------------------- told by the clock
 
   /** Ten times a second and more often: true where the lane has something to do by now. */
-  look(nowMs: number): boolean {
+  isDue(nowMs: number): boolean {
     const row = this.#ring.takenCount;
     const moved = row !== this.#seenRow;
     this.#seenRow = row;
@@ -217,7 +217,7 @@ export class PartialRow {
       this.#dirty = true;
       this.#growth?.noteWritten(start + bytes);
     }
-    if (this.#growth?.isAhead === true) this.#growth.settle(Math.max(start, this.#writtenEnd), false);
+    if (this.#growth?.isAhead === true) this.#growth.fixEnd(Math.max(start, this.#writtenEnd), false);
   }
 
   #writeBytes(address: number, length: number, offset: number): void {

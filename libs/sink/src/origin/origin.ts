@@ -1,4 +1,4 @@
-/** What is copied from: a file opened with O_DIRECT where it can be, or a segment; watched for changes while it is read. */
+/** The source of a copy: a file, opened with O_DIRECT if possible, or a segment; checked for changes while it is read. */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -22,14 +22,16 @@ export interface Origin {
   fd: number;
   /** Its absolute path, for messages. */
   path: string;
-  /** Where in it the first byte of the copy stands. */
+  /** The offset of the first byte to copy. */
   start: number;
-  /** Where it is mapped, if rows are written from there. Only the kernel may touch it: a store or a load of ours past
-   * the end of what has been cut would be a SIGBUS. */
+  /**
+   * Where it is mapped, if rows are written from there. Only the kernel may touch the mapping: a load or store of this
+   * process beyond the end of a file that was cut would be a SIGBUS.
+   */
   mapping: Mapping | null;
   /** True while it is open for direct I/O. */
   direct: boolean;
-  /** Its device, unless its file system says what direct I/O must keep to, and so has it. */
+  /** Its device; null if its file system reports the alignment of direct I/O, and so is known to have it. */
   device: Device | null;
   sizeBytes: number;
   /** What it takes up on its disk. */
@@ -39,6 +41,7 @@ export interface Origin {
   modified: FileStat['modified'];
   /** Device and inode. */
   identity: string;
+  /** Changes whenever the file does (versionOf). */
   version: string;
 }
 
@@ -73,9 +76,9 @@ export function openOrigin(root: Root, path: string, refusing: RefusingDevices):
 }
 
 /**
- * Changes whenever the content, the size or the identity of the file does. The time of its last change (ctime) is in it,
- * for the time of modification can be set back by whoever rewrites the file (rsync, tar and cp do); so it also changes
- * with the file's attributes and names.
+ * A text that changes whenever the content, the size or the identity of the file does. It contains the time of the last
+ * change (ctime), since programs that rewrite a file can set its modification time back (rsync, tar and cp do); so it also
+ * changes with the file's attributes and names.
  */
 export function versionOf(stat: FileStat): string {
   return `${contentOf(stat)}${timeKey(stat.changed)}`;
@@ -85,8 +88,10 @@ const contentOf = ({ identity, sizeBytes, modified }: FileStat): string =>
   `${identity}:${sizeBytes}:${timeKey(modified)}:`;
 
 /**
- * Fails if the source was changed, cut or grown since it was opened: half of each version is neither. One that lost its
- * last name meanwhile, for it was removed or replaced by another file, is as whole as before. @throws IoError
+ * To be called when all is read. A source that has lost its last name, because it was removed or replaced by another file,
+ * counts as unchanged.
+ * @throws IoError ESTALE if the source was changed, cut or extended since it was opened: the copy would be half of each
+ * version
  */
 export function assertUnchanged(origin: Origin): void {
   const stat = statFd(origin.fd, origin.path);
@@ -95,12 +100,15 @@ export function assertUnchanged(origin: Origin): void {
   throw changed(origin);
 }
 
-/** After a short read that ended at `offset`: that is the end of the file, or the kernel's whim, and only the file knows. @throws IoError */
+/**
+ * To be called after a short read that ended at `offset`, which the kernel may return inside a file too.
+ * @throws IoError ESTALE if the source ends there by now
+ */
 export function assertReaches(origin: Origin, offset: number): void {
   if (statFd(origin.fd, origin.path).sizeBytes <= offset) throw changed(origin, offset);
 }
 
-/** The source ended before its size, or changed while it was read. */
+/** The error of a source that ended before its size, or changed while it was read. */
 export function changed(origin: Origin, offset?: number): IoError {
   return new IoError({
     syscall: 'pread',
@@ -111,22 +119,22 @@ export function changed(origin: Origin, offset?: number): IoError {
   });
 }
 
-/** Goes on through the page cache: rows that begin at no block of the source cannot be read past it. @throws IoError */
+/** Reads on through the page cache, for rows that do not begin at a block of the source. @throws IoError */
 export function readBuffered(origin: Origin): void {
   if (origin.direct) reopenBuffered(origin.fd, origin.path);
   origin.direct = false;
   origin.alignment = { memory: 1, offset: 1 };
 }
 
-/** The file system has refused to read it by direct I/O: from the next read on it goes through the page cache. @throws IoError */
+/** The file system has refused direct reads of it: from the next read on it is read through the page cache. @throws IoError */
 export function readRefused(origin: Origin, refusing: RefusingDevices): void {
-  if (!origin.direct) return; // refused, as another of its reads, while that was still so
+  if (!origin.direct) return; // another read was refused too, and submitted before the first refusal came
   reopenBuffered(origin.fd, origin.path);
   origin.direct = false;
   if (origin.device !== null) refusing.note(origin.device);
 }
 
-/** Nothing in flight may read from it any more. */
+/** Unmaps and closes the source. No iocb in flight may read from it. */
 export function closeOrigin(origin: Origin): void {
   if (origin.mapping !== null) native.munmap(origin.mapping.address, origin.mapping.lengthBytes);
   native.close(origin.fd);

@@ -1,7 +1,7 @@
 /**
- * The directory where segments of shared memory are looked for, in a place where every user may make one: /dev/shm.
- * Whoever put it there decides whose bytes are read, and with the rights of the host; so it is made by the host, and
- * looked at again at each use, and so is each segment.
+ * The directory of shared-memory segments, and who may put segments there. It is in /dev/shm, where every user may make a
+ * directory, and what it contains is read with the host's rights: so the host makes it, and checks it at each use, and each
+ * segment too.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -12,22 +12,22 @@ const { EEXIST, EINVAL, ELOOP, ENOTDIR, EPERM } = constants.errno;
 
 const ROOT_USER = 0;
 const OF_OWNER = 0o700;
-/** New files belong to the group of the directory, whatever that of their writer is. */
+/** With set-group-ID: new files belong to the directory's group, not to that of their writer. */
 const OF_GROUP = 0o2770;
 const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 const WRITABLE_BY_OTHERS = 0o002;
 
-/** Where segments are, and who may put them there. */
+/** The directory of segments, and who may put segments there. */
 export interface SegmentPlace {
   directory: string;
-  /** The members of this group may, besides the host's own user; undefined: nobody else. */
+  /** Besides the host's user the members of this group may; if undefined, no other user. */
   groupId: number | undefined;
 }
 
 /**
- * Makes the directory, if there is none, for the host's user alone or for its group. One of his own that is there is
+ * Makes the directory if there is none, for the host's user alone or for the group too. If there is one of that user, it is
  * given to the group; nothing else is changed.
- * @throws IoError where it cannot be had, or what is there cannot be trusted
+ * @throws IoError if it cannot be made, or if what is there cannot be trusted
  */
 export function makeSegmentDirectory(place: SegmentPlace): void {
   const { directory, groupId } = place;
@@ -44,9 +44,9 @@ export function makeSegmentDirectory(place: SegmentPlace): void {
   }
 }
 
-function giveToGroup(pathFd: number, directory: string, seen: FileStat, groupId: number): void {
-  if (seen.groupId === groupId && (seen.setId | seen.permissions) === OF_GROUP) return;
-  // The very one that was looked at, whatever stands at its path by now.
+function giveToGroup(pathFd: number, directory: string, found: FileStat, groupId: number): void {
+  if (found.groupId === groupId && (found.setId | found.permissions) === OF_GROUP) return;
+  // By the descriptor that was checked: another directory may stand at the path by now.
   const fd = native.openat(pathFd, '.', native.O_RDONLY | native.O_DIRECTORY, 0);
   if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: directory });
   try {
@@ -62,7 +62,7 @@ function giveToGroup(pathFd: number, directory: string, seen: FileStat, groupId:
   }
 }
 
-/** Opens the directory for looking into; -errno where there is none. @throws IoError where it cannot be trusted */
+/** Opens the directory: a descriptor, or -errno if there is none. @throws IoError if it cannot be trusted */
 export function openSegmentDirectory(place: SegmentPlace): number {
   const fd = native.openat(native.AT_FDCWD, place.directory, native.O_PATH | native.O_NOFOLLOW, 0);
   if (fd < 0) return fd;
@@ -81,7 +81,7 @@ function openAsItStands(directory: string): number {
   return fd;
 }
 
-/** @throws IoError where somebody else may have put there what stands there */
+/** @throws IoError if another user may have made the directory, or may put files there */
 function assertTrusted(stat: FileStat, { directory, groupId }: SegmentPlace): void {
   const other = 'or name another directory with --shm, such as';
   const remedy = `Find out who made it, remove it and start the host again; ${other} ${directory}-${process.geteuid!()}.`;
@@ -106,13 +106,13 @@ function assertTrusted(stat: FileStat, { directory, groupId }: SegmentPlace): vo
   }
 }
 
-/** @throws IoError where the open file at `path` is not one that somebody put there who may */
+/** @throws IoError if the open file at `path` was not put there by the host's user, root or the group */
 export function assertOwnSegment(stat: FileStat, path: string, { groupId }: SegmentPlace): void {
   const refuse = (errno: number, hint: string): never => {
     throw new IoError({ syscall: 'openat2', errno, path, hint });
   };
   if (!stat.isFile) refuse(-EINVAL, 'The segment is not a regular file.');
-  // A link to a file of somebody who never put it here; or to one that he cannot change any more by its own name.
+  // Anybody may link a file of another user into the directory, who never put it there.
   if (stat.linkCount > 1)
     refuse(-EPERM, `The segment has ${stat.linkCount} names: a copy of it would be taken, not a link.`);
   const isOwn = stat.userId === process.geteuid!() || stat.userId === ROOT_USER;

@@ -1,10 +1,10 @@
 /**
- * A segment of shared memory that another process on this host has filled: a file below the shared-memory root, mapped
- * where its rows can be written to the disk from where they stand.
+ * A segment of shared memory that another process on this machine has filled: a file in the segment directory, which is
+ * mapped if its rows can be written to the disk straight from it.
  *
- * Its owner may cut it at any moment, and a load of ours from beyond the new end would be a SIGBUS, the end of the
- * process. So nothing here ever reads the mapping: the kernel does, and says EFAULT; rows that need a copy are read
- * from the descriptor.
+ * Its owner may cut it at any moment, and a load of this process from beyond the new end would be a SIGBUS, which ends the
+ * process. So nothing here reads the mapping; the kernel does, and answers EFAULT. Rows that need a copy are read from the
+ * descriptor.
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type ShmSource } from '@penstock/contract';
@@ -18,8 +18,8 @@ const { EISDIR, ELOOP, ENOENT, ENOTDIR } = constants.errno;
 
 /**
  * Opens the segment that `source` names in `place`.
- * @throws RequestError where this host has no shared-memory root, or the segment ends before the offset
- * @throws IoError naming the call that failed; EPERM where somebody else may have put it there
+ * @throws RequestError if this host has no directory of segments, or the segment ends before the offset
+ * @throws IoError naming the call that failed; EPERM if another user may have put it there
  */
 export function openSegment(place: SegmentPlace | undefined, { name, offset }: ShmSource): Origin {
   if (place === undefined) throw noSuch(name, 'another kind of source: this writer looks for segments nowhere');
@@ -55,7 +55,7 @@ function openFailure(errno: number, path: string): IoError {
   return new IoError({ syscall: 'openat2', errno, path });
 }
 
-/** With each job anew: it may be removed, and made again by somebody else, while this host runs. */
+/** Opened anew for each job: another user may remove the directory and make it again while this host runs. */
 function openDirectory(place: SegmentPlace, name: string): number {
   const fd = openSegmentDirectory(place);
   if (fd === -ENOENT || fd === -ENOTDIR) {
@@ -71,7 +71,7 @@ function openDirectory(place: SegmentPlace, name: string): number {
 const noSuch = (name: string, accepted: string): RequestError =>
   new RequestError({ field: 'source.name', value: name, accepted });
 
-/** True if rows of `segment` can go to a file of this `alignment` from where they stand: a mapping begins at a page. */
+/** True if rows of `segment` can be written straight from its mapping, which begins at a page, to a file of this `alignment`. */
 export function rowsStandAligned(segment: Origin, alignment: Alignment): boolean {
   return segment.start % alignment.memory === 0;
 }

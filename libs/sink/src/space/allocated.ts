@@ -1,4 +1,4 @@
-/** Which ranges of a file have blocks of their own, by the FIEMAP ioctl: space that was reserved counts, holes do not. */
+/** Allocates the holes of a range, found by the FIEMAP ioctl: space that was reserved counts as allocated. */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
 
@@ -17,8 +17,8 @@ const FE_LENGTH = 16;
 const EXTENTS_PER_CALL = 128;
 
 /**
- * Allocates what is missing of the `length` bytes at `offset`, and asks nothing for the rest: 0 or -errno, -ENOSPC where
- * the gaps alone do not fit either, or where the file system does not say where they are.
+ * Allocates the holes among the `length` bytes at `offset`, and nothing else: 0 or -errno; -ENOSPC if the holes do not fit,
+ * or if the file system does not report where they are.
  */
 export function fillGaps(fd: number, offset: number, length: number): number {
   const end = offset + length;

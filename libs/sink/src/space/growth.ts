@@ -1,8 +1,8 @@
 /**
- * Space ahead of a write whose size nobody knows yet: preallocated in steps that double, so that no write extends the
- * file (one that does waits for the disk inside io_submit) and a small file takes no more than it needs.
+ * Space for a write whose size is not known yet: preallocated ahead of its rows, in steps that double. So no row extends the
+ * file (one that does waits for the disk inside io_submit), and a small file takes no more than it needs.
  *
- * fallocate may run while writes below it are in flight: it waits for them, some milliseconds a step, and the steps grow.
+ * An fallocate waits for the writes of the file that are in flight, some milliseconds per step.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -14,36 +14,37 @@ const { ENOSYS, EOPNOTSUPP } = constants.errno;
 
 const STEP_BYTES_MIN = 16_777_216;
 const STEP_BYTES_MAX = 1_073_741_824;
-/** Beyond the size of a file that others see: a writer that dies leaves it taken until the file is cut again. */
+/** The longest step behind the end of a file: if the writer dies, the space stays taken until the file is cut. */
 const UNSEEN_STEP_BYTES_MAX = 134_217_728;
 
-/** What makes room for rows before they are written. */
+/** Makes room for rows before they are written. */
 export interface RowRoom {
   /**
-   * Before rows are written up to position `end`, a multiple of what the disk takes: makes room for them, and for a step
-   * more unless `lastEnd`, where they will end, is known by now; else it is Infinity.
-   * @param rows how far the file surely stands
-   * @throws IoError where not even `end` can be had
+   * Makes room for rows up to position `end`, a multiple of the offset alignment, and for a step more.
+   * @param lastEnd the position where the last row will end, if it is known by now: nothing is reserved behind it; else
+   * Infinity
+   * @param rows how many bytes are written without a gap
+   * @throws IoError if there is no room up to `end`
    */
   reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): void;
 }
 
+/** The room of a file, in steps. */
 export class Growth implements RowRoom {
   readonly #target: Target;
   /** The file offset of position 0. */
   readonly #base: number;
   #stepBytes = STEP_BYTES_MIN;
-  /** Where the space ends that is there. */
+  /** The position where the reserved space ends. */
   #end = 0;
-
   readonly #unseen: boolean;
-  /** False where what is cut at the end would stay taken: a stream of 3 MiB took 16 of a btrfs for good. */
+  /** False if space stays taken after the file is cut: a stream of 3 MiB took 16 MiB of a btrfs for good. */
   readonly #reserves: boolean;
 
   /**
    * @param base the file offset of position 0, a multiple of the offset alignment
    * @param from the first position that has no space yet, such a multiple too
-   * @param unseen true: the size of the file stays as it is, and somebody else sees to it
+   * @param unseen true: only space is reserved, and the caller sets the size of the file
    */
   constructor(target: Target, base: number, from: number = 0, unseen: boolean = false) {
     this.#target = target;
@@ -72,19 +73,19 @@ export class Growth implements RowRoom {
           length: needed,
         });
       }
-      step = Math.max(needed, this.#aligned(step / 2)); // other writes have taken the room, or a quota leaves less
+      step = Math.max(needed, this.#aligned(step / 2)); // other writes took the room, or a quota leaves less
     }
     this.#end += step;
     this.#stepBytes = Math.min(this.#stepBytes * 2, this.#unseen ? UNSEEN_STEP_BYTES_MAX : STEP_BYTES_MAX);
   }
 
-  /** The file was cut at position `end`, and what was reserved behind it is gone. */
+  /** The file was cut at position `end`: the space reserved behind it is free. */
   afterCut(end: number): void {
     this.#end = Math.min(this.#end, this.#aligned(end));
     this.#stepBytes = STEP_BYTES_MIN;
   }
 
-  /** On a nearly full disk no more than half of what is left: others write there too. */
+  /** On a nearly full disk at most half of what is left, for others write there too. */
   #nextStep(): number {
     const { totalBytes, availableBytes } = fileSystemOf(this.#target.fd, this.#target.path);
     const room = totalBytes === 0 ? Number.POSITIVE_INFINITY : this.#aligned(availableBytes / 2);
@@ -99,7 +100,7 @@ export class Growth implements RowRoom {
   #reserve(length: number): number {
     const { fd, existingBytes } = this.#target;
     const offset = this.#base + this.#end;
-    // Where the size runs ahead by itself, whoever sees to it records that.
+    // If only space is reserved, the caller that sets the size records it.
     if (!this.#unseen) this.#target.lengthening?.grow(offset + length);
     if (this.#reserves) {
       const result = this.#unseen ? native.fallocateKeepSize(fd, offset, length) : native.fallocate(fd, offset, length);

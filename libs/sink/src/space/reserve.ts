@@ -1,4 +1,4 @@
-/** Disk space for a file before its bytes: reserved so that no write extends the file, and given back at its end. */
+/** Disk space for a file of known size: reserved before its bytes, so that no write extends the file, and cut at its end. */
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
 import { native, roundUp } from '@penstock/native';
@@ -9,27 +9,27 @@ import type { Target } from '../target/target.ts';
 
 const { EFBIG, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
 
-/** Up to this size a file is one iocb, and what every file costs besides its bytes is shared or spared. */
+/** The largest small file: it is one iocb, and shares or avoids the costs of a file besides its bytes. */
 export const SMALL_FILE_BYTES_MAX = 524_288;
 
 /**
- * Makes the target ready for `size` bytes from its base on: room is there, a file that is replaced in place is emptied,
- * and space is reserved, so that no write extends the file: writes past the end are synchronous inside io_submit and
- * take the inode's lock. A file of its own is rounded up to the offset alignment and cut once all is written. One that is
- * grown has its space and its size follow the rows.
- * @throws IoError ENOSPC where they do not fit now, EFBIG where the file system could never hold them; what stood
- * there is untouched then
+ * Makes the target ready for `size` bytes from its base offset on: checks that there is room, empties a file that is replaced
+ * in place, and reserves space, so that no write extends the file (such a write is synchronous inside io_submit and takes
+ * the inode's lock). The space of a new file is rounded up to the offset alignment, and cut once all is written. For a
+ * target that is grown or append-only nothing is reserved here.
+ * @throws IoError ENOSPC if the bytes do not fit now, EFBIG if the file system could never hold them; an existing file is
+ * untouched then
  */
 export function reserve(target: Target, size: number): void {
   const { baseOffset, keepsRest, existingBytes, isResumed } = target;
-  // For a small one fallocate itself may tell: what it took of a full disk before it failed is nothing.
+  // For a small file fallocate itself may find out: it takes next to nothing of a full disk before it fails.
   if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
   if (existingBytes > 0 && !keepsRest && !isResumed) empty(target);
   if (size === 0 || target.isGrown || target.appendsOnly) return;
-  // What follows in a file that is kept may be another write's: not a byte more than is asked for.
+  // Behind the range may be bytes of another write: not a byte more than the request's.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
   let result = native.fallocate(target.fd, baseOffset, length);
-  // XFS wants room for all of the range once more, whatever of it is allocated already.
+  // XFS requires free space for the whole range, even for what is allocated already.
   if (result === -ENOSPC && (keepsRest || isResumed)) result = fillGaps(target.fd, baseOffset, length);
   if (result === -EOPNOTSUPP || result === -ENOSYS) {
     result = baseOffset + length > existingBytes ? native.ftruncate(target.fd, baseOffset + length) : 0;
@@ -39,9 +39,9 @@ export function reserve(target: Target, size: number): void {
 }
 
 /**
- * Makes the target ready for a copy that keeps holes: `size` bytes, all of it one hole, of which only data is written.
- * No write extends it, which is what counts: writes that allocate inside it are about as fast as after fallocate.
- * @throws IoError as reserve() does, for the `dataBytes` that are to be written
+ * Makes the target ready for a copy that keeps holes: a file of `size` bytes that is one hole, in which the data will be
+ * written. No write extends it, and writes that allocate inside it are about as fast as after fallocate.
+ * @throws IoError as reserve() does, for the `dataBytes` that will be written
  */
 export function reserveSparse(target: Target, size: number, dataBytes: number): void {
   assertRoom(target, dataBytes);
@@ -49,10 +49,10 @@ export function reserveSparse(target: Target, size: number, dataBytes: number): 
   truncateTo(target, roundUp(size, target.alignment.offset));
 }
 
-// Asked first: fallocate itself would fill the disk before it failed.
+/** Checked before fallocate, which would fill the disk before it failed. @throws IoError ENOSPC, EFBIG */
 function assertRoom(target: Target, size: number): void {
   const room = fileSystemOf(target.fd, target.path);
-  if (room.totalBytes === 0) return; // a file system that does not tell
+  if (room.totalBytes === 0) return; // the file system reports no sizes
   const { baseOffset, keepsRest, existingBytes } = target;
   const where = {
     syscall: 'fallocate',
@@ -64,7 +64,7 @@ function assertRoom(target: Target, size: number): void {
     const hint = `The whole file system holds ${formatBytes(room.totalBytes)}: ask for less, or name a root on a larger one.`;
     throw new IoError({ ...where, errno: -EFBIG, hint });
   }
-  // What the file takes up already is written again, or comes free as it is emptied.
+  // What the file takes up already is overwritten, or becomes free when it is emptied.
   const standing = keepsRest ? Math.max(0, Math.min(size, existingBytes - baseOffset)) : existingBytes;
   if (size > room.availableBytes + standing) {
     const hint = `${formatBytes(size)} asked, ${formatBytes(room.availableBytes)} free: free some, or name another root.`;
@@ -72,7 +72,7 @@ function assertRoom(target: Target, size: number): void {
   }
 }
 
-/** Empties what stands there. @throws IoError */
+/** Empties the existing file. @throws IoError */
 function empty(target: Target): void {
   const result = cutFile(target.fd, 0);
   if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: target.path, length: 0 });
@@ -85,8 +85,9 @@ export function truncateTo(target: Target, size: number): void {
 }
 
 /**
- * Cuts off what the write of `size` bytes put behind its end: the padding of its last row to a whole block, and space
- * that it `grew` ahead. The file ends with the write, or where it ended before. @throws IoError
+ * Cuts off what the write of `size` bytes has put behind its end: the padding of its last row to a whole block, and the space
+ * reserved ahead if it `grew`. The file then ends with the write, or where it ended before if that is further.
+ * @throws IoError
  */
 export function cutPadding(target: Target, size: number, grew: boolean): void {
   if (size === 0) return;

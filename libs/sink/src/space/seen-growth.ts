@@ -1,11 +1,11 @@
 /**
- * The growth of a file that others see under its name while it is written: space is reserved in steps as for any other
- * (growth.ts), but behind the end of the file, and its size follows the rows. A row that is alone in flight extends the
- * file itself, once it is written; the thread waits for the disk meanwhile, as it has nothing else of this file to do.
- * While rows come faster than they are written, the size covers those in flight, and a quarter of the matrix more, since
- * each step costs a call.
+ * Space and size of a file that readers see under its name while it is written, and whose final size is not known.
  *
- * On ext4 that call waits for nothing, other than a fallocate that extends the file; on XFS it waits for what is in flight.
+ * Space is reserved in steps as for any growing file (growth.ts), but behind the end of the file; the size follows the rows.
+ * A row that is alone in flight extends the file itself: the thread waits for the disk meanwhile, and has nothing else of
+ * this file to do. While rows come faster than they are written, the size covers those in flight and a quarter of the matrix
+ * more, since each step costs an ftruncate. On ext4 that call does not wait for writes in flight, as an fallocate that
+ * extends the file would; on XFS it does.
  */
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -14,33 +14,34 @@ import { Growth, type RowRoom } from './growth.ts';
 import { forgetSeenEnd, recordSeenEnd } from '../target/seen-end.ts';
 import type { Target } from '../target/target.ts';
 
-/** Rows that the file may grow by before that is recorded anew. */
+/** How many rows the file may grow by before its size is recorded again. */
 const RECORDED_STEPS = 64;
 
+/** The room of a file that readers see. */
 export class SeenGrowth implements RowRoom {
   readonly #target: Target;
   /** The file offset of position 0. */
   readonly #base: number;
-  /** Nobody brings its bytes again. */
+  /** Its bytes come once, from a producer, and cannot be had again. */
   readonly #isStream: boolean;
   readonly #headBytes: number;
   readonly #rowBytes: number;
-  /** So much longer than its rows the file may be. */
+  /** How much longer than its rows the file may be. */
   readonly #aheadBytes: number;
   readonly #space: Growth;
-  /** How long the file is. */
+  /** The size of the file. */
   #size: number;
-  /** True where the size or the space reaches beyond the bytes, perhaps. */
+  /** True if the size or the space may reach beyond the bytes. */
   #ahead = false;
-  /** Behind the bytes that no row had carried when they were written. */
+  /** The file offset behind the last bytes of noteWritten(). */
   #noted = 0;
   #recorded = false;
   #recordedLast: number | null = null;
   #recordedSize = 0;
-  /** False where nothing can be recorded with the file: then every write extends it, slowly, and nothing runs ahead. */
+  /** False if the file system keeps no attributes: then nothing runs ahead, and every row extends the file, slowly. */
   #records = true;
 
-  /** @param o `headBytes`: of the first row, not the write's own; `rowBytes` of `rowCount` rows: what may be in flight */
+  /** @param o `headBytes`: bytes of the first row that are not the write's own; `rowBytes` and `rowCount`: the matrix */
   constructor(
     target: Target,
     base: number,
@@ -55,11 +56,11 @@ export class SeenGrowth implements RowRoom {
     const { existingBytes, keepsRest, isResumed, alignment } = target;
     this.#size = keepsRest || isResumed ? existingBytes : 0;
     const standing = Math.max(0, this.#size - base);
-    // Not what stands there already: XFS wants the same space once more for that.
+    // Not for what is there already: XFS would require the same space once more.
     this.#space = new Growth(target, base, standing - (standing % alignment.offset), true);
   }
 
-  /** True where idle time is to be used to make the size exact. */
+  /** True if fixEnd() is to be called when nothing is in flight, to make the size exact. */
   get isAhead(): boolean {
     return this.#ahead;
   }
@@ -71,20 +72,20 @@ export class SeenGrowth implements RowRoom {
     if (fits && (!this.#recorded || last === this.#recordedLast)) return;
     const standing = this.#headBytes + rows.contiguousBytes;
     if (fits) {
-      this.#record(standing, this.#size, last); // or the padding of the last row would count as bytes
+      this.#record(standing, this.#size, last); // else the padding of the last row would count as bytes
       return;
     }
     this.#ahead = true;
     this.#space.reach(end, lastEnd);
     const alone = end - standing <= this.#rowBytes;
     if (!alone && this.#records) size = this.#base + this.#endInFlight(end, lastEnd);
-    // Nothing but bytes: then the write itself extends the file, and no reader sees a zero.
+    // No padding and no other row: the write itself extends the file, and no reader sees a zero.
     const isExact = alone && end <= lastEnd;
     if (!isExact && !this.#record(standing, size, last)) {
       this.#size = Math.max(this.#size, this.#base + end);
       return;
     }
-    // A job that is tried again has to find how far it may have come.
+    // For a retry of the job, which has to know how far this attempt may have come.
     if (!this.#isStream) this.#target.lengthening?.grow(size);
     if (isExact) {
       this.#size = size;
@@ -97,13 +98,13 @@ export class SeenGrowth implements RowRoom {
     this.#size = size;
   }
 
-  /** Where the file may end while the rows up to `end` and some more are in flight. */
+  /** The position where the file may end while the rows up to `end` and some more are in flight. */
   #endInFlight(end: number, lastEnd: number): number {
     const { offset } = this.#target.alignment;
     return Math.max(end, Math.min(end + this.#aheadBytes, Math.ceil(lastEnd / offset) * offset));
   }
 
-  /** Not for each step: an attribute costs more than the step itself. */
+  /** Records the end, but not with each step: to set an attribute costs more than the step. False if it cannot be kept. */
   #record(standing: number, size: number, last: number | null): boolean {
     if (!this.#records) return false;
     const holds = this.#recorded && last === this.#recordedLast && size <= this.#recordedSize;
@@ -117,22 +118,23 @@ export class SeenGrowth implements RowRoom {
     return this.#records;
   }
 
-  /** Bytes up to the file offset `end` were written that no row has carried yet. */
+  /** Bytes of the partial row were written, up to the file offset `end`. */
   noteWritten(end: number): void {
     this.#size = Math.max(this.#size, end);
     this.#noted = end;
   }
 
   /**
-   * Makes `end`, a file offset, the end of the file, if it does not end further behind by itself; nothing may be in flight.
-   * @param isFlushed the flush of this very file comes next, and nothing else before it
+   * Makes the file end at the file offset `end`, or where it ended before the write if that is further. Nothing may be in
+   * flight.
+   * @param isFlushed true if the next thing that is done is a flush of this file
    * @throws IoError
    */
-  settle(end: number, isFlushed: boolean): void {
+  fixEnd(end: number, isFlushed: boolean): void {
     const { fd, path, keepsRest, existingBytes } = this.#target;
     const size = keepsRest ? Math.max(end, existingBytes) : end;
     if (this.#ahead) {
-      // Also where the size is right: it frees what is reserved behind it.
+      // Even if the size is right: the call frees the space reserved behind it.
       const result = isFlushed ? native.ftruncate(fd, size) : cutFile(fd, size);
       if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: size });
       this.#space.afterCut(Math.max(0, size - this.#base));
@@ -142,7 +144,7 @@ export class SeenGrowth implements RowRoom {
     this.forget();
   }
 
-  /** The file is as long as it is to be. */
+  /** The file has its size: removes the record. */
   forget(): void {
     if (this.#recorded) forgetSeenEnd(this.#target.fd);
     this.#recorded = false;

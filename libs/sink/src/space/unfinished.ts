@@ -1,13 +1,14 @@
-/** What becomes of a file that is not a write's own, when that write fails: of no length that nobody asked for. */
+/** What becomes of an existing file when a write into it fails: its size is set right again. */
 import { native } from '@penstock/native';
 import type { SeenGrowth } from './seen-growth.ts';
 import { type Target, takeBack } from '../target/target.ts';
 
 /**
- * Nothing may be in flight. What was overwritten stays so. What was appended is cut off again where `takesBack` says so;
- * else a file that has grown ends behind the last byte that was written without a gap, or where it ended before.
- * @param end the file offset of that byte; null where no row was begun
- * @param growth of a file that has grown
+ * To be called when a write has failed and nothing of it is in flight. What was overwritten stays so. What was appended is
+ * cut off again if `takesBack`; else a file that has grown ends with the last byte that was written without a gap, or where
+ * it ended before.
+ * @param end the file offset behind that byte; null if no row was begun
+ * @param growth null for a file that has not grown
  */
 export function leaveUnfinished(
   target: Target,
@@ -15,17 +16,17 @@ export function leaveUnfinished(
   end: number | null,
   growth: SeenGrowth | null,
 ): void {
-  if (target.unpublishedName !== null) return; // it goes
+  if (target.unpublishedName !== null) return; // closeTarget() removes it
   if (growth === null || takesBack) {
     takeBack(target);
     growth?.forget();
     return;
   }
   try {
-    growth.settle(end ?? 0, false);
-    if (target.forgetsFreed) native.fsync(target.fd); // what was reserved ahead is another file's from now on
+    growth.fixEnd(end ?? 0, false);
+    if (target.forgetsFreed) native.fsync(target.fd); // other files may get the space that was reserved ahead
     target.lengthening?.finish(Math.max(0, (end ?? 0) - target.baseOffset));
   } catch {
-    // The write's own failure is told; what is left is recorded with the file, and the next write in it cuts it.
+    // The write's own failure is reported. The file keeps the record of what is left, and the next write in it cuts that off.
   }
 }

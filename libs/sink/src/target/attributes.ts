@@ -1,13 +1,13 @@
 /**
- * What a file has besides its bytes: its owner and group, whom it lets in, its extended attributes, its time.
+ * What a file has besides its bytes: owner, group, permissions or ACL, extended attributes, modification time.
  *
- * Bytes are never open to more people than the file that they become or replace. So a part is made with what the kernel
- * gives to any new file only where that is what it ends with; else it belongs to its writer alone up to its last byte,
- * and gets what it is to have just before its flush, in an order that opens it to nobody who is let in no longer at the
- * end. A file that is written where it stands is closed to whom it will be closed before its first byte.
+ * Bytes are never accessible to more users than the file that they become or replace. So a temporary file is made with the
+ * permissions of any new file only if it also ends with those. If not, only its writer may access it up to the last byte;
+ * just before its flush it gets what it is to have, in an order that at no step grants access to a user who has none at the
+ * end. A file that is written in place is restricted before its first byte.
  *
- * What a file that is replaced has is read from the file that stands there at the end of the write. Another one may take
- * its place before the rename does: nothing can keep that from happening.
+ * The attributes of a replaced file are read at the end of the write. Another file may still take its place between that and
+ * the rename; nothing can prevent this.
  */
 import { IoError, type WriteRequest, codeOfErrno } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -20,42 +20,43 @@ import type { Target } from './target.ts';
 
 const { ENODATA, EOPNOTSUPP } = constants.errno;
 
-/** Of a new file whose umask decides. */
+/** The mode of a new file, less the umask. */
 const MODE_OF_NEW = 0o666;
-/** Of what is the writer's own for now. */
+/** The mode of a file that only its writer may access for now. */
 const MODE_OF_PRIVATE = 0o600;
 const OF_OWNER = 0o700;
 const OF_GROUP_AND_OTHERS = 0o077;
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
-/** Of owner, group and others; set-user-ID and the like are given once all bytes are there. */
+/** The bits of owner, group and others: set-user-ID and the like are set only once all bytes are written. */
 const PERMISSIONS = 0o777;
 
 /** The kernel's limit for a value, and for all names of a file together (XATTR_SIZE_MAX, XATTR_LIST_MAX). */
 const ATTRIBUTE_BYTES_MAX = 65_536;
-/** What is told in a result of one file. */
+/** How many attributes a result lists at most. */
 const NOT_KEPT_MAX = 20;
 
 const OWN_PREFIX = 'user.penstock.';
-/** What the kernel's security modules give each file by their policy, or as a signature of its content. */
+/** Attributes that the kernel's security modules set by their policy, or as a signature of the content. */
 const LABELS = /^security\.(?:selinux|apparmor|SMACK64\w*|ima|evm)$/;
-/** Rights of whoever runs the file: they were given to another content. */
+/** Rights of a process that runs the file: they were granted for another content. */
 const CAPABILITIES = 'security.capability';
 
-/** The permissions to make a file with; `replaces`: it takes the place of another. */
+/** The mode to make a file with; `replaces` if it takes the place of another. */
 export function modeOfFresh({ fileMode }: WriteRequest, replaces: boolean): number {
   return fileMode !== undefined || replaces ? MODE_OF_PRIVATE : MODE_OF_NEW;
 }
 
-/** Closes a part that an earlier attempt has left more open than this one would make it. */
+/** Restricts a temporary file that an earlier attempt has made with more permissions than this one would. */
 export function closeTakenOver(fd: number, { permissions }: FileStat, mode: number): void {
-  // It fails only where the file system has no permissions of its own.
+  // It fails only if the file system has no permissions of its own.
   if (mode === MODE_OF_PRIVATE && (permissions & OF_GROUP_AND_OTHERS) !== 0) native.fchmod(fd, permissions & OF_OWNER);
 }
 
 /**
- * Before the first byte goes into a file where it stands: closes it to whom `fileMode` will, and takes rights from it
- * that were given to another content; a log that it has made gets its permissions. Once for each target.
+ * To be called before the first byte of a file that is written in place: takes the permissions that `fileMode` does not
+ * grant, and rights that were granted for another content. A log that this write has made gets all its permissions now. Does
+ * its work once for each target.
  * @throws IoError
  */
 export function closeInPlace(target: Target, request: WriteRequest, origin: Origin | null): void {
@@ -64,29 +65,29 @@ export function closeInPlace(target: Target, request: WriteRequest, origin: Orig
   const { fd, path, standing, unpublishedName } = target;
   const bits = askedBits(request, origin);
   if (unpublishedName !== null && request.source.kind === 'stream') {
-    // A log that others follow from its first byte on, however long it grows: what is refused here the end reports.
+    // Others may follow a log from its first byte on. A refusal here is reported at the end, when this is done again.
     if (bits !== undefined) native.fchmod(fd, bits & PERMISSIONS);
     return;
   }
-  // What its owner may do the owner can change at any time.
+  // The owner's permissions stay: the owner can change them at any time.
   const left = bits === undefined ? standing.permissions : standing.permissions & (bits | OF_OWNER);
   if (left === standing.permissions && standing.setId === 0) return;
   const result = native.fchmod(fd, left);
-  // Of a file of another user the kernel itself takes these two bits with the first write; a file system without
-  // permissions of its own takes none, and nobody is let in whom it had kept out.
+  // If only the set-ID bits were to go: from a file of another user the kernel itself takes them with the first write, and a
+  // file system without permissions of its own has none.
   if (result < 0 && left === standing.permissions) return;
   if (result < 0) throw new IoError({ syscall: 'fchmod', errno: result, path });
   reportSetId(target, standing);
   if (request.durability === 'none' || left === standing.permissions) return;
-  // Bytes that go over old ones are on the disk before any journal is.
+  // Flushed at once: bytes that overwrite others reach the disk before the journal does.
   const flushed = native.fsync(fd);
   if (flushed < 0) throw new IoError({ syscall: 'fsync', errno: flushed, path });
 }
 
 /**
- * All bytes are written: gives the file what it is to have besides; true if that was anything. Only the file's own fsync
- * makes it durable, or the commit of a journal.
- * @param isSmall a small file is not looked for again that was not there when the write began
+ * To be called when all bytes are written: gives the file its attributes; true if there were any to give. An fsync of the
+ * file, or the commit of a journal, makes them durable.
+ * @param isSmall if true, and there was no file to replace when the write began, it is not checked for again
  * @throws IoError
  */
 export function applyAttributes(
@@ -115,7 +116,7 @@ export function applyAttributes(
   return replaced !== null || bits !== undefined || keepsTime;
 }
 
-/** What the request says of permissions; undefined if it says nothing. */
+/** The permission bits that the request asks for; undefined if it asks for none. */
 function askedBits({ fileMode }: WriteRequest, origin: Origin | null): number | undefined {
   if (fileMode === undefined) return undefined;
   if (fileMode !== 'keep') return Number.parseInt(fileMode, 8);
@@ -125,27 +126,30 @@ function askedBits({ fileMode }: WriteRequest, origin: Origin | null): number | 
   return typeof acl === 'number' ? origin.permissions & OF_OWNER : bitsOfAcl(acl);
 }
 
-/** What the rename will replace. */
+/** The file that the rename will replace. */
 interface Replaced {
-  /** Good for looking at it alone. */
+  /** Opened with O_PATH: not for its bytes. */
   fd: number;
   stat: FileStat;
 }
 
-/** null where that is no regular file. */
+/** Opens the file that the rename will replace; null if there is none, or it is no regular file. */
 function openReplaced(target: Target, { mode, publish }: WriteRequest, isSmall: boolean): Replaced | null {
   if (publish !== 'atomic') return null;
   const mayAppear = mode === 'replace' && !isSmall;
   if (!target.replaces && !mayAppear) return null;
   const fd = native.openat(target.dirFd, target.finalName, native.O_PATH | native.O_NOFOLLOW, 0);
-  if (fd < 0) return null; // it has gone meanwhile: what was made in its stead stays its writer's own
+  if (fd < 0) return null; // removed meanwhile: the new file stays accessible to its writer alone
   const stat = statAt(fd, '');
   if (typeof stat !== 'number' && stat.isFile) return { fd, stat };
   native.close(fd);
   return null;
 }
 
-/** Gives `target` what the replaced file has, as far as that can be; `bits`: but for its permissions. */
+/**
+ * Gives `target` the attributes of the replaced file, as far as possible.
+ * @param bits the permissions that the request asks for, instead of those of the replaced file
+ */
 function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Replaced, bits: number | undefined): void {
   const { fd } = target;
   if (isPlanted(target.dirFd, replaced, target.standing.userId)) {
@@ -153,27 +157,27 @@ function keepAttributes(target: Target, { fd: replacedFd, stat: replaced }: Repl
     chmod(target, bits ?? MODE_OF_PRIVATE);
     return;
   }
-  // It may be that nobody but its owner may read it: attributes can be read by its name in /proc all the same.
+  // Its permissions may forbid reading it: attributes can be read by its name in /proc all the same.
   const name = `/proc/self/fd/${replacedFd}`;
   keepExtended(target, name);
   reportSetId(target, replaced);
   const { standing } = target;
   const moved = standing.groupId === replaced.groupId ? 0 : native.fchown(fd, -1, replaced.groupId);
   if (moved < 0) report(target, `group ${replaced.groupId} (${codeOfErrno(moved)})`);
-  // The owner comes last: who may give a file away need not be one who may change what belongs to others.
+  // The owner comes last: a process that may give a file away may not be able to change the file after that.
   if (bits === undefined) keepAccess(target, accessOf(target, name, replaced), replaced.userId, moved < 0);
   else chmod(target, bits);
-  if (standing.userId !== replaced.userId && bits !== undefined) give(target, replaced.userId);
+  if (standing.userId !== replaced.userId && bits !== undefined) giveTo(target, replaced.userId);
 }
 
-/** Lets in whom `access` does, or fewer where the file cannot be given to the owner or group that it speaks of. */
+/** Grants `access`, or less if the file cannot be given to the owner or group that it is about. */
 function keepAccess(target: Target, access: Access, ownerId: number, groupIsLost: boolean): void {
   const gives = target.standing.userId !== ownerId;
   let granted = narrowed(access, { owner: gives, group: groupIsLost });
   const result = grant(target, granted);
-  // As on a file system that has no permissions of its own: the file stays as it was made.
+  // For example on a file system that has no permissions of its own: the file stays as it was made.
   if (result < 0) report(target, `permissions ${shown(access)} (${codeOfErrno(result)})`);
-  if (gives && give(target, ownerId)) {
+  if (gives && giveTo(target, ownerId)) {
     const wanted = narrowed(access, { owner: false, group: groupIsLost });
     if (!isSame(wanted, granted) && grant(target, wanted) === 0) granted = wanted;
   }
@@ -181,23 +185,23 @@ function keepAccess(target: Target, access: Access, ownerId: number, groupIsLost
     report(target, `permissions ${shown(access)}: ${shown(granted)} instead`);
 }
 
-/** False if it could not be given to that user. */
-function give(target: Target, ownerId: number): boolean {
+/** Gives the file to that user; false, and reported, if that is refused. */
+function giveTo(target: Target, ownerId: number): boolean {
   const result = native.fchown(target.fd, ownerId, -1);
   if (result < 0) report(target, `owner ${ownerId} (${codeOfErrno(result)})`);
   return result >= 0;
 }
 
-/** Whom the replaced file lets in. */
+/** The access that the replaced file grants. */
 function accessOf(target: Target, name: string, { permissions }: FileStat): Access {
   const acl = readAcl((attribute, value) => native.getxattr(name, attribute, value));
   if (typeof acl !== 'number') return { bits: permissions, acl };
-  // What its group may is in the ACL alone.
+  // The permissions of its group are in the ACL alone.
   report(target, `ACL (${codeOfErrno(acl)})`);
   return { bits: permissions & OF_OWNER, acl: null };
 }
 
-/** Lets in whom `access` says, and nobody whom an ACL that came from the directory would; 0 or -errno. */
+/** Grants this access, without what a default ACL of the directory has added: 0 or -errno. */
 function grant(target: Target, { bits, acl }: Access): number {
   const { fd } = target;
   if (acl !== null) {
@@ -210,7 +214,7 @@ function grant(target: Target, { bits, acl }: Access): number {
   return native.fchmod(fd, acl === null ? bits : bitsOfAcl(acl));
 }
 
-/** Gives it the extended attributes of the file `name`, but for those that are of its content or of this program. */
+/** Copies the extended attributes of the file `name`, except those that are about its content or set by this program. */
 function keepExtended(target: Target, name: string): void {
   const { names } = buffers();
   const length = native.listxattr(name, names);
@@ -235,7 +239,7 @@ function copyAttribute(fd: number, name: string, attribute: string): number {
   return length < 0 ? length : native.fsetxattr(fd, attribute, value.subarray(0, length));
 }
 
-/** The ACL that `get` reads, null where there is none; -errno where that cannot be known. */
+/** The ACL that `get` reads; null if there is none, -errno if it cannot be read. */
 function readAcl(get: (name: string, value: Uint8Array) => number): Uint8Array | null | number {
   const { value } = buffers();
   const length = get(ACL_ATTRIBUTE, value);
@@ -246,7 +250,7 @@ function readAcl(get: (name: string, value: Uint8Array) => number): Uint8Array |
 }
 
 let shared: { value: Uint8Array; names: Uint8Array } | undefined;
-/** Made when a file is replaced for the first time; nothing in them outlives a call. */
+/** Made when a file is replaced for the first time; what is in them is valid during one call. */
 function buffers(): { value: Uint8Array; names: Uint8Array } {
   shared ??= {
     value: new Uint8Array(new ArrayBuffer(ATTRIBUTE_BYTES_MAX)),
@@ -260,15 +264,15 @@ function reportSetId(target: Target, { setId }: FileStat): void {
   if ((setId & SET_GROUP_ID) !== 0) report(target, 'set-group-ID bit');
 }
 
-/** Tells the result that the file has not got `what`. */
+/** Adds `what` to the attributes that the result lists as not kept. */
 function report({ notKept }: Target, what: string): void {
   if (notKept.length === NOT_KEPT_MAX) notKept.push('and more');
   else if (notKept.length < NOT_KEPT_MAX && !notKept.includes(what)) notKept.push(what);
 }
 
 /**
- * Gives it these permissions, or fewer where its file system has fewer to give (SMB, some FUSE file systems).
- * @throws IoError where it would stay open to somebody whom they keep out
+ * Sets these permissions; fewer, and reported, if the file system has fewer (SMB, some FUSE file systems).
+ * @throws IoError if users would keep access that these permissions do not grant
  */
 function chmod(target: Target, bits: number): void {
   const { fd, path } = target;

@@ -1,7 +1,7 @@
 /**
- * What the kernel would refuse only at the end, when all bytes are written and the file is to get its name: known before
- * the first of them. The inode flags (chattr), mounts and sticky directories say so in statx(2), swap files in
- * /proc/swaps; what none of them shows is refused by the rename, as before.
+ * Refuses a write before its first byte if the kernel would refuse the rename at its end: because of inode flags (chattr),
+ * mounts or sticky directories, which statx(2) shows, or of a swap file, which /proc/swaps lists. What none of them shows is
+ * refused by the rename.
  */
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -14,13 +14,14 @@ const { EBUSY, EPERM, ETXTBSY } = constants.errno;
 /** swapon(8) takes no file of fewer pages. */
 const SWAP_BYTES_MIN = 40_960;
 const PAGE_BYTES = 4096;
-/** Its bit in CapEff of proc_pid_status(5): whoever has it may remove any user's files from a sticky directory. */
+/** The bit of CAP_FOWNER in CapEff of proc_pid_status(5): with it a process may remove any file from a sticky directory. */
 const CAP_FOWNER = 3n;
 
 /**
- * @param directory the file's own
- * @param existing what stands under the file's name, null where nothing does
- * @param isDone the file has its name already, from an earlier attempt
+ * Checks the directory and the existing file.
+ * @param directory of the file
+ * @param existing the file with the target's name; null if there is none
+ * @param isDone true if an earlier attempt has given the file its name already
  * @throws IoError EPERM, EBUSY or ETXTBSY, named as the call that would fail
  */
 export function refuseEarly(
@@ -57,7 +58,7 @@ export function refuseEarly(
   refuseSticky(directory, existing, path);
 }
 
-/** A part in such a directory could neither be renamed nor removed, and each attempt would leave another. */
+/** In an append-only directory a temporary file can be neither renamed nor removed: each attempt would leave one. @throws IoError */
 function refuseRename({ isAppendOnly }: FileStat, path: string): void {
   if (!isAppendOnly) return;
   const hint =
@@ -66,7 +67,7 @@ function refuseRename({ isAppendOnly }: FileStat, path: string): void {
   throw new IoError({ syscall: 'renameat', errno: -EPERM, path, hint });
 }
 
-/** Neither permissions nor times of an append-only file can be set. */
+/** Permissions and times of an append-only file cannot be set. @throws IoError if the request sets them */
 function refuseAttributes(existing: FileStat, path: string, { fileMode, source }: WriteRequest): void {
   const hint = 'The file is append-only (lsattr): leave this out, or `chattr -a` it first.';
   if (source.kind === 'file' && source.mtime === 'keep') {
@@ -77,7 +78,10 @@ function refuseAttributes(existing: FileStat, path: string, { fileMode, source }
   throw new IoError({ syscall: 'fchmod', errno: -EPERM, path, hint: `fileMode "${fileMode}": ${hint}` });
 }
 
-/** In a sticky directory a name goes for the file's owner, the directory's, or a privileged process alone (rename(2)). */
+/**
+ * In a sticky directory only the file's owner, the directory's owner or a privileged process may replace a file (rename(2)).
+ * @throws IoError
+ */
 function refuseSticky(directory: FileStat, existing: FileStat, path: string): void {
   if (!directory.isSticky) return;
   const writerId = process.geteuid!();
@@ -94,7 +98,7 @@ function mayRemoveOthers(): boolean {
   return ((BigInt(`0x${effective}`) >> CAP_FOWNER) & 1n) === 1n;
 }
 
-/** The list is read only for what could be one: whole pages, and no hole among them. */
+/** The list is read only for a file that could be one: whole pages without holes. */
 function isSwapFile({ sizeBytes, allocatedBytes, identity }: FileStat): boolean {
   if (sizeBytes < SWAP_BYTES_MIN || sizeBytes % PAGE_BYTES !== 0 || allocatedBytes < sizeBytes) return false;
   return swapFiles().some((name) => {
@@ -108,12 +112,12 @@ function swapFiles(): string[] {
   try {
     table = readFileSync('/proc/swaps', 'latin1');
   } catch {
-    return []; // a sandbox without it: the write itself is refused then
+    return []; // a sandbox without /proc/swaps: the kernel refuses the write itself
   }
   const names = table.split('\n').slice(1);
   return names.flatMap((line) => {
     const [, name, kind] = /^(\S+)\s+(\S+)/.exec(line) ?? [];
-    // Blanks in names stand as three octal digits.
+    // Blanks in names are written as a backslash and three octal digits.
     return kind === 'file' ? [Buffer.from(unescaped(name!), 'latin1').toString()] : [];
   });
 }

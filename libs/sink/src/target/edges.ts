@@ -1,6 +1,6 @@
 /**
- * The blocks at the two ends of a range that begins or ends inside one: direct I/O writes whole blocks, so what stands
- * around the range is read first and written again with it. The file's lock keeps other writes out meanwhile.
+ * The blocks at the two ends of a range that begins or ends inside a block: direct I/O writes whole blocks, so the bytes
+ * around the range are read first and written again with it. The file's lock keeps other writes out meanwhile.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -9,7 +9,7 @@ import { native } from '@penstock/native';
 const { EINVAL, EOPNOTSUPP } = constants.errno;
 
 /**
- * Reads `length` bytes at `offset` of an open file, both multiples of `align`; zeros where it is shorter.
+ * Reads `length` bytes at `offset` of an open file, both multiples of `align`; what is behind its end is zeros.
  * @throws IoError
  */
 export function readBlock(fd: number, path: string, offset: number, length: number, align: number): Uint8Array {
@@ -20,7 +20,7 @@ export function readBlock(fd: number, path: string, offset: number, length: numb
   while (done < length) {
     const address = native.addressOf(block) + done;
     let result = native.pread(fd, address, length - done, offset + done);
-    if (result === -EINVAL || result === -EOPNOTSUPP) result = readAnew(fd, address, length - done, offset + done);
+    if (result === -EINVAL || result === -EOPNOTSUPP) result = readBuffered(fd, address, length - done, offset + done);
     if (result < 0) throw new IoError({ syscall: 'pread', errno: result, path, offset: offset + done, length });
     if (result === 0 || result % align !== 0) break; // the end of the file
     done += result;
@@ -28,8 +28,8 @@ export function readBlock(fd: number, path: string, offset: number, length: numb
   return block;
 }
 
-/** The same through the page cache: some file systems refuse direct reads, though they open files for them. */
-function readAnew(fd: number, address: number, length: number, offset: number): number {
+/** Reads through the page cache, for file systems that open files for direct I/O and refuse direct reads. */
+function readBuffered(fd: number, address: number, length: number, offset: number): number {
   const opened = native.openat(native.AT_FDCWD, `/proc/self/fd/${fd}`, native.O_RDONLY, 0);
   if (opened < 0) return opened;
   try {
@@ -39,16 +39,17 @@ function readAnew(fd: number, address: number, length: number, offset: number): 
   }
 }
 
-/** Where a write lies in its file, in whole blocks: rows tile the span, and its ends may be bytes that stay as they are. */
+/** The range of a write in its file, in whole blocks that the rows tile; at its ends may be bytes that stay as they are. */
 export interface Span {
   /** The file offset of its first block. */
   start: number;
-  /** Bytes of the first block before the write's own; copied from `head` into the first row. */
+  /** How many bytes of the first block are before the write's own. */
   headBytes: number;
+  /** These bytes, which are copied into the first row; null if there are none. */
   head: Uint8Array | null;
 }
 
-/** A write that has the file to itself, from its beginning. */
+/** The span of a write that has the file to itself, from its beginning. */
 export const WHOLE_FILE: Span = { start: 0, headBytes: 0, head: null };
 
 /** The span of a write whose first byte goes to `offset` of a file of `fileBytes`. @throws IoError */
@@ -61,8 +62,9 @@ export function spanFrom(fd: number, path: string, offset: number, fileBytes: nu
 }
 
 /**
- * What stands behind a write that ends at `end` inside a block of a file of `fileBytes`, up to the end of that block;
- * empty where nothing does. @throws IoError
+ * The bytes behind a write that ends at `end`, up to the end of that block; empty if the write ends with a block, or the file
+ * of `fileBytes` ends before.
+ * @throws IoError
  */
 export function bytesBehind(fd: number, path: string, end: number, fileBytes: number, align: number): Uint8Array {
   const used = end % align;

@@ -1,8 +1,11 @@
-/** The checksum that a request expects, compared with the one that came. */
+/** Compares the checksum that a request expects with the one that was computed. */
 import { IntegrityError, type WriteRequest } from '@penstock/contract';
 import type { Target } from './target.ts';
 
-/** @throws IntegrityError ECHECKSUM where they differ */
+/**
+ * @param o `sum`: the computed checksum of the write's `size` bytes; `resumed`: some of them are of an earlier attempt
+ * @throws IntegrityError ECHECKSUM if they differ
+ */
 export function assertExpected(
   { checksum = 'none', expect, mode, publish, source }: WriteRequest,
   { path, baseOffset }: Target,
@@ -17,13 +20,13 @@ export function assertExpected(
     algorithm: checksum,
     expected: expect,
     found: o.sum,
-    // Other bytes may come next time only from somewhere else, or instead of those that an earlier attempt left here.
+    // A retry can give other bytes only if they come from a URL, or if some of these were left by an earlier attempt.
     retryable: source.kind === 'url' || o.resumed,
     hint: `${remainder(mode, publish)} Compare the source with what made the expected checksum.`,
   });
 }
 
-/** What is left of bytes that are not those expected. */
+/** What becomes of the bytes, as part of the hint. */
 function remainder(mode: WriteRequest['mode'], publish: WriteRequest['publish']): string {
   if (publish === 'atomic') return 'Nothing was published.';
   if (mode === 'append') return 'What was appended is cut off again.';

@@ -1,14 +1,14 @@
 /**
- * Writes that lengthen a file: where each begins, and how long the file is without what a dead one has left.
+ * Writes that lengthen a file: decides where each begins, and where the file ends without what a dead write has left.
  *
- * A job runs at least once, and may be retried by hand long after it has ended; its bytes must stand in the file once.
- * So each of these writes is recorded with the file (append-record.ts), under the file's lock: first the record, then
- * the file is extended over the whole range, then it is written. An attempt that finds an entry of its job writes the
- * same bytes to the same place, whatever the queue says of how often it was begun.
+ * A job runs at least once, and may be retried by hand long after it has ended; its bytes must be in the file once. So each
+ * of these writes is recorded with the file (append-record.ts), under the file's lock: first the record is stored, then the
+ * file is extended over the whole range, then the range is written. An attempt that finds an entry of its job writes the
+ * same bytes to the same place, whatever the queue knows about earlier attempts.
  *
- * An entry goes only where its job cannot come again in need of it: the job is gone, or it has ended and keeps itself
- * where its bytes stand. The queue is asked, and asked only where the record is full, where the last range was begun and
- * never done, or where a job is old enough to be one of those that keep their place (append-inquiry.ts).
+ * An entry is dropped only if its job will not need it again: the job is gone, or it has ended and keeps the place of its
+ * bytes itself. Only the queue knows that. It is asked if the record is full, if the last range was begun and never done, or
+ * if the job is old enough to be one of those that keep their place (append-inquiry.ts).
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -40,47 +40,47 @@ import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
 const { E2BIG, EBUSY, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
 
-/** What a write that lengthens a file says of itself. */
+/** What is known of a write that lengthens a file. */
 export interface LengtheningOrder {
   jobKey: string;
-  /** As in the record: NO_JOB for a write that nobody tries again. */
+  /** As in the record: NO_JOB for a write that is never retried. */
   job: string;
-  /** An earlier attempt was begun, as far as the queue knows. */
+  /** True if an earlier attempt was begun, as far as the queue knows. */
   again: boolean;
-  /** How long the file is now. */
+  /** The size of the file now. */
   fileBytes: number;
-  /** null while only the end of its bytes will tell. */
+  /** How many bytes it writes; null if that is known only at their end. */
   length: number | null;
-  /** The offset alignment of direct writes: an attempt that died may have left the file longer by less. */
+  /** The offset alignment of direct writes: an attempt that died may have left the file longer, by less than this. */
   grain: number;
-  /** Where the bytes go whatever the file's end is; absent for an append. */
+  /** Where the bytes go for an overwrite; absent for an append. */
   fixedOffset?: number;
   answers: Answers;
 }
 
-/** One write into an open and locked file of which the rest stays as it is. */
+/** One write into an open and locked file whose other bytes stay. */
 export class Lengthening {
-  /** Where its first byte goes. */
+  /** The file offset of its first byte. */
   readonly offset: number;
-  /** How long the file is without what dead writes have left behind its end. */
+  /** Where the file ends without what dead writes have left at its end. */
   fileBytes: number;
   readonly #fd: number;
   readonly #path: string;
   readonly #record: AppendRecord;
   readonly #grain: number;
-  /** Of this write; null where nothing is recorded. */
+  /** The entry of this write; null if nothing is recorded. */
   #entry: Entry | null = null;
-  /** Where the file is cut if the write fails; null where others' bytes stand behind its own, or it was done before. */
+  /** Where the file is cut if the write fails; null if other bytes stand behind its own, or it was done before. */
   #cutTo: number | null;
-  /** Nothing stands behind what an earlier attempt has written, so that other bytes may take its place. */
+  /** True if nothing stands behind what an earlier attempt has written: other bytes may take its place. */
   readonly #isReplaceable: boolean;
 
   /**
-   * Decides where the bytes go, cuts off what nobody will finish, and records the write; the caller then extends the file.
-   * @throws AnswerWanted where the queue has to be asked
-   * @throws IoError where an earlier attempt may have appended already and nothing can tell; EBUSY where more writes are
-   * unfinished than the file can keep; ESTALE where what an earlier attempt has written stands amid others' bytes, and
-   * the source has more or fewer now
+   * Decides where the bytes go, cuts off what will not be finished, and records the write; the caller then extends the file.
+   * @throws AnswerWanted if the queue has to be asked
+   * @throws IoError EOPNOTSUPP if an earlier attempt may have appended and the file system keeps no record of that; EBUSY if
+   * more writes are unfinished than the file can record; ESTALE if an earlier attempt's bytes stand amid others, and the
+   * source has more or fewer by now
    */
   constructor(fd: number, path: string, o: LengtheningOrder) {
     this.#fd = fd;
@@ -89,7 +89,7 @@ export class Lengthening {
     this.#record = readRecord(fd, path);
     this.fileBytes = o.fileBytes;
     const appends = o.fixedOffset === undefined;
-    if (o.again && appends && !this.#record.isKept) throw untold(path);
+    if (o.again && appends && !this.#record.isKept) throw notRecorded(path);
     this.#forgetWhatWasCut();
     this.#cutDead(o);
     let own = this.#find(o.jobKey) ?? (appends ? this.#keptPlace(o) : null);
@@ -101,21 +101,21 @@ export class Lengthening {
     this.#isReplaceable = own === null || this.#isAtEnd(own);
     if (own !== null) this.#cutTo = own.state === BEGUN && this.#isLast(own) ? own.before : null;
     else this.#cutTo = o.length === null || this.offset + o.length > this.fileBytes || appends ? this.fileBytes : null;
-    if (own === null && this.#cutTo === null) return; // it overwrites what is there, and no more
-    if (this.#record.isKept) this.#begin(own, o); // else an append works all the same: it is refused if it is tried again
+    if (own === null && this.#cutTo === null) return; // it only overwrites, and does not lengthen the file
+    if (this.#record.isKept) this.#begin(own, o); // else it is appended without a record, and a second attempt is refused
   }
 
-  /** True where a later attempt will find its place again. */
+  /** True if a later attempt will find its place again. */
   get isRecorded(): boolean {
     return this.#entry !== null;
   }
 
-  /** Its size is known now, before its first byte is written. @throws IoError ESTALE */
-  settle(length: number | null): void {
+  /** Its size is known now (null: still not), before its first byte is written. @throws IoError ESTALE as the constructor */
+  fixLength(length: number | null): void {
     const entry = this.#entry;
     if (entry === null || (length === entry.length && entry.state !== GROWING)) return;
     if (entry.state !== GROWING) {
-      // The source has other bytes than at the last attempt, or does not say how many.
+      // The source has another size than at the last attempt, or reports none.
       if (!this.#isReplaceable) throw changedAmid(this.#path, entry);
       this.#cut(entry.before);
       this.#cutTo = entry.before;
@@ -133,11 +133,11 @@ export class Lengthening {
     this.#store();
   }
 
-  /** All `length` bytes are written and the file has its size; they are not flushed yet, and the record neither. */
+  /** All `length` bytes are written and the file has its size; neither they nor the record are flushed yet. */
   finish(length: number): void {
     const entry = this.#entry;
     if (entry === null) return;
-    // An overwrite has a fixed place, and what nobody tries again needs none.
+    // An overwrite has a fixed place, and a write that is never retried needs none.
     const isNeeded = entry.job !== NO_JOB && entry.before === entry.offset;
     if (isNeeded) {
       entry.length = length;
@@ -145,12 +145,12 @@ export class Lengthening {
     } else {
       remove(this.#record.entries, entry);
     }
-    // Left as it was begun it would be taken for what a dead write has left.
+    // With the entry as it was begun, the bytes would be taken for those of a dead write.
     this.#store();
   }
 
   /**
-   * It failed: cuts its bytes off, if nothing stands behind them and no earlier attempt has said that they are all there.
+   * The write has failed: cuts its bytes off, if nothing stands behind them and no earlier attempt has reported them as done.
    * Nothing may be in flight.
    */
   takeBack(beforeCut: () => void): void {
@@ -158,7 +158,7 @@ export class Lengthening {
     beforeCut();
     if (cutFile(this.#fd, this.#cutTo) < 0 || this.#entry === null) return;
     remove(this.#record.entries, this.#entry);
-    storeRecord(this.#fd, this.#record); // not stored, it is found to reach beyond the end of the file, and dropped
+    storeRecord(this.#fd, this.#record); // if that fails, the entry reaches beyond the end of the file and is dropped later
   }
 
   // ---------------------------------------------------------------------------------------------------- the record
@@ -167,7 +167,7 @@ export class Lengthening {
     return this.#record.entries.find((entry) => entry.jobKey === jobKey) ?? null;
   }
 
-  /** The write that the file ends with; of two with the same end the later one. */
+  /** The entry that the file ends with; of two with the same end the later one. */
   #lastEntry(): Entry | undefined {
     let last: Entry | undefined;
     for (const entry of this.#record.entries) {
@@ -176,32 +176,32 @@ export class Lengthening {
     return last;
   }
 
-  /** True if nothing stands behind it but the padding of its last row. */
+  /** True if nothing stands behind the entry's bytes but the padding of its last row. */
   #isLast(entry: Entry): boolean {
     return this.#lastEntry() === entry && this.fileBytes - fileEndOf(entry) < this.#grain;
   }
 
-  /** True if it may be cut off, in favour of other bytes of its own job: no job keeps its place. */
+  /** True if its bytes may be cut off and replaced by others of the same job. */
   #isAtEnd(entry: Entry): boolean {
     return (entry.state === BEGUN || entry.state === DONE) && this.#isLast(entry);
   }
 
-  /** The end of the file, without padding that a write has left which died before it cut it off. */
+  /** The end of the file, without padding that a dead write has left. */
   #logicalEnd(): number {
     const last = this.#lastEntry();
     const mayBePadded = last !== undefined && (last.state === BEGUN || last.state === AGAIN);
-    // Behind any other range stand the bytes of a later append, however few they are.
+    // What stands behind an entry in another state are bytes of a later append, however few.
     return mayBePadded && this.#isLast(last) ? Math.min(fileEndOf(last), this.fileBytes) : this.fileBytes;
   }
 
-  /** A range that the file does not reach was never extended, or somebody has cut the file. */
+  /** Drops entries beyond the end of the file: it was never extended that far, or another program has cut it. */
   #forgetWhatWasCut(): void {
     const record = this.#record;
     const { fileBytes } = this;
     const isCut = (entry: Entry): boolean =>
       entry.state !== BEGUN && entry.state !== GROWING && endOfEntry(entry) > fileBytes;
     if (record.handedEnd > fileBytes || record.entries.some(isCut)) {
-      // It may grow over the places again that jobs keep: by another name they mean another file.
+      // The file may grow over places that jobs keep: with a new id these places no longer mean this file.
       Object.assign(record, { fileId: newFileId(), newestMs: 0, handedEnd: 0 });
     }
     record.entries = record.entries.filter((entry) =>
@@ -209,12 +209,12 @@ export class Lengthening {
     );
   }
 
-  /** Cuts off what other writes have left that will not go on there. The lock is had, so none of them is at work. */
+  /** Cuts off what other writes have left that will not be continued. This write has the lock, so none of them is at work. */
   #cutDead({ jobKey, answers, fixedOffset }: LengtheningOrder): void {
     const { entries } = this.#record;
     for (const entry of entries.toReversed()) {
       if (entry.jobKey === jobKey || (entry.job !== NO_JOB && entry.state !== GROWING)) continue;
-      // What has no size goes on nowhere: its job begins anew, behind what is written from now on.
+      // Without a known size a write is not continued: its job begins anew, behind what is written from now on.
       if (this.#isDeadEnd(entry)) this.#cut(this.#livingEnd(entry));
       remove(entries, entry);
     }
@@ -229,17 +229,17 @@ export class Lengthening {
     }
   }
 
-  /** True if it is unfinished and ends the file: what stands behind it another program has put there. */
+  /** True if the entry is unfinished and ends the file; bytes behind it would be another program's. */
   #isDeadEnd(entry: Entry): boolean {
     if (entry.state !== GROWING) return entry.state === BEGUN && this.#isLast(entry);
     return this.#lastEntry() === entry && this.fileBytes <= endOfEntry(entry) + this.#grain;
   }
 
-  /** Where the file ends without what a dead write has left of itself. */
+  /** Where the file ends without the bytes of a dead write. */
   #livingEnd({ job, state, offset, before }: Entry): number {
     if (job !== NO_JOB || state !== GROWING) return before;
-    // Nobody brings the bytes of a stream again: what it has written stays, up to the first block that it has not.
-    native.fdatasync(this.#fd); // or bytes that are in the page cache alone may pass for a hole
+    // The bytes of a stream cannot be had again: what it has written stays, up to the first block that is not written.
+    native.fdatasync(this.#fd); // else bytes that are only in the page cache may appear as a hole
     const hole = native.lseek(this.#fd, offset, native.SEEK_HOLE);
     return Math.max(before, hole < 0 ? before : Math.min(hole, this.fileBytes));
   }
@@ -251,10 +251,10 @@ export class Lengthening {
     this.fileBytes = end;
   }
 
-  /** The place that the job itself keeps since the record was handed over to it; null where there is none. */
+  /** The place that the job itself keeps, if its entry was handed over to it; null if it keeps none. */
   #keptPlace({ jobKey, job, answers }: LengtheningOrder): Entry | null {
     const { newestMs, fileId } = this.#record;
-    // One that was added later than each of those is not among them.
+    // A job that was added later than the newest job that keeps a place is not one of those.
     if (job === NO_JOB || addedAtMs(job) > newestMs) return null;
     if (answers.own === undefined) throw new AnswerWanted(this.#path, { own: { job, jobKey }, entries: [] }, []);
     const range = answers.own === null ? null : rangeAt(answers.own, fileId);
@@ -262,7 +262,7 @@ export class Lengthening {
     return { jobKey, ...range, state: AGAIN, job, before: range.offset };
   }
 
-  /** What an earlier attempt has written will not do; null: this one begins anew. @throws IoError */
+  /** Drops what an earlier attempt has written, since this one writes another length: it begins anew. @throws IoError */
   #discard(own: Entry, appends: boolean): null {
     const isEnd = own.state === GROWING ? this.#isDeadEnd(own) : this.#isAtEnd(own);
     if (isEnd) this.#cut(own.before);
@@ -271,7 +271,7 @@ export class Lengthening {
     return null;
   }
 
-  /** Records the write, with `own` as what an earlier attempt of it has left. */
+  /** Records the write; `own` is the entry of an earlier attempt, if there is one. */
   #begin(own: Entry | null, { jobKey, job, length, answers }: LengtheningOrder): void {
     const { entries } = this.#record;
     if (own === null) {
@@ -283,7 +283,7 @@ export class Lengthening {
       this.#entry = own;
     }
     if (!entries.includes(this.#entry)) entries.push(this.#entry);
-    // Outside any queue nobody can be asked, and one such entry at a time comes on top of the others.
+    // A write outside any queue cannot ask; its entry may come on top of the others, one at a time.
     const mayAsk = job !== NO_JOB;
     if (mayAsk && isFull(this.#record, format(this.#record))) this.#makeRoom(answers);
     let stored = storeRecord(this.#fd, this.#record);
@@ -294,7 +294,7 @@ export class Lengthening {
     this.#entry = null;
   }
 
-  /** Drops the entries whose jobs cannot come again in need of them; false if there are none. @throws AnswerWanted, IoError */
+  /** Drops the entries whose jobs will not need them again; false if there are none. @throws AnswerWanted, IoError */
   #makeRoom({ fates }: Answers): boolean {
     const record = this.#record;
     const others = record.entries.filter((entry) => entry !== this.#entry && entry.job !== NO_JOB);
@@ -310,7 +310,7 @@ export class Lengthening {
       record.newestMs = Math.max(record.newestMs, addedAtMs(entry.job));
       record.handedEnd = Math.max(record.handedEnd, endOfEntry(entry));
     }
-    // Of another Redis, or from before entries named their jobs: those that were done go, the oldest first.
+    // Entries of another Redis, or without a job's name: those that are done are dropped, the oldest first.
     for (const entry of others) {
       if (!isFull(record, format(record))) break;
       if (fateOf(entry) === 'unknown' && (entry.state === DONE || entry.state === KEPT)) remove(record.entries, entry);
@@ -330,7 +330,7 @@ export class Lengthening {
   }
 }
 
-/** Of a job that is not tried again: cuts off what an attempt of it has left at the end of the open and locked file. */
+/** Cuts off what the attempts of a job that is not retried have left at the end of an open and locked file. */
 export function cutOffEarlier(
   fd: number,
   path: string,
@@ -342,7 +342,7 @@ export function cutOffEarlier(
   const own = record.entries.find((entry) => entry.jobKey === jobKey);
   const isOpen = own !== undefined && (own.state === BEGUN || own.state === GROWING);
   if (!isOpen || record.entries.some((entry) => entry !== own && fileEndOf(entry) >= fileEndOf(own))) return;
-  // Bytes behind it are those of another program, but for the padding of a last row.
+  // Bytes behind it are another program's, unless they are few enough to be the padding of a last row.
   if (fileBytes >= fileEndOf(own) + BLOCK_BYTES_MAX || own.before > fileBytes) return;
   beforeCut();
   if (cutFile(fd, own.before) < 0) return;
@@ -350,12 +350,12 @@ export function cutOffEarlier(
   storeRecord(fd, record);
 }
 
-/** The whole file gets other bytes: what was appended to it before is there no longer. */
+/** Removes the record, since the whole file gets other bytes. */
 export function forgetAppends(fd: number): void {
   native.fremovexattr(fd, APPENDS_ATTRIBUTE);
 }
 
-/** Where the file ends by this write alone: an overwrite may end before the file did. */
+/** Where this write makes the file end: an overwrite may end before the file did. */
 const fileEndOf = (entry: Entry): number => Math.max(endOfEntry(entry), entry.before);
 
 function remove(entries: Entry[], entry: Entry): void {
@@ -363,7 +363,7 @@ function remove(entries: Entry[], entry: Entry): void {
   if (index !== -1) entries.splice(index, 1);
 }
 
-function untold(path: string): IoError {
+function notRecorded(path: string): IoError {
   const hint = 'An earlier attempt may have appended already, and this file system keeps no attribute that would tell.';
   return new IoError({ syscall: 'fgetxattr', errno: -EOPNOTSUPP, path, hint });
 }

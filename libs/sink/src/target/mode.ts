@@ -1,4 +1,4 @@
-/** How a file is written: by direct I/O or through the page cache, where its bytes really go, and whose flush covers them. */
+/** Decides how a file is written: by direct I/O or through the page cache, and which flush makes its bytes durable. */
 import { release } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -23,44 +23,45 @@ const FS_NOCOW_FL = 0x800000;
 /** Since Linux 6.14 btrfs writes through the page cache what it keeps checksums of, so that the two cannot differ. */
 const SUMS_THROUGH_CACHE = isSince(release(), 6, 14);
 
+/** How the bytes of a file are written. */
 export interface TargetMode {
   /** True while its descriptor has O_DIRECT. */
   direct: boolean;
-  /** True where its rows go past the page cache; some file systems take O_DIRECT and do not. */
+  /** True if its rows bypass the page cache; some file systems accept O_DIRECT and use the cache all the same. */
   bypassesCache: boolean;
-  /** What keeps it from direct or asynchronous I/O, or from durability, where anything does. */
+  /** Why its I/O is not direct, not asynchronous or not durable; undefined if it is all of these. */
   modeReason: string | undefined;
-  /** False where nothing of it survives power loss, whatever is flushed. */
+  /** False if nothing of it survives power loss, whatever is flushed. */
   isKept: boolean;
   alignment: Alignment;
 }
 
-/** Whose flush makes a file durable. */
+/** Which flush makes a file durable. */
 export interface FlushMode {
-  /** The group of writes that a flush of the directory serves (FlushGroups). */
+  /** The name of the group of writes that share the flush of the directory (FlushGroups). */
   flushGroup: string;
   /** True if that flush makes the file's bytes durable too: no flush of its own is needed before it is published. */
   flushedTogether: boolean;
-  /** True where blocks of a file that goes are to be kept until its end is flushed (freed-blocks.ts). */
+  /** True if the blocks of a removed or replaced file must be kept until its removal is flushed (freed-blocks.ts). */
   forgetsFreed: boolean;
 }
 
-/** What is asked of an open file. */
+/** What is known of an open file before its mode is chosen. */
 export interface ModeOrder {
-  /** Why it is not to be used for direct I/O, where that is known already. */
+  /** Why direct I/O is not to be used, if that is known already. */
   notDirect: string | undefined;
-  /** True where every block that is to be written is the file's by now. */
+  /** True if every block that will be written is allocated already. */
   isAllocated: boolean;
 }
 
-/** Why the file was not opened for direct I/O, or is not to be used so, where that is known before it is looked at. */
+/** Why the file was not opened for direct I/O, or is not to be used for it; undefined if no such reason is known yet. */
 export function whyNotDirect(root: Root, offered: boolean, refused: boolean): string | undefined {
   if (root.direct === 'off') return DIRECT_OFF;
   if (!offered) return 'this file system does not offer O_DIRECT';
   return refused ? DIRECT_REFUSED : undefined;
 }
 
-/** How the open file is to be written; takes O_DIRECT from a descriptor that it would do nothing for. @throws IoError */
+/** How the open file is written; clears O_DIRECT of the descriptor if it would have no effect. @throws IoError */
 export function chooseMode(
   fd: number,
   path: string,
@@ -69,23 +70,23 @@ export function chooseMode(
   { notDirect, isAllocated }: ModeOrder,
 ): TargetMode {
   const isKept = ground.forgets === null;
-  // Said first: it is worse than being slow.
+  // Reported first: it is worse than being slow.
   const lost = isKept ? undefined : `${ground.forgets}: nothing on it survives power loss`;
   const unsupported = 'this file does not support direct I/O (statx DIOALIGN says 0)';
   const why = notDirect ?? (directAlignment?.offset === 0 ? unsupported : undefined);
-  // Newer kernels accept O_DIRECT on tmpfs, and ignore it; that nothing is kept says why.
+  // Newer kernels accept O_DIRECT on tmpfs and ignore it; the reason `lost` is enough then.
   if (why !== undefined || ground.inMemory) {
     if (notDirect === undefined) setBuffered(fd, path);
     const modeReason = ground.inMemory ? lost : joined(lost, why);
     return { direct: false, bypassesCache: false, modeReason, isKept, alignment: { memory: 1, offset: 1 } };
   }
   const alignment = directAlignment ?? guessAlignment(device);
-  const { bypassesCache, reason } = whereTheyGo(fd, ground, isAllocated);
+  const { bypassesCache, reason } = pathOfDirect(fd, ground, isAllocated);
   return { direct: true, bypassesCache, modeReason: joined(lost, reason), isKept, alignment };
 }
 
-/** What becomes of direct writes that are accepted. */
-function whereTheyGo(
+/** Whether direct writes that are accepted bypass the page cache, and why not. */
+function pathOfDirect(
   fd: number,
   { type }: Ground,
   isAllocated: boolean,
@@ -115,8 +116,9 @@ const joined = (first: string | undefined, second: string | undefined): string |
   first === undefined || second === undefined ? (first ?? second) : `${first}; ${second}`;
 
 /**
- * Whose flush serves the file. It covers the bytes only of a file that is `directAndRenamed`: those in the page cache
- * alone are in no journal, and one written in place changes no directory, so that flushing that need not commit anything.
+ * Which flush makes the file durable. A flush that commits all changes together covers the bytes only if the file is
+ * `directAndRenamed`: bytes in the page cache are in no journal, and a file written in place changes no directory, so that
+ * the directory's flush need not commit anything.
  */
 export function chooseFlush(
   parent: FileStat,
@@ -130,13 +132,13 @@ export function chooseFlush(
   return { flushGroup, flushedTogether, forgetsFreed: !isTogether && forgetsFreed(fileSystem, device) };
 }
 
-/** Takes O_DIRECT from an open descriptor. @throws IoError */
+/** Clears O_DIRECT of an open descriptor. @throws IoError */
 function setBuffered(fd: number, path: string): void {
   const result = native.setStatusFlags(fd, 0);
   if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
 }
 
-/** True if the kernel that calls itself `version` is this one or a newer one. */
+/** True if a kernel of this `version` (uname -r) is at least `major`.`minor`. */
 function isSince(version: string, major: number, minor: number): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);

@@ -1,6 +1,6 @@
 /**
- * Opening the file to be written: under a temporary name beside its final one, or where it stands; locked, and judged for
- * how it is to be written.
+ * Opens the file to be written, as a new file under a temporary name or as the existing one; locks it, and decides how it is
+ * written.
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
@@ -24,36 +24,40 @@ import type { Target } from './target.ts';
 
 const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT } = constants.errno;
 
-/** What the opening of a target has to know besides its request. */
+/** What openTarget() needs besides the request. */
 export interface TargetOptions {
   identity: AttemptIdentity;
-  /** True where takeOverPart() has put an earlier attempt's file under this one's temporary name. */
+  /** True if takeOverPart() has given an earlier attempt's file this attempt's temporary name. */
   takenOver: boolean;
-  /** True where an earlier attempt has published the file already, and nothing is left but to make sure of it. */
+  /** True if an earlier attempt has published the file already, and it is only to be flushed and reported. */
   isPublished: boolean;
-  /** Device and inode of the source file, if there is one. */
+  /** Device and inode of the source file; undefined if there is none. */
   originIdentity: string | undefined;
-  /** Bytes that are to be written; null where only their end will tell. */
+  /** How many bytes will be written; null if that is known only at their end. */
   size: number | null;
-  /** What the queue has answered so far of other appends. */
+  /** The queue's answers about other appends, as far as they were asked for. */
   answers: Answers;
-  /** True where the file grows with what arrives, however much that is to be. */
+  /** True if the file grows with what arrives, even if the size is declared. */
   grows: boolean;
   /** The devices of this thread that refuse direct I/O. */
   refusingDevices: RefusingDevices;
-  /** Takes each descriptor as it is opened, or -1: should the thread be terminated in the next call, others close it. */
+  /**
+   * Records each descriptor as it is opened, and -1 before it is closed: if the thread is terminated, the main thread closes
+   * what is recorded. `index` is FD_TARGET or FD_DIRECTORY.
+   */
   recordFd: (index: number, fd: number) => void;
 }
 
-/** Which words of the job's control block name the target's descriptors. */
+/** The indexes of the target's descriptors in the job's control block. */
 export const FD_TARGET = 0;
 export const FD_DIRECTORY = 1;
 
 /**
- * Opens the target of `request` below `root`; of what stands there nothing is changed but the end that a dead write left.
- * @throws AnswerWanted where the queue has to be asked first
- * @throws IoError naming the call that failed; EBUSY where another write is at work in place
- * @throws RequestError where writing in place would destroy the source
+ * Opens the target of `request` below `root`. Nothing of an existing file is changed, except that an end which a dead write
+ * has left is cut off.
+ * @throws AnswerWanted if the queue has to be asked first
+ * @throws IoError naming the call that failed; EBUSY if another write is at work in the file
+ * @throws RequestError if writing in place would destroy the source
  */
 export function openTarget(root: Root, request: WriteRequest, options: TargetOptions): Target {
   const { identity, takenOver, isPublished } = options;
@@ -69,10 +73,10 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     refuseEarly(parent, existing, path, request, isPublished);
     const appendsOnly = request.mode === 'append' && existing?.isAppendOnly === true;
     const atomic = request.publish === 'atomic';
-    // A fresh inode of ours alone, but for a file that is to be written where it stands or goes on from a checkpoint.
+    // A new file, unless an existing one is written in place or gone on with.
     const fresh = atomic ? !takenOver && !isPublished : existing === null && request.mode !== 'overwrite';
-    // What is created in place has its final name only once it says whose it is: else this job's next attempt, should
-    // this one die in between, would find a file that is nobody's.
+    // A file that is created in place gets its final name once it is marked with its job: else, if this attempt died in
+    // between, the next one would find a file whose job is not known.
     const marked = fresh && !atomic && request.mode === 'create';
     const part = marked || (atomic && !isPublished);
     const name = part ? partName(identity.jobKey, identity.attemptToken) : finalName;
@@ -88,7 +92,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const notDirect = whyNotDirect(root, opened.direct, options.refusingDevices.has(stat.device));
     if (notDirect === DIRECT_REFUSED) reopenBuffered(fd, path);
     lockAlone(fd, path);
-    if (fresh) made = name; // not before it is locked: another write may have been quicker
+    if (fresh) made = name; // only now that it is locked: another write may have locked it first, and it is that one's
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
     const fileSystem = fileSystemOf(fd, path);
@@ -96,7 +100,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const isAllocated = standsWhole(request, stat, options.size);
     const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
     const isGrown = options.grows && !atomic;
-    // Rows that end where blocks do: what is not written of such a file is a hole then, and found again (seen-end.ts).
+    // Rows end at block boundaries: then every row that was not written is a hole, which a later write finds (seen-end.ts).
     if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
     const mayBeCut = !fresh && !atomic && !appendsOnly;
     const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
@@ -106,7 +110,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       if (result < 0) throw openFailure(result, path, request);
       made = finalName;
     }
-    // Without DIOALIGN (Linux 6.1) an encrypted file may go through the page cache and not tell.
+    // Without DIOALIGN (Linux 6.1) direct writes of an encrypted file may go through the page cache unnoticed.
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(parent, stat, fileSystem, directAndRenamed);
     if (appendsOnly) assertFirstAppend(fd, path, identity);
@@ -122,7 +126,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       keepsRest: changesInPlace(request),
       appendsOnly,
       baseOffset: appendsOnly ? sizeBytes : (lengthening?.offset ?? 0),
-      // In place the file tells, whatever the queue says.
+      // An existing file may have one even if the queue knows of no earlier attempt.
       checkpoint: identity.again || !fresh ? readCheckpoint(fd, stat) : null,
       isResumed: false,
       isPublished,
@@ -140,14 +144,14 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     };
   } catch (error) {
     if (made !== null) removeFile(dirFd, made);
-    for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before they may be another file's
+    for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before the numbers are used again, for other files
     if (fd >= 0) native.close(fd);
     native.close(dirFd);
     throw error;
   }
 }
 
-/** Whoever had the lock may have removed what it made, or renamed another over it. @throws IoError EBUSY */
+/** The write that had the lock before may have removed its file, or renamed another over it. @throws IoError EBUSY if so */
 function assertStands(dirFd: number, name: string, path: string, identity: string): void {
   const standing = statAt(dirFd, name);
   if (typeof standing !== 'number' && standing.identity === identity) return;
@@ -155,7 +159,11 @@ function assertStands(dirFd: number, name: string, path: string, identity: strin
   throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
-/** Opens `name`, with O_DIRECT where that is offered; makes it with these `permissions`, less the umask. @throws IoError */
+/**
+ * Opens `name`, with O_DIRECT if the file system offers it.
+ * @param permissions of the file to make, less the umask; null to open an existing one
+ * @throws IoError
+ */
 function openFile(
   dirFd: number,
   name: string,
@@ -185,7 +193,7 @@ function openFile(
   return { fd, direct };
 }
 
-/** True where every byte that is written takes the place of one that has its block already. */
+/** True if every byte overwrites one whose block is allocated already. */
 function standsWhole({ mode, offset = 0 }: WriteRequest, stat: FileStat, size: number | null): boolean {
   if (mode !== 'overwrite' || size === null) return false;
   return offset + size <= stat.sizeBytes && stat.allocatedBytes >= stat.sizeBytes;
@@ -205,7 +213,7 @@ function lengthen(
   return new Lengthening(fd, path, request.mode === 'append' ? order : { ...order, fixedOffset: request.offset ?? 0 });
 }
 
-/** In place, a name that appeared or went between the look and the open is a race: another try settles it. */
+/** The error of a failed open. In place, a name that appeared or went since it was checked is a race: EBUSY, to be retried. */
 function openFailure(errno: number, path: string, request: WriteRequest): IoError {
   const { mode } = request;
   if (mode === 'overwrite' && errno === -ENOENT) {
@@ -218,8 +226,8 @@ function openFailure(errno: number, path: string, request: WriteRequest): IoErro
 }
 
 /**
- * A partial file of this job with this very number: the queue has lost that it began this attempt before, with what it had
- * not yet written to its disk. The next attempt has a higher number, and takes it over.
+ * The error if there is a partial file of this very attempt: Redis has lost, with what was not yet on its disk, that this
+ * number was given before. The next attempt has a higher number, and takes the file over.
  */
 function earlierStands(path: string): IoError {
   const hint =
@@ -230,7 +238,7 @@ function earlierStands(path: string): IoError {
 const notRegular = (path: string): IoError =>
   new IoError({ syscall: 'openat', errno: -EINVAL, path, hint: 'What stands there is not a regular file.' });
 
-/** What has the final name, or null, where the request's mode accepts that. @throws IoError, RequestError */
+/** The existing file, or null. @throws IoError, RequestError if the request's mode does not accept it */
 function standingAt(
   dirFd: number,
   name: string,
@@ -240,7 +248,7 @@ function standingAt(
 ): FileStat | null {
   const existing = statAt(dirFd, name);
   if (existing === -ENOENT) return null;
-  // Such as a name that is too long here: the part has a shorter one, and only the rename would find out.
+  // For example a name that is too long: the temporary one is shorter, and only the rename would fail.
   if (typeof existing === 'number') throw new IoError({ syscall: 'statx', errno: existing, path });
   if (existing.isDirectory) throw new IoError({ syscall: 'openat', errno: -EISDIR, path });
   if (!existing.isFile && !existing.isSymbolicLink) throw notRegular(path);
@@ -248,7 +256,7 @@ function standingAt(
     throw new IoError({ syscall: 'openat', errno: -EEXIST, path });
   }
   if (request.publish === 'in-place' && existing.identity === originIdentity) {
-    // The contract compares names; only here is it known that two of them are one file.
+    // The contract compares names; only here it is known that two names mean one file.
     const accepted = 'another file: it is the file to be written, and writing it in place would destroy the source';
     throw new RequestError({ field: 'source.path', value: request.path, accepted });
   }

@@ -1,6 +1,8 @@
 /**
- * POSIX ACLs as the kernel hands them over (acl(5); <linux/posix_acl_xattr.h>): a version word, then entries of 8 bytes:
- * tag u16, permissions u16, user or group id u32. All numbers are little-endian.
+ * POSIX ACLs (acl(5)), and what is left of one if a file cannot get the owner or group that it is about.
+ *
+ * The kernel's format (<linux/posix_acl_xattr.h>) is a version word, then entries of 8 bytes: tag u16, permissions u16, user
+ * or group id u32. All numbers are little-endian.
  */
 
 /** The extended attribute that holds the ACL of a file. */
@@ -17,13 +19,13 @@ const TAG_GROUP = 0x08;
 const TAG_MASK = 0x10;
 const TAG_OTHER = 0x20;
 
-/** Whom a file lets in: by its permission bits, or by its ACL where it has one, and then the bits say nothing more. */
+/** Who may access a file: decided by its ACL if it has one, else by its permission bits. */
 export interface Access {
   bits: number;
   acl: Uint8Array | null;
 }
 
-/** Which of the two another file could not be given. */
+/** Which of the two a file could not be given. */
 export interface Lost {
   owner: boolean;
   group: boolean;
@@ -31,7 +33,7 @@ export interface Lost {
 
 const ALL = 0o7;
 
-/** The bits that let nobody do more than the ACL does, for a file that cannot have one. */
+/** The permission bits that grant nobody more than the ACL does, for a file that cannot have one. */
 export function bitsOfAcl(acl: Uint8Array): number {
   const mask = maskOf(acl);
   let [owner, group, other] = [0, 0, 0];
@@ -43,14 +45,14 @@ export function bitsOfAcl(acl: Uint8Array): number {
     else if (tag === TAG_USER) everyUser &= permissions & mask;
     else if (tag === TAG_GROUP) everyGroup &= permissions & mask;
   }
-  // Whoever was named falls to the group or to the others, and may have been let do less than they.
+  // Users and groups that the ACL names count as group or others then, and may have been granted less than these.
   return (owner << 6) | ((group & everyUser) << 3) | (other & everyUser & everyGroup);
 }
 
 /**
- * What another file may grant that is to let nobody do more than `access` does, where it belongs to another owner or
- * group. Members of its group were others before, and those of the lost group are others now; the lost owner may be
- * either.
+ * The access to grant on a file that gets another owner or group than `access` is about, so that nobody may do more than
+ * `access` allows. Members of its group were others before, and those of the lost group are others now; the lost owner may
+ * be either.
  */
 export function narrowed(access: Access, lost: Lost): Access {
   if (!lost.owner && !lost.group) return access;
@@ -80,7 +82,7 @@ function narrowedAcl(acl: Uint8Array, lost: Lost): Uint8Array {
   const copy = Uint8Array.from(acl);
   for (const { tag, permissions, at } of entriesOf(acl)) {
     let granted = permissions;
-    // The new group may be one that is named too: what its members had was that entry's, and not the others'.
+    // The ACL may name the new group too: then its members had what that entry grants, and not what others had.
     if (lost.group && tag === TAG_OWNING_GROUP) granted = group & other & everyGroup;
     if (lost.group && tag === TAG_OTHER) granted = group & other;
     if (tag !== TAG_OWNER && tag !== TAG_MASK) granted &= most;
@@ -89,7 +91,7 @@ function narrowedAcl(acl: Uint8Array, lost: Lost): Uint8Array {
   return copy;
 }
 
-/** True if these bytes are an ACL of the version that is known here. */
+/** True if these bytes are an ACL in this format. */
 export function isAcl(bytes: Uint8Array): boolean {
   const whole = bytes.length >= HEADER_BYTES && (bytes.length - HEADER_BYTES) % ENTRY_BYTES === 0;
   return whole && viewOf(bytes).getUint32(0, true) === VERSION;

@@ -1,4 +1,4 @@
-/** The end of a write: its file gets its final name, by which a later attempt of the same job knows it as its own. */
+/** Gives a file its final name, and the mark by which a later attempt of the same job recognizes it as its own. */
 import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
@@ -11,10 +11,10 @@ import type { Target } from './target.ts';
 
 const { EEXIST, ENOENT, ESTALE } = constants.errno;
 
-/** The extended attribute that tells a retry that the file standing there is its own first attempt's. */
+/** The extended attribute with the key of the job that has created the file. */
 const OWNER_ATTRIBUTE = 'user.penstock.job';
 
-/** What a result says of a file that was created by the last of the ways there are (rename-new.ts). */
+/** Reported in a result if the file was created by the last of the ways of rename-new.ts. */
 const SEEN_EMPTY =
   'the name appeared with its bytes: it may have been seen empty for a moment (no RENAME_NOREPLACE, no links)';
 
@@ -24,8 +24,8 @@ export function markOwner(fd: number, { jobKey }: AttemptIdentity): void {
 }
 
 /**
- * True if the file `name` was made by an earlier attempt of the same job, however often that has come to its end since;
- * not if another user may have put it there, who says so.
+ * True if the file `name` was created by an earlier attempt of the same job, also if the job has ended since and is retried.
+ * False if another user may have put it there and forged the mark.
  */
 export function ownedBy(dirFd: number, name: string, identity: AttemptIdentity): boolean {
   const fd = native.openat(dirFd, name, native.O_RDONLY | native.O_NOFOLLOW | native.O_NONBLOCK, 0);
@@ -38,7 +38,7 @@ export function ownedBy(dirFd: number, name: string, identity: AttemptIdentity):
   return length > 0 && Buffer.from(value.buffer, 0, length).toString('latin1') === identity.jobKey;
 }
 
-/** Gives the file its final name; readers see the old file or the whole new one. @throws IoError */
+/** Gives the file its final name, by one rename: readers see either the old file or the whole new one. @throws IoError */
 export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
   if (request.publish === 'atomic' && !target.isPublished) {
     const from = target.unpublishedName!;
@@ -51,7 +51,7 @@ export function publish(target: Target, request: WriteRequest, identity: Attempt
       result = renameOver(target.dirFd, from, target.finalName, replaced);
     }
     if (result === -ENOENT) {
-      // A later attempt of this job removed it: that one is in charge now. Another try is right where it is not.
+      // A later attempt of this job has removed it and does the write now. If there is none, a retry is right.
       const hint = 'The partial file is gone: another attempt at this job removed it, or the directory went away.';
       throw new IoError({ syscall: 'renameat', errno: -ESTALE, path: target.path, hint });
     }

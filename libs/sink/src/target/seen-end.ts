@@ -1,7 +1,7 @@
 /**
- * Where a file that others see really ends, while and after somebody writes beyond it. Its size runs ahead of its bytes by
- * the rows in flight, which would be zeros for ever if their writer died: so what it is about to do is recorded with the
- * file, and the next write in the same file cuts off what has not come.
+ * The real end of a file that readers see while it grows. Its size runs ahead of its bytes by the rows in flight, which would
+ * stay zeros if the writer died. So the writer records with the file what it is about to do, and the next write in the same
+ * file cuts off what was not written.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
@@ -14,28 +14,29 @@ const { ENXIO } = constants.errno;
 
 const ATTRIBUTE = 'user.penstock.growing';
 const TEXT_BYTES_MAX = 128;
-/** Direct reads that are aligned to it are taken everywhere. */
+/** An alignment of direct reads that every file system accepts. */
 const PAGE_BYTES = 4096;
 
 /** What a writer records before the file is longer than its bytes. All are file offsets. */
 export interface SeenEnd {
-  /** Up to here the bytes stand for sure. */
+  /** Up to here all bytes are written. */
   sure: number;
   /**
-   * So long the file becomes at most, in whole steps of `step` before that: at another length somebody else has written
-   * in it.
+   * The file becomes at most this long, and is shorter by whole steps of `step` before that. If it has any other length,
+   * another program has written to it.
    */
   size: number;
   step: number;
-  /** Where the last byte will be, once that is known: what is behind it is the padding of the last row. */
+  /** Where the last byte will be, if that is known: what is behind it is the padding of the last row. */
   last: number | null;
 }
 
-/** False where that cannot be kept: there are no attributes here, or none for us. */
+/** Records it with the open file; false if the file system keeps no attributes, or refuses this one. */
 export function recordSeenEnd(fd: number, { sure, size, step, last }: SeenEnd): boolean {
   return native.fsetxattr(fd, ATTRIBUTE, Buffer.from(`${sure} ${size} ${step} ${last ?? '-'}`)) === 0;
 }
 
+/** Removes the record. */
 export function forgetSeenEnd(fd: number): void {
   native.fremovexattr(fd, ATTRIBUTE);
 }
@@ -51,16 +52,17 @@ function readSeenEnd(fd: number): SeenEnd | null {
 }
 
 /**
- * Cuts off what a dead writer left behind its bytes in an open file, whose lock is ours; returns how long the file is. Rows
- * that were not written are holes, or space that was reserved and never written, which the file system tells apart from
- * bytes; behind the first of them nothing was told to be there. @throws IoError
+ * Cuts off what a dead writer has left behind its bytes in an open file that this write has locked; returns the file's size.
+ * Rows that were not written are holes, or reserved space that was never written, which the file system distinguishes from
+ * bytes; nothing behind the first of them was ever reported as written.
+ * @throws IoError
  */
 export function cutDeadEnd(fd: number, path: string, fileBytes: number): number {
-  const seen = readSeenEnd(fd);
-  if (seen === null) return fileBytes;
-  const { sure, size, step } = seen;
+  const recorded = readSeenEnd(fd);
+  if (recorded === null) return fileBytes;
+  const { sure, size, step } = recorded;
   const isAsLeft = fileBytes > sure && fileBytes <= size && (size - fileBytes) % step === 0;
-  const end = isAsLeft ? realEnd(fd, path, fileBytes, seen) : fileBytes;
+  const end = isAsLeft ? realEnd(fd, path, fileBytes, recorded) : fileBytes;
   if (end < fileBytes) {
     const result = cutFile(fd, end);
     if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: end });
@@ -73,7 +75,7 @@ function realEnd(fd: number, path: string, fileBytes: number, { sure, last }: Se
   // A file without extents shows what is only in the page cache as a hole.
   const flushed = native.fdatasync(fd);
   if (flushed < 0) throw new IoError({ syscall: 'fdatasync', errno: flushed, path });
-  // And zeros that somebody has read from reserved space are bytes to the file system while they are cached.
+  // And zeros that a program has read from reserved space count as bytes while they are in the page cache.
   native.dropPageCache(fd);
   const hole = native.lseek(fd, sure, native.SEEK_HOLE);
   if (hole < 0 && hole !== -ENXIO) throw new IoError({ syscall: 'lseek', errno: hole, path, offset: sure });
@@ -81,7 +83,7 @@ function realEnd(fd: number, path: string, fileBytes: number, { sure, last }: Se
   return isOldBlock(fd, path, sure, end) ? sure : end;
 }
 
-/** True if the bytes end in the block in which they ended before: it is no hole, and says nothing of what came since. */
+/** True if `end` is only the end of the block in which the bytes ended before: that block is no hole in any case. */
 function isOldBlock(fd: number, path: string, sure: number, end: number): boolean {
   const start = sure - (sure % BLOCK_BYTES_MAX);
   if (end <= sure || end > start + BLOCK_BYTES_MAX) return false;

@@ -12,70 +12,70 @@ import type { FlushMode, TargetMode } from './mode.ts';
 /** An open target. */
 export interface Target extends TargetMode, FlushMode {
   fd: number;
-  /** The absolute path it will have, for messages. */
+  /** The absolute path that it will have, for messages. */
   path: string;
   dirFd: number;
-  /** True where readers see it under its name while it is written. */
+  /** True if readers see it under its final name while it is written. */
   isSeen: boolean;
-  /** True where its size follows the rows of a write that nobody repeats, and that may be longer than anybody knows. */
+  /** True if it grows with what arrives, and readers see it meanwhile: its size follows the rows (space/seen-growth.ts). */
   isGrown: boolean;
-  /** What publishing it has replaced, where that is so. */
+  /** What publishing has replaced, if `forgetsFreed`. */
   readonly replaced: Replaced;
-  /** Bytes of the file that stands there already and is written in place; not touched before reserve(). */
+  /** The size of the existing file that is written in place; nothing of that is changed before reserve(). */
   existingBytes: number;
-  /** True where what stands around the bytes that are written stays: overwriting and appending. */
+  /** True if the rest of the file stays as it is: for an overwrite or an append. */
   keepsRest: boolean;
-  /** True where the file takes bytes behind its end alone, one write after the other (append-only.ts). */
+  /** True if the file only takes bytes behind its end, one write after the other (append-only.ts). */
   appendsOnly: boolean;
-  /** Where in the file the first byte goes. */
+  /** The offset of the write's first byte in the file. */
   baseOffset: number;
-  /** What an earlier attempt recorded with this very file, or null. */
+  /** The checkpoint that the file has, or null. */
   checkpoint: Checkpoint | null;
-  /** True where what stands there is this job's own already: it is not emptied. */
+  /** True if the existing bytes are this job's own: the file is not emptied. */
   isResumed: boolean;
-  /** True where it has its final name and all of its bytes already: an earlier attempt's. */
+  /** True if an earlier attempt has given it all its bytes and its final name. */
   isPublished: boolean;
-  /** Of a write that keeps the rest of the file: how a later attempt finds its place and its end again. */
+  /** For a write that keeps the rest of the file: how a later attempt finds its place and its end; else null. */
   lengthening: Lengthening | null;
   /** Device and inode of the open file. */
   identity: string;
-  /** The open file as it was when it was opened. */
+  /** What the kernel reported about the file when it was opened. */
   standing: FileStat;
-  /** True where a file has the final name that this one will replace. */
+  /** True if a file with the final name exists, which this one will replace. */
   replaces: boolean;
-  /** True once a file in place has been closed to whom it will be closed (closeInPlace). */
+  /** True once closeInPlace() has restricted the permissions of a file that is written in place. */
   isClosed: boolean;
-  /** What a file that stood there had and this one has not. */
+  /** What the replaced file had, or the request wants, and this file does not get. */
   readonly notKept: string[];
-  /** The name that goes if the write fails: the temporary one, or one that this write made in place. */
+  /** The name that is removed if the write fails: the temporary one, or one that this write made in place; else null. */
   unpublishedName: string | null;
   finalName: string;
 }
 
-/** Where the target's bytes go, in whole blocks of `align` bytes. @throws IoError */
+/** The range of the file that the write's bytes go to, in whole blocks of `align` bytes. @throws IoError */
 export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Target, align: number): Span {
   return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
 }
 
 /**
- * Takes back what a failed write did to a file that is not its own: what began at its end is cut off again. What was
- * overwritten stays so. Nothing may be in flight.
+ * Takes back what a failed write did to an existing file: what was appended is cut off again; what was overwritten stays so.
+ * Nothing may be in flight.
  */
 export function takeBack({ fd, lengthening, unpublishedName }: Target): void {
   if (unpublishedName !== null) return;
-  // A checkpoint speaks of bytes that are cut off next: the next attempt must not go on from them.
+  // The checkpoint covers bytes that are cut off next: no attempt may go on from it.
   lengthening?.takeBack(() => removeCheckpoint(fd));
 }
 
-/** Closes the target and with it its lock; removes what was not published. Nothing may be in flight. */
+/** Removes the file if it was not published, then closes it, which releases its lock. Nothing may be in flight. */
 export function closeTarget(target: Target): void {
   const { dirFd, unpublishedName } = target;
   if (unpublishedName !== null) {
-    // Under its lock, and only if the name is still this file's: it may have been replaced meanwhile.
+    // While it is locked, and only if the name is still this file's: another file may have replaced it.
     const standing = statAt(dirFd, unpublishedName);
     if (typeof standing !== 'number' && standing.identity === target.identity) native.unlinkat(dirFd, unpublishedName);
   }
-  // Removed here, or replaced by another write while this one ended.
+  // It was removed here, or replaced by another write while this one ended.
   if (target.forgetsFreed && hasNoName(target.fd)) flushRemoved(dirFd, target.fd);
   native.close(target.fd);
   native.close(dirFd);

@@ -1,19 +1,20 @@
-/** Where a write's bytes come from, opened: a computed source, or a file that is read, and how many there are. */
+/** Opens the source of a write: one that computes its bytes, or a file or segment that is read; and determines its size. */
 import { RequestError, type WriteRequest, extentsEnd } from '@penstock/contract';
 import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
 import { type Origin, closeOrigin, openOrigin } from '../origin/origin.ts';
 import { openSegment } from '../origin/segment.ts';
 import type { WriterThread } from './thread.ts';
 
-/** Exactly one of the two. */
+/** An opened source: either `source`, which computes, or `origin`, which is read. */
 export type OpenedBytes = { size: number } & (
   | { source: DirectSource; origin: null }
   | { source: null; origin: Origin }
 );
 
 /**
- * Opens what `request` names as its source. What is opened is the caller's to close.
- * @throws IoError, RequestError
+ * Opens the source that `request` names; the caller closes it.
+ * @throws IoError naming the call that failed
+ * @throws RequestError if the source is refused, or has fewer bytes than the request's size
  */
 export function openBytes(
   { roots, segments, refusingDevices }: Pick<WriterThread, 'roots' | 'segments' | 'refusingDevices'>,

@@ -1,16 +1,17 @@
 /**
- * Who gets row memory next. Writes of a kind wait in a line, so that none is overtaken for ever; small files have a line
- * and a strip of the arena to themselves, or each would wait for as long as the large writes before it take.
+ * Decides which write gets row memory next. Writes wait in a line, so that none is overtaken for ever; small files have a line
+ * and a strip of the arena of their own, or each would wait for as long as the large writes before it take.
  */
 import type { Arena, RowExtent } from '@penstock/matrix';
 
 /** Enough for the default 32 jobs of a thread, each as large as a small file may be. */
 const STRIP_BYTES = 16_777_216;
-/** A smaller arena has none: it would be too much of it. */
+/** A smaller arena has no strip, which would be too large a part of it. */
 const ARENA_WITH_STRIP_BYTES_MIN = 4 * STRIP_BYTES;
-/** The rows of a small file: one iocb. */
+/** The most rows of a small file, which is one iocb. */
 const SMALL_ROWS_BYTES_MAX = 524_288;
 
+/** The row memory of one thread. */
 export class RowMemory {
   readonly #arena: Arena;
   readonly #stripBytes: number;
@@ -28,7 +29,7 @@ export class RowMemory {
     return this.#arena.sizeBytes - this.#stripBytes;
   }
 
-  /** What writes have now. */
+  /** What writes have at present. */
   get usedBytes(): number {
     return this.#arena.sizeBytes - this.#arena.freeBytes;
   }
@@ -38,7 +39,7 @@ export class RowMemory {
     this.#lineOf(sizeBytes).push(write);
   }
 
-  /** `write` wants none any more; without effect if it does not wait. */
+  /** `write` wants no rows any more; without effect if it does not wait. */
   leave(write: object): void {
     for (const line of [this.#large, this.#small]) {
       const place = line.indexOf(write);
@@ -46,7 +47,7 @@ export class RowMemory {
     }
   }
 
-  /** The rows, and `write` waits no more; null while it is not its turn, or they are not there. */
+  /** The rows for `write`, which then leaves its line; null if it is not its turn, or they are not free. */
   take(write: object, sizeBytes: number): RowExtent | null {
     const line = this.#lineOf(sizeBytes);
     if (line[0] !== write) return null;
@@ -55,12 +56,12 @@ export class RowMemory {
     return extent;
   }
 
-  /** True while another write waits for rows of the kind that these `sizeBytes` are. */
+  /** True if a write waits in the line for rows of `sizeBytes`. */
   isShortOf(sizeBytes: number): boolean {
     return this.#lineOf(sizeBytes).length > 0;
   }
 
-  /** Rows for a write that stands in no line, where nobody else does; null where somebody does, or they are not there. */
+  /** Rows for a write that stands in no line; null if another write waits in that line, or they are not free. */
   takeSpare(sizeBytes: number): RowExtent | null {
     if (this.isShortOf(sizeBytes)) return null;
     return isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
@@ -76,7 +77,7 @@ export class RowMemory {
     return isSmall(sizeBytes) && this.#stripBytes > 0 ? this.#small : this.#large;
   }
 
-  /** Beyond their strip small files take only what no large write waits for. */
+  /** Beyond their strip, small files get rows only if no large write waits. */
   #takeSmall(sizeBytes: number): RowExtent | null {
     const beyond = this.#stripBytes > 0 && this.#smallBytes + sizeBytes > this.#stripBytes;
     if (beyond && this.#large.length > 0) return null;
@@ -92,5 +93,5 @@ export class RowMemory {
   }
 }
 
-/** Of what was asked for or of what was granted: the limit is whole pages. */
+/** The same for what was asked for and what was granted: the limit is whole pages. */
 const isSmall = (sizeBytes: number): boolean => sizeBytes <= SMALL_ROWS_BYTES_MAX;

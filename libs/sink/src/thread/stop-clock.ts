@@ -1,9 +1,10 @@
-/** One timer per thread that wakes the loop for writes without bytes, which would not notice otherwise that they are to stop. */
+/** One timer per thread that wakes the loop for writes that wait for bytes: they would not notice otherwise that they are to stop. */
 import { clearInterval, setInterval } from 'node:timers';
 import type { AioLoop } from '@penstock/aio';
 
-const STOP_LOOK_MS = 100;
+const STOP_CHECK_MS = 100;
 
+/** The timer. */
 export class StopClock {
   readonly #loop: Pick<AioLoop, 'wake'>;
   #count = 0;
@@ -16,7 +17,7 @@ export class StopClock {
   /** One more write waits for bytes, until remove(). */
   add(): void {
     this.#count += 1;
-    this.#timer ??= setInterval(() => this.#loop.wake(), STOP_LOOK_MS);
+    this.#timer ??= setInterval(() => this.#loop.wake(), STOP_CHECK_MS);
   }
 
   remove(): void {

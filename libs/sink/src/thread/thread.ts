@@ -1,4 +1,4 @@
-/** What all writes of one thread share: the context's engine and loop, the arena, the roots, and what each slot does. */
+/** What all writes of one writer thread share: the AIO engine and its loop, the row memory, the roots, and the table of slots. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
@@ -16,26 +16,27 @@ import type { SegmentPlace } from '../origin/segment-directory.ts';
 import { StopClock } from './stop-clock.ts';
 import { SlotTable } from './transfer.ts';
 
-/** The slowest write that the histogram tells apart: an hour, in microseconds. */
+/** The longest latency that a histogram resolves: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
 
+/** What all writes of one thread share. */
 export class WriterThread {
   readonly engine: AioEngine;
   readonly loop: AioLoop;
   readonly arena: Arena;
   readonly roots: Roots;
-  /** Where segments of shared memory are looked for; undefined where the writer has no such place. */
+  /** The directory of shared-memory segments; undefined if the writer has none. */
   readonly segments: SegmentPlace | undefined;
-  /** The byte-rate limits of the host and its roots, shared with the host's other threads. */
+  /** The limits of the host and its roots in bytes per second, shared with the host's other threads. */
   readonly rates: RateTable;
   /** The index of this thread on its host. */
   readonly index: number;
-  /** Why its context is not libaio's, where something refused that or other ways were asked for. */
+  /** Why its engine does not use libaio: that was refused, or another way was asked for; undefined if it does. */
   readonly engineReason: string | undefined;
   readonly checkpoints: CheckpointCadence;
-  /** Asks the queue what becomes of jobs that a file names. */
+  /** Asks the queue what has become of jobs that a file's record names. */
   readonly askQueue: AskQueue;
-  /** Where it is recorded which partial files there are; null where nobody would look. */
+  /** Records the partial files that there are; null if this process keeps no such records. */
   readonly partRecords: PartRecords | null;
   readonly slots: SlotTable;
   readonly rowMemory: RowMemory;
@@ -45,9 +46,9 @@ export class WriterThread {
   readonly rowClock: RowClock;
   readonly refusingDevices: RefusingDevices = new RefusingDevices();
   readonly stopClock: StopClock;
-  /** Small files that are being written now: large writes leave them room in the device's queue. */
+  /** How many small files are being written: large writes leave them room in the device's queue. */
   smallWrites = 0;
-  /** Bulks that are carried out now: they share what may be open at once. */
+  /** How many bulks are being written: they share the number of files that may be open at once. */
   bulks = 0;
   readonly #histograms: RecordableHistogram[] = [];
 
@@ -59,12 +60,12 @@ export class WriterThread {
     segments?: SegmentPlace | undefined;
     index: number;
     engineReason?: string | undefined;
-    /** Absent: no limits. */
+    /** If absent, there are no limits. */
     rates?: RateTable;
     checkpoints?: CheckpointCadence | undefined;
-    /** Absent: there is no queue. */
+    /** If absent, there is no queue. */
     askQueue?: AskQueue | undefined;
-    /** Absent: partial files are not recorded. */
+    /** If absent, partial files are not recorded. */
     partFiles?: PartFiles | undefined;
   }) {
     this.engine = parts.engine;

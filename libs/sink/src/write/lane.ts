@@ -520,7 +520,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#size = totalBytes ?? this.#size;
     this.#isTellable = identity !== null;
     this.#settleLengthening(target);
-    this.#trail!.settle(identity ?? '', offset);
+    this.#trail!.confirmSource(identity ?? '', offset);
     target.isResumed = offset > 0;
     if (this.#order.request.durability !== 'none') this.#bytesDurable = offset;
     return true;
@@ -535,7 +535,7 @@ class WriteLane implements Lane, FlushWaiter {
   #settleLengthening(target: Target): void {
     if (this.#size !== null) target.isGrown = false; // all of it is reserved at once
     if (target.lengthening === null) return;
-    target.lengthening.settle(this.#size);
+    target.lengthening.fixLength(this.#size);
     target.existingBytes = target.lengthening.fileBytes;
   }
 
@@ -859,7 +859,7 @@ class WriteLane implements Lane, FlushWaiter {
     this.#enter(SYNCING);
     // Nothing is durable before the last truncate is: it comes first.
     if (this.#growth instanceof SeenGrowth) {
-      this.#growth.settle(target.baseOffset + this.#size!, this.#order.request.durability !== 'none');
+      this.#growth.fixEnd(target.baseOffset + this.#size!, this.#order.request.durability !== 'none');
       this.#intake!.ring.tellStands();
     } else if (this.#reflink === null && !target.isPublished) {
       cutPadding(target, this.#size!, this.#growth !== null); // else it ends where the blocks do
