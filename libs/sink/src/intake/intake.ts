@@ -1,6 +1,6 @@
 /**
- * The lane's end of a row ring: bytes that another thread brings while the write runs. It wakes the lane when they come,
- * fails it when they never will, and sees to it that no producer writes into rows that are somebody else's.
+ * The lane's end of a row ring, into which a producer, often on another thread, puts bytes while the write runs: wakes the
+ * lane when they come, fails it when they never will, and gives no row away while the producer may still write into it.
  */
 import { constants } from 'node:os';
 import { setTimeout } from 'node:timers';
@@ -14,7 +14,7 @@ import type { StopClock } from '../thread/stop-clock.ts';
 
 const { EPIPE } = constants.errno;
 
-/** A producer on another thread is let finish the copy it has begun, before its row may be another write's. */
+/** A producer that is copying is let finish before its row goes to another write: it is looked at again after this time. */
 const QUIET_LOOK_MS = 5;
 
 export class Intake {
@@ -23,7 +23,7 @@ export class Intake {
   readonly #loop: AioLoop;
   readonly #stopClock: StopClock;
 
-  /** @param fail tells the lane that the bytes will never be whole */
+  /** @param fail fails the lane: the bytes will never be complete */
   constructor(outlet: RingOutlet, loop: AioLoop, stopClock: StopClock, path: string, fail: (error: unknown) => void) {
     this.#loop = loop;
     this.#stopClock = stopClock;
@@ -43,17 +43,17 @@ export class Intake {
     stopClock.add();
   }
 
-  /** The write has its file: its producer may say from where on its bytes come, and ask for rows. */
+  /** The write has its file: the producer may answer from which offset its bytes come, and ask for rows. */
   begin(opening: RingOpening): void {
     this.ring.begin(opening);
   }
 
-  /** From where on the bytes come, and how many there are; null while a producer that says so has not. */
+  /** From which offset the bytes come, and how many there are; null while the producer has not answered. */
   beginning(): RingBeginning | null {
     return this.ring.beginning();
   }
 
-  /** What hands out its rows as they fill. */
+  /** The feed that hands out its rows as they fill. */
   arrivals(rowCount: number, digest: FileDigest | null, headBytes: number, declaredSize: number | null): Arrivals {
     return new Arrivals(this.ring, rowCount, digest, headBytes, declaredSize);
   }
@@ -69,7 +69,10 @@ export class Intake {
   }
 }
 
-/** Closes the ring, and gives its rows back if there are any, as soon as no producer copies: at once, or some milliseconds later. */
+/**
+ * Closes the ring and gives its rows back, if it has any, as soon as the producer is not copying: at once, or some
+ * milliseconds later.
+ */
 export function returnWhenQuiet(
   ring: Pick<RingConsumer, 'close'>,
   extent: RowExtent | null,

@@ -12,19 +12,20 @@ import { native } from '@penstock/native';
 import type { RingConsumer } from '@penstock/matrix';
 import type { Arrivals } from '../rows/arrivals.ts';
 import type { Span } from '../target/edges.ts';
-import type { RowLease } from './row-lease.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
 import type { Target } from '../target/target.ts';
 import { prepFlush, takeFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_PARTIAL } from '../thread/transfer.ts';
+import { AskedFlush } from './asked-flush.ts';
+import type { RowLease } from './row-lease.ts';
 
 const { EIO } = constants.errno;
 
-/** Unless the producer says otherwise. */
+/** How long bytes wait in a row that does not fill up, unless the producer asks for another time. */
 const FLUSH_AFTER_MS = 50;
 
-/** Where the rows of the write are. */
+/** How far the rows of the write are. */
 export interface RowsUnderway {
   /** The position of the row that is being filled, once all full ones are taken. */
   readonly nextPosition: number;
@@ -33,7 +34,7 @@ export interface RowsUnderway {
 }
 
 export class PartialRow {
-  /** A row that is not full goes out so long after its first bytes came; Infinity: not by itself. */
+  /** How long after its first bytes a row that is not full goes out; Infinity: only when it is asked for. */
   readonly flushAfterMs: number;
 
   readonly #thread: WriterThread;
@@ -43,60 +44,56 @@ export class PartialRow {
   readonly #lease: RowLease;
   readonly #ring: RingConsumer;
   readonly #arrivals: Arrivals;
+  readonly #asked: AskedFlush;
   readonly #rows: RowsUnderway;
-  /** What makes the size of the file run ahead of its bytes; null where nobody sees it, or nothing does. */
+  /** Lets the size of the file run ahead of its bytes; null if nothing does, or no reader could see it. */
   readonly #growth: SeenGrowth | null;
-  /** For writes of any length; the target's own where that takes them and does not wait for the disk. */
+  /** Takes writes of any length. -1: the target's own descriptor does, and does not wait for the disk. */
   #fd = -1;
 
-  /** Full rows that were taken when the partial one was written last, and how much of it was. */
+  /** At the last write: full rows taken, bytes of the partial row in the file, and bytes cut off by then (cutTotal). */
   #writtenRow = 0;
   #writtenBytes = 0;
   #writtenCut = 0;
-  /** The file offset behind the last byte written here; 0 before the first. */
   #writtenEnd = 0;
-  /** True where what was written is to be flushed before it counts. */
+  /** Something was written that no flush covers. */
   #dirty = false;
 
-  /** As look() found it last. */
+  /** Full rows taken at the last look, since when bytes wait in the partial one (0: none do), and that it is to go out. */
   #seenRow = 0;
   #unwrittenSinceMs = 0;
   #due = false;
-
-  /** Flushes answered, modulo 2^32, and those that the flush under way answers. */
-  #answered = 0;
-  #answering = 0;
-  /** Full rows that a flush waits for, once one was asked for; -1 while none was. */
-  #goal = 0;
-  #hasGoal = false;
-  /** The row that was partial when the flush was asked for has become full, and is one of them. */
-  #goalIsWhole = false;
 
   constructor(
     thread: WriterThread,
     target: Target,
     request: WriteRequest,
-    o: { span: Span; lease: RowLease; ring: RingConsumer; arrivals: Arrivals },
+    stream: { span: Span; lease: RowLease; ring: RingConsumer; arrivals: Arrivals },
     rows: RowsUnderway,
     growth: SeenGrowth | null,
   ) {
     this.#thread = thread;
     this.#target = target;
     this.#durability = request.durability;
-    this.#span = o.span;
-    this.#lease = o.lease;
-    this.#ring = o.ring;
-    this.#arrivals = o.arrivals;
+    this.#span = stream.span;
+    this.#lease = stream.lease;
+    this.#ring = stream.ring;
+    this.#arrivals = stream.arrivals;
+    this.#asked = new AskedFlush(stream.ring, stream.arrivals);
     this.#rows = rows;
     this.#growth = growth;
-    this.#writtenBytes = o.span.headBytes;
-    const { flushAfterMs } = o.ring;
-    // Readers see nothing of a file without its name, however much of it is there.
+    this.#writtenBytes = stream.span.headBytes;
+    const { flushAfterMs } = stream.ring;
+    // Of a file without its name readers see nothing, however much of it is there.
     const seen = target.isSeen && flushAfterMs >= 0;
     this.flushAfterMs = seen ? flushAfterMs || FLUSH_AFTER_MS : Number.POSITIVE_INFINITY;
   }
 
-  /** Opens what it writes by: now, while the file's permissions are those that let this process in. Returns it. */
+  /**
+   * Opens its descriptor, now, while the file's permissions still let this process in.
+   * @returns it; -1 if the target's own will do
+   * @throws IoError
+   */
   open(): number {
     const { fd, path, direct, appendsOnly } = this.#target;
     if (!direct && this.#durability !== 'dsync') return -1;
@@ -106,9 +103,9 @@ export class PartialRow {
     return this.#fd;
   }
 
-  // ---------------------------------------------------------------------------------------------- told by the clock
+  // ---------------------------------------------------------------------------------------- called by the row clock
 
-  /** Ten times a second and more often: true where the lane has something to do by now. */
+  /** Asked ten times a second or more: true if the row is to go out now. */
   isDue(nowMs: number): boolean {
     const row = this.#ring.takenCount;
     const moved = row !== this.#seenRow;
@@ -128,34 +125,28 @@ export class PartialRow {
 
   /** True while no further row may begin: what came before a flush was asked for is let end first. */
   get holdsRows(): boolean {
-    const asked = this.#ring.flushesAsked; // first: the rows counted below are all that came before
-    if (asked === this.#answered || !this.#ring.isFilling) return false;
-    if (!this.#hasGoal) {
-      this.#hasGoal = true;
-      this.#goalIsWhole = false;
-      this.#answering = asked;
-      this.#goal = this.#ring.filledCount;
-    }
-    return this.#ring.takenCount === this.#goal && !this.#arrivals.holdsRow;
+    return this.#asked.holdsRows;
   }
 
-  /** With nothing of the write in flight: writes what is there of the row, if it is time; true if a flush took `slot`. */
+  /**
+   * With nothing of the write in flight: writes what is there of the row, if it is time.
+   * @returns true if a flush took `slot`
+   * @throws IoError
+   */
   prepare(slot: number): boolean {
-    const asked = this.holdsRows;
-    if (!asked && !(this.#due && !this.#hasGoal)) return false;
+    const asked = this.#asked.holdsRows;
+    if (!asked && (!this.#due || this.#asked.isUnderWay)) return false;
     if (!this.#ring.isFilling || this.#arrivals.holdsRow) return false; // the end of the write flushes all
-    if (!this.#goalIsWhole || !asked) this.#write();
-    if (asked && !this.#goalIsWhole && this.#ring.filledCount !== this.#goal) {
-      // It is full by now, and may have become so before all of it was written here.
-      this.#goal = (this.#goal + 1) | 0;
-      this.#goalIsWhole = true;
+    if (!asked || !this.#asked.coversFullRow) this.#write();
+    if (asked && this.#asked.coverFullRow()) {
+      // It became full meanwhile, perhaps before all of it was written here: it goes out as a whole row.
       this.#thread.loop.wake();
       return false;
     }
     this.#due = false;
-    const flushes = this.#durability === 'none' ? false : asked || this.#durability === 'dsync';
+    const flushes = this.#durability === 'dsync' || (asked && this.#durability !== 'none');
     if (!flushes || !this.#dirty) {
-      if (asked) this.#answer();
+      if (asked) this.#asked.answer();
       return false;
     }
     this.#dirty = false;
@@ -173,16 +164,10 @@ export class PartialRow {
     const { fd, path } = this.#target;
     const outcome = takeFlush(this.#thread, slot, 'fdatasync', fd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
-    if (this.#hasGoal) this.#answer();
+    if (this.#asked.isUnderWay) this.#asked.answer();
   }
 
-  #answer(): void {
-    this.#hasGoal = false;
-    this.#answered = this.#answering;
-    this.#ring.answerFlushes(this.#answered);
-  }
-
-  /** The file offset up to which it has written; 0 where that is nothing. */
+  /** The file offset behind the last byte written here; 0 before the first. */
   get writtenEnd(): number {
     return this.#writtenEnd;
   }
@@ -194,10 +179,10 @@ export class PartialRow {
 
   // -------------------------------------------------------------------------------------------------------- bytes
 
-  /** How much of the row behind `row` full ones is in the file, or was never the producer's. */
+  /** How much of the row behind `row` full ones is in the file, or stood there before the write began. */
   #written(row: number): number {
     if (row !== this.#writtenRow) return 0;
-    // What was cut off for a row of its own lies before the row.
+    // What was cut off since, as a shorter row of its own, is no longer part of it.
     return Math.max(0, this.#writtenBytes - (this.#ring.cutTotal - this.#writtenCut));
   }
 

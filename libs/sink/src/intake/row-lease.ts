@@ -1,7 +1,7 @@
 /**
- * The rows into which a producer puts what arrives: had while there are bytes, and given back where others wait for row
- * memory and the producer brings nothing, or has had them for its turn. What it had put into a row that is not full goes
- * into the file up to the last whole block; the few bytes behind that are carried over to its next rows.
+ * The lease of the rows into which a producer puts what arrives. A write has it while bytes come. If other writes wait for
+ * row memory it ends, once the producer is idle or has had its turn. What the producer had put into a row that is not full
+ * goes into the file up to the last whole block; the few bytes behind that are carried over to its next rows.
  */
 import { performance } from 'node:perf_hooks';
 import { native } from '@penstock/native';
@@ -9,11 +9,11 @@ import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { Intake } from './intake.ts';
 import type { WriterThread } from '../thread/thread.ts';
 
-/** A producer that has brought nothing for so long is taken for idle, where others wait. */
+/** A producer that has brought nothing for this time is idle. */
 const IDLE_MS = 5;
-/** So long one that goes on bringing bytes keeps its rows, where others wait. */
+/** How long one that goes on bringing bytes keeps its rows while other writes wait. */
 const TURN_MS = 100;
-/** A copy that was under way as the rows were taken away is looked for again after this time. */
+/** If the producer is still copying as its rows are taken away, it is looked at again after this time. */
 const QUIET_LOOK_MS = 1;
 
 export class RowLease {
@@ -23,16 +23,19 @@ export class RowLease {
   readonly #thread: WriterThread;
   readonly #intake: Intake;
   readonly #plan: RowPlan;
+  /** The bytes that are carried over, and its address once it is asked for. */
   readonly #carry: Uint8Array;
   #carryAddress = 0;
+  /** The rows were withdrawn from the producer, who may still be copying into one. */
   #leaving = false;
+  /** When the rows were granted. */
   #sinceMs = 0;
   /** When something came last, and how much there was then. */
   #cameAtMs = 0;
   #seenRows = 0;
   #seenBytes = 0;
 
-  /** @param align what the disk takes: bytes that are carried over are fewer */
+  /** @param align the offset alignment: the bytes that are carried over are fewer */
   constructor(thread: WriterThread, intake: Intake, plan: RowPlan, align: number) {
     this.#thread = thread;
     this.#intake = intake;
@@ -40,13 +43,13 @@ export class RowLease {
     this.#carry = new Uint8Array(new ArrayBuffer(align));
   }
 
-  /** What it is to ask for: all rows of its plan, or what the last bytes need. */
+  /** How much row memory the write asks for: all rows of its plan, or what the last bytes need. */
   get wantedBytes(): number {
     const { rowStride, bufferRows } = this.#plan;
     return this.#intake.ring.isFilling ? bufferRows * rowStride : this.#carry.byteLength;
   }
 
-  /** The rows of `extent` are the producer's. */
+  /** Gives the rows of `extent` to the producer, with the bytes that were carried over in the first. */
   grant(extent: RowExtent): void {
     const { ring } = this.#intake;
     const { rowStride, ioBytes: rowBytes, bufferRows } = this.#plan;
@@ -62,7 +65,7 @@ export class RowLease {
     ring.grant({ start: extent.start, rowStride, rowBytes, rowCount });
   }
 
-  /** With each look at a write that has rows: takes them from the producer, if it is time. */
+  /** Asked at every turn of the loop that has no row to prepare: takes the rows from the producer, if it is time. */
   tend(): void {
     const { ring } = this.#intake;
     const { rowMemory, loop } = this.#thread;
@@ -107,7 +110,7 @@ export class RowLease {
     return extent;
   }
 
-  /** Where in memory the bytes stand of the row that is not full, those left out that were written with it already. */
+  /** The address of the bytes of the row that is not full, without those that were cut off as a row of their own. */
   get partialAddress(): number {
     if (this.extent !== null) return this.#thread.arena.address + this.#rowStart(this.extent);
     this.#carryAddress ||= native.addressOf(this.#carry);

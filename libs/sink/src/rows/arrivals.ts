@@ -1,6 +1,6 @@
 /**
- * Rows of one write that fill up as bytes arrive, from another thread or this one's event loop: those of a row ring. One
- * that the digest still reads is not given back: it must keep its bytes.
+ * Rows that fill up as bytes arrive by a row ring, from another thread or this one's event loop. A row that the digest
+ * still reads is not given back to the ring: it has to keep its bytes.
  */
 import type { FileDigest } from '@penstock/digest';
 import type { RingConsumer } from '@penstock/matrix';
@@ -14,7 +14,7 @@ export class Arrivals extends RowFeed implements RowStock {
   readonly #digest: FileDigest | null;
   readonly #headBytes: number;
   readonly #declaredSize: number | null;
-  /** The row that peek() named and nobody has taken; -1 where there is none. */
+  /** The row that peek() named and take() has not taken; -1: none. */
   #peeked = -1;
   /** Rows that slots carry. */
   #usedCount = 0;
@@ -22,7 +22,7 @@ export class Arrivals extends RowFeed implements RowStock {
   readonly #undigested: Int32Array;
   #undigestedCount = 0;
 
-  /** @param declaredSize null if only the end of the bytes will tell */
+  /** @param declaredSize how many bytes are to come; null if that is known at their end only */
   constructor(
     ring: RingConsumer,
     rowCount: number,
@@ -51,7 +51,7 @@ export class Arrivals extends RowFeed implements RowStock {
     return this.#peeked === -1 && this.#ring.exhausted;
   }
 
-  /** True where a row is named and not yet taken: the limits hold it back. */
+  /** True if a row is named and not yet taken: the limits hold it back. */
   get holdsRow(): boolean {
     return this.#peeked !== -1;
   }
@@ -80,7 +80,7 @@ export class Arrivals extends RowFeed implements RowStock {
     return new RequestError({ field: 'size', value: this.#declaredSize, accepted });
   }
 
-  /** The next row that is full, or the last one; where there is none, the ring or the digest wakes the loop. */
+  /** The next row that is full, or the last one; -1: none, and the ring or the digest wakes the loop. */
   peek(usedMax: number): number {
     if (this.#undigestedCount > 0) this.#collect();
     if (this.#usedCount >= usedMax) return -1; // what is in flight wakes the loop
@@ -97,7 +97,7 @@ export class Arrivals extends RowFeed implements RowStock {
     this.#usedCount += 1;
   }
 
-  /** True if neither a slot nor the digest has a row; the digest wakes the loop where it is the last that does. */
+  /** True if neither a slot nor the digest has a row; the digest wakes the loop if it is the last that does. */
   get isSettled(): boolean {
     if (this.#undigestedCount > 0) this.#digest!.awaitProgress();
     if (this.#undigestedCount > 0) this.#collect();
@@ -126,7 +126,7 @@ export class Arrivals extends RowFeed implements RowStock {
   #collect(): void {
     const rows = this.#undigestedCount;
     this.#undigestedCount = 0;
-    // Each goes back to where it was, or nearer to the front: none is overwritten before it is looked at.
+    // Those still unread go back to their place or nearer to the front: none is overwritten before it is looked at.
     for (let index = 0; index < rows; index += 1) this.#giveBack(this.#undigested[index]!);
   }
 }

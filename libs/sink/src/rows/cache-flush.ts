@@ -1,9 +1,9 @@
 /**
- * What a write has in the page cache, where it goes through it: the kernel would take a fifth of the memory before it held
- * the write back, and then its flush, or a stop amid it, would wait for all of that. So bytes count as in flight until they
- * are flushed, and they are flushed as soon as half of what may be in flight is.
+ * What a write that goes through the page cache has in it. The kernel would take a fifth of the memory before it held the
+ * write back, and the flush, or a stop, would wait for all of that. So bytes count as in flight until they are flushed, and
+ * they are flushed as soon as they are half of what may be in flight.
  *
- * Only of a write that is flushed in the end: with durability "none" the kernel does as it likes.
+ * Only for a write that is flushed at its end: with durability "none" the kernel writes out when it likes.
  */
 import { performance } from 'node:perf_hooks';
 import { IoError } from '@penstock/contract';
@@ -30,12 +30,12 @@ export class CacheFlush {
     this.#flow = thread.flows.of(target.identity);
   }
 
-  /** True where the write goes through the page cache: a file system may refuse direct I/O at any row. */
+  /** True if the write goes through the page cache, which may begin at any row: when the file system refuses direct I/O. */
   get isUsed(): boolean {
     return !this.#target.direct;
   }
 
-  /** So many bytes of the target were written. */
+  /** Counts `bytes` of the target that were written. */
   note(bytes: number): void {
     if (!this.isUsed) return;
     if (this.#cachedBytes === 0) this.#cachedSinceMs = performance.now();
@@ -57,7 +57,7 @@ export class CacheFlush {
     prepFlush(this.#thread, slot, SYNC_CACHE, 'fdatasync', this.#target.fd);
   }
 
-  /** Takes it. @throws IoError */
+  /** Takes the flush's completion. @throws IoError */
   after(slot: number, result: number, refused: boolean, latencyMs: number): void {
     const { fd, path } = this.#target;
     const bytes = this.#flushingBytes;
@@ -70,7 +70,10 @@ export class CacheFlush {
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
   }
 
-  /** What is not flushed is waited for no more: all of it is, or nobody wants it, or the write rests. Nothing may be in flight. */
+  /**
+   * Counts what is not flushed as in flight no more: the file was flushed as a whole, or has failed, or the write is paused.
+   * Nothing may be in flight.
+   */
   forget(): void {
     const bytes = this.#cachedBytes + this.#flushingBytes;
     this.#cachedBytes = 0;

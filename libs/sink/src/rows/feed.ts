@@ -8,7 +8,7 @@ import type { RowStock } from './free-rows.ts';
 
 /** A position counts from the first block of the write's span, `headBytes` before the first of its own bytes. */
 export abstract class RowFeed {
-  /** The position behind the last byte; Infinity while only the end of what arrives will tell. */
+  /** The position behind the last byte; Infinity until the end of what arrives is known. */
   end: number;
   /** Where the data around the next row ends: the row goes no further. */
   dataEnd: number;
@@ -47,7 +47,7 @@ export abstract class RowFeed {
   }
 
   /**
-   * Has the `length` bytes at `position` in `row`, which begins at `rowStart` of the arena; or says how they get there.
+   * Puts the `length` bytes at `position` into `row`, which begins at `rowStart` of the arena, or leaves that to a read.
    * @returns the purpose of the slot's next iocb: WRITE_ROW, READ_ROW or READ_PREFIX
    * @throws RequestError if more arrives than was declared
    */
@@ -58,7 +58,7 @@ export abstract class RowFeed {
     return position;
   }
 
-  /** The rows are others in memory from now on. */
+  /** Other row memory takes the place of the rows so far. */
   forgetRows(): void {}
 
   /** The address that `length` bytes at `position` are written from; `rowAddress` is that of their row. */

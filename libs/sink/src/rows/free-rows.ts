@@ -1,4 +1,4 @@
-/** The rows of one write that no slot carries. One that the digest still reads is not free: it must keep its bytes. */
+/** The rows of one write that no slot carries. A row that the digest still reads is not free: it has to keep its bytes. */
 import type { FileDigest } from '@penstock/digest';
 
 /** What hands out the rows of one write, and takes them back from the slots that carried them. */
@@ -7,7 +7,7 @@ export interface RowStock {
   peek(usedMax: number): number;
   /** Takes the row that peek() named. */
   take(): void;
-  /** True if nobody uses any row. */
+  /** True if no row is in use. */
   readonly allFree: boolean;
   /** No slot carries `row` any more. */
   put(row: number): void;
@@ -33,7 +33,7 @@ export class FreeRows implements RowStock {
 
   /**
    * The free row that take() will give out, while fewer than `usedMax` are in use; else -1, and the digest wakes the loop
-   * where it is what lacks.
+   * if it has the rows.
    */
   peek(usedMax: number): number {
     if (this.#undigestedCount > 0) this.#collect();
@@ -46,7 +46,7 @@ export class FreeRows implements RowStock {
     this.#freeCount -= 1;
   }
 
-  /** True if nobody uses any row; the digest wakes the loop where it is the last that does. */
+  /** True if no row is in use; the digest wakes the loop if it is the last that reads one. */
   get allFree(): boolean {
     this.#awaitDigest();
     return this.#freeCount === this.#rowCount;
@@ -76,7 +76,7 @@ export class FreeRows implements RowStock {
   #collect(): void {
     const rows = this.#undigestedCount;
     this.#undigestedCount = 0;
-    // Each goes back to where it was, or nearer to the front: none is overwritten before it is looked at.
+    // Those still unread go back to their place or nearer to the front: none is overwritten before it is looked at.
     for (let index = 0; index < rows; index += 1) this.put(this.#undigested[index]!);
   }
 }

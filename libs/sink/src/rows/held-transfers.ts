@@ -1,4 +1,4 @@
-/** Rows whose write or read was refused, with where each stands: held until nothing else of their file is in flight. */
+/** Reads and writes of rows for which direct I/O was refused: held until nothing else of their file is in flight. */
 import type { SlotTable } from '../thread/transfer.ts';
 
 interface HeldTransfer {

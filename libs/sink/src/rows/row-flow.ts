@@ -11,7 +11,7 @@ export class RowFlow {
   readonly #slots: SlotTable;
   readonly #engine: AioEngine;
   readonly #target: DeviceFlow;
-  /** Of what is read first; null where nothing is, or it is the target's own. */
+  /** Of what is read first; null if nothing is, or it is on the target's device. */
   readonly #origin: DeviceFlow | null;
   readonly #alignBytes: number;
 

@@ -38,7 +38,7 @@ export class SlotTable {
   /** The row that it carries, and the position of the row's first byte in the write. */
   readonly row: Int32Array;
   readonly position: Float64Array;
-  /** Where the transfer begins in memory, where in the file, and its bytes in all, padding included. */
+  /** The first byte of the transfer in memory and in the file, and its bytes in all, padding included. */
   readonly address: Float64Array;
   readonly offset: Float64Array;
   readonly length: Int32Array;

@@ -30,11 +30,11 @@ export class Readback {
   readonly #digest: FileDigest;
   readonly #freeRows: FreeRows;
   readonly #transfers: RowTransfers;
-  /** By row: the chunk it reads, where that begins in the file, and its length. */
+  /** By row: the chunk it reads, the chunk's position, and its length. */
   readonly #rowChunk: Int32Array;
   readonly #rowPosition: Float64Array;
   readonly #rowLength: Int32Array;
-  /** The next chunk: in which run of the digest's, and where. */
+  /** The next chunk: its run among the digest's, and its position. */
   #run = 0;
   #position: number;
   #stopped = false;
@@ -78,7 +78,7 @@ export class Readback {
     this.#stopped = true;
   }
 
-  /** True once every chunk is read and found to be what was written. @throws IntegrityError where one is not */
+  /** True once every chunk is read and found to be what was written. @throws IntegrityError if one is not */
   get passed(): boolean {
     const isRead =
       this.#run === this.#digest.runs.length && !this.#transfers.areHeld && this.#transfers.targetInFlight === 0;
@@ -96,8 +96,8 @@ export class Readback {
   }
 
   /**
-   * Prepares the next read into `slot`; false where all are, or every row is in use.
-   * @throws IntegrityError where a chunk is not what was written
+   * Prepares the next read into `slot`; false if all are, or every row is in use.
+   * @throws IntegrityError if a chunk is not what was written
    */
   prepare(slot: number): boolean {
     this.#assertSame();
@@ -132,8 +132,9 @@ export class Readback {
   }
 
   /**
-   * Takes the completion of a read. True if its slot was prepared again, for the residual; otherwise it is released.
-   * @throws IoError where the read failed
+   * Takes the completion of a read.
+   * @returns true if its slot was prepared again, for the residual; else it is released
+   * @throws IoError if the read failed
    */
   complete(slot: number, result: number, refused: boolean, latencyMs: number): boolean {
     this.#transfers.cameBack(slot, result, latencyMs, !refused);
