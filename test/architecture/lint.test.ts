@@ -11,7 +11,7 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 let root: string;
 beforeEach(() => {
   root = realpathSync(mkdtempSync(join(tmpdir(), 'lint-')));
-  copyFileSync(join(repository, 'knip.jsonc'), join(root, 'knip.jsonc'));
+  for (const name of ['knip.jsonc', '.oxlintrc.json']) copyFileSync(join(repository, name), join(root, name));
   write('package.json', JSON.stringify({ name: 'made-up', type: 'module', workspaces: ['libs/*'] }));
   writeManifest('one', []);
   write('libs/one/src/index.ts', `export { used } from './used.ts';`);
@@ -64,4 +64,14 @@ test('dead exports, also of a package, dead files, unused and unnamed dependenci
     'libs/one/src/index.ts: deadOutside',
     'libs/one/src/used.ts: deadInside, deadOutside',
   ]);
+});
+
+test('a lint directive that nothing needs is a finding', () => {
+  write('libs/one/src/used.ts', `export const used = 1; // oxlint-disable-line no-debugger`);
+  const program = join(repository, 'node_modules/.bin/oxlint');
+  const env = { ...process.env, OXLINT_TSGOLINT_PATH: join(repository, 'node_modules/.bin/tsgolint') };
+  const { status, stdout } = spawnSync(program, ['--format', 'unix'], { cwd: root, encoding: 'utf8', env });
+  expect(status).toBe(1);
+  expect(stdout).toContain('libs/one/src/used.ts:1:');
+  expect(stdout).toContain('Unused oxlint-disable directive');
 });

@@ -50,7 +50,6 @@ export class Running {
       if (child.exitCode !== null || child.signalCode !== null) {
         throw new Error(`it ended without saying ${String(pattern)}:\n${this.stdout}${this.stderr}`);
       }
-      // oxlint-disable-next-line no-await-in-loop -- until it has been said
       await Promise.race([once(child.stdout!, 'data'), once(child.stderr!, 'data'), once(child, 'close')]);
     }
   }

@@ -130,7 +130,6 @@ async function programFor(args: readonly string[], version: string): Promise<Com
       program.command(name).description(summary);
       continue;
     }
-    // oxlint-disable-next-line no-await-in-loop -- at most one is loaded
     const command = await load();
     program.addCommand(command.summary(summary).copyInheritedSettings(program));
     if (isProxy === true) command.helpOption(false);

@@ -77,7 +77,7 @@ export class Attempts {
 
   async #beginUntilSteady(request: JobRequest, job: WriteJobInfo, jobName: string, report: Report): Promise<JobResult> {
     for (let begins = 1; ; begins += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- a second time only if a root was to be opened anew
+      // A second time only if a root was to be opened anew.
       const result = await this.#begin(request, job, jobName, begins, report);
       if (result !== 'again') return result;
     }

@@ -60,7 +60,6 @@ let bytesPerRow = Number.POSITIVE_INFINITY;
 // What compiling leaves behind is no allocation by row, and on a busy machine the compiler is late: the best round counts.
 for (let round = 0; round < 10 && bytesPerRow > GOOD_BYTES_PER_ROW; round += 1) {
   const before = process.memoryUsage().heapUsed;
-  // oxlint-disable-next-line no-await-in-loop -- one round after the other is what is measured
   await write(ROWS);
   bytesPerRow = Math.min(bytesPerRow, (process.memoryUsage().heapUsed - before) / ROWS);
 }

@@ -32,7 +32,7 @@ function start(depth: number): void {
 beforeEach(() => start(DEPTH));
 afterEach(async () => {
   for (const lane of lanes.splice(0)) lane.left = 0; // saturated lanes of a failed test would keep the process alive
-  while (loop.laneCount > 0 && fatal.length === 0) await breathe(); // oxlint-disable-line no-await-in-loop
+  while (loop.laneCount > 0 && fatal.length === 0) await breathe();
 });
 
 /** Prepares `left` iocbs and counts what it is told. */
@@ -116,7 +116,7 @@ test('short lanes that come and go for ever do not starve a long one, even with 
   // Each lane that ends is replaced before the next turn: there are always three.
   const replace = async (): Promise<void> => {
     while (ended < 60) {
-      await run(1).ended; // oxlint-disable-line no-await-in-loop
+      await run(1).ended;
       ended += 1;
     }
   };
@@ -247,7 +247,7 @@ test('stops when no lanes remain, and starts again with the next', async () => {
   await breathe();
   await breathe();
   const { length } = port.calls;
-  for (let turn = 0; turn < 20; turn += 1) await breathe(); // oxlint-disable-line no-await-in-loop
+  for (let turn = 0; turn < 20; turn += 1) await breathe();
   expect([loop.laneCount, port.calls.length]).toEqual([0, length]);
   const next = run(10);
   await next.ended;
@@ -264,7 +264,7 @@ test('an idle lane is asked again only when it is woken', async () => {
     return false;
   };
   loop.add(idle);
-  for (let turn = 0; turn < 20; turn += 1) await breathe(); // oxlint-disable-line no-await-in-loop
+  for (let turn = 0; turn < 20; turn += 1) await breathe();
   expect(asked).toBe(1);
   ready = true;
   loop.wake();
@@ -307,7 +307,7 @@ test('the event loop breathes while a lane is saturated', async () => {
   let longest = 0;
   for (let turn = 0; turn < 50; turn += 1) {
     const began = port.calls.filter((call) => call === 'getevents').length;
-    await breathe(); // oxlint-disable-line no-await-in-loop
+    await breathe();
     longest = Math.max(longest, port.calls.filter((call) => call === 'getevents').length - began);
   }
   expect(endless.prepared).toBeGreaterThan(before);
@@ -367,7 +367,7 @@ test('a loop begins turn after turn while what is in flight never ends, and an i
   expect(turned).toHaveLength(1);
   port.automatic = false;
   const stuck = run(1);
-  while (turned.length < 50) await breathe(); // oxlint-disable-line no-await-in-loop
+  while (turned.length < 50) await breathe();
   expect(stuck.inFlight).toBe(1);
   port.automatic = true;
   await stuck.ended;

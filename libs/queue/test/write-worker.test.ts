@@ -175,7 +175,6 @@ test('after the last attempt the job has failed, and its progress carries why', 
 test('what is thrown need not be an error', async () => {
   const queue = stage.queue();
   await stage.worker(async () => {
-    // oxlint-disable-next-line no-throw-literal -- that is the case
     throw 'just words';
   });
   const id = await queue.add(write, { attempts: 1 });

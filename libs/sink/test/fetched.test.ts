@@ -52,7 +52,7 @@ async function beginAndStop(
   await producer.pushAll(stamp(1).subarray(0, 10 * MIB));
   const block = bench.control.job(63);
   const enough = (): boolean => (identity === null ? block.read().bytesWritten : block.read().bytesDurable) >= 4 * MIB;
-  while (!enough()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!enough()) await setImmediate();
   block.requestStop(STOP_SHUTDOWN);
   await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
 }
@@ -117,7 +117,7 @@ test('a write that is stopped while the server has not answered gives its rows b
   expect(await producer.opened()).toBe(true);
   bench.control.job(63).requestStop(STOP_CANCEL);
   await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
-  while (!producer.closed) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!producer.closed) await setImmediate();
   expect(bench.names()).toEqual([]);
   expect(bench.thread.arena.freeBytes).toBe(bench.thread.arena.sizeBytes);
 });
@@ -126,11 +126,11 @@ test('the size that the server tells is reserved at once, and all there is where
   for (const totalBytes of [SIZE, null, 0]) {
     const { producer, done } = attempt('1');
     const bytes = stamp(3).subarray(0, totalBytes ?? SIZE);
-    expect(await producer.opened()).toBe(true); // oxlint-disable-line no-await-in-loop
+    expect(await producer.opened()).toBe(true);
     producer.begin({ offset: 0, totalBytes, identity: null });
-    await producer.pushAll(bytes); // oxlint-disable-line no-await-in-loop
+    await producer.pushAll(bytes);
     producer.end();
-    expect((await done).bytes).toBe(bytes.length); // oxlint-disable-line no-await-in-loop
+    expect((await done).bytes).toBe(bytes.length);
     expect(written().equals(bytes)).toBe(true);
   }
 });
@@ -161,7 +161,6 @@ test.each([
   const right = Buffer.concat([before.subarray(0, offset), stamp(1), before.subarray(offset + SIZE)]);
   for (const goesOn of [true, false]) {
     writeFileSync(join(bench.directory, 'a'), before);
-    // oxlint-disable no-await-in-loop -- one attempt after the other
     await beginAndStop(fields);
     const { producer, done } = attempt('2', fields);
     expect(await producer.opened()).toBe(true);
@@ -174,7 +173,6 @@ test.each([
     await producer.pushAll(stamp(1).subarray(from));
     producer.end();
     const result = await done;
-    // oxlint-enable no-await-in-loop
     expect(result).toMatchObject({ bytes: SIZE, offset });
     expect(result.resumedFrom ?? 0).toBe(from);
     expect(written().equals(right)).toBe(true);

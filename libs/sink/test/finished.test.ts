@@ -48,11 +48,9 @@ for (const [what, how, before] of WAYS) {
         if (before !== null) writeFileSync(join(bench.directory, path), before);
         const source = { kind: 'pattern', pattern: 'stamp', seed: 5 } as const;
         const request = { path, size, source, ...how, ...check };
-        // oxlint-disable no-await-in-loop -- one write after the other
         const first = await bench.write(request, { jobKey: 'job', attemptToken: '1' });
         const right = readFileSync(join(bench.directory, path));
         const second = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
-        // oxlint-enable no-await-in-loop
         expect(second).toMatchObject({ bytes: size, resumedFrom: size, writes: 0 });
         expect(second.checksum).toEqual(first.checksum);
         expect(second.verified).toBe(first.verified);

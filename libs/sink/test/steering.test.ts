@@ -21,7 +21,7 @@ async function until(accepts: (reading: JobReading) => boolean): Promise<JobRead
   for (;;) {
     const reading = block.read();
     if (accepts(reading)) return reading;
-    await setImmediate(); // oxlint-disable-line no-await-in-loop
+    await setImmediate();
   }
 }
 
@@ -150,7 +150,7 @@ test('a write that waits for row memory is cancelled though no memory comes', as
   const held = rowMemory.take(holder, rowMemory.bytesMax)!;
   const write = bench.write({ path: 'a', size: 4 * MIB }, { block }).catch((error: unknown) => error);
   await until(({ phase }) => phase === 'waiting');
-  while (bench.names().length === 0) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (bench.names().length === 0) await setImmediate();
   tell(() => block.requestStop(STOP_CANCEL));
   expect(await write).toMatchObject({ reason: 'cancel' });
   expect(bench.names()).toEqual([]);

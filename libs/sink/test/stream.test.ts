@@ -58,7 +58,7 @@ async function feed({ producer }: Stream, bytes: Uint8Array, lengths: readonly n
   let at = 0;
   for (let index = 0; at < bytes.length; index += 1) {
     const length = lengths[index % lengths.length]!;
-    if (!(await producer.pushAll(bytes.subarray(at, at + length)))) return; // oxlint-disable-line no-await-in-loop
+    if (!(await producer.pushAll(bytes.subarray(at, at + length)))) return;
     at += length;
   }
   producer.end();
@@ -66,7 +66,7 @@ async function feed({ producer }: Stream, bytes: Uint8Array, lengths: readonly n
 
 /** Resolves once `holds`; the test's own time limit ends it otherwise. */
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (!holds()) await setImmediate();
 }
 
 test.each(['atomic', 'in-place'] as const)(
@@ -193,9 +193,9 @@ test('a producer that trickles stops no other write of its thread', async () => 
   const bytes = stamp(4, 3 * MIB);
   let at = 0;
   for (const size of [0, 100, 5000, 2 * MIB, 6 * MIB]) {
-    await slow.producer.pushAll(bytes.subarray(at, at + 600_000)); // oxlint-disable-line no-await-in-loop
+    await slow.producer.pushAll(bytes.subarray(at, at + 600_000));
     at += 600_000;
-    const results = await Promise.all(['a', 'b', 'c'].map((path) => bench.write({ path, size }))); // oxlint-disable-line no-await-in-loop
+    const results = await Promise.all(['a', 'b', 'c'].map((path) => bench.write({ path, size })));
     expect(results.map((result) => result.bytes)).toEqual([size, size, size]);
   }
   await slow.producer.pushAll(bytes.subarray(at));
@@ -211,7 +211,7 @@ test('many streams at once on one thread are each their own bytes', async () => 
   // In turns, a piece each, as one who copies to all of them does.
   for (let at = 0; at < 1_400_000; at += 50_000)
     for (const [seed, { producer }] of streams.entries())
-      await producer.pushAll(pieces[seed]!.subarray(at, at + 50_000)); // oxlint-disable-line no-await-in-loop
+      await producer.pushAll(pieces[seed]!.subarray(at, at + 50_000));
   for (const { producer } of streams) producer.end();
   await Promise.all(streams.map(({ done }) => done));
   for (const [seed, bytes] of pieces.entries()) expect(sha256(fileOf(`${seed}`))).toBe(sha256(bytes));

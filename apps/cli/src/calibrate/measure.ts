@@ -53,7 +53,7 @@ export async function measureRoot(
     };
     let bytes = TRIAL_BYTES_MIN * threadsMax;
     for (let times = 0; times < 2; times += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- the second is as long as the first found right
+      // The second trial is as long as the first one's pace asks for.
       const pace = await rate(warmUp, bytes);
       if (pace !== null) bytes = Math.min(bytesMax, Math.max(TRIAL_BYTES_MIN, (pace * TRIAL_MS) / 1000));
     }

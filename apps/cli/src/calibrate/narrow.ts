@@ -65,7 +65,7 @@ export async function narrow(grid: Grid, measure: (candidate: Candidate) => Prom
 
   async function sample(candidates: readonly Candidate[]): Promise<void> {
     for (const candidate of candidates) {
-      // oxlint-disable-next-line no-await-in-loop -- one at a time: they share the disk
+      // One at a time: they share the disk.
       const rate = complete ? await measure(candidate) : null;
       if (rate === null) {
         complete = false;
@@ -80,7 +80,6 @@ export async function narrow(grid: Grid, measure: (candidate: Candidate) => Prom
   const measured = (candidates: readonly Candidate[]): Sampled[] =>
     candidates.flatMap((candidate) => sampled.get(keyOf(candidate)) ?? []);
 
-  // oxlint-disable no-await-in-loop -- each step begins where the one before led
   let best = fit(grid, START);
   for (let round = 0; round < ROUNDS_MAX && complete && best !== null; round += 1) {
     const before: Candidate = best;
@@ -100,7 +99,6 @@ export async function narrow(grid: Grid, measure: (candidate: Candidate) => Prom
   for (let round = 0; round < FINAL_ROUNDS && finalists.length > 1; round += 1) {
     await sample(round % 2 === 0 ? finalists : finalists.toReversed());
   }
-  // oxlint-enable no-await-in-loop
   return { winner: pick(finalists), trials: ranked([...sampled.values()]), complete };
 }
 

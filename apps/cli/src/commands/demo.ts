@@ -111,7 +111,6 @@ async function perform(
     const rows: string[][] = [];
     const results: WriteResult[] = [];
     for (const step of stepsFor(program, size)) {
-      // oxlint-disable no-await-in-loop -- one after the other, to be watched
       print(`  ${step.request.path}: ${step.says}`);
       const result = await writeThrough(queue, step, line, either);
       const path = join(directory, 'files', step.request.path);
@@ -119,7 +118,6 @@ async function perform(
       line.clear();
       results.push(result);
       rows.push(rowOf(result, sha256));
-      // oxlint-enable no-await-in-loop
     }
     const { drawTable } = await import('../terminal/table-text.ts');
     print('');

@@ -44,7 +44,7 @@ test('what stood on the command line is repeated without what a terminal would o
     ['write', 'a', '--size', HOSTILE],
     ['host', `--${HOSTILE}`],
   ]) {
-    const { code, stdout, stderr } = await cli.run(...args); // oxlint-disable-line no-await-in-loop
+    const { code, stdout, stderr } = await cli.run(...args);
     expect(code).toBe(2);
     expect(stderr).toContain(String.raw`x\u{1b}[2J`);
     expect(stdout + stderr).not.toMatch(OBEYED);

@@ -60,7 +60,7 @@ test('what does not go together, and a job that is not there, end with 2', async
     ['cancel'],
     ['host', '--limit', 'fast'],
   ]) {
-    const { code, stderr } = await cli.run(...args); // oxlint-disable-line no-await-in-loop
+    const { code, stderr } = await cli.run(...args);
     expect([args.join(' '), code]).toEqual([args.join(' '), 2]);
     expect(stderr).not.toMatch(/^\s+at /m);
   }

@@ -34,10 +34,10 @@ test('Redis, host and dashboard come up, do their work, and go down in order', a
   expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
   expect((await fetch(url)).status).toBe(401);
   for (const given of [link, another.stdout.trim()]) {
-    const opened = await fetch(given); // oxlint-disable-line no-await-in-loop
+    const opened = await fetch(given);
     const [cookie = ''] = opened.headers.getSetCookie();
-    expect([opened.status, (await fetch(given)).status]).toEqual([200, 401]); // oxlint-disable-line no-await-in-loop
-    expect((await fetch(url, { headers: { cookie: cookie.split(';')[0]! } })).status).toBe(200); // oxlint-disable-line no-await-in-loop
+    expect([opened.status, (await fetch(given)).status]).toEqual([200, 401]);
+    expect((await fetch(url, { headers: { cookie: cookie.split(';')[0]! } })).status).toBe(200);
   }
   const [written, second] = await Promise.all([
     cli.run('write', 'a.bin', '--size', '4KiB'),

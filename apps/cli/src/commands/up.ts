@@ -69,7 +69,6 @@ async function up(options: UpOptions): Promise<void> {
     if (!(error instanceof Interrupted)) throw error;
   } finally {
     // The host first: its writes go back to the queue, which the dashboard may still show. The Redis outlives both.
-    // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
     for (const app of apps) await app.stop();
     await store.close();
     interrupts.release();

@@ -22,7 +22,7 @@ export async function findStrayFiles(root: string, now: number = Date.now()): Pr
   const directories = [root];
   let entries = 0;
   for (const directory of directories) {
-    // oxlint-disable no-await-in-loop -- one directory at a time keeps the disk free for others
+    // One directory at a time keeps the disk free for others.
     for await (const entry of entriesOf(directory)) {
       entries += 1;
       if (entries > ENTRIES_MAX) return { ...found, complete: false };
@@ -34,7 +34,6 @@ export async function findStrayFiles(root: string, now: number = Date.now()): Pr
       found.paths.push(path);
       found.bytes += status.size;
     }
-    // oxlint-enable no-await-in-loop
   }
   return found;
 }

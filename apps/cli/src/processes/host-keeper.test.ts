@@ -100,7 +100,6 @@ test('a host that dies is replaced and told of, and not for ever', async () => {
   for (let death = 1; death < 3; death += 1) {
     const seen = startSeen();
     started.at(-1)?.die('killed by SIGSEGV');
-    // oxlint-disable-next-line no-await-in-loop -- one death after the other
     await seen;
   }
   started.at(-1)?.die('killed by SIGSEGV');

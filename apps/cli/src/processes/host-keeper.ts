@@ -69,14 +69,12 @@ export class HostKeeper {
   async #keep(): Promise<void> {
     const signal = this.#over;
     while (!signal.aborted) {
-      // oxlint-disable no-await-in-loop -- each look follows from the one before
       await this.#pause(signal);
       if (signal.aborted) return;
       this.#mourn();
       if (this.#host === null && !(await this.#isServed()) && !signal.aborted) {
         this.#host = await this.#options.start(signal);
       }
-      // oxlint-enable no-await-in-loop
     }
   }
 

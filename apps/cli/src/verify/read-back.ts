@@ -93,7 +93,6 @@ export async function compareFiles(
       let mismatch: Difference | null = null;
       const chunks = [chunksOf(left, offset), chunksOf(right, offset)] as const;
       for (;;) {
-        // oxlint-disable-next-line no-await-in-loop -- chunk by chunk is the point
         const both = await Promise.all([chunks[0].next(), chunks[1].next()]);
         options.signal?.throwIfAborted();
         for (const index of [0, 1] as const) {
@@ -144,7 +143,6 @@ async function* chunksOf(file: FileHandle, offset: number): AsyncGenerator<{ chu
   try {
     while (reading.length < READS_AHEAD) readAhead();
     for (;;) {
-      // oxlint-disable-next-line no-await-in-loop -- one chunk after the other
       const chunk = await reading.shift()!;
       if (chunk.length === 0) return;
       readAhead();
@@ -160,7 +158,7 @@ async function* chunksOf(file: FileHandle, offset: number): AsyncGenerator<{ chu
 async function readFully(file: FileHandle, buffer: Buffer, length: number, position: number): Promise<Buffer> {
   let filled = 0;
   while (filled < length) {
-    // oxlint-disable-next-line no-await-in-loop -- the rest of a short read
+    // Again for the rest of a short read.
     const { bytesRead } = await file.read(buffer, filled, length - filled, position + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;

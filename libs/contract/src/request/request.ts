@@ -165,6 +165,5 @@ export const requestJsonSchema: object = {
       },
     },
   },
-  // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword
   else: { required: ['size'] },
 };

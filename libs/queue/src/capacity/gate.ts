@@ -75,7 +75,6 @@ export class CapacityGate {
     return answer;
   }
 
-  /* oxlint-disable no-await-in-loop -- each try follows from what was freed before */
   async #wait(jobs: readonly Held[], waiter: Waiter): Promise<void> {
     for (;;) {
       if (this.#closed) throw new Error('the queue was closed');
@@ -95,7 +94,6 @@ export class CapacityGate {
       }
     }
   }
-  /* oxlint-enable no-await-in-loop */
 
   /** In the order of arrival: of two that were refused at once, the answers may come either way. */
   #join(waiter: Waiter): void {

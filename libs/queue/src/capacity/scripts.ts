@@ -191,7 +191,6 @@ export class CapacityScripts {
     const keys = [this.#limit, this.#held, this.freed, this.#sweeping];
     let cursor = '0';
     do {
-      // oxlint-disable-next-line no-await-in-loop -- each batch begins where the one before ended
       const [next = '0', freed] = await this.#run('penstockSweep', [...keys, cursor, this.#prefix, orphanMs]);
       if (freed === 'busy') return false;
       cursor = next;

@@ -45,12 +45,10 @@ export async function checkRedis(
   const triedUntil = performance.now() + handoverMs;
   for (;;) {
     try {
-      // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
       return await checkOnce(connection, timeoutMs, prefix);
     } catch (error) {
       const mayPass = error instanceof ConnectionError && error.retryable;
       if (!mayPass || performance.now() > triedUntil) throw error;
-      // oxlint-disable-next-line no-await-in-loop
       await sleep(HANDOVER_PAUSE_MS);
     }
   }

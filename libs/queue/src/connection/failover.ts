@@ -50,11 +50,9 @@ export async function againAfterFailover<T>(act: () => Promise<T>): Promise<T> {
   const until = performance.now() + FAILOVER_MS_MAX;
   for (;;) {
     try {
-      // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
       return await act();
     } catch (error) {
       if (!isDemotion(error) || performance.now() > until) throw error;
-      // oxlint-disable-next-line no-await-in-loop
       await sleep(AGAIN_MS);
     }
   }

@@ -218,7 +218,6 @@ export class BrokenJobs {
     const client = await this.#client();
     const key = (part: string): string => this.#worker.toKey(part);
     for (const id of await client.lrange(key('active'), 0, -1)) {
-      // oxlint-disable no-await-in-loop -- nearly never done at all
       const token = await client.get(key(`${id}:lock`));
       if (token?.startsWith(`${this.#worker.id}:`) !== true) continue;
       if (!(await isRefused(client, key(id)))) continue;
@@ -228,7 +227,6 @@ export class BrokenJobs {
       await client.eval(RETURN, parts.length, ...parts, id, token);
       if (broken !== null) this.#onError(broken);
       this.#setAsides += 1;
-      // oxlint-enable no-await-in-loop
     }
   }
 

@@ -70,7 +70,6 @@ export async function findLostJobs(redis: Redis, toKey: (part: string) => string
   const prefix = toKey('');
   let cursor = '0';
   do {
-    // oxlint-disable-next-line no-await-in-loop -- a page after the other
     const [next, keys] = await redis.scan(
       cursor,
       'MATCH',
@@ -90,7 +89,6 @@ export async function findLostJobs(redis: Redis, toKey: (part: string) => string
   // Asked again, each at one moment: a job may have changed its place meanwhile.
   for (const id of suspects) {
     if (ids.length >= FOUND_MAX) break;
-    // oxlint-disable-next-line no-await-in-loop
     ids.push(...(await lostAmong(redis, toKey, [id])));
   }
   return { ids, complete: cursor === '0' && ids.length < FOUND_MAX };

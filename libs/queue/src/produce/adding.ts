@@ -37,7 +37,7 @@ export async function addJobs(queues: OpenQueues, jobs: readonly JobToAdd[], wai
     const { queue } = queues.named(queueName);
     for (let start = 0; start < group.length; start += JOBS_AT_ONCE_MAX) {
       const part = group.slice(start, start + JOBS_AT_ONCE_MAX);
-      // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each is answered in time
+      // One after the other, so that each is answered in time.
       const added = await queue.addBulk(part.map(({ job }) => job));
       for (const [index, { id }] of added.entries()) ids[part[index]!.index] = id ?? '';
     }

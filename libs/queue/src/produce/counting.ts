@@ -37,10 +37,9 @@ export async function countAll(queues: OpenQueues): Promise<void> {
   for (const queueName of [QUEUE_NAME, ...hosts.map(({ name }) => queueOfHost(name))]) {
     const { queue } = queues.named(queueName);
     for (let start = 0; ; start += JOBS_AT_ONCE_MAX) {
-      // oxlint-disable-next-line no-await-in-loop -- a page at a time: there may be very many
+      // A page at a time: there may be very many.
       const page = await queue.getJobs([...UNENDED], start, start + JOBS_AT_ONCE_MAX - 1);
       const held = page.filter(Boolean).flatMap(({ id = '', data }) => heldIfValid(queueName, id, data));
-      // oxlint-disable-next-line no-await-in-loop
       if (held.length > 0) await queues.capacity.admit(held, true);
       if (page.length === 0) break;
     }

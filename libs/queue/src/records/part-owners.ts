@@ -46,7 +46,7 @@ export class PartOwners {
   async judge(references: readonly string[]): Promise<PartOwner[]> {
     const owners: PartOwner[] = [];
     for (let start = 0; start < references.length; start += JOBS_AT_ONCE_MAX) {
-      // oxlint-disable-next-line no-await-in-loop -- so that each script is short
+      // In parts, so that each script is short.
       owners.push(...(await this.#judge(references.slice(start, start + JOBS_AT_ONCE_MAX))));
     }
     return owners;

@@ -71,7 +71,6 @@ export class PatientWorker<Data, Result> extends Worker<Data, Result> {
     const until = performance.now() + this.opts.lockDuration!;
     for (;;) {
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one try after another is the purpose
         const recorded = await record();
         this.#refusals = 0;
         return recorded;
@@ -79,7 +78,6 @@ export class PatientWorker<Data, Result> extends Worker<Data, Result> {
         if (refusalOf(error) === null) throw error;
         this.emit('error', error as Error);
         if (this.closing || this.paused || performance.now() > until) throw new WaitingError((error as Error).message);
-        // oxlint-disable-next-line no-await-in-loop
         await this.#pause();
       }
     }
@@ -88,7 +86,7 @@ export class PatientWorker<Data, Result> extends Worker<Data, Result> {
   /** Resolves when the pause after a refusal is over, or this worker is paused or closed. */
   async #pause(): Promise<void> {
     while (!this.closing && !this.paused && performance.now() < this.#pausedUntil) {
-      // oxlint-disable-next-line no-await-in-loop -- a step at a time: an end must not wait for it
+      // A step at a time: an end must not wait for it.
       await sleep(Math.min(PAUSE_STEP_MS, this.#pausedUntil - performance.now()));
     }
   }

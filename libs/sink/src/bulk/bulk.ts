@@ -170,7 +170,7 @@ class BulkRun {
     while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE && !this.#aborted) {
       const index = this.#next;
       this.#next += 1;
-      // oxlint-disable-next-line no-await-in-loop -- a lane is one write at a time
+      // A lane is one write at a time.
       await this.#write(index, block, lane);
     }
   }

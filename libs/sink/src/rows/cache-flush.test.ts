@@ -32,7 +32,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not within 20 s: ${holds.toString()}`);
     bench.thread.loop.wake();
-    await setTimeout(1); // oxlint-disable-line no-await-in-loop
+    await setTimeout(1);
   }
 }
 

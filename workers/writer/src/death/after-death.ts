@@ -84,7 +84,6 @@ export class AfterDeath {
       const block = control.thread(index);
       if (block.threadId !== threadId) continue;
       // Waits for what is still in flight, so the rows are quiet afterwards. The thread is gone: it is in no reap.
-      // oxlint-disable-next-line no-await-in-loop -- a thread has one block
       const result = block.context === 0 || !isMainThread ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
@@ -105,7 +104,6 @@ export class AfterDeath {
   /** Closes the rings into a dead thread's rows: its arena is another thread's next. */
   async #ringsAreQuiet(thread: number): Promise<void> {
     for (const control of this.#estate.rings) {
-      // oxlint-disable-next-line no-await-in-loop -- nearly never waited for at all
       for (let looks = 0; !closeRingOf(control, thread) && looks < COPY_LOOKS_MAX; looks += 1)
         await setTimeout(COPY_LOOK_MS);
     }

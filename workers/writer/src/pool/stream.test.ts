@@ -64,7 +64,7 @@ test('several streams at once, over both threads, are each their own bytes', asy
       const { inlet, done } = run({ path: `${seed}` });
       const producer = new RingProducer(inlet);
       const bytes = bytesOf(seed, size);
-      for (let at = 0; at < size; at += 70_001) await producer.pushAll(bytes.subarray(at, at + 70_001)); // oxlint-disable-line no-await-in-loop
+      for (let at = 0; at < size; at += 70_001) await producer.pushAll(bytes.subarray(at, at + 70_001));
       producer.end();
       return done;
     }),
@@ -94,7 +94,7 @@ test('a thread that is no writer brings the bytes', async () => {
 test('a producing thread that is terminated fails its stream alone', async () => {
   const [{ inlet, done, block }, other] = [run({ path: 'torn' }), run({ path: 'other' })];
   const worker = startProducer(inlet, Number.POSITIVE_INFINITY);
-  while (block.read().bytesWritten === 0) await setImmediate(); // oxlint-disable-line no-await-in-loop
+  while (block.read().bytesWritten === 0) await setImmediate();
   await worker.terminate();
   await expect(done).rejects.toMatchObject({ code: 'EPIPE' });
   const producer = new RingProducer(other.inlet);
