@@ -1,4 +1,4 @@
-/** Which hosts there are: a hash in Redis that has a record of each by its name, which the host renews while it runs. */
+/** Which hosts there are: a hash in Redis with a record of each, by its name, which the host renews while it runs. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -12,7 +12,7 @@ export interface HostRecord {
   seenAtMs: number;
   /** Roots that it cannot use now. */
   sickRoots: string[];
-  /** Another process that has this name too, as it was last seen; null where there is none. */
+  /** Another process that has this name too, as it was last seen; null if there is none. */
   twin: HostProcess | null;
 }
 
@@ -79,7 +79,7 @@ export class HostBeat {
   readonly #startedAtMs = Date.now();
   readonly #onError: (error: unknown) => void;
   readonly #timer: NodeJS.Timeout;
-  #telling: Promise<void> | null = null;
+  #sending: Promise<void> | null = null;
   #sickRoots: readonly string[] = [];
   readonly #process: HostProcess & { instance: string } = {
     pid: process.pid,
@@ -87,63 +87,63 @@ export class HostBeat {
     instance: randomUUID(),
   };
   #twin: HostProcess | null = null;
-  /** Its record has been written: a process that has written over it since is alive. */
-  #hasTold = false;
+  /** Its record has been written: a process that has overwritten it since is alive. */
+  #hasWritten = false;
 
   constructor(client: HashClient, key: string, name: string, onError: (error: unknown) => void) {
     this.#client = client;
     this.#key = key;
     this.#name = name;
     this.#onError = onError;
-    this.#timer = setInterval(() => this.#tell(), BEAT_MS).unref();
-    this.#tell();
+    this.#timer = setInterval(() => this.#beat(), BEAT_MS).unref();
+    this.#beat();
   }
 
   /** Records at once which roots the host cannot use from now on. */
   tellSick(roots: readonly string[]): void {
     this.#sickRoots = roots;
-    if (this.#telling === null) this.#tell();
-    else void this.#telling.then(() => this.#tell()); // what is being sent may hold the roots of before
+    if (this.#sending === null) this.#beat();
+    else void this.#sending.then(() => this.#beat()); // what is being sent may hold the roots of before
   }
 
-  /** Resolves when what is being sent has been recorded, or has failed. */
+  /** Resolves when the record that is being sent has been written, or has failed. */
   async told(): Promise<void> {
-    await this.#telling;
+    await this.#sending;
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #tell(): void {
-    // With Redis away the first waits in the client: others would only wait behind it.
-    this.#telling ??= this.#send().finally(() => {
-      this.#telling = null;
+  #beat(): void {
+    // If Redis is away, the first waits in the client, and others would only wait behind it.
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = null;
     });
   }
 
   async #send(): Promise<void> {
     const sick = this.#sickRoots.length === 0 ? {} : { sickRoots: this.#sickRoots };
     try {
-      this.#lookForTwin(await this.#client.hget(this.#key, this.#name));
+      this.#judgeTwin(await this.#client.hget(this.#key, this.#name));
       const twin = this.#twin === null ? {} : { twin: this.#twin };
       const record = { startedAtMs: this.#startedAtMs, seenAtMs: Date.now(), ...this.#process, ...twin, ...sick };
       await this.#client.hset(this.#key, { [this.#name]: JSON.stringify(record) });
-      this.#hasTold = true;
+      this.#hasWritten = true;
     } catch (error) {
       this.#onError(error);
     }
   }
 
-  #lookForTwin(json: string | null): void {
+  #judgeTwin(json: string | null): void {
     const other = processIn(json);
-    if (other.instance === this.#process.instance || (json === null && !this.#hasTold)) {
+    if (other.instance === this.#process.instance || (json === null && !this.#hasWritten)) {
       this.#twin = null;
       return;
     }
     // A host that ended has left its record. Before our own first record only the process of one on this machine can be
     // looked for; after it, any other record must be a later beat of a host that is alive.
-    const lives = this.#hasTold ? json !== null : other.machine === this.#process.machine && isAlive(other.pid);
+    const lives = this.#hasWritten ? json !== null : other.machine === this.#process.machine && isAlive(other.pid);
     if (!lives) return;
     this.#twin = other.pid === 0 ? null : { pid: other.pid, machine: other.machine };
     this.#onError(new TwinHostError(this.#name, this.#twin));

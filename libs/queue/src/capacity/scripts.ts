@@ -143,7 +143,7 @@ export class CapacityScripts {
     for (const [name, definition] of Object.entries(COMMANDS)) client.defineCommand(name, definition);
   }
 
-  /** Whether there is a limit: the one command that is sent where there is none. */
+  /** Whether there is a limit: the one command that is sent if there is none. */
   async isLimited(): Promise<boolean> {
     const [bytes] = await this.#client.hmget(this.#limit, 'bytes');
     return bytes != null;

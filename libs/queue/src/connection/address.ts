@@ -10,12 +10,12 @@ export type Connection =
       socketPath: string;
       /**
        * How long the first contact is tried again, in milliseconds; 0 unless given. The embedded Redis is gone for a
-       * moment whenever the process that started it ends and another takes over.
+       * moment when the process that started it ends and another takes over.
        */
       handoverMs?: number;
     };
 
-/** A producer gives up after some seconds and says so; a worker waits for ever. */
+/** A producer's commands fail after some seconds without Redis; a worker's wait for ever. */
 export type Role = 'producer' | 'worker';
 
 const RECONNECT_MS_MIN = 25;

@@ -13,7 +13,7 @@ import { whoAnswers } from './who-answers.ts';
 
 const HANDOVER_PAUSE_MS = 25;
 
-/** What a Redis says of itself. */
+/** What a Redis reports of itself. */
 export interface RedisFacts {
   flavour: 'redis' | 'valkey' | 'dragonfly';
   /** Of the flavour, such as '7.0.15'. */
@@ -72,7 +72,7 @@ async function checkOnce(connection: Connection, timeoutMs: number, prefix: stri
       throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
     });
   } catch (error) {
-    // The client's own rejection says only that the connection is closed; the event before it says why.
+    // The client's own rejection says only that the connection is closed; the first 'error' event says why.
     const explained = explain(first, connection) ?? explain(error, connection);
     throw (await nameAnswerer(explained, connection)) ?? explained ?? error;
   } finally {

@@ -13,7 +13,7 @@ export interface ConnectionFailure {
 export class ConnectionError extends Error {
   override readonly name: string = 'ConnectionError';
   /**
-   * Node's code where the system gave one; else EBADURL, EAUTH, EVERSION, EPROTO, ELOADING or ETIMEDOUT; of a Redis that
+   * Node's code if the system gave one; else EBADURL, EAUTH, EVERSION, EPROTO, ELOADING or ETIMEDOUT; of a Redis that
    * refuses: EREADONLY, ECLUSTER, ESENTINEL, EMISCONF, EREDISMEMORY or ENOREPLICAS.
    */
   readonly code: string;

@@ -45,7 +45,7 @@ export function followMaster(delayMs: (times: number) => number): FailoverOption
 const FAILOVER_MS_MAX = 5000;
 const AGAIN_MS = 100;
 
-/** Runs `act` again where a demoted master refused it: by then a new connection may lead to its successor. */
+/** Runs `act` again if a demoted master refused it: by then a new connection may lead to its successor. */
 export async function againAfterFailover<T>(act: () => Promise<T>): Promise<T> {
   const until = performance.now() + FAILOVER_MS_MAX;
   for (;;) {

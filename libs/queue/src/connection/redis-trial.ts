@@ -9,11 +9,11 @@ import { NOT_PERMITTED, refusalOf } from './refusals.ts';
 export interface Trial {
   /** Commands that were refused for the same reason as the first. */
   refused: string[];
-  /** The first refusal; null where none was refused. */
+  /** The first refusal; null if none was refused. */
   error: Error | null;
 }
 
-/** Tries a command of each kind on keys below `prefix`. Rejects where the connection breaks. */
+/** Tries a command of each kind on keys below `prefix`. Rejects if the connection breaks. */
 export async function tryCommands(redis: Redis, prefix: string): Promise<Trial> {
   const [key = '', other = ''] = ['trial', 'trial:other'].map((part) => `${prefix}:${QUEUE_NAME}:${part}`);
   const script = `redis.call('ZADD', KEYS[1], 'XX', 1, 'none'); return redis.call('HDEL', KEYS[2], 'none')`;

@@ -68,7 +68,7 @@ const REFUSALS: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
     },
   ],
   [answer('CROSSSLOT|MOVED|ASK|TRYAGAIN|CLUSTERDOWN'), IS_CLUSTER],
-  // Redis 7 names neither the user nor the command where a script was refused one.
+  // Redis 7 names neither the user nor the command if a script was refused one.
   [/^NOPERM|: -NOPERM|The user executing the script can't/, NOT_PERMITTED],
 ];
 

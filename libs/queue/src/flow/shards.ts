@@ -6,13 +6,13 @@ import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';
 /** How one shard ended. */
 export type ShardOutcome = {
   id: string;
-  /** What it asked for; null where its job is no longer kept. */
+  /** What it asked for; null if its job is no longer kept. */
   request: JobRequest | null;
 } & ({ result: JobResult } | { failedReason: string });
 
 /**
  * The ends of the shards that `declared` asks for, of the job whose hash is at `key`.
- * @throws (rejects with) ShardError where one of them is missing, has failed though none may, or was not asked for
+ * @throws (rejects with) ShardError if one of them is missing, has failed though none may, or was not asked for
  */
 export async function shardsOf(key: string, declared: ManifestSource, redis: Redis): Promise<ShardOutcome[]> {
   const { keys, children } = await childrenOf(key, redis);

@@ -107,8 +107,8 @@ function faultOfFailures({ results, failures }: Children): ShardError | null {
 
 /**
  * The ids of the shards in the order of the manifest, the same for each attempt: as they were declared; else by the
- * number at the end where their ids differ in nothing else; else by root and path of what they wrote (of a bulk, its
- * first file), those that failed behind; where that is the same, by id.
+ * number at their end if they differ in nothing else; else by root and path of what they wrote (of a bulk, its
+ * first file), the failed ones last; if that is the same, by id.
  */
 export function inOrder({ shards }: ManifestSource, children: Children): string[] {
   if (typeof shards !== 'number') return shards;
@@ -130,7 +130,7 @@ export function inOrder({ shards }: ManifestSource, children: Children): string[
 interface NumberedId {
   id: string;
   prefix: string;
-  /** Without leading zeros; '' where there is none. */
+  /** Without leading zeros; '' if there is none. */
   number: string;
 }
 
@@ -146,7 +146,7 @@ function numberedId(id: string): NumberedId {
   return { id, prefix: id.slice(0, start), number: id.slice(start, end).replace(/^0+(?=\d)/, '') };
 }
 
-/** Root and path of the first file that a job wrote; null where it is no write's result. Not of its request: that may be gone. */
+/** Root and path of the first file that a job wrote; null if it is no write's result. Not by its request: that may be gone. */
 function pathOf(result: unknown): string | null {
   if (typeof result !== 'object' || result === null) return null;
   const { root, path, items } = result as Partial<Record<'root' | 'path' | 'items', unknown>>;

@@ -49,7 +49,7 @@ end
 call('HSET', job, 'broken', ARGV[2])
 return 1`;
 
-// KEYS: the job, its lock, wait, active, stalled, marker. ARGV: the id, the token. Back to the head of the line.
+// KEYS: the job, its lock, wait, active, stalled, marker. ARGV: the id, the token. Puts the job back to the head of the queue.
 const RETURN = `
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[2])
@@ -103,7 +103,7 @@ export async function brokenJob(redis: Redis, key: string, id: string): Promise<
 const textOf = (faults: readonly FieldFault[]): string =>
   faults.map(({ field, what }) => `its field "${field}" ${what}`).join('; ');
 
-/** What BullMQ hands over of a job that is begun for the first time. */
+/** The fields of a job that is begun for the first time. */
 const PLAIN_FIELDS: ReadonlySet<string> = new Set(
   'name data opts timestamp delay priority processedOn pb ats'.split(' '),
 );
@@ -114,7 +114,7 @@ const FETCHES: ReadonlySet<string> = new Set(['moveToActive', 'moveToFinished'])
 /** Redis refuses the script: a count is no number, or the job's key no hash. The job is locked by then. */
 const REFUSED_BY_REDIS = /hash value is not an integer|WRONGTYPE/;
 
-/** Stands between BullMQ's worker and what it fetches. */
+/** Judges and replaces, between Redis and BullMQ's worker, what the worker fetches. */
 export class BrokenJobs {
   readonly #worker: Worker;
   readonly #onError: (error: unknown) => void;
@@ -154,7 +154,7 @@ export class BrokenJobs {
     this.#found.delete(id);
     const client = await this.#client();
     await mendJob(client, this.#worker.toKey(id));
-    await client.hdel(this.#worker.toKey(id), BROKEN_FIELD); // it fails by this name once: who repairs it may retry it
+    await client.hdel(this.#worker.toKey(id), BROKEN_FIELD); // it fails with this error once: repaired, it may be retried
     return new BrokenJobError(id, what);
   }
 
@@ -174,7 +174,11 @@ export class BrokenJobs {
       if (this.#setAsides === before) throw error; // counted: another fetch that was refused may have come first
       return [0, 0, 0, 0]; // no job: the one that was fetched waits again, and can be read
     }
-    if (Array.isArray(reply) && Array.isArray(reply[0]) && this.#look(reply[0] as string[], String(reply[1]))) {
+    if (
+      Array.isArray(reply) &&
+      Array.isArray(reply[0]) &&
+      this.#replaceBroken(reply[0] as string[], String(reply[1]))
+    ) {
       // At once: a host that dies with it leaves it to scripts that stop halfway at such a field, and BullMQ itself ends
       // one whose children failed, without a run.
       await mendJob(await this.#client(), this.#worker.toKey(String(reply[1])));
@@ -182,8 +186,8 @@ export class BrokenJobs {
     return reply;
   }
 
-  /** Replaces in `raw`, names and texts in turn, what BullMQ cannot read; true where there is something to be mended. */
-  #look(raw: string[], id: string): boolean {
+  /** Replaces what BullMQ cannot read in `raw`, field names and texts in turn; true if the job in Redis needs mending. */
+  #replaceBroken(raw: string[], id: string): boolean {
     let isPlain = raw.length === 2 * PLAIN_FIELDS.size;
     for (let at = 0; at < raw.length && isPlain; at += 2) {
       const field = raw[at]!;
@@ -213,7 +217,7 @@ export class BrokenJobs {
     this.#found.set(id, what === '' ? 'what it holds cannot be read' : what);
   }
 
-  /** Mends each job that is locked by this worker and that Redis refuses to hand over, and puts it back in line. */
+  /** Mends each job that this worker has locked and Redis refuses to hand over, and puts it back into the queue. */
   async #setAside(): Promise<void> {
     const client = await this.#client();
     const key = (part: string): string => this.#worker.toKey(part);

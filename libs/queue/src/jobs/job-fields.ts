@@ -14,7 +14,7 @@ export interface FieldFault {
 
 type Fields = Readonly<Record<string, string | undefined>>;
 
-/** The fields that hold whole numbers, which Redis itself refuses to count up where they do not. */
+/** The fields that hold whole numbers: Redis itself refuses to count up anything else. */
 const COUNTS = ['ats', 'atm', 'attemptsMade', 'stc', 'again'] as const;
 
 /** Numbers that BullMQ reads with parseInt, and stores again. */
@@ -33,7 +33,7 @@ export function faultsOf(fields: Fields, nowMs: number): FieldFault[] {
   if (progress !== undefined && progress !== '') find('progress', faultOfJson(progress), '0');
   if (parent !== undefined && parent !== '') find('parent', faultOfParent(parent), null);
   if (parentKey !== undefined && parentKey !== '') find('parentKey', faultOfKey(parentKey), null);
-  if (steer !== undefined) find('steer', faultOfSteer(steer), null);
+  if (steer !== undefined) find('steer', faultOfOrder(steer), null);
   if (rjk !== undefined && rjk !== '') find('rjk', faultOfRepeat(opts), null);
   if (returnvalue !== undefined) find('returnvalue', faultOfJson(returnvalue), 'null');
   if (stacktrace !== undefined && stacktrace !== '') find('stacktrace', faultOfList(stacktrace), '[]');
@@ -61,7 +61,7 @@ function faultOfObject(text: string | undefined): string | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? null : `is no object: ${shown(text!)}`;
 }
 
-/** What BullMQ's scripts put together keys of, as a job ends. */
+/** What BullMQ's scripts build keys from when a job ends. */
 function faultOfParent(text: string): string | null {
   const broken = faultOfObject(text);
   if (broken !== null) return broken;
@@ -69,8 +69,8 @@ function faultOfParent(text: string): string | null {
   return typeof id === 'string' && typeof queueKey === 'string' ? null : `names no parent: ${shown(text)}`;
 }
 
-/** The order to a job (steer.ts): the script that gives the next one adds 1 to its `rev`. */
-function faultOfSteer(text: string): string | null {
+/** The order to a job (steer/order.ts): the script that gives the next one adds 1 to its `rev`. */
+function faultOfOrder(text: string): string | null {
   const broken = faultOfObject(text);
   if (broken !== null) return broken;
   type Order = Record<string, unknown> & { cancel?: { by?: unknown } | null };
@@ -84,7 +84,7 @@ function faultOfSteer(text: string): string | null {
   return isOrder ? null : `is no order of Penstock's: ${shown(text)}`;
 }
 
-/** BullMQ adds the next job of a schedule before it hands this one over, and leaves both where it cannot. */
+/** BullMQ adds the next job of a schedule before it hands this one over; if it cannot, it does neither. */
 function faultOfRepeat(opts: string | undefined): string | null {
   if (faultOfObject(opts) !== null) return null; // which is another fault
   const { every, pattern } = (JSON.parse(opts || '{}') as { repeat?: Record<string, unknown> | null }).repeat ?? {};
@@ -106,7 +106,7 @@ function faultOfList(text: string): string | null {
     : `is no list of texts: ${shown(text)}`;
 }
 
-/** What BullMQ counts with, or takes apart, before a host hears of the job. */
+/** What BullMQ calculates with, or takes apart, before it hands the job to a host. */
 function faultOfOptions(text: string | undefined): string | null {
   const { attempts, backoff } = JSON.parse(text || '{}') as Record<string, unknown>;
   if (attempts !== undefined && attempts !== null && !Number.isFinite(attempts)) {

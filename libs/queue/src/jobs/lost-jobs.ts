@@ -1,6 +1,6 @@
 /**
- * Jobs that stand in no line of their queue: BullMQ calls their state "unknown", and no host ever takes them. A client of
- * BullMQ 5 that resumes a queue leaves the jobs so that hosts of BullMQ 6 had waiting in it.
+ * Jobs that are in no list of their queue: BullMQ calls their state "unknown", and no host ever takes them. A client of
+ * BullMQ 5 that resumes a queue does that to the jobs that wait in it for hosts of BullMQ 6.
  */
 import type { Redis } from 'ioredis';
 import { isJobId } from '../names.ts';
@@ -38,7 +38,7 @@ for at = 2, #ARGV do
 end
 return lost`;
 
-/** Those of `ids` that are jobs and stand in no line. Redis searches all that waits for each of them. */
+/** Those of `ids` that are jobs and in no list. Redis searches all that waits for each of them. */
 export async function lostAmong(
   redis: Redis,
   toKey: (part: string) => string,
@@ -48,7 +48,7 @@ export async function lostAmong(
   return (await redis.eval(FIND, keys.length, ...keys, toKey(''), ...ids)) as string[];
 }
 
-/** Of a longer queue nothing is reported: its jobs would fill memory and keep Redis busy. */
+/** Longer queues are not examined: their jobs would fill memory and keep Redis busy. */
 const JOBS_MAX = 100_000;
 const FOUND_MAX = 1000;
 /** Keys per SCAN. */
@@ -56,16 +56,16 @@ const SCAN_COUNT = 1000;
 
 export interface LostJobs {
   ids: string[];
-  /** False if there are more jobs than are looked at, or more lost ones than are listed. */
+  /** False if there are more jobs than are examined, or more lost ones than are reported. */
   complete: boolean;
 }
 
-/** The jobs of a queue that stand in no line. Reads the names of all keys of this Redis, page by page. */
+/** The jobs of a queue that are in no list. Reads the names of all keys of this Redis, page by page. */
 export async function findLostJobs(redis: Redis, toKey: (part: string) => string): Promise<LostJobs> {
-  const inLine = new Set<string>();
-  for (const part of LISTS) for (const id of await redis.lrange(toKey(part), 0, JOBS_MAX)) inLine.add(id);
-  for (const part of SETS) for (const id of await redis.zrange(toKey(part), '0', String(JOBS_MAX))) inLine.add(id);
-  if (inLine.size > JOBS_MAX) return { ids: [], complete: false };
+  const listed = new Set<string>();
+  for (const part of LISTS) for (const id of await redis.lrange(toKey(part), 0, JOBS_MAX)) listed.add(id);
+  for (const part of SETS) for (const id of await redis.zrange(toKey(part), '0', String(JOBS_MAX))) listed.add(id);
+  if (listed.size > JOBS_MAX) return { ids: [], complete: false };
   const suspects = new Set<string>();
   const prefix = toKey('');
   let cursor = '0';
@@ -81,12 +81,12 @@ export async function findLostJobs(redis: Redis, toKey: (part: string) => string
     );
     for (const key of keys) {
       const id = key.slice(prefix.length);
-      if (isJobId(id) && !inLine.has(id)) suspects.add(id);
+      if (isJobId(id) && !listed.has(id)) suspects.add(id);
     }
     cursor = next;
   } while (cursor !== '0' && suspects.size <= JOBS_MAX);
   const ids: string[] = [];
-  // Asked again, each at one moment: a job may have changed its place meanwhile.
+  // Each is asked for again, in one step: it may have moved from one list to another while these were read.
   for (const id of suspects) {
     if (ids.length >= FOUND_MAX) break;
     ids.push(...(await lostAmong(redis, toKey, [id])));

@@ -1,4 +1,4 @@
-/** Why no host takes anything from a queue, though there are hosts: it was paused, or limited, by a client of BullMQ. */
+/** Why no host takes anything from a queue, though there are hosts: a client of BullMQ has paused or limited it. */
 
 /** What is needed of a Redis client, BullMQ's or ioredis's own. */
 interface Client {
@@ -8,7 +8,7 @@ interface Client {
 }
 
 /**
- * In words, with what ends it; null where the queue goes on. `toKey` makes the keys of the queue `queueName`.
+ * In words, with what ends it; null if the queue goes on. `toKey` makes the keys of the queue `queueName`.
  *
  * A limit that a worker of another program has (its `limiter`) is that program's, and not seen here.
  */
@@ -38,23 +38,23 @@ export async function standstillOf(
 
 const EVERY_MS = 10_000;
 
-/** Reports once when a host's queue stands still, and once when it goes on; looks every ten seconds. */
+/** Reports once when a host's queue stands still, and once when it goes on; asks every ten seconds. */
 export class StandstillWatch {
-  readonly #look: () => Promise<string | null>;
+  readonly #read: () => Promise<string | null>;
   readonly #onNote: (text: string) => void;
   readonly #timer: NodeJS.Timeout;
   #reported: string | null = null;
 
-  /** @param look standstillOf the queue; if it rejects, that is ignored, for the worker reports its errors itself */
-  constructor(look: () => Promise<string | null>, onNote: (text: string) => void) {
-    this.#look = look;
+  /** @param read standstillOf the queue; if it rejects, that is ignored, for the worker reports its errors itself */
+  constructor(read: () => Promise<string | null>, onNote: (text: string) => void) {
+    this.#read = read;
     this.#onNote = onNote;
     this.#timer = setInterval(() => void this.#report(), EVERY_MS).unref();
     void this.#report();
   }
 
   async #report(): Promise<void> {
-    const found = await this.#look().catch(() => this.#reported);
+    const found = await this.#read().catch(() => this.#reported);
     if ((found === null) === (this.#reported === null)) return; // the seconds that are left are no news
     this.#reported = found;
     this.#onNote(found ?? 'the queue goes on: jobs are taken again');

@@ -1,10 +1,10 @@
-/** How often a job was begun. BullMQ counts that, and lets whoever retries a job set the count back. */
+/** How often a job was begun. BullMQ counts that, but whoever retries a job may set its count back. */
 import type { Job } from 'bullmq';
 import type { ScriptClient } from '../connection/script-client.ts';
 
 /**
  * The field of the job's hash that counts its attempts after the first. The first needs no count, and most jobs have but
- * one; BullMQ leaves the field alone, also where it sets its own counts back. Partial files are named by these numbers, so
+ * one; BullMQ leaves the field alone, also when it sets its own counts back. Partial files are named by these numbers, so
  * none may be given twice.
  */
 export const LATER_STARTS_FIELD = 'again';
@@ -31,7 +31,7 @@ export class StartCounter {
 
 /**
  * True if the job as it was taken shows that it was begun before, whatever its counts were set back to: a host that dies
- * has its job counted as stalled, a longer attempt has told of its progress, and a failed one has left its stack. What
+ * has its job counted as stalled, a longer attempt has reported progress, and a failed one has left its stack. What
  * shows nothing is a job that ended within its first half second without an error: that has left nothing but its file.
  */
 export function hasPast({
@@ -40,8 +40,8 @@ export function hasPast({
   progress,
   stacktrace,
 }: Pick<Job, 'attemptsMade' | 'stalledCounter' | 'progress' | 'stacktrace'>): boolean {
-  const isTold = typeof progress === 'object' && progress !== null;
-  return attemptsMade > 0 || stalledCounter > 0 || isTold || (stacktrace?.length ?? 0) > 0;
+  const hasReported = typeof progress === 'object' && progress !== null;
+  return attemptsMade > 0 || stalledCounter > 0 || hasReported || (stacktrace?.length ?? 0) > 0;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The queue's side of what files record of the appends to them (libs/sink, append-record.ts): what becomes of a job that
  * a file names, and where the bytes of a job stand that the file does not name any more.
  *
- *   appends:realm                        string   random: tells this Redis from any other, as long as it keeps its data
+ *   appends:realm                        string   random: distinguishes this Redis from any other, as long as it keeps its data
  *   <the job's hash>, `appended:<key>`   field    the place of its bytes, handed over by the file when its record was full
  *
  * The field goes with the job, and stays when the job is retried, with whatever options.
@@ -22,13 +22,13 @@ export interface AppendAnswer {
   fates: ('gone' | 'completed' | 'failed' | 'alive' | 'unknown')[];
 }
 
-// KEYS: realm. ARGV: a name for it where it has none. Two hosts may come at once: the first names it.
+// KEYS: realm. ARGV: a name for it, if it has none. Two hosts may come at once: the first names it.
 const REALM = `
 redis.call('SET', KEYS[1], ARGV[1], 'NX')
 return redis.call('GET', KEYS[1])`;
 
 // KEYS: realm. ARGV: the realm as it is known, then of each job: the key of its hash, when it was added, the field, and
-// the place ('' where there is none any more). A job that has ended keeps its place from now on, before the file forgets
+// the place ('' if there is none any more). A job that has ended keeps its place from now on, before the file forgets
 // it; one of the same id that was added at another time is another job.
 const JUDGE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {} end
@@ -83,7 +83,7 @@ export class AppendPlaces {
     return places;
   }
 
-  /** The job as a file names it: without a blank, its last part behind a "/" says when it was added. */
+  /** The job as a file names it: without a blank, its last part is when it was added. */
   referenceTo({ queueName, id, addedAtMs }: JobReference): string {
     const queue = queueNameOf(id) === queueName ? '' : encodeURIComponent(queueName);
     return `${this.#realm}/${queue}/${encodeURIComponent(id)}/${addedAtMs.toString(36)}`;
@@ -95,7 +95,7 @@ export class AppendPlaces {
     return job === null ? null : { key: this.#keyOf(job), addedAtMs: job.addedAtMs };
   }
 
-  /** Rejects where Redis does. */
+  /** Rejects if Redis does. */
   async answer({ own, entries }: AppendQuestion): Promise<AppendAnswer> {
     const [place, fates] = await Promise.all([this.#placeOf(own), this.#fatesOf(entries)]);
     return { own: place, fates };
@@ -124,7 +124,7 @@ export class AppendPlaces {
     return jobs.map((job) => (job === null ? 'unknown' : (judged.next().value ?? 'unknown')));
   }
 
-  /** null where it is not of this Redis, or names no job. */
+  /** null if it is not of this Redis, or names no job. */
   #parse(reference: string): JobReference | null {
     const [realm, queue = '', id = '', addedAt = ''] = reference.split('/');
     if (realm !== this.#realm || addedAt === '') return null;

@@ -42,7 +42,7 @@ export class PartOwners {
     client.defineCommand('penstockJudgeParts', { numberOfKeys: 0, lua: JUDGE });
   }
 
-  /** In the order of the references. Rejects where Redis does. */
+  /** In the order of the references. Rejects if Redis does. */
   async judge(references: readonly string[]): Promise<PartOwner[]> {
     const owners: PartOwner[] = [];
     for (let start = 0; start < references.length; start += JOBS_AT_ONCE_MAX) {

@@ -1,7 +1,7 @@
-/** What a job's `failedReason` says, if BullMQ itself or another program's worker wrote it: no error of ours is recorded then. */
+/** The error of a job that BullMQ itself, or a worker of another program, has failed: all that is known is a text. */
 import { parseCancelMessage, toWire, type WireError, WriteAbortedError } from '@penstock/contract';
 
-/** The error of a job whose failure BullMQ itself recorded, or another program's worker. */
+/** @param failedReason as it stands in the job's hash */
 export function errorOf(failedReason: string): WireError {
   const cancelled = parseCancelMessage(failedReason);
   if (cancelled !== null) return toWire(new WriteAbortedError('cancel', { cancelled }));
