@@ -66,7 +66,7 @@ export const foldersOf: Record<string, readonly string[]> = {
   ],
   'libs/redis': ['errors', 'directory', 'server'],
   'workers/writer': ['protocol.ts', 'thread', 'death', 'pool'],
-  'libs/penstock': ['arguments', 'engine', 'stream'],
+  'libs/penstock': ['arguments', 'run', 'stream'],
   config: ['process', 'settings', 'tuning'],
   'apps/host': ['admission', 'left-parts', 'roots'],
   'apps/cli': ['terminal', 'processes', 'verify', 'job', 'demo', 'doctor', 'calibrate', 'commands'],

@@ -6,7 +6,7 @@
  *
  * @packageDocumentation
  */
-export { AbortError } from './engine/abort.ts';
+export { AbortError } from './run/abort.ts';
 export type { Bytes } from './arguments/bytes.ts';
 export type {
   CallOptions,

@@ -5,7 +5,7 @@ import { RequestError } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
 import { type Bytes, bytesOf } from './arguments/bytes.ts';
 import { callOptions, textOptions } from './arguments/call-options.ts';
-import { Engine } from './engine/engine.ts';
+import { Engine } from './run/runner.ts';
 import {
   type CopyOptions,
   copySource,

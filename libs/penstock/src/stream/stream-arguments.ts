@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
-import { flushTime } from '../engine/engine.ts';
+import { flushTime } from '../run/runner.ts';
 import { bitsOfNew, readFileMode } from '../arguments/file-mode.ts';
 import { readFlags, type StreamFlags } from '../arguments/flags.ts';
 import { assertInteger, invalidType, invalidValue, unknownEncoding } from '../arguments/node-errors.ts';

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { Writable, addAbortSignal } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RingProducer } from '@penstock/matrix';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine } from '../run/runner.ts';
 import type { FileResult } from '../arguments/options.ts';
 import { findTarget, openedAs, refusedOpen } from '../arguments/paths.ts';
 import { type StreamArguments, streamRequest } from './stream-arguments.ts';
