@@ -5,7 +5,7 @@ import { RequestError } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
 import { type Bytes, bytesOf } from './arguments/bytes.ts';
 import { callOptions, textOptions } from './arguments/call-options.ts';
-import { Engine } from './run/runner.ts';
+import { WriteRunner } from './run/runner.ts';
 import {
   type CopyOptions,
   copySource,
@@ -34,30 +34,30 @@ export interface WriterOptions {
    */
   streams?: number | undefined;
   /**
-   * Row memory of all threads together; only rows that are used take up memory. Where it is short, streams have rows in
+   * Row memory of all threads together; only rows that are used take up memory. If it is short, streams have rows in
    * turns, and only while bytes come. Default 256 MiB.
    */
   memoryBytes?: number | undefined;
   /** What carries the I/O. Default `'auto'`: libaio, else raw system calls, else plain positional writes. */
   engine?: 'auto' | 'libaio' | 'syscalls' | 'positional' | undefined;
   /**
-   * `'off'`: files go through the page cache, and direct I/O is not tried. Default `'auto'`: where the file system takes it.
+   * `'off'`: files go through the page cache, and direct I/O is not tried. Default `'auto'`: direct I/O if the file system takes it.
    */
   direct?: 'auto' | 'off' | undefined;
-  /** The libaio to load, where it is not under its usual name. */
+  /** The libaio to load, if it is not under its usual name. */
   libaio?: string | undefined;
   /** Called when a thread died; its writes were rejected, and another has taken its place. */
   onThreadDeath?: ((error: Error) => void) | undefined;
 }
 
-/** Bytes to write: there at once, arriving, or computed by the engine itself (`{ kind: 'pattern', … }`). */
+/** What to write: bytes, an iteration that brings them, or a source that computes them (`{ kind: 'pattern', … }`). */
 export type FileData = Bytes | Readable | Pieces | SourceInput;
 
 /** The options of writeFile(). */
 export interface WriteFileOptions extends FileOptions, FlushOptions {
   /** Of strings. Default `'utf8'`. */
   encoding?: BufferEncoding | undefined;
-  /** How many bytes an iteration will bring, where that is known; required for a pattern. */
+  /** How many bytes an iteration will bring, if that is known; required for a pattern. */
   size?: number | string | undefined;
 }
 
@@ -71,7 +71,7 @@ const IDLE_MS = 100;
 
 /**
  * Opens the engine in this process: no queue, no Redis, no host. Resolves when its threads are up, and rejects with
- * RequestError for options that cannot be, else with what kept a thread from starting.
+ * RequestError for invalid options, else with what kept a thread from starting.
  *
  * One writer serves a whole program: its threads, contexts and row memory are shared by all writes.
  */
@@ -101,7 +101,7 @@ export async function openWriter(options?: WriterOptions | null): Promise<Writer
     await pool.close();
     throw death ?? error;
   }
-  return new Writer(new Engine(pool, { jobs: threads * jobs, streams: threads * streams }));
+  return new Writer(new WriteRunner(pool, { jobs: threads * jobs, streams: threads * streams }));
 }
 
 function rootFor(direct: WriterOptions['direct'] = 'auto'): typeof ROOT & { direct?: 'off' } {
@@ -116,23 +116,23 @@ function wholeNumber(field: string, value: number, min: number, max: number): nu
 }
 
 /**
- * Writes files durably, through kernel AIO and direct I/O where the file system has them. Made by openWriter().
+ * Writes files durably, through kernel AIO and direct I/O if the file system has them. Made by openWriter().
  *
  * Paths are those of `node:fs`: strings, URLs or Buffers, relative ones from the current directory. A file is written
  * under a temporary name in its own directory and appears under its own when all of it is on the disk.
  *
- * What is rejected with names the call, errno, path, offset and length (IoError), or the field that cannot be
- * (RequestError), or is an AbortError.
+ * Methods reject with IoError, which names the call, errno, path, offset and length; with RequestError, which names an
+ * invalid field; or with AbortError.
  */
 export class Writer implements AsyncDisposable {
-  readonly #engine: Engine;
-  /** Streams that are not over, each with its end. */
+  readonly #runner: WriteRunner;
+  /** Streams that are not over, each with a promise of its end. */
   readonly #streams = new Map<FileWriteStream, Promise<void>>();
   #closing: Promise<void> | null = null;
 
   /** @internal */
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(runner: WriteRunner) {
+    this.#runner = runner;
   }
 
   /**
@@ -147,7 +147,7 @@ export class Writer implements AsyncDisposable {
     data: FileData,
     options?: WriteFileOptions | BufferEncoding | null,
   ): Promise<FileResult> {
-    this.#engine.assertOpen();
+    this.#runner.assertOpen();
     const given = textOptions<WriteFileOptions>(options);
     const text = pathText(path);
     const { size, encoding, makeDirectories } = given;
@@ -162,13 +162,13 @@ export class Writer implements AsyncDisposable {
       });
     }
     if (source !== null) {
-      const { ended } = await this.#engine.begin(async () => {
+      const { ended } = await this.#runner.begin(async () => {
         const [from, file] = await Promise.all([inRootSource(source), find.file()]);
         return requestFor(file, from, size, given);
       }, given);
       return find.named(ended);
     }
-    const { producer, ended } = await this.#engine.beginStream(
+    const { producer, ended } = await this.#runner.beginStream(
       async () => requestFor(await find.file(), { kind: 'stream' }, bytes?.byteLength ?? size, given),
       { ...given, isWhole: bytes !== null },
     );
@@ -185,17 +185,17 @@ export class Writer implements AsyncDisposable {
       return await find.named(ended);
     } catch (error) {
       leave(pieces);
-      throw failed === undefined ? error : failed.error; // itself, not its copy that went through the thread
+      throw failed === undefined ? error : failed.error; // the error itself, not the copy that came back from the thread
     }
   }
 
   /** Copies the file `from` to `to`; resolves as writeFile() does. A source that changes meanwhile fails the copy. */
   async copyFile(from: PathLike, to: PathLike, options?: CopyOptions | null): Promise<FileResult> {
-    this.#engine.assertOpen();
+    this.#runner.assertOpen();
     const given = callOptions<CopyOptions>(options);
     const { size, makeDirectories } = given;
     const find = findingAs(pathText(to), makeDirectories);
-    const { ended } = await this.#engine.begin(async () => {
+    const { ended } = await this.#runner.begin(async () => {
       const [source, file] = await Promise.all([copySource(from, given), find.file()]);
       return requestFor(file, source, size, given);
     }, given);
@@ -204,8 +204,8 @@ export class Writer implements AsyncDisposable {
 
   /**
    * A stream into the file `path`: takes the place of `fs.createWriteStream`. `options` may be an encoding, as with fs.
-   * Arguments that cannot be throw at once: TypeError or RangeError with Node's codes, RequestError for an option that fs
-   * has not. What the file system refuses comes by `'error'`.
+   * Invalid arguments throw at once: TypeError or RangeError with Node's codes, RequestError for an option that fs does
+   * not have. What the file system refuses comes by `'error'`.
    */
   createWriteStream(path: PathLike, options?: WriteStreamOptions | BufferEncoding | null): FileWriteStream {
     const judged = judgeStream(path, options);
@@ -213,7 +213,7 @@ export class Writer implements AsyncDisposable {
     const over = new Promise<void>((resolve) => {
       onOver = resolve;
     });
-    const stream = new FileWriteStream(this.#engine, judged, (ended) => {
+    const stream = new FileWriteStream(this.#runner, judged, (ended) => {
       this.#streams.delete(ended);
       onOver();
     });
@@ -222,8 +222,8 @@ export class Writer implements AsyncDisposable {
   }
 
   /**
-   * Waits for all that was asked for, then gives threads, memory and AIO contexts back. Streams that were not ended
-   * until now are destroyed: nobody could wait for them.
+   * Waits for all writes that were begun, then gives threads, memory and AIO contexts back. Streams that were not ended
+   * are destroyed: nothing could wait for them.
    *
    * A program may end without it: a writer with nothing to write does not keep its process alive.
    */
@@ -233,11 +233,11 @@ export class Writer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#engine.refuse();
+    this.#runner.refuse();
     for (const stream of this.#streams.keys()) if (!stream.writableEnded) stream.destroy();
-    // They begin a tick after they were made: until then the engine does not know of them.
+    // Streams begin a tick after they were made: until then the runner does not know of them.
     await Promise.all(this.#streams.values());
-    await this.#engine.close();
+    await this.#runner.close();
   }
 
   /** As close(): `await using writer = await openWriter()`. */
@@ -246,7 +246,7 @@ export class Writer implements AsyncDisposable {
   }
 }
 
-/** Finds the file that `text` names, and lets the refusal to open it give that name. */
+/** Finds the file that `text` names, and words a refusal to open it with that name. */
 function findingAs(
   text: string,
   makeDirectories: boolean | undefined,
@@ -263,7 +263,7 @@ async function inRootSource(source: SourceInput): Promise<SourceInput> {
   return source.kind === 'file' ? copySource(source.path, source) : source;
 }
 
-/** By its properties, as sources are plain objects. */
+/** Sources are plain objects, known by their `kind`. */
 function isSource(data: FileData): data is SourceInput {
   return (
     typeof data === 'object' && data !== null && typeof Reflect.get(data, 'kind') === 'string' && !isIteration(data)

@@ -1,10 +1,10 @@
 /** Bytes in the shapes in which programs have them. */
 import { RequestError } from '@penstock/contract';
 
-/** Bytes that are there at once. */
+/** Bytes as a whole: text or binary. */
 export type Bytes = string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
 
-/** A view of `data`, with no copy made but of a string. null where it is none of them. */
+/** A view of `data`, with no copy made but of a string. null if it is neither. */
 export function bytesOf(data: unknown, encoding: BufferEncoding = 'utf8'): Uint8Array | null {
   if (typeof data === 'string') return Buffer.from(data, encoding);
   if (data instanceof Uint8Array) return data;

@@ -22,11 +22,11 @@ export interface StreamFlags {
   appends: boolean;
   /** No file is made. */
   mustExist: boolean;
-  /** What stands there is overwritten, and where nothing does a file is made: O_CREAT alone. */
+  /** A file that exists is overwritten, and one that does not is made: O_CREAT alone. */
   makes: boolean;
 }
 
-/** @throws TypeError or RangeError with Node's codes, for what fs refuses and for what would not be done here */
+/** @throws TypeError or RangeError with Node's codes, for what fs refuses and for what this library does not do */
 export function readFlags(flags: unknown): StreamFlags {
   const bits = bitsOf(flags);
   const has = (flag: number): boolean => (bits & flag) === flag;

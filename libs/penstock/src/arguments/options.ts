@@ -33,7 +33,7 @@ export interface FlushOptions {
 /** The options of any write: the fields of a request, by the same names and with the same defaults. */
 export interface FileOptions extends CallOptions {
   /**
-   * `'replace'` (the default) makes the file or replaces what stands there, `'create'` fails where something does,
+   * `'replace'` (the default) makes the file or replaces one that is there, `'create'` fails if a file is there,
    * `'overwrite'` changes it from `offset` on, `'append'` lengthens it.
    */
   mode?: WriteRequest['mode'] | undefined;
@@ -68,7 +68,7 @@ export interface CopyOptions extends FileOptions {
   size?: number | string | undefined;
   /** `'keep'`: holes of the source stay holes. `'fill'` (the default): zeros are written there. */
   holes?: FileSource['holes'] | undefined;
-  /** Share the source's blocks: `'auto'` where the file system can, `'always'` fails elsewhere. Default `'never'`. */
+  /** Share the source's blocks: `'auto'` if the file system can, `'always'` fails if it cannot. Default `'never'`. */
   reflink?: FileSource['reflink'] | undefined;
   /** `'keep'`: the file gets the source's time of modification. Default `'now'`. */
   mtime?: 'now' | 'keep' | undefined;
@@ -115,4 +115,16 @@ export async function copySource(from: PathLike, options: CopyOptions): Promise<
 function octal(bits: number): string {
   if (Number.isInteger(bits) && bits >= 0 && bits <= 0o777) return bits.toString(8).padStart(3, '0');
   throw new RequestError({ field: 'fileMode', value: bits, accepted: 'permission bits from 0 to 0o777' });
+}
+
+/** An hour. */
+const FLUSH_AFTER_MS_MAX = 3_600_000;
+
+/** `flushAfterMs` as the ring takes it: -1 for never. @throws RequestError */
+export function flushTime(ms: number | undefined): number | undefined {
+  if (ms === undefined) return undefined;
+  if (ms === Number.POSITIVE_INFINITY) return -1;
+  if (Number.isInteger(ms) && ms >= 1 && ms <= FLUSH_AFTER_MS_MAX) return ms;
+  const accepted = `milliseconds from 1 to ${FLUSH_AFTER_MS_MAX}, or Infinity`;
+  throw new RequestError({ field: 'flushAfterMs', value: ms, accepted });
 }

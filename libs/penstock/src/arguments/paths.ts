@@ -65,7 +65,7 @@ export async function existingFile(path: PathLike): Promise<string> {
 
 /** Where a write to a path goes. */
 export interface FoundTarget {
-  /** Absolute, free of links: where the path is a link, the file that it names. */
+  /** Absolute, free of links: if the path is a link, the file that it names. */
   file: string;
   /** Whether that name is there already. */
   stands: boolean;
@@ -79,7 +79,7 @@ export async function findTarget(path: PathLike, makeDirectories: boolean): Prom
   const text = pathText(path);
   if (text === '') throw refusedOpen('ENOENT', text);
   if (Buffer.byteLength(text) >= PATH_BYTES_MAX) throw refusedOpen('ENAMETOOLONG', text);
-  // Else the slash would be lost below, and a file be written where a directory was meant.
+  // Without this the slash would be lost below, and a file be written although a directory was meant.
   if (text.endsWith('/')) throw refusedOpen('EISDIR', text);
   let named = text;
   for (let links = 0; links < LINKS_MAX; links += 1) {
@@ -106,7 +106,7 @@ async function refuseUnnamed(link: string, target: string, text: string): Promis
   if (named === null || named.ino !== open.ino || named.dev !== open.dev) throw refusedOpen('ENOENT', text);
 }
 
-/** null where nothing has that name. */
+/** null if nothing has that name. */
 async function standingAt(file: string, text: string): Promise<Stats | null> {
   try {
     return await lstat(file);

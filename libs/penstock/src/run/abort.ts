@@ -1,5 +1,4 @@
-/** The end of a call that its AbortSignal asked for, told as Node tells it. */
-
+/** The error of a call that its AbortSignal ended, as Node's own calls have it. */
 import { RequestError } from '@penstock/contract';
 
 /** A write was stopped by its `signal`; nothing is left of it. `cause` is the signal's reason. */
@@ -14,7 +13,7 @@ export class AbortError extends Error {
   }
 }
 
-/** @throws AbortError; RequestError for what is no AbortSignal, before anything is begun for it */
+/** @throws AbortError; RequestError if `signal` is no AbortSignal */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new RequestError({ field: 'signal', value: signal, accepted: 'an AbortSignal' });

@@ -1,5 +1,5 @@
 /**
- * The end of a process amid its streams. A file that is changed where it stands has, as with fs, what was written to it:
+ * The end of a process amid its streams. A file that is changed in place gets, as with fs, what was written to it:
  * the rows in flight are waited for, the bytes of the last one go after them, and the file ends there. Writer threads still
  * run while 'exit' is emitted, which is all that this needs; a signal without a handler and a crash emit nothing.
  */
@@ -16,7 +16,7 @@ const NOTHING: Waiting = () => null;
 
 const open = new Map<RingProducer, Waiting>();
 
-/** Lets the write of `producer`, with what waits to be pushed, come to an end if the process does before `ended` settles. */
+/** If the process ends before `ended` does, completes the write of `producer` with what waits to be pushed. */
 export function endWithProcess(producer: RingProducer, ended: Promise<unknown>, waiting: Waiting = NOTHING): void {
   if (open.size === 0) process.on('exit', drain);
   open.set(producer, waiting);
@@ -30,7 +30,7 @@ export function endWithProcess(producer: RingProducer, ended: Promise<unknown>, 
 function drain(): void {
   const deadline = performance.now() + EXIT_WAIT_MS;
   for (const [producer, waiting] of open) producer.pushBlocked(waiting, deadline);
-  // All are asked before the first is waited for.
+  // All are asked to end before the first is waited for.
   const waits = [...open.keys()].map((producer) => producer.standing());
   for (const wait of waits) wait(deadline);
 }

@@ -1,32 +1,22 @@
-/** The engine in this process: writes take their turn, run on a thread, are watched, and end as their caller expects. */
+/** Runs the writes of this process: each takes its turn, runs on a thread, is watched, and ends as its caller expects. */
 import { randomUUID } from 'node:crypto';
-import {
-  type JobResult,
-  isBulkResult,
-  noProgress,
-  RequestError,
-  WriteAbortedError,
-  type WriteRequest,
-} from '@penstock/contract';
+import { type JobResult, isBulkResult, noProgress, WriteAbortedError, type WriteRequest } from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/writer';
 import { AbortError, throwIfAborted } from './abort.ts';
 import { endWithProcess, type Waiting } from './exit.ts';
-import type { CallOptions, FileResult, FlushOptions } from '../arguments/options.ts';
+import { type CallOptions, type FileResult, type FlushOptions, flushTime } from '../arguments/options.ts';
 import { Turns } from './turns.ts';
 
-/** How often a running write is sampled, where somebody wants to know. */
+/** How often a running write is sampled, if its caller wants progress. */
 const SAMPLE_MS = 500;
 
 /** How long an aborted write may take to stop, before it is left to its disk. */
 const STOP_GRACE_MS = 10_000;
 
-/** An hour. */
-const FLUSH_AFTER_MS_MAX = 3_600_000;
-
 /** A write that runs. */
 export interface Attempt {
-  /** Settles when nothing of it is left to be done. */
+  /** Resolves or rejects when nothing of it is left to be done. */
   ended: Promise<FileResult>;
 }
 
@@ -38,35 +28,35 @@ export interface StreamAttempt extends Attempt {
 
 /** Options of a write whose bytes the program brings. */
 export interface StreamOptions extends CallOptions, FlushOptions {
-  /** True where bytes stay in a file that is changed where it stands, though no more of them come. */
+  /** True if a file that is changed in place keeps its bytes, also when no more of them come. */
   keeps?: boolean;
-  /** True where the bytes are there already: the write does not wait for the program, and so not long for the others. */
+  /** True if all bytes are there already: the write does not wait for the program, and so does not hold up the others. */
   isWhole?: boolean;
-  /** What was written and waits to be pushed, should the process end. */
+  /** What was written and waits for rows: it is pushed if the process ends. */
   waiting?: Waiting;
 }
 
 /** What may run at once, all threads together. */
-export interface EngineLimits {
+export interface RunnerLimits {
   /** Writes whose bytes are there, or are read or computed. */
   jobs: number;
   /** Streams, which may be open for long without a byte. */
   streams: number;
 }
 
-export class Engine {
+export class WriteRunner {
   readonly #pool: WriterPool;
   readonly #turns: Turns;
   readonly #streamTurns: Turns;
   /** Writes that run or wait for their turn. */
   readonly #open = new Set<Promise<unknown>>();
-  /** With a count it names each write of this engine, as no other engine ever does. */
+  /** With a count it names each write of this runner, uniquely among all processes. */
   readonly #name = randomUUID();
   #count = 0;
   #refuses = false;
 
   /** @param limits in all no more than the pool has job slots */
-  constructor(pool: WriterPool, { jobs, streams }: EngineLimits) {
+  constructor(pool: WriterPool, { jobs, streams }: RunnerLimits) {
     this.#pool = pool;
     this.#turns = new Turns(jobs, 'writes run at once (threads x jobs)');
     this.#streamTurns = new Turns(streams, 'streams are open at once (threads x streams)');
@@ -82,7 +72,7 @@ export class Engine {
     return { ended: this.#track(this.#follow(running, null, this.#turns, options)) };
   }
 
-  /** The same of a request whose source is a stream. */
+  /** As begin(), for a request whose source is a stream. */
   async beginStream(prepare: () => Promise<WriteRequest>, options: StreamOptions): Promise<StreamAttempt> {
     const flushAfterMs = flushTime(options.flushAfterMs);
     const turns = options.isWhole === true ? this.#turns : this.#streamTurns;
@@ -104,7 +94,7 @@ export class Engine {
     const turn = async (): Promise<{ request: WriteRequest; name: string }> => {
       throwIfAborted(signal);
       const request = await prepare();
-      await whileTold(turns, onProgress, () => turns.take(signal));
+      await whileReporting(turns, onProgress, () => turns.take(signal));
       return { request, name: `${this.#name}-${(this.#count += 1)}` };
     };
     return this.#track(turn());
@@ -119,7 +109,7 @@ export class Engine {
     const { block, done } = running;
     let forgetStop = (): void => {};
     const stop = (): void => {
-      // A stream closes when its file is as it stays: a slow flush is waited for, and a silent disk is not.
+      // A stream closes when its file has its final state: a slow flush is waited for, a silent disk is not.
       forgetStop = stopRunning(running, STOP_CANCEL, STOP_GRACE_MS, { awaited: producer !== null });
       producer?.fail(new WriteAbortedError('cancel')); // wakes a write that waits for bytes
     };
@@ -127,8 +117,8 @@ export class Engine {
     signal?.addEventListener('abort', stop, { once: true });
     const watch = onProgress == null ? null : this.#watchProgress(block, onProgress);
     try {
-      const result = ofLibrary(await done);
-      watch?.tell();
+      const result = asFileResult(await done);
+      watch?.report();
       return result;
     } catch (error) {
       if (signal?.aborted === true && error instanceof WriteAbortedError) throw new AbortError(signal);
@@ -136,7 +126,7 @@ export class Engine {
     } finally {
       forgetStop();
       watch?.end();
-      signal?.removeEventListener('abort', stop); // from here on the block is another write's
+      signal?.removeEventListener('abort', stop); // from here on the block belongs to another write
       turns.release();
     }
   }
@@ -144,11 +134,11 @@ export class Engine {
   #watchProgress(
     block: JobBlock,
     onProgress: NonNullable<CallOptions['onProgress']>,
-  ): { tell: () => void; end: () => void } {
+  ): { report: () => void; end: () => void } {
     const meter = new ProgressMeter(this.#pool.rowBudgetBytes);
-    const tell = (): void => onProgress(meter.progress(block.read(), block.rowsWaitedFor()));
-    const timer = setInterval(tell, SAMPLE_MS);
-    return { tell, end: () => clearInterval(timer) };
+    const report = (): void => onProgress(meter.progress(block.read(), block.rowsWaitedFor()));
+    const timer = setInterval(report, SAMPLE_MS);
+    return { report, end: () => clearInterval(timer) };
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -176,15 +166,15 @@ export class Engine {
   }
 }
 
-/** Reports to `onProgress` why nothing happens, for as long as `wait` waits for a turn. */
-async function whileTold(
+/** Waits for a turn, and reports to `onProgress` meanwhile why nothing happens. */
+async function whileReporting(
   turns: Turns,
   onProgress: CallOptions['onProgress'],
   wait: () => Promise<void>,
 ): Promise<void> {
-  const tell = (): void =>
+  const report = (): void =>
     onProgress?.({ ...noProgress('waiting'), note: `waiting for its turn: ${turns.count} ${turns.what}` });
-  const timer = onProgress != null && turns.areTaken ? setInterval(tell, SAMPLE_MS) : undefined;
+  const timer = onProgress != null && turns.areTaken ? setInterval(report, SAMPLE_MS) : undefined;
   try {
     await wait();
   } finally {
@@ -192,22 +182,13 @@ async function whileTold(
   }
 }
 
-/** In milliseconds; -1 for never. @throws RequestError */
-export function flushTime(ms: number | undefined): number | undefined {
-  if (ms === undefined) return undefined;
-  if (ms === Number.POSITIVE_INFINITY) return -1;
-  if (Number.isInteger(ms) && ms >= 1 && ms <= FLUSH_AFTER_MS_MAX) return ms;
-  const accepted = `milliseconds from 1 to ${FLUSH_AFTER_MS_MAX}, or Infinity`;
-  throw new RequestError({ field: 'flushAfterMs', value: ms, accepted });
-}
-
-/** At once: the thread has a file to open before its first row asks. */
+/** Sets the write's own limit in time: the thread has to open a file before its first row is paced. */
 function limited<T extends RunningWrite>(running: T, { limit }: WriteRequest): T {
   if (limit !== undefined && limit.bytesPerSecond > 0) running.block.rate.set(limit.bytesPerSecond);
   return running;
 }
 
-function ofLibrary(result: JobResult): FileResult {
+function asFileResult(result: JobResult): FileResult {
   if (isBulkResult(result)) throw new Error('a bulk was written where one file was asked for');
   const { root: _root, host: _host, ...rest } = result;
   return { ...rest, path: `/${result.path}` };

@@ -1,12 +1,12 @@
-/** Who may write next: as many writes run at once as the threads take, and further ones wait in a line. */
+/** Which write may run next: as many run at once as the threads take, and further ones wait in a line. */
 import { AbortError, throwIfAborted } from './abort.ts';
 
 export class Turns {
   #free: number;
   readonly #line: (() => void)[] = [];
-  /** So many run at once. */
+  /** How many run at once. */
   readonly count: number;
-  /** What runs, and which options set how many may: for the note of one that waits. */
+  /** What runs, and which options set how many: for the note of a write that waits. */
   readonly what: string;
 
   constructor(count: number, what: string) {
@@ -15,7 +15,7 @@ export class Turns {
     this.what = what;
   }
 
-  /** True where whoever comes now has to wait. */
+  /** True if the next one has to wait. */
   get areTaken(): boolean {
     return this.#free === 0;
   }
@@ -44,6 +44,6 @@ export class Turns {
   release(): void {
     const next = this.#line.shift();
     if (next === undefined) this.#free += 1;
-    else next(); // handed over: none that comes now gets in between
+    else next(); // handed over directly, so that a newcomer cannot take it
   }
 }

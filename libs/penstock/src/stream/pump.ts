@@ -1,4 +1,4 @@
-/** Bytes of the program on their way into the rows of a write. */
+/** Pushes bytes of the program into the rows of a write. */
 import type { RingProducer } from '@penstock/matrix';
 import { pieceOf } from '../arguments/bytes.ts';
 
@@ -11,8 +11,8 @@ export async function pumpBytes(bytes: Uint8Array, producer: RingProducer): Prom
 }
 
 /**
- * Pushes piece after piece, as fast as rows come free, and ends with the last. Where the iteration fails so does the
- * write, and `onFailure` is told first; where the write ends early the iteration is left.
+ * Pushes piece after piece, as fast as rows come free, and ends with the last. If the iteration fails, `onFailure` is called and
+ * the write fails; if the write ends early, the iteration is left.
  */
 export async function pumpPieces(
   pieces: Pieces,
@@ -27,7 +27,7 @@ export async function pumpPieces(
     }
     producer.end();
   } catch (error) {
-    if (!producer.closed) onFailure(error); // else it failed because it was left
+    if (!producer.closed) onFailure(error); // else it failed only because it was left
     producer.fail(error);
   }
 }

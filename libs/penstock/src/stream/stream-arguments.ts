@@ -4,11 +4,10 @@
  */
 import fs from 'node:fs';
 import type { WriteRequest } from '@penstock/contract';
-import { flushTime } from '../run/runner.ts';
 import { bitsOfNew, readFileMode } from '../arguments/file-mode.ts';
 import { readFlags, type StreamFlags } from '../arguments/flags.ts';
 import { assertInteger, invalidType, invalidValue, unknownEncoding } from '../arguments/node-errors.ts';
-import { type FileOptions, type FlushOptions, requestFor } from '../arguments/options.ts';
+import { type FileOptions, type FlushOptions, flushTime, requestFor } from '../arguments/options.ts';
 import { pathText } from '../arguments/paths.ts';
 
 /** The options of `fs.createWriteStream`, by the same names; and those of any write, but that `mode` is fs's. */
@@ -31,7 +30,7 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
   flush?: boolean | undefined;
   /** Bytes that may wait in this process beside the rows before write() says false. Default 16 KiB, as of fs. */
   highWaterMark?: number | undefined;
-  /** How many bytes will come, where that is known: the file is preallocated, and any other number is an error. */
+  /** How many bytes will come, if that is known: the file is preallocated, and any other number is an error. */
   size?: number | string | undefined;
 }
 
@@ -47,14 +46,14 @@ export interface StreamArguments {
   bits: number | undefined;
 }
 
-/** Options that fs has not. */
+/** Options that fs does not have. */
 const REQUEST_FIELDS = ['size', 'publish', 'durability', 'checksum', 'expect', 'verify', 'limit', 'matrix'] as const;
 
 /** Functions of `options.fs` that fs calls; any of the last two may be missing if the other is there. */
 const FS_FUNCTIONS = ['open', 'close', 'write', 'writev'] as const;
 
 /**
- * @throws TypeError or RangeError with Node's codes; RequestError for an option that fs has not
+ * @throws TypeError or RangeError with Node's codes; RequestError for an option that fs does not have
  */
 export function judgeStream(path: unknown, given: unknown): StreamArguments {
   const options = optionsOf(given);
@@ -88,7 +87,7 @@ export function streamRequest(file: string, judged: StreamArguments, stands: boo
   const { options, flags, bits } = judged;
   const { size, start, flush, durability, publish } = options;
   const { mode, synchronous, appends, makes } = flags;
-  // O_CREAT alone: a file that is made grows under its name, as one that stands there does.
+  // O_CREAT alone: a file that is made grows under its name, as one that exists does.
   const isMade = makes && !stands;
   const inPlace = appends || makes;
   const request = requestFor(file, { kind: 'stream' }, size, {
@@ -99,8 +98,8 @@ export function streamRequest(file: string, judged: StreamArguments, stands: boo
     durability: durability ?? (synchronous ? 'dsync' : flush === false ? 'none' : undefined),
     fileMode: undefined,
   });
-  // As with fs, of a file that is made: one that stands there keeps its own, and need not even be ours to change. Not by
-  // the request's rule: a program may do with its own files what a job may not.
+  // As with fs, only a file that is made gets these bits: one that exists keeps its own, and may belong to another user.
+  // The request's own rule is passed over: a program may do with its own files what a job may not.
   return stands || bits === undefined
     ? request
     : { ...request, fileMode: bitsOfNew(bits).toString(8).padStart(3, '0') };

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { Writable, addAbortSignal } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { RingProducer } from '@penstock/matrix';
-import type { Engine } from '../run/runner.ts';
+import type { WriteRunner } from '../run/runner.ts';
 import type { FileResult } from '../arguments/options.ts';
 import { findTarget, openedAs, refusedOpen } from '../arguments/paths.ts';
 import { type StreamArguments, streamRequest } from './stream-arguments.ts';
@@ -11,7 +11,7 @@ import { type StreamArguments, streamRequest } from './stream-arguments.ts';
 /** A disk that hangs must not keep a stream that was destroyed. */
 const DESTROY_GRACE_MS = 10_000;
 
-/** So long destroy() itself waits for what was written to be in the file; after that only `'close'` shows that it is. */
+/** How long destroy() itself waits until what was written is in the file; after that only `'close'` shows that it is. */
 const DESTROY_BLOCKS_MS = 100;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -40,7 +40,7 @@ export class FileWriteStream extends Writable {
   /** null, also after `'open'`: the file is the engine's. */
   readonly fd: null = null;
 
-  readonly #engine: Engine;
+  readonly #runner: WriteRunner;
   readonly #judged: StreamArguments;
   readonly #onOver: (stream: FileWriteStream) => void;
   /** Why it cannot be begun, if the writer was closed before. */
@@ -48,20 +48,20 @@ export class FileWriteStream extends Writable {
   /** Aborted when the stream is destroyed. */
   readonly #over = new AbortController();
   #producer: RingProducer | null = null;
-  /** Of the write that waits for rows. */
+  /** The rest of the write that waits for rows. */
   #unpushed: Buffer[] = [];
-  /** How many of the writes behind that one were pushed before their turn. */
+  /** How many of the writes after that one have been pushed early, because the stream or the process ended. */
   #takenAhead = 0;
-  /** The file is changed where it stands, and keeps what was written. */
+  /** The file is changed in place, and keeps what was written. */
   #keeps = false;
   /** A write calls back only when its bytes are durable. */
   #synchronous = false;
-  /** Settles when nothing of the write is left to be done. */
+  /** Resolves or rejects when nothing of the write is left to be done. */
   #ended: Promise<FileResult> | null = null;
   #result: FileResult | undefined;
 
   /** @internal */
-  constructor(engine: Engine, judged: StreamArguments, onOver: (stream: FileWriteStream) => void) {
+  constructor(runner: WriteRunner, judged: StreamArguments, onOver: (stream: FileWriteStream) => void) {
     const { flags, mode, start, autoClose, emitClose, highWaterMark, signal, encoding, defaultEncoding } =
       judged.options;
     super({
@@ -74,10 +74,10 @@ export class FileWriteStream extends Writable {
     this.mode = mode ?? 0o666;
     this.start = start;
     this.autoClose = autoClose !== false;
-    this.#engine = engine;
+    this.#runner = runner;
     this.#judged = judged;
     this.#onOver = onOver;
-    this.#refusal = refusalOf(engine);
+    this.#refusal = refusalOf(runner);
     const ofStrings = encoding || defaultEncoding;
     if (ofStrings) this.setDefaultEncoding(ofStrings);
     // Not by the base class's option: its constructor may destroy the stream before the fields above are there.
@@ -94,7 +94,7 @@ export class FileWriteStream extends Writable {
     return this.#producer === null || this.destroyed;
   }
 
-  /** What the write came to; there from `'finish'` on. */
+  /** The result of the write, from `'finish'` on. */
   get result(): FileResult | undefined {
     return this.#result;
   }
@@ -123,7 +123,7 @@ export class FileWriteStream extends Writable {
    */
   flush(callback?: ((error?: Error | null) => void) | null): Promise<void> {
     const flushed = this.#flush();
-    if (callback != null) void tell(flushed, callback);
+    if (callback != null) void report(flushed, callback);
     return flushed;
   }
 
@@ -133,7 +133,7 @@ export class FileWriteStream extends Writable {
         // Called after the callbacks of all writes before it.
         this.write(NO_BYTES, (error) => (error == null ? resolve() : reject(error)));
       });
-      // What calls back only then has flushed it already.
+      // A synchronous write calls back when it is durable: nothing is left to be flushed.
       if (this.#synchronous || (await this.#producer!.flush())) return;
     }
     await finished(this, { readable: false });
@@ -148,7 +148,7 @@ export class FileWriteStream extends Writable {
   /** What write() has taken is written, as fs has written what it called back for. */
   #endKept(producer: RingProducer, error: Error | undefined): void {
     if (producer.closed) return;
-    // Node's pipeline() settles as soon as this returns, and whoever awaits it looks at the file.
+    // Node's pipeline() ends as soon as this returns, and its caller may read the file then.
     const deadline = performance.now() + DESTROY_BLOCKS_MS;
     producer.pushBlocked(() => this.#nextWaiting(), deadline);
     producer.end();
@@ -162,8 +162,8 @@ export class FileWriteStream extends Writable {
 
   /** @internal */
   override _construct(callback: Callback): void {
-    void tell(this.#open(), (error) => {
-      // Destroyed meanwhile, it knows why: the abort that came of it is no second error.
+    void report(this.#open(), (error) => {
+      // If it was destroyed meanwhile, the abort follows from that and is no second error.
       const failed = error != null && !(this.destroyed && this.#over.signal.aborted);
       callback(this.destroyed ? null : error);
       if (failed) return;
@@ -189,7 +189,7 @@ export class FileWriteStream extends Writable {
     const waiting = (): Uint8Array | null => this.#nextWaiting();
     const options = { signal: this.#over.signal, onProgress, flushAfterMs, keeps: true, waiting };
     let file = '';
-    const attempt = await this.#engine.beginStream(async () => {
+    const attempt = await this.#runner.beginStream(async () => {
       const found = await findTarget(text, makeDirectories ?? false);
       file = found.file;
       if (this.#judged.flags.mustExist && !found.stands) throw refusedOpen('ENOENT', text);
@@ -225,11 +225,11 @@ export class FileWriteStream extends Writable {
   /** What finds room goes at once; only the rest waits for rows. */
   #push(chunks: Buffer[], callback: Callback): void {
     this.#unpushed = chunks;
-    if (!this.#pushOn() || this.#synchronous) void tell(this.#pushRest(), callback);
+    if (!this.#pushOn() || this.#synchronous) void report(this.#pushRest(), callback);
     else callback();
   }
 
-  /** True once nothing of it waits for rows any more. */
+  /** Pushes as much as there are rows for; true once nothing waits any more. */
   #pushOn(): boolean {
     for (let chunk = this.#unpushed[0]; chunk !== undefined; chunk = this.#unpushed[0]) {
       const taken = this.#producer!.push(chunk);
@@ -245,7 +245,7 @@ export class FileWriteStream extends Writable {
   async #pushRest(): Promise<void> {
     const producer = this.#producer!;
     while (!this.#pushOn()) {
-      // That is the backpressure.
+      // This wait is the backpressure.
       if (await producer.writable()) continue;
       if (this.#unpushed.length === 0) break; // taken as the stream was destroyed
       await this.#ended; // rejects with what ended it
@@ -253,11 +253,11 @@ export class FileWriteStream extends Writable {
     }
     if (!this.#synchronous || (await producer.flush())) return;
     await this.#ended;
-    // Destroyed meanwhile, it has written what it had.
+    // If it was destroyed meanwhile, what it had is written.
     if (!this.destroyed) throw endedEarly();
   }
 
-  /** What write() took and no row has yet, in its order; for the end alone: what this hands out is pushed, or lost. */
+  /** What write() took and no row has yet, in order. Only for the end: what this hands out is pushed, or lost. */
   #nextWaiting(): Uint8Array | null {
     const chunk = this.#unpushed.shift();
     if (chunk !== undefined) return chunk;
@@ -269,7 +269,7 @@ export class FileWriteStream extends Writable {
   /** @internal */
   override _final(callback: Callback): void {
     this.#producer!.end();
-    void tell(this.#finished(), callback);
+    void report(this.#finished(), callback);
   }
 
   async #finished(): Promise<void> {
@@ -288,15 +288,15 @@ export class FileWriteStream extends Writable {
       callback(error);
     };
     if (this.#ended === null) close();
-    else void tell(this.#ended, close); // however it ended: `error` says why
+    else void report(this.#ended, close); // however it ended: the reason is `error`
   }
 }
 
 const endedEarly = (): Error => new Error('the write ended before its last byte came');
 
-function refusalOf(engine: Engine): Error | null {
+function refusalOf(runner: WriteRunner): Error | null {
   try {
-    engine.assertOpen();
+    runner.assertOpen();
     return null;
   } catch (error) {
     return error as Error;
@@ -306,7 +306,7 @@ function refusalOf(engine: Engine): Error | null {
 type Callback = (error?: Error | null) => void;
 
 /** Reports to the base class how `work` ended; in a tick of its own, so that what listeners throw rejects nothing here. */
-async function tell(work: Promise<unknown>, callback: Callback): Promise<void> {
+async function report(work: Promise<unknown>, callback: Callback): Promise<void> {
   try {
     await work;
     process.nextTick(callback);
