@@ -2,7 +2,7 @@
  * Writes of this host that want one file in place take turns, the oldest job first: each gets the file's lock as the one
  * before it gives it back. They hold job slots while they wait, which writes to other files need too: so few wait at a time, and
  * none for long. A write that finds no place, or waits too long, is refused as by the lock itself, and is attempted again
- * (libs/queue, lock-waits.ts).
+ * (libs/queue, wait/lock-waits.ts).
  */
 import { constants } from 'node:os';
 import { setTimeout as startTimer } from 'node:timers';

@@ -1,7 +1,7 @@
 /**
  * Lets a job through to a thread once there is room for what it will write: free on its file system, and not promised
  * to another job of this host. A job that finds none is refused with ENOSPC, and waits in the queue (see libs/queue,
- * verdict.ts); one that no such disk could ever hold is refused for good.
+ * wait/verdict.ts); one that no such disk could ever hold is refused for good.
  */
 import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';

@@ -1,6 +1,6 @@
 /**
  * The host's own directory of records of partial files, in its data directory: `parts/<name of the host>/`, with the
- * places of the attempts that run and the list of what was left for later ones (libs/sink, part-records.ts).
+ * places of the attempts that run and the list of what was left for later ones (libs/sink, attempt/part-records.ts).
  *
  * Its lock is held for the process's life. What a dead process has left, of whatever name, is taken over by the next host
  * that starts with this data directory.

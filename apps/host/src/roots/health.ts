@@ -2,33 +2,15 @@
  * Roots that cannot be used, whatever is written there: read-only, unmounted, gone, or failing one write after another.
  * Their jobs go back to the queue for another host; the host looks again until they are well.
  */
-import {
-  type JobRequest,
-  type JobResult,
-  RootError,
-  type WireError,
-  hintFor,
-  isBulkResult,
-  requestsOf,
-  rootsOf,
-  toWire,
-} from '@penstock/contract';
+import { type JobRequest, type JobResult, RootError, type WireError, hintFor, rootsOf } from '@penstock/contract';
 import type { RootConfig, RootMounts } from '@penstock/disk';
 import { type Condition, type Inspect, inspectRoot } from './inspect.ts';
+import { isOfDisk, suspectsOf } from './suspects.ts';
 
 /** How often a root that cannot be used is looked at. */
 const LOOK_MS = 2000;
 /** So many writes that fail in a row are the disk's fault. */
 const FAILURES_MAX = 3;
-
-/** Errors whose reason may be the root; ENOENT, EACCES and the like are the job's own fault if the root is well. */
-const OF_ROOTS: ReadonlySet<string> = new Set(
-  'EROFS ENOENT EACCES EPERM ENOTDIR ESTALE ELOOP ETIMEDOUT EIO ENXIO ENODEV ENOMEDIUM ENOTCONN ECONNABORTED EHOSTDOWN'.split(
-    ' ',
-  ),
-);
-/** Errors of the disk itself, though its root can be looked at. */
-const OF_DISKS: ReadonlySet<string> = new Set(['EIO', 'ENXIO', 'ENODEV', 'ENOMEDIUM', 'EROFS']);
 
 interface Sickness {
   reason: string;
@@ -136,7 +118,7 @@ export class RootHealth {
     outcome: { error: unknown } | { result: JobResult },
   ): Promise<RootError | 'again' | null> {
     let again = false;
-    for (const { name, error } of this.#suspects(request, outcome)) {
+    for (const { name, error } of suspectsOf(request, outcome, (root) => this.#patients.get(root)?.root.path)) {
       // The first that is found is enough.
       const found = await this.#examine(this.#patients.get(name)!, error);
       if (found instanceof RootError) return found;
@@ -157,37 +139,6 @@ export class RootHealth {
     this.#timer = undefined;
   }
 
-  /** A failure for each root that may be its reason. */
-  #suspects(
-    request: JobRequest,
-    outcome: { error: unknown } | { result: JobResult },
-  ): { name: string; error: WireError }[] {
-    if ('error' in outcome) return this.#suspectsOf(rootsOf(request), toWire(outcome.error));
-    if (!isBulkResult(outcome.result) || !('files' in request)) return [];
-    const requests = requestsOf(request);
-    const found = new Map<string, { name: string; error: WireError }>();
-    for (const [index, item] of outcome.result.items.entries()) {
-      if (!('error' in item)) continue;
-      for (const suspect of this.#suspectsOf(rootsOf(requests[index]!), item.error))
-        found.set(`${suspect.name} ${item.error.code}`, suspect);
-    }
-    return [...found.values()];
-  }
-
-  #suspectsOf(names: readonly string[], error: WireError): { name: string; error: WireError }[] {
-    if (!OF_ROOTS.has(error.code)) return [];
-    const { path } = error;
-    return names
-      .filter((name) => {
-        const top = this.#patients.get(name)?.root.path;
-        // Of the later failures of a bulk only the code is kept.
-        return (
-          top !== undefined && (path === undefined || path === top || path.startsWith(top === '/' ? '/' : `${top}/`))
-        );
-      })
-      .map((name) => ({ name, error }));
-  }
-
   async #examine(patient: Patient, error: WireError): Promise<RootError | 'again' | null> {
     const { name, path } = patient.root;
     await this.#options.mounts.recheck(name);
@@ -195,7 +146,7 @@ export class RootHealth {
     if (error.code === 'ESTALE' && error.path === path) return 'again';
     const fault = this.#faultIn(patient, await this.#lookAt(patient));
     if (fault !== null) return this.#errorOf(patient, this.#sicken(patient, fault.code, fault.reason));
-    if (!OF_DISKS.has(error.code) || (error.code === 'EROFS' && this.#isElsewhere(name, error.path))) return null;
+    if (!isOfDisk(error.code) || (error.code === 'EROFS' && this.#isElsewhere(name, error.path))) return null;
     patient.failures += 1;
     this.#noted.add(patient);
     if (patient.failures >= FAILURES_MAX) {
