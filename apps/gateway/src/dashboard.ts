@@ -16,8 +16,8 @@ const POLL_SECONDS = 1;
 const ADD_ROUTE = '/api/queues/:queueName/add';
 
 /**
- * What the form sends becomes a write, whatever it calls it: the name it shows is our own text, and hosts refuse other
- * jobs. A request that no host could carry out is refused here, while it can still be corrected.
+ * What the form sends becomes a write, whatever name it has: the form sends the readable text that the page shows, and
+ * hosts refuse jobs of other names. A request that no host could carry out is refused here, while it can still be corrected.
  */
 function judgeAdded({ route, request }: HookContext): BeforeHookResult {
   if (route !== ADD_ROUTE) return undefined;

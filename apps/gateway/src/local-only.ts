@@ -36,6 +36,6 @@ export async function refuseForeign(request: FastifyRequest, reply: FastifyReply
 /** Name and port, by which pages differ. */
 const placeOf = (origin: string): string | null => (URL.canParse(origin) ? new URL(origin).host : null);
 
-/** Led here from anywhere, but into a page of its own, which the page that led here neither reads nor frames. */
+/** A link from anywhere that opens a page of its own: the page that has the link can neither read nor frame it. */
 const opensPage = ({ method, headers }: FastifyRequest): boolean =>
   method === 'GET' && headers['sec-fetch-dest'] === 'document';

@@ -34,7 +34,7 @@ export function keepToItself(server: FastifyInstance): void {
   });
   server.addHook('onSend', async (_request, reply, payload) => {
     const type = String(reply.getHeader('content-type') ?? '');
-    // The queue's jobs are not for a cache, nor is the answer to who may see them.
+    // The jobs change, and so does who may see them: such answers are not for a cache.
     if (!/css|javascript|image|font/.test(type)) reply.header('cache-control', 'no-store');
     return typeof payload === 'string' && type.startsWith('text/html') ? withoutForeign(payload) : payload;
   });

@@ -50,7 +50,7 @@ export class Sessions {
     return { value };
   }
 
-  /** Whether the cookie's value is one of ours, used by whom it was given to. */
+  /** Whether the cookie's value is one of ours, used by the user it was given to. */
   async holds(value: string, whose: Whose): Promise<boolean> {
     const hash = hashOf(value);
     const session = this.#open.get(hash);

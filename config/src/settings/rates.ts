@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseSize } from '@penstock/contract';
 
-/** Bytes a second; 0 is no limit. @throws InvalidArgumentError */
+/** Bytes per second; 0 is no limit. @throws InvalidArgumentError */
 export function parseRate(text: string): number {
   if (text === 'none') return 0;
   try {

@@ -40,7 +40,7 @@ export function tuneHost(settings: Pick<StoreSettings & HostSettings, TunedBy>):
   const profile = profiles.get(defaults.ROOT_NAME) ?? first;
   // One large write at a time was measured: copies, patterns that take computing and small files gain from more.
   const threads = settings.threads ?? Math.max(defaults.THREADS, profile?.winner.threads ?? 0);
-  // Large writes were measured, one a thread. Small ones have one iocb each: fewer than jobs would make some wait.
+  // Large writes were measured, one per thread. Small ones have one iocb each: fewer than jobs would make some wait.
   const wanted = settings.depth ?? (profile === undefined ? defaults.DEPTH : Math.max(profile.winner.depth, jobs));
   if (profile !== undefined && (settings.threads === undefined || settings.depth === undefined)) {
     notes.push(`tuned as calibrated on root ${profile.root} at ${profile.measuredAt}`);

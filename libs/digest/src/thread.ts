@@ -79,7 +79,7 @@ export class DigestThread {
       rowsStart: this.#rows.byteOffset,
       rowsBytes: this.#rows.byteLength,
     };
-    // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
+    // Whatever the program preloads, by its options or by NODE_OPTIONS, is not loaded into this thread.
     const worker = new Worker(digestEntry, { workerData: setup, execArgv: [], env: {} });
     worker.unref();
     worker.on('message', (message: FromDigest) => this.#receive(message));

@@ -36,7 +36,7 @@ const IPV6_RANGES: readonly (readonly [network: string, prefix: number, what: st
   ['2002::', 16, 'of 6to4'],
   ['3fff::', 20, 'for documentation'],
 ];
-/** All that is handed out to the public so far (RFC 4291, IANA): what lies outside is refused before it is known. */
+/** All that is allocated to the public so far (RFC 4291, IANA); any other address is refused, without a name for it. */
 const IPV6_PUBLIC = ['2000::', 3] as const;
 /** Prefixes whose last four bytes are an IPv4 address that the connection ends at: mapped, and NAT64 (RFC 6052). */
 const IPV4_INSIDE = [

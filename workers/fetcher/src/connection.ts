@@ -12,7 +12,7 @@ import type { AddressPolicy } from './addresses.ts';
 /** Gives up a connection attempt later than any fetch would wait: each has its own clock. */
 const CONNECT_TIMEOUT_MS = 3_600_000;
 
-/** Between a socket and its reader. */
+/** Stands between a socket and its reader, which finds nothing to read while the gate is closed. */
 export class Gate {
   /** What ended the connection, if it was no orderly end: undici takes a reset for the end of an answer without a length. */
   brokenBy: Error | null = null;

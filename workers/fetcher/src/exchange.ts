@@ -23,7 +23,7 @@ const UNSATISFIABLE = 416;
 export type Outcome =
   | { kind: 'fetched'; answer: FetchAnswer }
   | { kind: 'redirect'; location: string }
-  /** What was there already is of no use any more: the same again from 0. */
+  /** The bytes that are there are of no use any more: the url is fetched again from 0. */
   | { kind: 'start over' };
 
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -40,12 +40,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   });
   #isOver = false;
   readonly #gate = new Gate();
-  /** What came and found no room: no more than one read of the socket. */
+  /** Bytes that came and found no room: no more than one read of the socket. */
   readonly #waiting: Uint8Array[] = [];
   /** The answer has come to its end, though some of it may wait for room. */
   #ended = false;
   #answer: FetchAnswer | null = null;
-  /** Where in the file the next byte goes that comes. */
+  /** The position in the file of the next byte that comes. */
   #arrived = 0;
   #silence: NodeJS.Timeout | undefined;
 
@@ -63,7 +63,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#restartSilenceTimer();
     const ifRange = this.#from.offset > 0 && this.#from.identity !== null ? ifRangeOf(this.#from.identity) : null;
     const { origin, pathname, search } = this.#url;
-    // One for each exchange: its end takes the connection with it, also one that is still to come about.
+    // One client per exchange: its end closes the connection, even one that is still being made.
     const client = new Client(origin, {
       connect: gatedConnector(policy, ca, this.#gate),
       // Only the time of waiting for the server counts, which is watched here.

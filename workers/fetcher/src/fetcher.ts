@@ -56,7 +56,7 @@ export class Fetcher {
   #start(): Worker {
     const { urlAllow, entry, onThreadDeath } = this.#options;
     const workerData: FetcherSetup = { urlAllow };
-    // It is ours alone: what the program preloads, by its options or by NODE_OPTIONS, is no part of it.
+    // Whatever the program preloads, by its options or by NODE_OPTIONS, is not loaded into this thread.
     const { NODE_OPTIONS: _preloads, ...env } = { ...process.env };
     const worker = new Worker(entry ?? fetcherEntry, { workerData, execArgv: [], env });
     this.#isReady = false;

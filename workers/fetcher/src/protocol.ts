@@ -8,7 +8,7 @@ export interface FetcherSetup {
   urlAllow: readonly string[];
 }
 
-/** One url for one write. Where it begins is the write's affair, and stands in the ring once its rows are there. */
+/** One url for one write, which decides at which byte it begins and puts that into the ring with its rows. */
 export interface FetchTask {
   order: FetchOrder;
   /** Its port is transferred. */
