@@ -1,6 +1,6 @@
 /**
- * A bulk: many files by one job. Each is a write of its own, with its own temporary name and its own end; as many
- * run at once as there are lanes, and their progress adds up in the job's control block.
+ * A bulk: many files written by one job. Each item is a write of its own, with its own temporary name and its own end; as
+ * many run at once as there are lanes.
  */
 import { performance } from 'node:perf_hooks';
 import {
@@ -9,7 +9,6 @@ import {
   type BulkResult,
   type Engine,
   PHASES,
-  SIZE_BYTES_MAX,
   WriteAbortedError,
   type WriteMode,
   type WriteRequest,
@@ -18,18 +17,17 @@ import {
   textOfCode,
   toWire,
 } from '@penstock/contract';
-import { type Control, type JobBlock, type Mapping, type RateCell, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
+import { type Control, type JobBlock, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { sweepDirectory } from '../earlier/sweep.ts';
 import { earlierPartsOfAll } from '../attempt/earlier-parts.ts';
 import { jobKeyOf, splitPath } from '../attempt/parts.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { runWrite } from '../write/lane.ts';
-import type { WriteControl } from '../write/order.ts';
+import { BulkProgress, ItemControl } from './progress.ts';
 
 const OPENING: number = PHASES.indexOf('opening');
 const WRITING: number = PHASES.indexOf('writing');
 const DONE: number = PHASES.indexOf('done');
-const PAUSED: number = PHASES.indexOf('paused');
 
 /**
  * Files of one bulk that are open at once: half of the default depth, so that a bulk leaves slots to the other writes of
@@ -37,33 +35,33 @@ const PAUSED: number = PHASES.indexOf('paused');
  */
 export const BULK_LANES = 32;
 
-/** Of all bulks of a thread together, about: each file takes two or three descriptors, and a process has perhaps 1024. */
+/** The same for all bulks of a thread together: a file takes two or three descriptors, and a process may have only 1024. */
 const THREAD_LANES = 64;
 
-/** A hundred errors tell what is wrong; a thousand long ones would only fill the queue's memory. */
+/** How many errors a result has in full: a hundred show what is wrong, a thousand would only fill the queue's memory. */
 const ERRORS_IN_FULL_MAX = 100;
 
 /** One attempt at a bulk. */
 export interface BulkOrder {
   bulk: BulkRequest;
-  /** Names the job for ever. */
+  /** The job's name, which never changes. */
   jobName: string;
-  /** Different for every attempt. */
+  /** Different for every attempt of the job. */
   attemptToken: string;
-  /** True when an earlier attempt of the job was begun. */
+  /** True if an earlier attempt of the job was begun. */
   again: boolean;
-  /** As of an AttemptIdentity. */
+  /** As in AttemptIdentity. */
   job: string;
-  /** The first of its places among the records of partial files: one for each of BULK_LANES. */
+  /** The first of its places among the records of partial files (PartRecords): it has one for each of BULK_LANES. */
   partPlace?: number;
 }
 
 /**
- * Carries out `order` on `thread`. Progress goes to `control`, and its stop flag is obeyed; the items' descriptors are
- * recorded in the blocks of `lanes`, one for each item that runs.
+ * Writes all items of `order` on `thread`. Progress is published in `control`, and its stop word is obeyed; the items'
+ * descriptors are recorded in the blocks of `lanes`, one for each item that runs.
  *
- * An item that fails stops no other: its error stands in the result.
- * @throws (rejects with) WriteAbortedError when stopped; what was published by then stays
+ * An item that fails stops no other: its error is in the result.
+ * @throws (rejects with) WriteAbortedError if stopped; what was published by then stays
  */
 export function runBulk(
   thread: WriterThread,
@@ -74,13 +72,14 @@ export function runBulk(
   return new BulkRun(thread, order, control).run(lanes);
 }
 
+/** One attempt at a bulk, while it runs. */
 class BulkRun {
   readonly #thread: WriterThread;
   readonly #order: BulkOrder;
   readonly #control: JobBlock;
   readonly #requests: readonly WriteRequest[];
   readonly #progress: BulkProgress;
-  /** The first that no lane has taken. */
+  /** The index of the first item that no lane has taken. */
   #next = 0;
   #aborted = false;
 
@@ -117,9 +116,9 @@ class BulkRun {
     await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane), lane)));
     this.#thread.bulks -= 1;
     if (this.#aborted || this.#next < this.#requests.length) {
-      throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // nobody said stop: its time was over
+      throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // no stop word: the job's lease has expired
     }
-    // 100 % is said only of a bulk whose every file is in its place.
+    // 100 % only if every file is in its place.
     if (this.#failed === 0) this.#progress.publish(DONE);
     const total = performance.now() - begunAt;
     const files = this.#requests.length;
@@ -145,20 +144,20 @@ class BulkRun {
   }
 
   /**
-   * Removes what earlier attempts left, a directory at a time.
-   * Before the first item begins: a link may be another name of a directory in which one is at work.
+   * Removes what earlier attempts left, one directory after the other. To be called before the first item begins: a symbolic
+   * link may be another name of a directory in which an item is written.
    */
   #sweep(): void {
-    const places = new Map<string, { root: string; directory: string; keys: Set<string> }>();
+    const directories = new Map<string, { root: string; directory: string; keys: Set<string> }>();
     for (const request of this.#requests) {
       const { root, path } = request;
       const { directory } = splitPath(path);
       const name = `${root}\0${directory}`;
-      const place = places.get(name) ?? { root, directory, keys: new Set() };
-      places.set(name, place);
-      place.keys.add(jobKeyOf(this.#order.jobName, request));
+      const entry = directories.get(name) ?? { root, directory, keys: new Set() };
+      directories.set(name, entry);
+      entry.keys.add(jobKeyOf(this.#order.jobName, request));
     }
-    for (const { root, directory, keys } of places.values()) {
+    for (const { root, directory, keys } of directories.values()) {
       const open = this.#thread.roots.find(root);
       if (open === undefined) continue;
       sweepDirectory(open, directory, (dirFd) => earlierPartsOfAll(dirFd, keys, this.#order.attemptToken));
@@ -213,85 +212,5 @@ class BulkRun {
       path,
       error: inFull ? wire : { name, code, retryable, message: `${code}: ${textOfCode(code)}` },
     };
-  }
-}
-
-/** What all items of a bulk have done together. */
-class BulkProgress {
-  bytesWritten = 0;
-  bytesDurable = 0;
-  /** As far as is known: a copy's size is known once its source is open. */
-  totalBytes = 0;
-  inFlight = 0;
-  readonly #control: JobBlock;
-
-  constructor(control: JobBlock) {
-    this.#control = control;
-  }
-
-  publish(phase: number): void {
-    const totalBytes = Math.min(this.totalBytes, SIZE_BYTES_MAX);
-    this.#control.publish(phase, this.bytesWritten, this.bytesDurable, totalBytes, this.inFlight);
-  }
-}
-
-/** One item's side of the job: it stops with the job, and adds to its progress what changed since the item last said. */
-class ItemControl implements WriteControl {
-  readonly #job: JobBlock;
-  readonly #block: JobBlock;
-  readonly #progress: BulkProgress;
-  #bytesWritten = 0;
-  #bytesDurable = 0;
-  #totalBytes: number;
-  #inFlight = 0;
-
-  constructor(job: JobBlock, block: JobBlock, progress: BulkProgress, totalBytes: number) {
-    this.#job = job;
-    this.#block = block;
-    this.#progress = progress;
-    this.#totalBytes = totalBytes;
-  }
-
-  get stop(): number {
-    return this.#job.stop;
-  }
-
-  get lapsed(): boolean {
-    return this.#job.lapsed;
-  }
-
-  get paused(): boolean {
-    return this.#job.paused;
-  }
-
-  /** Of all items together. */
-  get rate(): RateCell {
-    return this.#job.rate;
-  }
-
-  recordFd(index: number, fd: number): void {
-    this.#block.recordFd(index, fd);
-  }
-
-  recordMapping(mapping: Mapping | null): void {
-    this.#block.recordMapping(mapping);
-  }
-
-  publish(_phase: number, written: number, durable: number, total: number, inFlight: number): void {
-    const known = Math.max(total, this.#totalBytes); // it says 0 until its source is known
-    this.#progress.bytesWritten += written - this.#bytesWritten;
-    this.#progress.bytesDurable += durable - this.#bytesDurable;
-    this.#progress.totalBytes += known - this.#totalBytes;
-    this.#progress.inFlight += inFlight - this.#inFlight;
-    this.#bytesWritten = written;
-    this.#bytesDurable = durable;
-    this.#totalBytes = known;
-    this.#inFlight = inFlight;
-    this.#progress.publish(this.#job.paused && this.#progress.inFlight === 0 ? PAUSED : WRITING);
-  }
-
-  /** The item failed, and what it wrote is gone. */
-  takeBack(): void {
-    this.publish(WRITING, 0, 0, 0, 0);
   }
 }
