@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -7,21 +7,16 @@ import { STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { BULK_LANES } from '../src/bulk/bulk.ts';
 import { jobKeyOf, partName } from '../src/attempt/parts.ts';
-import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
+import { type Bench, openBench, stamp } from '../src/thread/thread.fixture.ts';
 
 let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
-const bytesOf = (path: string): Buffer => readFileSync(join(bench.directory, path));
-const stamped = (seed: number, size: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, size);
 const expectStamped = (path: string, seed: number, size: number): void => {
-  expect(Buffer.compare(bytesOf(path), stamped(seed, size))).toBe(0);
+  expect(Buffer.compare(bench.read(path), stamp(seed, size))).toBe(0);
 };
 const codeOf = (item: BulkItemResult | undefined): string | undefined =>
   item !== undefined && 'error' in item ? item.error.code : undefined;
@@ -82,8 +77,8 @@ test('an item that fails has its own error, and the others are written', async (
   expect(codeOf(result.items[9])).toBe('EISDIR');
   expect(result.items[50]).toMatchObject({ path: 'x', error: { code: 'EBADREQUEST', field: 'root' } });
   expect(codeOf(result.items[51])).toBe('EBADREQUEST');
-  expect(bytesOf('7').toString()).toBe('mine');
-  expect(bench.names().filter((name) => name.endsWith('.part'))).toEqual([]);
+  expect(bench.read('7').toString()).toBe('mine');
+  expect(bench.parts()).toEqual([]);
   // What failed is not written: the progress says so to the end.
   expect(block.read()).toMatchObject({
     phase: 'writing',
@@ -103,7 +98,7 @@ test('of a thousand that fail, a hundred errors are told in full and the rest by
 });
 
 test('progress adds up over the files, copies of unknown size included, and ends at all of it', async () => {
-  writeFileSync(join(bench.archive, 'in.dat'), stamped(1, 100_000));
+  writeFileSync(join(bench.archive, 'in.dat'), stamp(1, 100_000));
   const block = bench.control.job(0);
   const source = { kind: 'file' as const, root: 'archive', path: 'in.dat' };
   await bench.bulk(
@@ -133,7 +128,7 @@ test('a stop ends all that run, begins no more, and leaves no partial file', asy
   while (block.read().bytesWritten === 0) await setImmediate();
   block.requestStop(STOP_SHUTDOWN);
   expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'shutdown', retryable: true });
-  expect(bench.names().filter((name) => name.endsWith('.part'))).toEqual([]);
+  expect(bench.parts()).toEqual([]);
   expect(bench.names().length).toBeLessThan(500);
 });
 
@@ -192,10 +187,10 @@ test('files of extents are written whole, with zeros between', async () => {
     { path: 'longer', bytes: 800_000 },
   ]);
   const expected = Buffer.alloc(800_000);
-  expected.set(stamped(3, 700_000), 9000);
+  expected.set(stamp(3, 700_000), 9000);
   expected.set(readSource(createPatternSource('text', 2), 0, 50), 100);
-  expect(bytesOf('longer').equals(expected)).toBe(true);
-  for (const name of ['single', 'exact']) expect(bytesOf(name).equals(expected.subarray(0, 709_000))).toBe(true);
+  expect(bench.read('longer').equals(expected)).toBe(true);
+  for (const name of ['single', 'exact']) expect(bench.read(name).equals(expected.subarray(0, 709_000))).toBe(true);
 });
 
 test('a single write beside a bulk is not held up until the bulk has ended', async () => {

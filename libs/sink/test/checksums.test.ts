@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  readdirSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -26,11 +25,7 @@ const MIB = 1_048_576;
 
 let bench: Bench;
 const open = (options: BenchOptions = {}): Bench => (bench = openBench(options));
-afterEach(async () => {
-  expect(bench.fatal).toEqual([]);
-  await bench.thread.digests.close();
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const stamp = (size: number, seed = 0): Uint8Array => readSource(createPatternSource('stamp', seed), 0, size);
 const sumOf = (algorithm: 'crc32c' | 'sha256', bytes: Uint8Array): string =>
@@ -63,7 +58,7 @@ function atReadback(act: () => void): ReturnType<typeof faultyPort> {
 
 /** Turns one bit of the partial file over, on the disk. */
 function corruptPart(position: number): void {
-  const part = readdirSync(bench.directory).find((name) => name.endsWith('.part'))!;
+  const part = bench.parts()[0]!;
   const path = join(bench.directory, part);
   const byte = readFileSync(path)[position]!;
   const fd = openSync(path, 'r+');
@@ -81,7 +76,7 @@ test.each(['crc32c', 'sha256'] as const)(
       expect(result.checksum).toEqual({ algorithm: checksum, value: sumOf(checksum, bytes) });
       expect(result).toMatchObject({ bytes: size, verified: 'readback' });
       expect(result).not.toHaveProperty('noDirectReadbackReason');
-      expect(Buffer.compare(readFileSync(join(bench.directory, 'a.dat')), bytes)).toBe(0);
+      expect(Buffer.compare(bench.read('a.dat'), bytes)).toBe(0);
       if (size > 0) expect(result.reads).toBe(result.writes);
       if (size > 0) expect(result.durationsMs.verifying).toBeGreaterThan(0);
     }
@@ -158,7 +153,7 @@ test.each(['crc32c', 'sha256'] as const)(
     });
     expect(result.holeBytes).toBeGreaterThan(50_000_000);
     expect(result.checksum!.value).toBe(sumOf(checksum, readFileSync(path)));
-    expect(Buffer.compare(readFileSync(join(bench.directory, 'out')), readFileSync(path))).toBe(0);
+    expect(Buffer.compare(bench.read('out'), readFileSync(path))).toBe(0);
   },
 );
 
@@ -230,7 +225,7 @@ test('in place the bytes stand where they are, and the error says so', async () 
   const request = stampRequest(100, { checksum: 'crc32c', expect: '01234567', publish: 'in-place' });
   writeFileSync(join(bench.directory, 'a.dat'), 'old');
   await expect(bench.write(request)).rejects.toThrow(/What was overwritten in place stays so/);
-  expect(readFileSync(join(bench.directory, 'a.dat')).length).toBe(100);
+  expect(bench.read('a.dat').length).toBe(100);
 });
 
 test.each([
@@ -257,7 +252,7 @@ test.each([
   chunk[position - offset]! ^= 4;
   expect(found).toBe(sumOf('crc32c', chunk));
   expect(bench.names()).toEqual(['a.dat']);
-  expect(readFileSync(join(bench.directory, 'a.dat'), 'latin1')).toBe('old');
+  expect(bench.read('a.dat').toString('latin1')).toBe('old');
 });
 
 test('a read that fails while the file is read back fails the write with its place', async () => {
@@ -273,7 +268,7 @@ test('a read that fails while the file is read back fails the write with its pla
 
 test('a file that became shorter meanwhile fails the write instead of waiting for ever', async () => {
   const port = atReadback(() => {
-    const part = bench.names().find((name) => name.endsWith('.part'))!;
+    const part = bench.parts()[0]!;
     const fd = openSync(join(bench.directory, part), 'r+');
     ftruncateSync(fd, 4096);
     closeSync(fd);
@@ -411,7 +406,7 @@ test('an append with another checksum than expected is cut off again', async () 
   writeFileSync(join(bench.directory, 'a.dat'), 'before');
   const request = stampRequest(100_000, { mode: 'append', checksum: 'crc32c', expect: '01234567' });
   await expect(bench.write(request)).rejects.toMatchObject({ code: 'ECHECKSUM', offset: 6, length: 100_000 });
-  expect(readFileSync(join(bench.directory, 'a.dat'), 'latin1')).toBe('before');
+  expect(bench.read('a.dat').toString('latin1')).toBe('before');
 });
 
 test('an overwrite that is read back as something else names the place in the file', async () => {
@@ -470,7 +465,7 @@ test.each([
   const result = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
   expect(result.resumedFrom).toBeGreaterThanOrEqual(4 * MIB - 4096);
   expect(result.checksum!.value).toBe(sumOf('sha256', bytes));
-  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')).subarray(offset), bytes)).toBe(0);
+  expect(Buffer.compare(bench.read('a').subarray(offset), bytes)).toBe(0);
 });
 
 test('a segment of shared memory is summed up as it is copied', async () => {

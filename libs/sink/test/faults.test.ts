@@ -1,12 +1,10 @@
 // Whole files under faults: the seeded double misbehaves in every way kernel AIO may, on the real disk.
-import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { type FaultyOptions, faultyPort } from '@penstock/aio';
 import type { WriteRequestInput } from '@penstock/contract';
-import { createPatternSource, readSource } from '@penstock/sources';
-import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
+import { type Bench, openBench, sha256, stamp } from '../src/thread/thread.fixture.ts';
 
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 /** What a write must survive: everything that is not an error. */
@@ -22,13 +20,7 @@ const HARMLESS = {
 };
 
 let bench: Bench;
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const stamp = (seed: number, size: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, size);
+afterEach(() => bench.end());
 
 function openFaulty(options: FaultyOptions): ReturnType<typeof faultyPort> {
   const port = faultyPort(options);
@@ -62,7 +54,7 @@ test.each(SEEDS)(
     const port = openFaulty({ seed, faults: HARMLESS });
     for (const { path, expected, done } of startAll()) {
       await done;
-      expect(sha256(readFileSync(join(bench.directory, path)))).toBe(sha256(expected));
+      expect(sha256(bench.read(path))).toBe(sha256(expected));
     }
     for (const fault of ['partialSubmit', 'shortWrite', 'shortRead', 'delayed'] as const) {
       expect(port.fired[fault]).toBeGreaterThan(0);
@@ -78,7 +70,7 @@ test.each(SEEDS)('with errors among them a write is right or fails and leaves no
   for (const [index, outcome] of outcomes.entries()) {
     const { path, expected } = writes[index]!;
     if (outcome.status === 'fulfilled') {
-      expect(sha256(readFileSync(join(bench.directory, path)))).toBe(sha256(expected));
+      expect(sha256(bench.read(path))).toBe(sha256(expected));
       allowed.add(path);
     } else {
       expect(outcome.reason).toMatchObject({
@@ -116,7 +108,7 @@ test('a flush that fails once fails the write: it is not repeated, and the old f
   writeFileSync(join(bench.directory, 'a'), 'old');
   await expect(bench.write({ path: 'a', size: 4096 })).rejects.toMatchObject({ code: 'EIO', syscall: 'fsync' });
   expect(port.fired.failed).toBe(1);
-  expect(readFileSync(join(bench.directory, 'a'), 'utf8')).toBe('old');
+  expect(bench.read('a').toString('utf8')).toBe('old');
 });
 
 test('a write that makes no progress fails instead of trying for ever', async () => {

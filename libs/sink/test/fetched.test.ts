@@ -1,5 +1,5 @@
 // Writes of what a server answers: what a second attempt goes on from, and what it writes anew.
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -15,14 +15,10 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
 });
-afterEach(async () => {
-  await bench.thread.digests.close();
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const stamp = (seed: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, SIZE);
-const written = (): Buffer => readFileSync(join(bench.directory, 'a'));
+const written = (): Buffer => bench.read('a');
 
 interface Attempt {
   producer: RingProducer;

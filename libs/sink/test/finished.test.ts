@@ -1,10 +1,9 @@
 // A write that had all its bytes when its attempt died, and had not said so: what the next attempt makes of it.
-import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { WriteRequestInput } from '@penstock/contract';
-import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
+import { type Bench, openBench, sha256 } from '../src/thread/thread.fixture.ts';
 
 const MIB = 1_048_576;
 const ALIGNED = MIB;
@@ -15,14 +14,9 @@ beforeEach(() => {
   bench = openBench({ checkpoints: { bytes: MIB / 4, ms: 60_000 } });
 });
 
-afterEach(async () => {
-  await bench.thread.digests.close();
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const standing = Buffer.alloc(2 * MIB + 77, 'what stood there');
-const sum = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Each way that leaves a file in place for the next attempt, and what stands there before. */
 const WAYS: [string, Partial<WriteRequestInput>, Buffer | null][] = [
@@ -49,15 +43,15 @@ for (const [what, how, before] of WAYS) {
         const source = { kind: 'pattern', pattern: 'stamp', seed: 5 } as const;
         const request = { path, size, source, ...how, ...check };
         const first = await bench.write(request, { jobKey: 'job', attemptToken: '1' });
-        const right = readFileSync(join(bench.directory, path));
+        const right = bench.read(path);
         const second = await bench.write(request, { jobKey: 'job', attemptToken: '2', again: true });
         expect(second).toMatchObject({ bytes: size, resumedFrom: size, writes: 0 });
         expect(second.checksum).toEqual(first.checksum);
         expect(second.verified).toBe(first.verified);
-        expect(readFileSync(join(bench.directory, path)).equals(right)).toBe(true);
+        expect(bench.read(path).equals(right)).toBe(true);
         if (check.checksum === 'sha256') {
           const own = right.subarray(first.offset ?? 0, (first.offset ?? 0) + size);
-          expect(second.checksum).toMatchObject({ value: sum(own) });
+          expect(second.checksum).toMatchObject({ value: sha256(own) });
         }
       }
     }

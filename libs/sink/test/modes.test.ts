@@ -15,10 +15,7 @@ beforeEach(() => {
   bench = openBench();
 });
 
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const pathOf = (name: string): string => join(bench.directory, name);
 const bytesOf = (name: string): Buffer => readFileSync(pathOf(name));

@@ -1,17 +1,7 @@
 // A write that an earlier attempt began: what is taken over from it, and what is not.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  readSync,
-  readdirSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type WriteRequestInput, WriteAbortedError } from '@penstock/contract';
@@ -30,13 +20,9 @@ beforeEach(() => {
   bench = openBench({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
 });
 
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const pathOf = (name: string): string => join(bench.directory, name);
-const parts = (): string[] => readdirSync(bench.directory).filter((name) => name.endsWith('.part'));
 
 /** Small rows, one at a time, so that there is time to stop it. */
 const slow = (request: Partial<WriteRequestInput> = {}): WriteRequestInput => ({
@@ -78,7 +64,7 @@ test.each(['atomic', 'in-place'] as const)(
   async (publish) => {
     const request = slow({ publish });
     const durable = await begin(request, 4 * MIB);
-    const left = publish === 'atomic' ? parts() : ['a'];
+    const left = publish === 'atomic' ? bench.parts() : ['a'];
     expect(left).toHaveLength(1);
     spoil(pathOf(left[0]!), 5000);
     const result = await bench.write(request, again);
@@ -90,7 +76,7 @@ test.each(['atomic', 'in-place'] as const)(
     expect(written[5000]).toBe(right[5000]! ^ 0xff);
     right[5000]! ^= 0xff;
     expect(written.equals(right)).toBe(true);
-    expect(parts()).toEqual([]);
+    expect(bench.parts()).toEqual([]);
   },
 );
 
@@ -104,7 +90,7 @@ test.each(['atomic', 'in-place'] as const)(
     expect(result).toMatchObject({ bytes: SIZE, resumedFrom: SIZE, writes: 0 });
     expect(statSync(pathOf('a')).ino).toBe(ino);
     expect(readFileSync(pathOf('a')).equals(right)).toBe(true);
-    expect(parts()).toEqual([]);
+    expect(bench.parts()).toEqual([]);
   },
 );
 
@@ -134,7 +120,7 @@ test('a copy goes on where its source is the same, and begins anew where it has 
   const anew = await bench.write(request, again);
   expect(anew.resumedFrom).toBeUndefined();
   expect(readFileSync(pathOf('a')).equals(changed)).toBe(true);
-  expect(parts()).toEqual([]);
+  expect(bench.parts()).toEqual([]);
 });
 
 test('another request of the same job begins anew', async () => {
@@ -178,13 +164,13 @@ test('a write that had not come far is not kept', async () => {
 
 test('of several parts the furthest is taken over and the others go; what is no part of the job stays', async () => {
   await begin(slow(), 4 * MIB);
-  const [furthest] = parts();
+  const [furthest] = bench.parts();
   writeFileSync(pathOf('.penstock-job-2.part'), 'no checkpoint');
   writeFileSync(pathOf('.penstock-other-1.part'), "another job's");
   const { ino } = statSync(pathOf(furthest!));
   expect((await bench.write(slow(), again)).resumedFrom).toBeGreaterThan(0);
   expect(statSync(pathOf('a')).ino).toBe(ino);
-  expect(parts()).toEqual(['.penstock-other-1.part']);
+  expect(bench.parts()).toEqual(['.penstock-other-1.part']);
 });
 
 test('a part whose writer still lives is not taken over: it loses its name, and can never be published', async () => {
@@ -192,7 +178,7 @@ test('a part whose writer still lives is not taken over: it loses its name, and 
   block.reset();
   const stale = bench.write(slow({ size: '4GB' }), { block, jobKey: 'job', attemptToken: '1' });
   while (block.read().bytesDurable < 4 * MIB) await setImmediate();
-  const { ino } = statSync(pathOf(parts()[0]!));
+  const { ino } = statSync(pathOf(bench.parts()[0]!));
   const result = await bench.write(slow(), again);
   expect(result.resumedFrom).toBeUndefined();
   expect(statSync(pathOf('a')).ino).not.toBe(ino);

@@ -12,7 +12,7 @@ beforeEach(() => {
   bench = openBench();
   home = mkdtempSync(join(bench.archive, 'roots-'));
 });
-afterEach(() => bench.close());
+afterEach(() => bench.end());
 
 /** As long as what was found at a root's path is believed. */
 const believed = (): Promise<void> => setTimeout(60);

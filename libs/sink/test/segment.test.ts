@@ -1,6 +1,5 @@
 // Segments of shared memory: whole files from what another process filled, and what becomes of one that is cut.
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
@@ -18,10 +17,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type AioPort, type PortFactory, abi, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
+import { type PortFactory, abi, libaioPort, positionalPort, syscallPort } from '@penstock/aio';
 import type { WriteRequestInput } from '@penstock/contract';
-import { fromWords } from '@penstock/native';
-import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
+import { type Bench, openBench, sha256 } from '../src/thread/thread.fixture.ts';
+import { watchedPort } from '../src/thread/watched-port.fixture.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577, 9_000_001];
 /** Of the segment: at the disk's alignment, at a sector of it, and at no boundary at all. */
@@ -43,34 +42,18 @@ beforeEach(() => {
   recording = { iocbs: [], onSubmit: () => {} };
   bench = openBench({ port: recorded(() => libaioPort() ?? syscallPort()), shmDirectory: shm });
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
+afterEach(async () => {
   expect(readFileSync('/proc/self/maps', 'latin1')).not.toContain(shm);
-  bench.close();
+  await bench.end();
   rmSync(shm, { recursive: true, force: true });
 });
 
 /** The port that `make` makes, with what passes through it written down. */
-function recorded(make: PortFactory): PortFactory {
-  return (iocbs, iocbsAddress): AioPort => {
-    const port = make(iocbs, iocbsAddress);
-    return {
-      name: port.name,
-      setup: (depth) => port.setup(depth),
-      destroy: (context) => port.destroy(context),
-      getevents: (...wait) => port.getevents(...wait),
-      submit(context, count, pointers) {
-        recording.onSubmit();
-        for (let index = 0; index < count; index += 1) {
-          const address = fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
-          const iocb = { slot: 0, opcode: 0, fd: 0, address: 0, length: 0, offset: 0 };
-          recording.iocbs.push(abi.loadIocb(iocbs, (address - iocbsAddress) / 4, iocb));
-        }
-        return port.submit(context, count, pointers);
-      },
-    };
-  };
-}
+const recorded = (make: PortFactory): PortFactory =>
+  watchedPort(make, (submitted) => {
+    recording.onSubmit();
+    recording.iocbs.push(...submitted);
+  });
 
 /** Has another process fill `name`, and returns what it put there. */
 function fillSegment(name: string, sizeBytes: number): Buffer {
@@ -86,8 +69,7 @@ const fromSegment = (offset = 0): WriteRequestInput => ({
   path: 'out.dat',
   source: { kind: 'shm', name: 'segment', offset },
 });
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const written = (): Buffer => readFileSync(join(bench.directory, 'out.dat'));
+const written = (): Buffer => bench.read('out.dat');
 
 /** Writes among what was submitted whose memory is the thread's own rows. */
 function copiedWrites(): abi.Iocb[] {
@@ -268,6 +250,6 @@ test('segments are items of a bulk too', async () => {
   }));
   await expect(bench.bulk({ files })).resolves.toMatchObject({ failed: 0 });
   for (const { path, source } of files) {
-    expect(readFileSync(join(bench.directory, path)).equals(segment.subarray(source.offset))).toBe(true);
+    expect(bench.read(path).equals(segment.subarray(source.offset))).toBe(true);
   }
 });

@@ -1,6 +1,6 @@
 // Checkpoints of attempts that ended without a word: believed where they are true, and only there.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { WriteRequestInput } from '@penstock/contract';
@@ -17,12 +17,7 @@ beforeEach(() => {
   bench = openBench({ checkpoints: { bytes: 2 * MIB, ms: 60_000 } });
 });
 
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
-
-const parts = (): string[] => readdirSync(bench.directory).filter((name) => name.endsWith('.part'));
+afterEach(() => bench.end());
 
 const request = (publish: 'atomic' | 'in-place', seed = 3): WriteRequestInput => ({
   path: 'a',
@@ -52,7 +47,7 @@ const again = (jobKey: string) => ({ jobKey, attemptToken: '2', again: true }) a
 
 function expectWhole(): void {
   const expected = readSource(createPatternSource('stamp', 3), 0, SIZE);
-  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')), expected)).toBe(0);
+  expect(Buffer.compare(bench.read('a'), expected)).toBe(0);
 }
 
 test('in place, what another job has written since is not taken for the own bytes', async () => {
@@ -79,7 +74,7 @@ test.each(['atomic', 'in-place'] as const)(
     const result = await bench.write(request(publish), again('job'));
     expect(result.resumedFrom).toBeGreaterThanOrEqual(2 * MIB);
     expectWhole();
-    expect(parts()).toEqual([]);
+    expect(bench.parts()).toEqual([]);
   },
 );
 
@@ -93,10 +88,10 @@ test('an append that was cut off again is written from its beginning', async () 
   writeFileSync(join(bench.directory, 'a'), before);
   const append = { ...request('atomic'), publish: 'in-place', mode: 'append' } as const;
   await begin(append, 'job', 4 * MIB, (index) => bench.control.job(index).requestStop(STOP_LOST));
-  expect(readFileSync(join(bench.directory, 'a')).equals(before)).toBe(true);
+  expect(bench.read('a').equals(before)).toBe(true);
   await bench.write(append, again('job'));
   const expected = Buffer.concat([before, readSource(createPatternSource('stamp', 3), 0, SIZE)]);
-  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')), expected)).toBe(0);
+  expect(Buffer.compare(bench.read('a'), expected)).toBe(0);
 });
 
 test('a file in place that was cut behind its writer is written from its beginning, also once another job has filled it', async () => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -15,7 +15,7 @@ beforeEach(() => {
   block = bench.control.job(63);
   block.reset();
 });
-afterEach(() => bench.close());
+afterEach(() => bench.end());
 
 async function until(accepts: (reading: JobReading) => boolean): Promise<JobReading> {
   for (;;) {
@@ -37,7 +37,7 @@ function tell(change: () => void): void {
 const stamp = { kind: 'pattern', pattern: 'stamp', seed: 3 } as const;
 const bytesOf = (size: number): Buffer => Buffer.from(readSource(createPatternSource('stamp', 3), 0, size));
 const expectFile = (name: string, expected: Buffer): void => {
-  if (Buffer.compare(readFileSync(join(bench.directory, name)), expected) !== 0) throw new Error(`${name} differs`);
+  if (Buffer.compare(bench.read(name), expected) !== 0) throw new Error(`${name} differs`);
 };
 
 test('a limited write is never faster than its limit, and has every byte', async () => {
@@ -177,7 +177,7 @@ test('a write that is flushed is not published any more once it is cancelled', a
   };
   const write = bench.write({ path: 'a', size: 4 * MIB }, { block }).catch((error: unknown) => error);
   expect(await write).toMatchObject({ reason: 'cancel' });
-  expect(readFileSync(join(bench.directory, 'a'), 'utf8')).toBe('old');
+  expect(bench.read('a').toString('utf8')).toBe('old');
   expect(bench.names()).toEqual(['a']);
 });
 

@@ -1,6 +1,5 @@
 // Writes whose bytes arrive while they run, by a row ring.
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -8,9 +7,15 @@ import * as fc from 'fast-check';
 import { faultyPort } from '@penstock/aio';
 import type { WriteRequestInput, WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
-import { createPatternSource, readSource } from '@penstock/sources';
 import { returnWhenQuiet } from '../src/intake/intake.ts';
-import { type Bench, type BenchOptions, type WriteOptions, openBench } from '../src/thread/thread.fixture.ts';
+import {
+  type Bench,
+  type BenchOptions,
+  type WriteOptions,
+  openBench,
+  sha256,
+  stamp,
+} from '../src/thread/thread.fixture.ts';
 
 const SEED = 20_110_608;
 const MIB = 1_048_576;
@@ -20,20 +25,12 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(async () => {
-  expect(bench.fatal).toEqual([]);
-  await bench.thread.digests.close();
-  bench.close();
-});
+afterEach(() => bench.end());
 
 function reopen(options: BenchOptions): void {
   bench.close();
   bench = openBench(options);
 }
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const stamp = (seed: number, size: number): Uint8Array => readSource(createPatternSource('stamp', seed), 0, size);
-const fileOf = (path: string): Buffer => readFileSync(join(bench.directory, path));
 
 interface Stream {
   producer: RingProducer;
@@ -79,7 +76,7 @@ test.each(['atomic', 'in-place'] as const)(
         const stream = openStream({ publish, ...(declared ? { size } : {}) });
         await feed(stream, bytes, size < 100_000 ? pieces : pieces.map((length) => length + 4000));
         expect((await stream.done).bytes).toBe(size);
-        expect(sha256(fileOf('stream.dat'))).toBe(sha256(bytes));
+        expect(sha256(bench.read('stream.dat'))).toBe(sha256(bytes));
       }),
       { seed: SEED, numRuns: 40 },
     );
@@ -91,7 +88,7 @@ test.each(EDGE_SIZES)('a stream of %i bytes is the file, byte by byte the edge',
   const stream = openStream();
   await feed(stream, bytes, [size < 5000 ? 7 : 65_537]);
   expect((await stream.done).bytes).toBe(size);
-  expect(fileOf('stream.dat').equals(bytes)).toBe(true);
+  expect(bench.read('stream.dat').equals(bytes)).toBe(true);
 });
 
 test('a stream that grows through several steps of its space ends with exactly its bytes, and keeps none beyond', async () => {
@@ -101,7 +98,7 @@ test('a stream that grows through several steps of its space ends with exactly i
   await feed(stream, bytes, [65_536, 1, 999_999, 131_072]);
   const result = await stream.done;
   expect(result.bytes).toBe(size);
-  expect(sha256(fileOf('stream.dat'))).toBe(sha256(bytes));
+  expect(sha256(bench.read('stream.dat'))).toBe(sha256(bytes));
   const { size: standing, blocks } = statSync(join(bench.directory, 'stream.dat'));
   expect(standing).toBe(size);
   expect(blocks * 512).toBeLessThan(size + MIB);
@@ -137,7 +134,7 @@ test('a producer that fails midway fails the write with its own error, and the o
   stream.producer.fail(Object.assign(new Error('the server hung up'), { code: 'ECONNRESET' }));
   await expect(stream.done).rejects.toMatchObject({ code: 'ECONNRESET', message: 'the server hung up' });
   expect(bench.names()).toEqual(['stream.dat']);
-  expect(fileOf('stream.dat').toString()).toBe('old');
+  expect(bench.read('stream.dat').toString()).toBe('old');
 });
 
 test('a producer that goes without a word fails the write, and leaves nothing', async () => {
@@ -201,7 +198,7 @@ test('a producer that trickles stops no other write of its thread', async () => 
   await slow.producer.pushAll(bytes.subarray(at));
   slow.producer.end();
   expect((await slow.done).bytes).toBe(bytes.length);
-  expect(fileOf('slow').equals(Buffer.from(bytes))).toBe(true);
+  expect(bench.read('slow').equals(Buffer.from(bytes))).toBe(true);
 });
 
 test('many streams at once on one thread are each their own bytes', async () => {
@@ -214,7 +211,7 @@ test('many streams at once on one thread are each their own bytes', async () => 
       await producer.pushAll(pieces[seed]!.subarray(at, at + 50_000));
   for (const { producer } of streams) producer.end();
   await Promise.all(streams.map(({ done }) => done));
-  for (const [seed, bytes] of pieces.entries()) expect(sha256(fileOf(`${seed}`))).toBe(sha256(bytes));
+  for (const [seed, bytes] of pieces.entries()) expect(sha256(bench.read(`${seed}`))).toBe(sha256(bytes));
 });
 
 test('a fast producer is held back by the rows there are', async () => {
@@ -228,7 +225,7 @@ test('a fast producer is held back by the rows there are', async () => {
   producer.end();
   const result = await done;
   expect(result.matrix.rows * result.matrix.rowBytes).toBe(taken);
-  expect(sha256(fileOf('stream.dat'))).toBe(sha256(bytes));
+  expect(sha256(bench.read('stream.dat'))).toBe(sha256(bytes));
 });
 
 test('rows of any shape suit a stream: those that the disk cannot take are gathered', async () => {
@@ -242,7 +239,7 @@ test('rows of any shape suit a stream: those that the disk cannot take are gathe
     const stream = openStream({ matrix });
     await feed(stream, bytes, [99_991]);
     await stream.done;
-    expect(sha256(fileOf('stream.dat'))).toBe(sha256(bytes));
+    expect(sha256(bench.read('stream.dat'))).toBe(sha256(bytes));
   }
 });
 
@@ -256,7 +253,7 @@ test.each([1, 2, 3, 4])(
     const stream = openStream({ matrix: { rows: 6, rowBytes: 16_384 } });
     await feed(stream, bytes, [30_011, 5, 70_000]);
     await stream.done;
-    expect(sha256(fileOf('stream.dat'))).toBe(sha256(bytes));
+    expect(sha256(bench.read('stream.dat'))).toBe(sha256(bytes));
     expect(Math.min(port.fired.shortWrite, port.fired.delayed)).toBeGreaterThan(0);
   },
 );
@@ -285,11 +282,11 @@ test('the bytes of the request itself are the file, at every size, alone and in 
     const bytes = stamp(6, size);
     const source = { kind: 'inline', data: Buffer.from(bytes).toString('base64') } as const;
     expect((await bench.write({ path: 'inline', source })).bytes).toBe(size);
-    expect(fileOf('inline').equals(bytes)).toBe(true);
+    expect(bench.read('inline').equals(bytes)).toBe(true);
     const files = size * 2 > MIB ? [{ path: 'one' }] : [{ path: 'one' }, { path: 'two', size }]; // of 1 MiB together
     const bulk = await bench.bulk({ files: files.map((file) => ({ ...file, source })) });
     expect(bulk.items).toEqual(files.map(({ path }) => ({ path, bytes: size })));
-    for (const { path } of files) expect(fileOf(path).equals(bytes)).toBe(true);
+    for (const { path } of files) expect(bench.read(path).equals(bytes)).toBe(true);
   }
 });
 
@@ -302,7 +299,7 @@ test.each(['sha256', 'crc32c'] as const)(
       await feed(first, bytes, [65_537, 11]);
       const { checksum: sum } = await first.done;
       if (checksum === 'sha256') expect(sum?.value).toBe(sha256(bytes));
-      expect(fileOf('stream.dat').equals(bytes)).toBe(true);
+      expect(bench.read('stream.dat').equals(bytes)).toBe(true);
       const right = openStream({ checksum, expect: sum!.value });
       await feed(right, bytes, [100_000]);
       expect((await right.done).bytes).toBe(size);
@@ -338,7 +335,7 @@ test.each([true, false])(
         const expected = Buffer.alloc(Math.max(before, offset + size));
         expected.set(old);
         expected.set(bytes, offset);
-        expect(fileOf('stream.dat').equals(expected)).toBe(true);
+        expect(bench.read('stream.dat').equals(expected)).toBe(true);
       }
     }
   },
@@ -351,7 +348,7 @@ test('a stream that fails while it is appended leaves the file as it was, though
   await stream.producer.pushAll(stamp(2, 20 * MIB));
   stream.producer.fail(new Error('no more'));
   await expect(stream.done).rejects.toThrow('no more');
-  expect(fileOf('stream.dat').equals(old)).toBe(true);
+  expect(bench.read('stream.dat').equals(old)).toBe(true);
 });
 
 test('rows into which a producer still copies are given back only when it has done so', async () => {

@@ -1,12 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
-  readFileSync,
   renameSync,
   symlinkSync,
   truncateSync,
@@ -17,11 +15,12 @@ import {
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type AioPort, libaioPort, syscallPort } from '@penstock/aio';
+import { libaioPort, syscallPort } from '@penstock/aio';
 import { type WriteRequestInput, PATTERN_NAMES } from '@penstock/contract';
 import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
-import { type Bench, openBench } from '../src/thread/thread.fixture.ts';
+import { type Bench, openBench, sha256 } from '../src/thread/thread.fixture.ts';
+import { watchedPort } from '../src/thread/watched-port.fixture.ts';
 
 const EDGE_SIZES = [0, 1, 511, 512, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 
@@ -29,13 +28,7 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const bytesOf = (path: string): Buffer => readFileSync(join(bench.directory, path));
+afterEach(() => bench.end());
 
 /** The wire-visible part of a rejection. */
 async function failureOf(promise: Promise<unknown>): Promise<Record<string, unknown>> {
@@ -53,7 +46,7 @@ describe('exact', () => {
     for (const size of EDGE_SIZES) {
       const result = await bench.write({ path: 'exact.dat', size, source: { kind: 'pattern', pattern, seed: 7 } });
       expect(result.bytes).toBe(size);
-      expect(sha256(bytesOf('exact.dat'))).toBe(sha256(readSource(createPatternSource(pattern, 7), 0, size)));
+      expect(sha256(bench.read('exact.dat'))).toBe(sha256(readSource(createPatternSource(pattern, 7), 0, size)));
     }
   });
 
@@ -63,7 +56,7 @@ describe('exact', () => {
       writeFileSync(join(bench.archive, 'in.dat'), bytes);
       const result = await bench.write({ path: 'copy.dat', source: { kind: 'file', root: 'archive', path: 'in.dat' } });
       expect(result.bytes).toBe(size);
-      expect(sha256(bytesOf('copy.dat'))).toBe(sha256(bytes));
+      expect(sha256(bench.read('copy.dat'))).toBe(sha256(bytes));
     }
   });
 
@@ -78,14 +71,14 @@ describe('exact', () => {
     const size = matrix.rowBytes < 16 ? 5000 : 4_000_003;
     const source = { kind: 'pattern', pattern: 'counter', seed: 3 } as const;
     const result = await bench.write({ path: 'rows.dat', size, matrix, source });
-    expect(sha256(bytesOf('rows.dat'))).toBe(sha256(readSource(createPatternSource('counter', 3), 0, size)));
+    expect(sha256(bench.read('rows.dat'))).toBe(sha256(readSource(createPatternSource('counter', 3), 0, size)));
     expect(result.matrix.ioBytes % result.alignment.offset).toBe(0);
   });
 
   test('the program of 2011, as a request, writes its 1 MiB', async () => {
     const result = await bench.write({ path: 'forum.dat', size: 1_048_576, matrix: { rows: 1024, rowBytes: 1024 } });
     expect(result.bytes).toBe(1_048_576);
-    expect(bytesOf('forum.dat').equals(Buffer.alloc(1_048_576))).toBe(true);
+    expect(bench.read('forum.dat').equals(Buffer.alloc(1_048_576))).toBe(true);
   });
 
   test('many writes at once on one context each get their own bytes', async () => {
@@ -95,7 +88,7 @@ describe('exact', () => {
     });
     for (const [seed, result] of (await Promise.all(writes)).entries()) {
       const expected = readSource(createPatternSource('stamp', seed), 0, result.bytes);
-      expect(sha256(bytesOf(`many/${seed}.dat`))).toBe(sha256(expected));
+      expect(sha256(bench.read(`many/${seed}.dat`))).toBe(sha256(expected));
     }
   });
 
@@ -117,7 +110,7 @@ describe('exact', () => {
       const outcome = bench.write({ path: 'old', size: 5000, publish }, { block });
       await expect(outcome).rejects.toMatchObject({ code: 'ECANCELED', reason: 'lost' });
       expect(bench.names()).toEqual(['old']);
-      expect(readFileSync(join(bench.directory, 'old'), 'utf8')).toBe('successor');
+      expect(bench.read('old').toString('utf8')).toBe('successor');
     }
     block.reset();
     block.holdFor(60_000);
@@ -126,18 +119,13 @@ describe('exact', () => {
 
   test('a large write leaves small files room in the device: beside them it has 4 MiB in flight, alone all its rows', async () => {
     bench.close();
-    const port = libaioPort() ?? syscallPort();
     let most = 0;
-    const watched: AioPort = {
-      name: port.name,
-      setup: (depth) => port.setup(depth),
-      destroy: (context) => port.destroy(context),
-      getevents: (...wait) => port.getevents(...wait),
-      submit(context, count, pointers) {
-        most = Math.max(most, bench.engine.inFlight + count);
-        return port.submit(context, count, pointers);
+    const watched = watchedPort(
+      () => libaioPort() ?? syscallPort(),
+      ({ length }) => {
+        most = Math.max(most, bench.engine.inFlight + length);
       },
-    };
+    );
     bench = openBench({ port: watched });
     const large: WriteRequestInput = { path: 'large', size: '64MiB', matrix: { rows: 16, rowBytes: '1MiB' } };
     await bench.write(large);
@@ -172,9 +160,9 @@ describe('atomic', () => {
     const block = bench.control.job(63);
     const writing = bench.write({ path: 'a.dat', size: 67_108_864, matrix: { rows: 4, rowBytes: 65_536 } }, { block });
     while (block.read().bytesWritten === 0) await setImmediate();
-    expect(bytesOf('a.dat').toString()).toBe('old');
+    expect(bench.read('a.dat').toString()).toBe('old');
     await writing;
-    expect(bytesOf('a.dat').length === 67_108_864).toBe(true);
+    expect(bench.read('a.dat').length === 67_108_864).toBe(true);
     expect(bench.names()).toEqual(['a.dat']);
   });
 
@@ -194,7 +182,7 @@ describe('atomic', () => {
       expect(await failureOf(writing)).toMatchObject({ code: 'ECANCELED', reason });
       expect(bench.names()).toEqual(['a.dat']);
     }
-    expect(bytesOf('a.dat').toString()).toBe('old');
+    expect(bench.read('a.dat').toString()).toBe('old');
   });
 
   test('removes what an earlier attempt of the same job left, and nothing else', async () => {
@@ -235,7 +223,7 @@ describe('atomic', () => {
     while (block.read().bytesWritten === 0) await setImmediate();
     await bench.write({ ...request, size: 5 }, { jobKey: 'mine', attemptToken: 'new', again: true });
     expect(await stale).toMatchObject({ code: 'ESTALE', syscall: 'renameat' });
-    expect(bytesOf('a').length).toBe(5);
+    expect(bench.read('a').length).toBe(5);
   });
 
   test('in place, two writes in one file: one is refused as busy, and the other is right', async () => {
@@ -252,7 +240,7 @@ describe('atomic', () => {
     const second = await failureOf(bench.write({ ...request, size: 10, source: { kind: 'pattern', pattern: 'text' } }));
     expect(second).toMatchObject({ code: 'EBUSY', syscall: 'fcntl' });
     await first;
-    expect(bytesOf('a').equals(Buffer.alloc(33_554_432))).toBe(true);
+    expect(bench.read('a').equals(Buffer.alloc(33_554_432))).toBe(true);
   });
 
   test('in place, a stopped write removes the file it made, but not one that took its place', async () => {
@@ -277,7 +265,7 @@ describe('atomic', () => {
       writeFileSync(join(bench.directory, 'b'), 'another');
       renameSync(join(bench.directory, 'b'), join(bench.directory, 'a'));
     });
-    expect(bytesOf('a').toString()).toBe('another');
+    expect(bench.read('a').toString()).toBe('another');
   });
 
   test.each([
@@ -286,7 +274,7 @@ describe('atomic', () => {
   ])('in place, a request refused for %s leaves the old file as it was', async (_, fields, code) => {
     writeFileSync(join(bench.directory, 'keep'), 'precious');
     expect(await failureOf(bench.write({ path: 'keep', publish: 'in-place', ...fields }))).toMatchObject({ code });
-    expect(bytesOf('keep').toString()).toBe('precious');
+    expect(bench.read('keep').toString()).toBe('precious');
   });
 
   test('what stands there and is no file is refused, not replaced', async () => {
@@ -300,13 +288,13 @@ describe('atomic', () => {
   test('in place, a shorter file leaves nothing of the longer one', async () => {
     writeFileSync(join(bench.directory, 'a.dat'), Buffer.alloc(10_000, 1));
     await bench.write({ path: 'a.dat', size: 100, publish: 'in-place', durability: 'none' });
-    expect(bytesOf('a.dat').equals(Buffer.alloc(100))).toBe(true);
+    expect(bench.read('a.dat').equals(Buffer.alloc(100))).toBe(true);
   });
 
   test('a job that asks for no durability is written as exactly', async () => {
     const result = await bench.write({ path: 'n/o/n/e.dat', size: 5000, durability: 'none' });
     expect(result.bytes).toBe(5000);
-    expect(bytesOf('n/o/n/e.dat').length).toBe(5000);
+    expect(bench.read('n/o/n/e.dat').length).toBe(5000);
   });
 });
 
@@ -323,7 +311,7 @@ describe('contained', () => {
     expect(await failureOf(bench.write({ path: 'x.dat', source }))).toMatchObject({ code: 'EXDEV' });
     // The link itself is replaced, never what it points to.
     await bench.write({ path: 'link', size: 3 });
-    expect(bytesOf('link').length).toBe(3);
+    expect(bench.read('link').length).toBe(3);
     symlinkSync(join(bench.archive, 'y.dat'), join(bench.directory, 'y'));
     expect(await failureOf(bench.write({ path: 'y', size: 1, publish: 'in-place' }))).toMatchObject({ code: 'ELOOP' });
   });
@@ -392,7 +380,7 @@ describe('honest', () => {
     linkSync(join(bench.directory, 'in'), join(bench.directory, 'out'));
     const copy = bench.write({ path: 'out', publish: 'in-place', source: { kind: 'file', path: 'in' } });
     expect(await failureOf(copy)).toMatchObject({ code: 'EBADREQUEST', field: 'source.path' });
-    expect(bytesOf('in').toString()).toBe('precious');
+    expect(bench.read('in').toString()).toBe('precious');
   });
 
   test('a source that vanishes while it is copied is copied whole; one that is cut or grows fails the copy', async () => {
@@ -417,7 +405,7 @@ describe('honest', () => {
     expect(await during(() => appendFileSync(path, 'more'))).toBe('ESTALE');
     expect(bench.names()).toEqual([]);
     expect(await during(() => unlinkSync(path))).toBe('copied');
-    expect(bytesOf('x').length).toBe(60_000_000);
+    expect(bench.read('x').length).toBe(60_000_000);
   });
 
   test('a source rewritten in place while it is copied fails the copy, though its size and time are as before', async () => {

@@ -10,7 +10,7 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(() => bench.close());
+afterEach(() => bench.end());
 
 const pathOf = (name: string): string => join(bench.directory, name);
 const request = { path: 'dir/a.dat', size: 4096 } as const;

@@ -18,10 +18,7 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench({ checkpoints: { bytes: MIB, ms: 60_000 } });
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const at = (name: string): string => join(bench.directory, name);
 

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
@@ -17,11 +17,7 @@ const stamp = (size: number): Uint8Array => readSource(createPatternSource('stam
 const source = { kind: 'pattern', pattern: 'stamp', seed: 3 } as const;
 
 let bench: Bench;
-afterEach(async () => {
-  expect(bench.fatal).toEqual([]);
-  await bench.thread.digests.close();
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const isDirect = (fd: number): boolean => (native.statusFlags(fd) & native.O_DIRECT) !== 0;
 
@@ -38,7 +34,7 @@ function openFaulty(options: FaultyOptions): ReturnType<typeof faultyPort> {
 }
 
 const expectStamp = (path: string, size: number): void => {
-  expect(Buffer.compare(readFileSync(join(bench.directory, path)), stamp(size))).toBe(0);
+  expect(Buffer.compare(bench.read(path), stamp(size))).toBe(0);
 };
 
 test.each([
@@ -76,7 +72,7 @@ test.each(['overwrite', 'append'] as const)('so are those of an %s, whose ends s
   await bench.write({ path: 'a', size: 300_007, matrix: MATRIX, source, ...place });
   const offset = mode === 'overwrite' ? 1001 : 5003;
   const expected = Buffer.concat([Buffer.alloc(offset, 7), stamp(300_007)]);
-  expect(Buffer.compare(readFileSync(join(bench.directory, 'a')), expected)).toBe(0);
+  expect(Buffer.compare(bench.read('a'), expected)).toBe(0);
 });
 
 test('direct reads of a source that are refused are read through the page cache', async () => {

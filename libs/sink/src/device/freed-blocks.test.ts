@@ -1,15 +1,16 @@
 // On a disk without a journal: what is replaced, removed or cut, and the flushes that come before its blocks go.
 // Skipped where the checkout's disk has one; test/power tries it on disks of its own, and cuts their power.
-import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type AioPort, type PortFactory, abi, faultyPort, libaioPort, syscallPort } from '@penstock/aio';
-import { fromWords, native } from '@penstock/native';
+import { abi, faultyPort, libaioPort, syscallPort } from '@penstock/aio';
+import { native } from '@penstock/native';
 import { NO_FILE, renameOver } from './freed-blocks.ts';
 import { forgetsFreed, fileSystemOf, statFd } from '@penstock/disk';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
+import { watchedPort } from '../thread/watched-port.fixture.ts';
 
 const { EISDIR } = constants.errno;
 
@@ -29,25 +30,8 @@ let bench: Bench;
 /** The files of the flushes that were submitted, by the names that they had then. */
 let flushes: string[] = [];
 
-function watched(make: PortFactory): PortFactory {
-  return (iocbs, iocbsAddress): AioPort => {
-    const port = make(iocbs, iocbsAddress);
-    return {
-      name: port.name,
-      setup: (depth) => port.setup(depth),
-      destroy: (context) => port.destroy(context),
-      getevents: (...wait) => port.getevents(...wait),
-      submit(context, count, pointers) {
-        for (let index = 0; index < count; index += 1) {
-          const address = fromWords(pointers[index * 2]!, pointers[index * 2 + 1]!);
-          const iocb = { slot: 0, opcode: 0, fd: 0, address: 0, length: 0, offset: 0 };
-          const { opcode, fd } = abi.loadIocb(iocbs, (address - iocbsAddress) / 4, iocb);
-          if (opcode === FSYNC || opcode === FDSYNC) flushes.push(nameOf(fd));
-        }
-        return port.submit(context, count, pointers);
-      },
-    };
-  };
+function noteFlushes(submitted: readonly abi.Iocb[]): void {
+  for (const { opcode, fd } of submitted) if (opcode === FSYNC || opcode === FDSYNC) flushes.push(nameOf(fd));
 }
 const FSYNC = 2;
 const FDSYNC = 3;
@@ -61,12 +45,9 @@ function nameOf(fd: number): string {
 
 beforeEach(() => {
   flushes = [];
-  bench = openBench({ port: watched(() => libaioPort() ?? syscallPort()) });
+  bench = openBench({ port: watchedPort(() => libaioPort() ?? syscallPort(), noteFlushes) });
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 without.each(['fdatasync', 'none'] as const)(
   'what is replaced is flushed after the directory, and before its blocks go (durability %s)',
@@ -92,7 +73,7 @@ without('if the flush of what was replaced fails, so does the write, and nothing
   writeFileSync(join(bench.directory, 'a'), 'old');
   await expect(bench.write({ path: 'a', size: 5 })).rejects.toMatchObject({ code: 'EIO', syscall: 'fsync' });
   expect(bench.names()).toEqual(['a']);
-  expect(readFileSync(join(bench.directory, 'a'))).toEqual(Buffer.alloc(5));
+  expect(bench.read('a')).toEqual(Buffer.alloc(5));
 });
 
 without('the name of a part under which a killed attempt has left a replaced file is not gone on with', async () => {
@@ -118,5 +99,5 @@ test('a directory that was made where the file is to go stands there still, and 
   native.close(dirFd);
   expect(replaced).toEqual({ fd: NO_FILE, name: null });
   expect(statSync(directory).isDirectory()).toBe(true);
-  expect(readFileSync(join(bench.directory, 'part'), 'latin1')).toBe('new');
+  expect(bench.read('part').toString('latin1')).toBe('new');
 });

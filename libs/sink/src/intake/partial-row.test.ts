@@ -1,5 +1,5 @@
 // A row that is still being filled goes into the file before it is full: by itself, and as durably as it is to be.
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -13,13 +13,9 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(async () => {
-  expect(bench.fatal).toEqual([]);
-  await bench.thread.digests.close();
-  bench.close();
-});
+afterEach(() => bench.end());
 
-const contents = (): string => readFileSync(join(bench.directory, 'log'), 'latin1');
+const contents = (): string => bench.read('log').toString('latin1');
 
 async function begin(
   fields: Partial<WriteRequestInput>,

@@ -1,5 +1,4 @@
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -14,10 +13,7 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench({ direct: 'off', arenaBytes: ARENA_BYTES });
 });
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 function flowOfRoot(): DeviceFlow {
   const fd = openSync(bench.directory, 'r');
@@ -65,5 +61,5 @@ test('what a write has in the page cache is flushed for others also while it wai
   producer.end();
   await until(() => block.read().phase === 'done');
   await done;
-  expect(readFileSync(join(bench.directory, 'log')).equals(Buffer.concat([bytes, bytes]))).toBe(true);
+  expect(bench.read('log').equals(Buffer.concat([bytes, bytes]))).toBe(true);
 });

@@ -16,9 +16,9 @@ beforeEach(() => {
   fd = openSync(path, 'w+');
   growth = new Growth({ fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 } } as Target, 0);
 });
-afterEach(() => {
+afterEach(async () => {
   closeSync(fd);
-  bench.close();
+  await bench.end();
 });
 
 const standing = (): number => fstatSync(fd).size;

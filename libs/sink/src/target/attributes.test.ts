@@ -53,15 +53,13 @@ beforeEach(() => {
   });
 });
 
-afterEach(() => {
+afterEach(async () => {
   process.umask(umask);
-  expect(bench.fatal).toEqual([]);
-  bench.close();
+  await bench.end();
 });
 
 const at = (name: string): string => join(bench.directory, name);
 const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
-const parts = (): string[] => bench.names().filter((name) => name.endsWith('.part'));
 
 function put(name: string, mode: number, content = 'old'): void {
   rmSync(at(name), { force: true }); // its mode may let nobody write it
@@ -114,7 +112,7 @@ async function modesOver(request: WriteRequestInput, options?: WriteOptions): Pr
   const old = inodeOf(request.path);
   onSubmit = () => {
     // Where there is no journal the file that is replaced has the name of the part for a moment, and is what it was.
-    const own = parts().filter((name) => inodeOf(name) !== old);
+    const own = bench.parts().filter((name) => inodeOf(name) !== old);
     const [name] = request.publish === 'in-place' || request.mode === 'append' ? [request.path] : own;
     if (name !== undefined && existsSync(at(name))) seen.add(modeOf(at(name)));
   };
@@ -166,7 +164,7 @@ describe.each(SIZES)('of %i bytes', (size) => {
     put('a', 0o600);
     const seen = new Set<string>();
     onSubmit = () => {
-      for (const name of parts()) seen.add(modeOf(at(name)));
+      for (const name of bench.parts()) seen.add(modeOf(at(name)));
     };
     const { failed } = await bench.bulk({ files: [{ path: 'a' }, { path: 'b', fileMode: '400' }], size });
     expect([failed, modeOf(at('a')), modeOf(at('b'))]).toEqual([0, '600', '400']);
@@ -189,8 +187,8 @@ test('a part that an earlier attempt left open is closed before it is gone on wi
   };
   const first = bench.write(request, { jobKey: 'job', block });
   await expect(first).rejects.toMatchObject({ name: 'WriteAbortedError' });
-  expect(parts()).toHaveLength(1);
-  chmodSync(at(parts()[0]!), 0o644); // as an older version would have
+  expect(bench.parts()).toHaveLength(1);
+  chmodSync(at(bench.parts()[0]!), 0o644); // as an older version would have
   const again = { jobKey: 'job', attemptToken: '2', again: true };
   expect(await modesOver(request, again)).toEqual(['600']);
 });

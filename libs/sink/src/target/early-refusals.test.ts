@@ -22,9 +22,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const step of undo.toReversed()) step();
   undo = [];
-  expect(bench.fatal).toEqual([]);
-  await bench.thread.digests.close();
-  bench.close();
+  await bench.end();
 });
 
 const at = (name: string): string => join(bench.directory, name);

@@ -45,10 +45,7 @@ function answer(question: AppendQuestion): AppendAnswer {
   return { own: question.own === null ? null : places.get(question.own.jobKey) || null, fates: told };
 }
 
-afterEach(() => {
-  expect(bench.fatal).toEqual([]);
-  bench.close();
-});
+afterEach(() => bench.end());
 
 const file = (): string => join(bench.directory, 'a');
 const again = { jobKey: 'long', attemptToken: '2', again: true } as const;

@@ -10,7 +10,7 @@ let bench: Bench;
 beforeEach(() => {
   bench = openBench();
 });
-afterEach(() => bench.close());
+afterEach(() => bench.end());
 
 test('a descriptor is recorded before anything else is done with it: a thread that is terminated then leaks none', async () => {
   const block = bench.control.job(0);

@@ -15,9 +15,9 @@ beforeEach(() => {
   path = join(bench.directory, 'growing');
   fd = openSync(path, 'w+');
 });
-afterEach(() => {
+afterEach(async () => {
   closeSync(fd);
-  bench.close();
+  await bench.end();
 });
 
 /** A file as a dead writer leaves it: `old` bytes, space up to `size`, and rows of 64 KiB that were written, or not. */

@@ -1,5 +1,7 @@
 /** For tests: a writer thread's parts in this thread, over a fresh root on the disk that holds the checkout. */
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
@@ -17,6 +19,7 @@ import type { AskQueue } from '../attempt/append-inquiry.ts';
 import { BULK_LANES, runBulk } from '../bulk/bulk.ts';
 import type { CheckpointCadence } from '../attempt/checkpoint.ts';
 import { type RootConfig, Roots } from '@penstock/disk';
+import { createPatternSource, readSource } from '@penstock/sources';
 import { WriterThread } from './thread.ts';
 import { runWrite } from '../write/lane.ts';
 
@@ -40,8 +43,14 @@ export interface Bench {
   bulk(request: BulkRequestInput, options?: WriteOptions): Promise<BulkResult>;
   /** Names in the root, temporary ones included. */
   names(): string[];
+  /** The temporary ones among them. */
+  parts(): string[];
+  /** The bytes of a file in the root. */
+  read(path: string): Buffer;
   /** Destroys the context, removes the files; throws if a descriptor is still open. */
   close(): void;
+  /** What each test ends with: nothing was fatal to the loop; then the digest thread and all else are closed. */
+  end(): Promise<void>;
 }
 
 export interface WriteOptions {
@@ -69,6 +78,12 @@ export interface BenchOptions {
   shmGroupId?: number;
   askQueue?: AskQueue;
 }
+
+/** The bytes of the pattern "stamp", which are different at every position. */
+export const stamp = (seed: number, size: number): Uint8Array =>
+  readSource(createPatternSource('stamp', seed), 0, size);
+
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const openDescriptors = (): string[] => readdirSync('/proc/self/fd');
 
@@ -106,6 +121,14 @@ export function openBench(options: BenchOptions = {}): Bench {
   });
   const control = new Control(1, 64);
   let jobs = 0;
+  function close(): void {
+    engine.destroy();
+    roots.close();
+    rmSync(home, { recursive: true, force: true });
+    const after = openDescriptors().length;
+    if (after > before) throw new Error(`${after - before} descriptors were left open`);
+    if (arena.freeBytes !== arena.sizeBytes) throw new Error('rows were not given back');
+  }
   return {
     directory,
     archive,
@@ -135,13 +158,13 @@ export function openBench(options: BenchOptions = {}): Bench {
       return runBulk(thread, order, block ?? control.job(index), new Control(0, BULK_LANES));
     },
     names: () => readdirSync(directory).toSorted(),
-    close() {
-      engine.destroy();
-      roots.close();
-      rmSync(home, { recursive: true, force: true });
-      const after = openDescriptors().length;
-      if (after > before) throw new Error(`${after - before} descriptors were left open`);
-      if (arena.freeBytes !== arena.sizeBytes) throw new Error('rows were not given back');
+    parts: () => readdirSync(directory).filter((name) => name.endsWith('.part')),
+    read: (path) => readFileSync(join(directory, path)),
+    close,
+    async end() {
+      await thread.digests.close();
+      assert.deepEqual(fatal, []);
+      close();
     },
   };
 }
