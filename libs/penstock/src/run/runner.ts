@@ -1,6 +1,14 @@
 /** Runs the writes of this process: each takes its turn, runs on a thread, is watched, and ends as its caller expects. */
 import { randomUUID } from 'node:crypto';
-import { type JobResult, isBulkResult, noProgress, WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import {
+  type JobResult,
+  type WireError,
+  WriteAbortedError,
+  type WriteRequest,
+  fromWire,
+  isBulkResult,
+  noProgress,
+} from '@penstock/contract';
 import { type JobBlock, RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { ProgressMeter, type RunningWrite, type WriterPool, stopRunning } from '@penstock/writer';
 import { AbortError, throwIfAborted } from './abort.ts';
@@ -120,7 +128,8 @@ export class WriteRunner {
       const result = asFileResult(await done);
       watch?.report();
       return result;
-    } catch (error) {
+    } catch (caught) {
+      const error = caught instanceof Error ? caught : fromWire(caught as WireError); // plain data from its thread
       if (signal?.aborted === true && error instanceof WriteAbortedError) throw new AbortError(signal);
       throw error;
     } finally {

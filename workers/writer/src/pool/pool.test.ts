@@ -93,7 +93,7 @@ test('a stopped write drains, says why, and leaves nothing', async () => {
   const outcome = done.catch((error: unknown) => error);
   while (block.read().bytesWritten === 0) await setImmediate();
   block.requestStop(STOP_CANCEL);
-  expect(await outcome).toMatchObject({ code: 'ECANCELED', reason: 'cancel', retryable: false });
+  expect(await outcome).toMatchObject({ code: 'ECANCELED', message: 'the write was cancelled', retryable: false });
   expect(readdirSync(directory)).toEqual([]);
 });
 

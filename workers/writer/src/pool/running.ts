@@ -5,6 +5,10 @@ import type { JobBlock, RingInlet } from '@penstock/matrix';
 /** One attempt that runs now. */
 export interface RunningWrite {
   readonly block: JobBlock;
+  /**
+   * Rejects with a WireError if its thread reports a failure, and with an Error if this side ends it: its thread died, or
+   * it was left behind.
+   */
   readonly done: Promise<JobResult>;
   /** To be called after a change of the block that the thread shall heed though it may wait for nothing else. */
   look(): void;

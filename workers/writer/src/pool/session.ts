@@ -3,7 +3,7 @@
  * the event loop in one message.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type JobResult, fromWire, toWire } from '@penstock/contract';
+import { type JobResult, toWire } from '@penstock/contract';
 import type { AskQueue } from '@penstock/sink';
 import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '../protocol.ts';
 
@@ -79,7 +79,10 @@ export class Session {
     return this.#waiting.size;
   }
 
-  /** Rejects with what the thread rejected with; never settles by itself if the thread dies (see takeUnanswered). */
+  /**
+   * Rejects with the failure as the thread reports it, a WireError: plain data that the queue records as it is. Never
+   * settles by itself if the thread dies (see takeUnanswered).
+   */
   run(task: WriterTask): Promise<JobResult> {
     if ('ring' in task) {
       // At once: a producer that ends before would close the port, and one that is closed cannot be transferred.
@@ -139,7 +142,7 @@ export class Session {
       this.answered += 1;
       if (waiting.left) this.#return(waiting.task);
       else if (answer.ok) waiting.resolve(answer.result);
-      else waiting.reject(fromWire(answer.error));
+      else waiting.reject(answer.error);
     }
   }
 
