@@ -3,7 +3,7 @@
  * arguments by which a process gives its settings to another are all derived from this table.
  */
 import { resolve } from 'node:path';
-import { formatBytes } from '@penstock/contract';
+import { ENGINE_CHOICES, type EngineChoice, formatBytes } from '@penstock/contract';
 import * as defaults from './defaults.ts';
 import { collectDirect, type DirectChoices, directTexts } from './direct.ts';
 import { formatDuration } from './durations.ts';
@@ -19,7 +19,7 @@ export interface FlaggedSettings {
   depth: number | undefined;
   jobs: number;
   memoryBytes: number;
-  engine: 'auto' | 'libaio' | 'syscalls' | 'positional';
+  engine: EngineChoice;
   /** Where segments of shared memory are looked for. */
   shmDirectory: string;
   /** The group whose members may put them there, besides the host's user; undefined: none. */
@@ -93,7 +93,7 @@ export const HOST_OPTIONS: { readonly [Setting in keyof FlaggedSettings]: HostOp
   engine: {
     flags: '--engine <engine>',
     description: 'what carries the I/O',
-    choices: ['auto', 'libaio', 'syscalls', 'positional'],
+    choices: ENGINE_CHOICES,
     default: 'auto',
   },
   shmDirectory: {

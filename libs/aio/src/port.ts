@@ -3,9 +3,10 @@
  * whether libaio, raw system calls, plain positional I/O or the faulty double stands behind it; one conformance suite
  * (test/conformance) runs over all of them.
  */
+import type { Engine } from '@penstock/contract';
 
-/** What carries the I/O. */
-export type PortName = 'libaio' | 'syscalls' | 'positional' | 'faulty';
+/** The engines that results name, and the faulty double. */
+export type PortName = Engine | 'faulty';
 
 /** All counts are of iocbs or events; every failure is a returned -errno, never a throw. */
 export interface AioPort {

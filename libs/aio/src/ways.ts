@@ -1,6 +1,6 @@
 /** Which way kernel AIO goes here: the first that carries out a real write, and what was said of those before it. */
 import { constants } from 'node:os';
-import { IoError } from '@penstock/contract';
+import { type EngineChoice, IoError } from '@penstock/contract';
 import { AioEngine, type EngineWitness } from './engine.ts';
 import { libaioPort, syscallPort } from './kernel.ts';
 import type { AioPort } from './port.ts';
@@ -8,9 +8,6 @@ import { positionalPort } from './positional.ts';
 import { type Refusal, tryOut } from './trial.ts';
 
 const { EAGAIN, ENOMEM } = constants.errno;
-
-/** Which port is used; 'auto' is libaio, else raw system calls, else plain positional writes. */
-export type EngineChoice = 'auto' | 'libaio' | 'syscalls' | 'positional';
 
 /** What openEngine() has to know. */
 export interface EngineOrder {

@@ -49,6 +49,7 @@ export {
   type ChecksumName,
   type CopyWay,
   type Engine,
+  type EngineChoice,
   type Extent,
   type ExtentsSource,
   type FileSource,

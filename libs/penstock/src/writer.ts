@@ -1,7 +1,7 @@
 /** The engine as a program uses it: files are written from its own bytes, from other files, or through streams. */
 import { availableParallelism } from 'node:os';
 import { Readable } from 'node:stream';
-import { RequestError } from '@penstock/contract';
+import { type EngineChoice, RequestError } from '@penstock/contract';
 import { WriterPool } from '@penstock/writer';
 import { type Bytes, bytesOf } from './arguments/bytes.ts';
 import { callOptions, textOptions } from './arguments/call-options.ts';
@@ -39,7 +39,7 @@ export interface WriterOptions {
    */
   memoryBytes?: number | undefined;
   /** What carries the I/O. Default `'auto'`: libaio, else raw system calls, else plain positional writes. */
-  engine?: 'auto' | 'libaio' | 'syscalls' | 'positional' | undefined;
+  engine?: EngineChoice | undefined;
   /**
    * `'off'`: files go through the page cache, and direct I/O is not tried. Default `'auto'`: direct I/O if the file system takes it.
    */

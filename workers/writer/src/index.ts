@@ -1,5 +1,4 @@
 /** The writer threads: the pool that a process has of them, and what crosses to a thread and back. */
-export type { EngineChoice } from '@penstock/aio';
 export {
   type BulkTask,
   type FromWriter,

@@ -1,7 +1,6 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
 import type { MessagePort } from 'node:worker_threads';
-import type { EngineChoice } from '@penstock/aio';
-import type { JobResult, WireError, WriteRequest } from '@penstock/contract';
+import type { EngineChoice, JobResult, WireError, WriteRequest } from '@penstock/contract';
 import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
 import type {
   AppendAnswer,

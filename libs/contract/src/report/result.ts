@@ -18,10 +18,13 @@ export const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-b
 /** One of the ways in which bytes go to a file: kernel AIO or blocking calls, past the page cache or through it. */
 export type WriteMode = (typeof WRITE_MODES)[number];
 
-/** Who issued the calls: libaio, the raw AIO system calls, or plain positional writes. */
+/** What carries the I/O: libaio, the raw AIO system calls, or plain positional writes. In the order of preference. */
 export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
-/** One of those who issue the calls. */
+/** What carries the I/O: libaio, the raw AIO system calls, or plain positional writes. */
 export type Engine = (typeof ENGINES)[number];
+/** What may be asked for: `'auto'` is the first engine that carries out a write on this machine. */
+export type EngineChoice = 'auto' | Engine;
+export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES];
 
 /** How a copy was made: each byte read and written, or the source's blocks shared. */
 export const COPY_WAYS = ['rows', 'reflink'] as const;

@@ -1,9 +1,9 @@
 /** What a pool takes, and what its threads get of it. */
 import { isMainThread } from 'node:worker_threads';
+import type { EngineChoice } from '@penstock/contract';
 import type { RateTable } from '@penstock/matrix';
 import { type AskQueue, CHECKPOINTS_DEFAULT, type PartFiles } from '@penstock/sink';
 import type { RootConfig } from '@penstock/disk';
-import type { EngineChoice } from '@penstock/aio';
 import type { WriterSetup } from '../protocol.ts';
 
 export interface PoolOptions {
