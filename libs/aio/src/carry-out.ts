@@ -4,7 +4,7 @@ import { native } from '@penstock/native';
 
 const EINVAL = 22;
 
-/** Does what `iocb` says, now, on its descriptor and its memory: bytes moved (0 for a sync), or -errno. */
+/** Carries `iocb` out now, on its descriptor and its memory: bytes moved (0 for a sync), or -errno. */
 export function carryOut(iocb: Readonly<Iocb>): number {
   switch (iocb.opcode) {
     case OPCODE_PREAD:

@@ -1,7 +1,6 @@
 /**
  * The engine: one AIO context and its slots. A slot is the index of one iocb; it is free, acquired, prepared (queued
- * for the next submit), in flight, or completed. Rows and files are the business of whoever prepared the slot; this
- * file knows only numbers.
+ * for the next submit), in flight, or completed. Rows and files are the caller's; this file knows only numbers.
  *
  * Nothing here allocates by slot after the constructor: typed arrays and integers, two native calls per batch.
  */
@@ -25,30 +24,30 @@ import type { AioPort } from './port.ts';
 
 const { EAGAIN, EINTR } = constants.errno;
 
-/** Nobody's: acquireSlot() may hand it out. */
+/** acquireSlot() may hand it out. */
 export const SLOT_FREE = 0;
-/** The caller's, with nothing prepared. */
+/** It belongs to the caller, and nothing is prepared in it. */
 export const SLOT_ACQUIRED = 1;
 /** Queued for the next submit(). */
 export const SLOT_PREPARED = 2;
-/** The kernel's, or refused by it and not yet reported by reap(). */
+/** The kernel has it, or has refused it and reap() has not reported that yet. */
 export const SLOT_IN_FLIGHT = 3;
-/** The caller's again, with a result. */
+/** It belongs to the caller again, with a result. */
 export const SLOT_COMPLETED = 4;
 
-/** The slowest wait between two tries of a context that takes nothing though nothing is in flight. */
+/** The longest wait between two submits to a context that takes nothing though nothing is in flight. */
 const BACKOFF_MS_MAX = 64;
-/** Tries of such a context before it counts as broken: about half a second in all. */
+/** Submits to such a context before it counts as broken: about half a second in all. */
 const BACKOFF_TRIES_MAX = 12;
 
 /** Builds a port over the engine's own iocbs: the ports that carry iocbs out themselves need to read them. */
 export type PortFactory = (iocbs: Int32Array, iocbsAddress: number) => AioPort;
 
-/** Where the main thread finds what it must clean up after a thread that died. */
+/** Records what the main thread must clean up if this thread dies. */
 export interface EngineWitness {
   /**
-   * Called with the context as soon as it exists, and with 0 when its destruction begins: were it the other way round,
-   * a thread that died in between would leave an address that may by then be another thread's context.
+   * Called with the context as soon as it exists, and with 0 before its destruction begins: were it called after that, a
+   * thread that died in between would leave an address at which another thread may have its context by then.
    */
   onContext(context: number): void;
   /** Called with the number in flight after each submit and each reap. */
@@ -58,15 +57,15 @@ export interface EngineWitness {
 /**
  * One AIO context with `depth` slots. Not thread-safe: it belongs to the thread that made it.
  *
- * The engine does not know the memory that iocbs point to. Whoever prepares them keeps it reachable until the slot is
- * reaped or destroy() has returned: memory collected while in flight is overwritten silently.
+ * The engine does not know the memory that iocbs point to. Its caller keeps that reachable until the slot is reaped or
+ * destroy() has returned: memory collected while in flight is overwritten silently.
  */
 export class AioEngine {
   readonly depth: number;
   readonly port: AioPort;
   /** Bytes done or -errno, by slot; valid from the reap that completed the slot until its next prep. */
   readonly slotResult: Int32Array;
-  /** 1 where the slot's result is a refusal by io_submit itself, so no I/O was ever started. */
+  /** By slot: 1 if its result is a refusal by io_submit itself, so no I/O was ever started. */
   readonly slotRefused: Uint8Array;
   /** When the submit that took the slot began, in milliseconds of performance.now(): io_submit itself may block. */
   readonly slotSubmittedAt: Float64Array;
@@ -132,7 +131,7 @@ export class AioEngine {
     return this.#freeCount;
   }
 
-  /** Takes a free slot; -1 where none is. */
+  /** Takes a free slot; -1 if there is none. */
   acquireSlot(): number {
     if (this.#freeCount === 0) return -1;
     this.#freeCount -= 1;
@@ -195,7 +194,7 @@ export class AioEngine {
   }
 
   /**
-   * Submits what is prepared, in one call where the kernel takes it all. What the kernel refuses outright becomes a
+   * Submits what is prepared, in one call if the kernel takes it all. What the kernel refuses outright becomes a
    * completion of the next reap() with `slotRefused` set; what it has no room for stays prepared.
    * @throws IoError EAGAIN when the context takes nothing for half a second though nothing is in flight
    */
@@ -275,7 +274,7 @@ export class AioEngine {
   #backOff(): void {
     this.#backoffTries += 1;
     if (this.#backoffTries > BACKOFF_TRIES_MAX) {
-      this.#backoffTries = 0; // a caller who tries again gets the whole patience again
+      this.#backoffTries = 0; // a caller that submits again waits as long again
       throw new IoError({ syscall: 'io_submit', errno: -EAGAIN });
     }
     // Blocks the thread: with nothing in flight there is nothing else it could do.

@@ -74,7 +74,7 @@ interface Context {
   depth: number;
   ringSlots: number;
   inFlight: Iocb[];
-  /** A refusal met behind iocbs that were taken: it is told when that iocb is the head. */
+  /** A refusal met behind iocbs that were taken: it is returned when that iocb is the head. */
   refusalDue: { pointer: number; errno: number } | null;
 }
 
@@ -123,7 +123,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
   const contexts = new Map<number, Context>();
   let contextsMade = 0;
 
-  /** An opportunity of `fault`: null where it does not strike. */
+  /** An opportunity of `fault`: null if it does not strike. */
   function strikes(fault: FaultName, iocb?: Readonly<Iocb>): Strike | null {
     let strike: Strike | null = null;
     for (const scripted of script) {
@@ -141,7 +141,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
     return strike;
   }
 
-  /** What the kernel itself would return for `iocb` at submit: 0 where it takes it. */
+  /** What the kernel itself would return for `iocb` at submit: 0 if it takes it. */
   function faultOf(iocb: Readonly<Iocb>): number {
     if (native.fstatfs(iocb.fd, statfsBuffer) === -EBADF) return -EBADF;
     switch (iocb.opcode) {
@@ -151,7 +151,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
       case OPCODE_PREAD:
       case OPCODE_PWRITE:
         if (iocb.offset < 0) return -EINVAL;
-        // Of no bytes: changes nothing, and says whether the descriptor is open for it.
+        // Of no bytes: changes nothing, and fails if the descriptor is not open for it.
         return carryOut({ ...iocb, length: 0, offset: 0 }) === -EBADF ? -EBADF : 0;
       default:
         return -EINVAL;
@@ -171,7 +171,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
     return carryOut(iocb);
   }
 
-  /** A length below `length`: of whole sectors in half of the cases where there are two, else any. */
+  /** A length below `length`: if there are two sectors, of whole ones in half of the cases, else any. */
   function partOf(length: number): number {
     const sectors = Math.floor((length - 1) / SECTOR_BYTES);
     return sectors > 0 && random() < 0.5 ? draw(1, sectors) * SECTOR_BYTES : draw(1, length - 1);
@@ -190,7 +190,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
   }
 
   function createPort(iocbs: Int32Array, iocbsAddress: number): AioPort {
-    /** The iocb at `pointer`, copied as the kernel copies it: null where the pointer is not one of the array's. */
+    /** The iocb at `pointer`, copied as the kernel copies it: null if the pointer is not one of the array's. */
     function fetch(pointer: number): Iocb | null {
       const word = (pointer - iocbsAddress) / 4;
       if (word % IOCB_WORDS !== 0 || word < 0 || word >= iocbs.length) return null;
@@ -234,7 +234,7 @@ export function faultyPort(options: FaultyOptions): FaultyFactory {
           const result = take(context, fromWords(pointers[taken * 2]!, pointers[taken * 2 + 1]!));
           if (result === 0) continue;
           if (taken > 0) return taken;
-          if (result !== -EAGAIN) context.refusalDue = null; // told
+          if (result !== -EAGAIN) context.refusalDue = null;
           return result;
         }
         return wanted;

@@ -1,4 +1,4 @@
-/** The ports over real kernel AIO: libaio where it is installed, else the same calls as raw system calls. */
+/** The ports over real kernel AIO: libaio if it is installed, else the same calls as raw system calls. */
 import { native } from '@penstock/native';
 import type { AioPort, PortName } from './port.ts';
 
@@ -25,7 +25,7 @@ function portOver(name: PortName, calls: native.NativeAio): AioPort {
   };
 }
 
-/** Kernel AIO through libaio (`file`, or its usual names); null where it cannot be loaded. */
+/** Kernel AIO through libaio (`file`, or its usual names); null if it cannot be loaded. */
 export function libaioPort(file?: string): AioPort | null {
   const calls = native.loadLibaio(file);
   return calls === null ? null : portOver('libaio', calls);

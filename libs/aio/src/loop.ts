@@ -16,7 +16,7 @@ export interface Lane {
   /** Prepares at most one iocb into `slot`; false when there is nothing to prepare now, and the slot stays free. */
   prepare(slot: number): boolean;
   /**
-   * The iocb of `slot` completed with `result` (bytes done or -errno); `refused` if io_submit itself said so.
+   * The iocb of `slot` completed with `result` (bytes done or -errno); `refused` if io_submit itself returned that.
    * The lane prepares the slot again or releases it.
    */
   complete(slot: number, result: number, refused: boolean, latencyMs: number): void;
@@ -26,9 +26,9 @@ export interface Lane {
    */
   fail(error: unknown): void;
   /**
-   * Asked before a batch is submitted, and before events are handled, where some time has passed since it was asked
-   * last: the process may have been stopped in between, and what the lane stands for be another's by now. False: nothing
-   * that it has prepared is submitted; each such slot completes as refused with -ECANCELED.
+   * Called before a batch is submitted, and before events are handled, if some time has passed since the last call: the
+   * process may have been frozen in between, and the lane's lease have gone to another process. False: nothing that the
+   * lane has prepared is submitted; each such slot completes as refused with -ECANCELED.
    */
   mayGoOn?(): boolean;
   /** True when the lane has nothing in flight and will never prepare again: the loop forgets it. */
@@ -40,9 +40,9 @@ export interface Lane {
  * cost nothing measurable.
  */
 const WAIT_SLICE_MS = 100;
-/** Waits between two breaths of the event loop, where messages and new tasks come in. */
+/** Waits between two breaths of the event loop, in which messages and new tasks come in. */
 const WAITS_PER_BREATH = 16;
-/** On a disk where each wait is long, no further wait begins after this time without a breath. */
+/** No further wait begins after this time without a breath: a slow disk may take long over each. */
 const BREATH_AFTER_MS = 20;
 
 /** Lanes are asked whether they may go on once so long has passed: seldom enough to cost nothing. */
@@ -68,7 +68,7 @@ export class AioLoop {
   readonly #onTurn: () => void;
 
   /**
-   * @param onFatal told once when the context itself fails: nothing in flight can be reaped any more
+   * @param onFatal called once when the context itself fails: nothing in flight can be reaped any more
    * @param onTurn called as each turn begins; while something is in flight and no call comes, the thread is inside a call
    */
   constructor(engine: AioEngine, onFatal: (error: unknown) => void, onTurn: () => void = () => {}) {
@@ -85,11 +85,11 @@ export class AioLoop {
 
   /**
    * Lets a lane take part from the next turn on.
-   * @throws what onFatal was told, if the context has failed
+   * @throws what onFatal was called with, if the context has failed
    */
   add(lane: Lane): void {
     if (this.#fatal !== undefined) throw this.#fatal.error;
-    // Behind the lane whose turn was last, so that it is the last to have its own: were it appended, a lane at the
+    // Behind the lane whose turn was last, so that all others have their turn before it: were it appended, a lane at the
     // front would wait for as long as short ones keep coming.
     this.#lanes.splice(this.#nextLane, 0, lane);
     this.#nextLane += 1;
@@ -154,7 +154,7 @@ export class AioLoop {
     }
   }
 
-  /** Between this and io_submit nothing is computed: a process that is stopped elsewhere submits nothing old. */
+  /** Right before io_submit: a process frozen anywhere else re-checks its leases here before it submits. */
   #askLanes(now: number): void {
     if (now - this.#askedAt < ASK_AFTER_MS) return;
     this.#askedAt = now;

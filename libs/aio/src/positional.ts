@@ -1,6 +1,6 @@
 /**
  * The port for machines where kernel AIO cannot be had (an old kernel, a seccomp filter, gVisor): every iocb is
- * carried out by pread or pwrite while it is submitted. Correct, and synchronous: the result says so by its name.
+ * carried out by pread or pwrite while it is submitted. Correct, but synchronous: results name it.
  */
 import { EVENT_WORDS, IOCB_WORDS, type Iocb, loadIocb, storeEvent } from './abi.ts';
 import { fromWords } from '@penstock/native';

@@ -1,4 +1,4 @@
-/** For tests: a port that does what it is told and nothing else, with a record of what it was asked. */
+/** For tests: a port that does as its script says and no more, and records its calls. */
 import { fromWords } from '@penstock/native';
 import { IOCB_WORDS, loadIocb, storeEvent } from './abi.ts';
 import type { AioPort } from './port.ts';
@@ -18,7 +18,7 @@ export interface StubPort {
   /** Slots whose events the next waits bring; every slot in flight completes by itself while `automatic`. */
   readonly completing: number[];
   automatic: boolean;
-  /** What a completed slot's event says. */
+  /** The result in a completed slot's event. */
   resultOf: (slot: number) => number;
   /** Called at the beginning of each submit and each wait. */
   onCall: (name: string) => void;

@@ -10,7 +10,7 @@ import { native } from '@penstock/native';
 
 const { EINVAL, EIO, ETIMEDOUT } = constants.errno;
 
-/** Memory answers at once: a context that has not by then never does. */
+/** Memory answers at once: a context that has not answered by then never does. */
 const TRIAL_MS_MAX = 1000;
 const WAIT_MS = 100;
 
@@ -28,7 +28,7 @@ export interface Refusal {
 }
 
 /**
- * Writes eight bytes to a file in memory through `engine`, flushes it, and looks whether they are there. Returns what
+ * Writes eight bytes to a file in memory through `engine`, flushes it, and reads them back. Returns what
  * failed, or null. After a failure the engine is good for nothing but destroy().
  */
 export function tryOut(engine: AioEngine): Refusal | null {
@@ -73,7 +73,7 @@ function refusalOfBytes(fd: number): Refusal | null {
   return isThere ? null : { syscall: 'pwrite', errno: -EIO };
 }
 
-/** A file that has no name and goes with its descriptor; -errno where there is none to be had. */
+/** A file that has no name and goes with its descriptor; -errno if none can be had. */
 function privateFile(): number {
   const fd = native.memfdCreate('penstock-trial');
   if (fd >= 0) return fd;

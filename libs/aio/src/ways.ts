@@ -1,4 +1,4 @@
-/** Which way kernel AIO goes here: the first that carries out a real write, and what was said of those before it. */
+/** Which port kernel AIO goes by here: the first that carries out a real write, and why none of those before it. */
 import { constants } from 'node:os';
 import { type EngineChoice, IoError } from '@penstock/contract';
 import { AioEngine, type EngineWitness } from './engine.ts';
@@ -19,16 +19,16 @@ export interface EngineOrder {
   witness?: EngineWitness | undefined;
 }
 
-/** An engine that has carried out a write, and why it is not one that comes before it, where something refused that. */
+/** An engine that has carried out a write, and why no port before its own did, if there is one. */
 export interface OpenedEngine {
   engine: AioEngine;
   reason: string | undefined;
 }
 
 /**
- * Opens an engine by `choice`. By 'auto' each way is tried by a real write (trial.ts), and the next is taken where one
- * is refused; a way that is asked for by its name is that one or none.
- * @throws IoError where contexts or memory are used up just now (EAGAIN, ENOMEM), or the named way does not work here
+ * Opens an engine by `choice`. By 'auto' each port is tried by a real write (trial.ts), and if one is refused the next is
+ * taken; a port that is asked for by its name is that one or none.
+ * @throws IoError if contexts or memory are used up just now (EAGAIN, ENOMEM), or the named port does not work here
  */
 export function openEngine({ choice, depth, libaio, witness }: EngineOrder): OpenedEngine {
   if (choice === 'positional') return positional(depth, 'positional I/O was asked for');
@@ -59,7 +59,7 @@ function kernelPorts(choice: EngineChoice, file: string | undefined): AioPort[] 
   return [port];
 }
 
-/** The engine over `port`, or what keeps it from working. @throws IoError where waiting may help */
+/** The engine over `port`, or what keeps it from working. @throws IoError if waiting may help */
 function openTried(port: AioPort, depth: number, witness: EngineWitness | undefined): AioEngine | Refusal {
   let engine: AioEngine;
   try {

@@ -30,13 +30,13 @@ export interface WriterSetup {
   /** Where segments of shared memory are looked for; absent: nowhere. */
   segments?: SegmentPlace;
   engine: EngineChoice;
-  /** True where the thread that opened the pool may be terminated: then nobody but the thread itself cleans up after it. */
+  /** True if the thread that opened the pool may be terminated: then a writer thread has to clean up after itself. */
   cleansUpItself?: boolean;
   /** How often a running write records how far it is; absent: as the sink has it. */
   checkpoints?: CheckpointCadence;
   /** Where partial files are recorded; absent: nowhere. */
   partFiles?: PartFiles;
-  /** The libaio to load, where it is not under its usual name. */
+  /** The libaio to load, if it is not under its usual name. */
   libaio?: string;
 }
 
@@ -49,7 +49,7 @@ export interface WriteTask {
   again: boolean;
   /** The job, as the queue that answers questions about it names it. */
   job: string;
-  /** True where another attempt follows if the bytes break off. */
+  /** True if another attempt follows a failure of the source. */
   willRetry?: boolean;
   /** Its place among the records of partial files. */
   partPlace: number;
@@ -73,17 +73,17 @@ export type WriterTask = WriteTask | BulkTask;
 /** How the attempt on `jobSlot` ended. Errors lose their name, code and fields between threads: they travel as data. */
 export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: JobResult } | { ok: false; error: WireError });
 
-/** What a write has to ask the queue; `number` tells the thread's questions apart. */
+/** What a write has to ask the queue; `number` is unique among the thread's questions. */
 export interface WriterQuestion {
   number: number;
   question: AppendQuestion;
 }
 
-/** The queue's answer, or why there is none. */
+/** The queue's answer, or the error that it failed with. */
 export type QueueAnswer = { number: number } & ({ answer: AppendAnswer } | { error: WireError });
 
 /**
- * What Piscina hands to a thread: the port that it serves until it is told to end. Tasks come through it as they are
+ * What Piscina hands to a thread: the port that it serves until 'end'. Tasks come through it as they are
  * taken from the queue and answers go back as writes end, each time all of one turn of the event loop in one message:
  * waking the other side costs more than a small write itself.
  */

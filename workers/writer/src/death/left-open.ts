@@ -1,11 +1,11 @@
-/** What a writer thread that died left open or mapped, closed by another: descriptors belong to the process. */
+/** Closes what a writer thread that died left open or mapped: descriptors belong to the process. */
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { native } from '@penstock/native';
 import { Control, type JobBlock } from '@penstock/matrix';
 import { isPartOf } from '@penstock/sink';
 
-/** Where it is recorded what an attempt has open: the words of a Control, and which of its job blocks. */
+/** The words that record what an attempt has open: a Control, and which of its job blocks. */
 export interface LeftOpen {
   control: SharedArrayBuffer;
   threads: number;

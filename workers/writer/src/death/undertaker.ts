@@ -1,5 +1,5 @@
 /**
- * What may take as long as a disk likes after a thread's death, off the main thread: io_destroy waits for what is in
+ * What may take as long as a hung disk after a thread's death, off the main thread: io_destroy waits for what is in
  * flight, and closing or removing a file of a hung file system does not return. A thread of its own does both; while it
  * hangs, the rows of the dead thread stay as they are.
  */
@@ -21,7 +21,7 @@ export const UNDERTAKER_UP = 'up';
 /** The compiled entry of the thread; the same file from `src/` and from `dist/`. */
 const entry = new URL('../../dist/death/undertaker-thread.js', import.meta.url);
 
-/** After so long it is tried again to start the thread, where the process has no descriptor or memory left for it. */
+/** When the thread could not start, as the process has no descriptor or memory left: after so long it is tried again. */
 const RETRY_MS = 500;
 
 export class Undertaker {
@@ -59,7 +59,7 @@ export class Undertaker {
     const worker = new Worker(entry, { execArgv: [], env: {}, trackUnmanagedFds: false });
     let isUp = false;
     worker.on('error', (error) => {
-      // What it has begun must not be done twice: a number that it closed may be another file's by now.
+      // What it has begun must not be done twice: a descriptor that it closed may have been given to another file by now.
       if (isUp) throw error;
       startTimer(() => this.#startAgain(), RETRY_MS);
     });

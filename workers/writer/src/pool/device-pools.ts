@@ -13,13 +13,13 @@ import { WriterPool } from './pool.ts';
 import type { RunningStream, RunningWrite } from './running.ts';
 import { SlotLine, type SlotTurn } from './slot-line.ts';
 
-/** A root whose device nobody knows, because its file system has not answered since the host began. */
+/** The device of a root whose file system has not answered since the host began. */
 export const UNKNOWN_DEVICE = null;
 
 /** Roots whose disk has fallen silent, or answers again. */
 export interface SilenceNews {
   roots: readonly string[];
-  /** True where it may be some of them alone: jobs of several file systems hang. */
+  /** True if it may be only some of them: jobs of several file systems hang. */
   some: boolean;
   /** For how many milliseconds nothing has come back, or had come back. */
   silentMs: number;
@@ -59,7 +59,7 @@ export class DevicePools {
   readonly #places = new Map<number | typeof SEVERAL, Place>();
   /** Roots whose device is UNKNOWN_DEVICE. */
   #unknown: number;
-  /** True where all roots are on one file system. */
+  /** True if all roots are on one file system. */
   readonly #isOne: boolean;
   /** File systems that are written to: each has a share of the row memory. */
   readonly #shares: number;
@@ -103,7 +103,7 @@ export class DevicePools {
     for (const { pool } of this.#places.values()) pool.rootWords.expect(root, mount);
   }
 
-  /** null where `request` can be run in this very turn of the event loop, else what to wait for. */
+  /** null if `request` can be run in this very turn of the event loop, else what to wait for. */
   enter(request: JobRequest): SlotTurn | null {
     return this.#placeFor(request).line.enter();
   }
@@ -118,12 +118,12 @@ export class DevicePools {
     return this.#placeFor(request).pool.runStream(request, jobName, starts, willRetry, job);
   }
 
-  /** Why nothing of `request` is to be begun now: a disk that it needs does not answer. null where none is known to. */
+  /** Why `request` is not to be begun now: a disk that it needs does not answer. null if all are known to answer. */
   silenceOf(request: JobRequest): IoError | null {
     if (!this.mayBeSilent) return null;
     for (const name of rootsOf(request)) {
       const device = this.#devices.get(name);
-      if (device === undefined) continue; // the thread says that there is no such root
+      if (device === undefined) continue; // the thread reports that there is no such root
       if (device === UNKNOWN_DEVICE) return this.#silence(name, null);
       const since = this.#places.get(this.#keyOf(device))?.silentSinceMs ?? null;
       if (since !== null) return this.#silence(name, since);

@@ -8,15 +8,15 @@ const NEWEST_WEIGHT = 0.4;
 
 export class ProgressMeter {
   readonly #host: string | undefined;
-  /** Row memory of a thread. */
+  /** Row memory per thread. */
   readonly #rowBudgetBytes: number;
   #lastAt: number = performance.now();
   #lastBytes = 0;
   #steadyBytesPerSecond = 0;
 
   /**
-   * @param rowBudgetBytes row memory of a thread
-   * @param host the name that the progress tells; none in a program that writes for itself
+   * @param rowBudgetBytes row memory per thread
+   * @param host the name in the progress; absent in a program that writes for itself
    */
   constructor(rowBudgetBytes: number, host?: string) {
     this.#rowBudgetBytes = rowBudgetBytes;
@@ -36,7 +36,7 @@ export class ProgressMeter {
     this.#lastBytes = reading.bytesWritten;
     const { bytesWritten, bytesDurable, totalBytes, inFlight, phase } = reading;
     const left = totalBytes - bytesWritten;
-    // 100 is said only of a file that is in its place: the last flush may still fail.
+    // 100 only once the file is in its place: the last flush may still fail.
     const percent = totalBytes === 0 ? 0 : Math.min(99, Math.floor((bytesWritten / totalBytes) * 100));
     return {
       progress: phase === 'done' ? 100 : percent,
@@ -55,7 +55,7 @@ export class ProgressMeter {
     };
   }
 
-  /** What it waits for, where it waits for rows. */
+  /** What the write waits for, if it waits for rows. */
   #note(phase: Phase, { wantedBytes, usedBytes }: RowsWaitedFor): Pick<WriteProgress, 'note'> {
     if (phase !== 'waiting' || wantedBytes === 0) return {};
     const [wanted, used, budget] = [wantedBytes, usedBytes, this.#rowBudgetBytes].map((bytes) => formatBytes(bytes));

@@ -15,21 +15,21 @@ export interface PoolOptions {
   /** Row memory of all threads together. */
   memoryBytes: number;
   roots: RootConfig[];
-  /** The limits of the host and its roots, in the order of the roots, where several pools keep to them; absent: its own. */
+  /** The limits of the host and its roots, in the order of the roots, if several pools keep to them; absent: its own. */
   rates?: RateTable;
   /** Where segments of shared memory are looked for, when a job names one; absent: nowhere. */
   shmDirectory?: string;
-  /** The group whose members may put them there, besides this process's user; absent: nobody. */
+  /** The group whose members may put them there, besides this process's user; absent: none. */
   shmGroupId?: number | undefined;
   engine: EngineChoice;
   /** A running write records how far it is after so many bytes. */
   checkpointBytes?: number;
   libaio?: string;
-  /** Where partial files are recorded, for who has to find them after this process was killed; absent: nowhere. */
+  /** Where partial files are recorded, so that they are found after this process was killed; absent: nowhere. */
   partFiles?: PartFiles | undefined;
   /** The thread's entry; for tests that need a thread to die. */
   entry?: URL;
-  /** Answers what a write has to ask about the jobs that its file names; absent: nobody knows them. */
+  /** Answers what a write has to ask about the jobs that its file names; absent: there are none. */
   askQueue?: AskQueue;
   /** Called when a thread died and was cleaned up after. */
   onThreadDeath?: (error: Error) => void;

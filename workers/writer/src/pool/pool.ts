@@ -214,7 +214,7 @@ export class WriterPool {
     timer.unref();
   }
 
-  /** To be called twice a second while somebody wants to know whether the disk answers. */
+  /** To be called twice a second for `silentSinceMs` to be known. */
   watch(): void {
     this.#diskWatch.look(this.#sessions.keys());
   }

@@ -10,7 +10,7 @@ export interface RunningWrite {
    * it was left behind.
    */
   readonly done: Promise<JobResult>;
-  /** To be called after a change of the block that the thread shall heed though it may wait for nothing else. */
+  /** To be called after a change of the block, so that the thread notices it even if all its writes wait. */
   look(): void;
   /** True while nothing comes back from the disk, as far as watch() has seen. */
   isSilent(): boolean;
@@ -22,11 +22,11 @@ export interface RunningWrite {
   leave(error: Error): void;
 }
 
-/** What a write rejects with whose thread ended. */
+/** What a write rejects with if its thread ended. */
 export interface WriterDied extends Error {
   code: 'EWRITERDIED';
   retryable: true;
-  /** True where it was most likely not this write that ended the thread: others ran beside it. */
+  /** True if it was most likely not this write that ended the thread: others ran beside it. */
   blameless: boolean;
 }
 

@@ -40,7 +40,7 @@ export class Session {
   threadIndex = -1;
   /** Tasks left behind and not yet answered. */
   leftBehind = 0;
-  /** Tasks that ended since somebody last set it to 0. */
+  /** Tasks that ended since this was last set to 0. */
   answered = 0;
   readonly #options: SessionOptions;
 
@@ -130,7 +130,7 @@ export class Session {
     } catch (error) {
       answer = { number, error: toWire(error) };
     }
-    this.#near.postMessage(answer satisfies ToWriter); // of no effect where the thread has ended meanwhile
+    this.#near.postMessage(answer satisfies ToWriter); // of no effect if the thread has ended meanwhile
   }
 
   #settle(answers: WriterAnswer[]): void {
@@ -158,7 +158,7 @@ export class Session {
     return left;
   }
 
-  /** Has the thread look at the words it shares with this one, where it waits for nothing else. */
+  /** Wakes the thread, even if all its writes wait, to look at the words that it shares with this one. */
   look(): void {
     this.#near.postMessage('look' satisfies ToWriter);
   }

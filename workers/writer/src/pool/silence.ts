@@ -24,7 +24,7 @@ export class Silence {
     this.#looks += 1;
   }
 
-  /** Since when nothing has come back, in milliseconds of performance.now(); null where the disk is not silent. */
+  /** Since when nothing has come back, in milliseconds of performance.now(); null if the disk is not silent. */
   get sinceMs(): number | null {
     return this.#looks >= LOOKS_SILENT ? this.#sinceMs : null;
   }

@@ -1,8 +1,8 @@
-/** Who gets the next slot of a pool whose slots are all taken: whoever waits longest. */
+/** The line for slots of a pool whose slots are all taken: the next one goes to who waits longest. */
 
 /** A place in the line. */
 export interface SlotTurn {
-  /** Resolves when a slot is kept for this one; rejects where none will be. */
+  /** Resolves when a slot is kept for this one; rejects if none will be. */
   readonly granted: Promise<void>;
   /** Gives up the place, or takes the slot that was kept: it is to be used in the same turn of the event loop, or is free. */
   leave(): void;
@@ -24,7 +24,7 @@ export class SlotLine {
     this.#freeSlots = freeSlots;
   }
 
-  /** null where a slot can be taken in this very turn of the event loop. */
+  /** null if a slot can be taken in this very turn of the event loop. */
   enter(): SlotTurn | null {
     if (this.#line.length === 0 && this.#freeSlots() > this.#kept) return null;
     let place: Waiting | null = null;
@@ -39,7 +39,7 @@ export class SlotLine {
       const index = this.#line.indexOf(place!);
       if (index === -1) this.#kept -= 1;
       else this.#line.splice(index, 1);
-      // Whoever left may use the slot in this turn; if not, it is the next one's.
+      // Who leaves may use the slot in this turn; if not, it goes to the next.
       setImmediate(() => this.serve());
     };
     return { granted, leave };
@@ -53,7 +53,7 @@ export class SlotLine {
     }
   }
 
-  /** Sends away all who wait. */
+  /** Rejects all who wait. */
   refuse(error: Error): void {
     for (const { refuse } of this.#line.splice(0)) {
       this.#kept += 1; // as if it were granted: leave() gives it back

@@ -1,4 +1,4 @@
-/** Asks a running write to stop, and leaves it behind where it does not come to its end. */
+/** Asks a running write to stop, and leaves it behind if it does not come to its end. */
 import { performance } from 'node:perf_hooks';
 import { type AbortReason, WriteAbortedError } from '@penstock/contract';
 import { STOP_REASONS } from '@penstock/matrix';
@@ -12,9 +12,9 @@ export type Stoppable = Pick<RunningWrite, 'look' | 'isSilent' | 'leave'> & {
 const LEFT_BEHIND =
   'its disk does not answer: what is in flight there may still reach the file once it does; what was left is removed then';
 
-/** How often it is looked what has become of the write. */
+/** How often the write's progress is looked at. */
 const LOOK_MS = 100;
-/** Looks in a row at which nothing has come back to a cancelled write: whoever cancels waits no second for a slow flush. */
+/** Looks in a row at which nothing has come back to a cancelled write: a cancel waits no second for a slow flush. */
 const LOOKS_MAX = 7;
 
 /**

@@ -23,7 +23,7 @@ const block = control.thread(index);
 block.taskId = native.gettid();
 // Module level: row memory stays referenced for as long as the thread's context may exist.
 const arena = new Arena(setup.arenas[index]!);
-/** null where the main thread cleans up after this one. */
+/** null if the main thread cleans up after this one. */
 const threadEnd = setup.cleansUpItself === true ? ThreadEnd.open(setup.libaio) : null;
 const rootWords = new RootWords(setup.threadSlots, setup.roots.length, setup.rootWords);
 const roots = new Roots(setup.roots, rootWords, index);
@@ -86,7 +86,7 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
   }
 }
 
-/** Takes tasks from the session's port and answers each, until the port says that no more will come. */
+/** Takes tasks from the session's port and answers each, until 'end' comes. */
 export default async function serve({ port }: WriterSession): Promise<void> {
   let answers: WriterAnswer[] = [];
   questions.post = (message) => port.postMessage(message);
