@@ -144,7 +144,7 @@ export class Attempts {
     const running = this.#start(request, jobName, job);
     const { block } = running;
     ticket.follow(block);
-    const sampled = sampling.add({ root: request.root, job, block, report });
+    const sampled = sampling.add(request.root, job, block, report);
     let ended = false; // from then on the block is another write's
     let forgetStop: () => void = () => {};
     try {

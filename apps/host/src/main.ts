@@ -6,6 +6,7 @@ import {
   commandOutput,
   complainTo,
   defaultRoot,
+  type HostOptions,
   hostSettings,
   logOf,
   openStore,
@@ -38,10 +39,10 @@ const complain = complainTo(log);
 async function main(): Promise<void> {
   assertUtf8Arguments(process.argv.slice(2), process.env);
   command.parse();
-  const options = command.opts();
-  const asked = hostSettings(options as Parameters<typeof hostSettings>[0], process.env);
+  const options = command.opts<HostOptions & { quiet: boolean }>();
+  const asked = hostSettings(options, process.env);
   const logUnlessQuiet = (text: string): void => {
-    if (options['quiet'] !== true) log(text);
+    if (!options.quiet) log(text);
   };
 
   const stopped = new Promise<string>((resolve) => {
@@ -67,7 +68,7 @@ async function main(): Promise<void> {
   const settings = { ...asked, ...tuning, roots };
   for (const warning of warnings) log(warning);
   // A command that started this process quietly has the store open as well, and reports the same.
-  const store = await openStore(settings.redis, process.env, options['quiet'] === true ? undefined : complain);
+  const store = await openStore(settings.redis, process.env, options.quiet ? undefined : complain);
   let isFree = true;
   try {
     const libaio = readLibaio();

@@ -56,12 +56,12 @@ export class Sampling {
     clearInterval(this.#renewer);
   }
 
-  /** From now on `write` is sampled and its lease is renewed; remove() ends that. */
-  add(write: Omit<SampledWrite, 'meter' | 'seen'>): SampledWrite {
+  /** From now on the write is sampled and its lease is renewed; remove() ends that. */
+  add(root: string, job: WriteJobInfo, block: JobBlock, report: SampledWrite['report']): SampledWrite {
     const { pool, host } = this.#options;
-    const sampled = { ...write, meter: new ProgressMeter(pool.rowBudgetBytes, host), seen: false };
-    this.#running.add(sampled);
-    return sampled;
+    const write = { root, job, block, meter: new ProgressMeter(pool.rowBudgetBytes, host), report, seen: false };
+    this.#running.add(write);
+    return write;
   }
 
   /** The attempt is over: its block is another write's from now on. */

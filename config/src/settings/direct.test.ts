@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
 import { collectDirect, directTexts, directOf } from './direct.ts';
 import { addHostOptions } from './options.ts';
-import { hostSettings } from './settings.ts';
+import { type HostOptions, hostSettings } from './settings.ts';
 
 test('direct I/O is turned off for all roots, or for one, and one of all may keep it', () => {
   const choices = collectDirect('captures=auto', collectDirect('off', {}));
@@ -23,7 +23,7 @@ test('the roots of a host have their choice, and a root that it does not have is
   const rootsOf = (...args: string[]) => {
     const command = addHostOptions(new Command()).exitOverride();
     command.parse(['--root', 'a=/tmp', ...args], { from: 'user' });
-    return hostSettings(command.opts<Parameters<typeof hostSettings>[0]>(), { PENSTOCK_DATA: '/tmp' }).roots;
+    return hostSettings(command.opts<HostOptions>(), { PENSTOCK_DATA: '/tmp' }).roots;
   };
   const directs = (...args: string[]) => rootsOf(...args).map(({ name, direct = 'auto' }) => `${name} ${direct}`);
   expect(directs()).toEqual(['data auto', 'a auto']);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
 import { collectRootLimit, parseRate } from './rates.ts';
 import { addHostOptions } from './options.ts';
-import { hostSettings } from './settings.ts';
+import { type HostOptions, hostSettings } from './settings.ts';
 
 test('rates are sizes a second, and there is a word for none', () => {
   expect(parseRate('100MiB')).toBe(104_857_600);
@@ -24,7 +24,7 @@ test('a host has no limits by default, and none of a root that it does not have'
   const settingsOf = (...args: string[]) => {
     const command = addHostOptions(new Command()).exitOverride();
     command.parse(args, { from: 'user' });
-    return hostSettings(command.opts<Parameters<typeof hostSettings>[0]>(), { PENSTOCK_DATA: '/tmp' });
+    return hostSettings(command.opts<HostOptions>(), { PENSTOCK_DATA: '/tmp' });
   };
   expect(settingsOf()).toMatchObject({ limitBytesPerSecond: 0, rootLimits: {}, stopGraceMs: 10_000 });
   expect(settingsOf('--limit', '1MiB', '--root-limit', 'data=1KiB', '--stop-grace', '500')).toMatchObject({
