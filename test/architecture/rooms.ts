@@ -38,6 +38,7 @@ export const foldersOf: Record<string, readonly string[]> = {
   'libs/sink': [
     'attempt',
     'device',
+    'append',
     'origin',
     'target',
     'space',

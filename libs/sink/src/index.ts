@@ -1,14 +1,8 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
 export { type AttemptIdentity, isPartOf, jobKeyOf, partPrefix } from './attempt/parts.ts';
 export { namesUpTo, tokenOf } from './attempt/earlier-parts.ts';
-export { NO_JOB } from './attempt/append-record.ts';
-export {
-  type AppendAnswer,
-  type AppendQuestion,
-  type AskQueue,
-  askNobody,
-  type Fate,
-} from './attempt/append-inquiry.ts';
+export { NO_JOB } from './append/record.ts';
+export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody, type Fate } from './append/inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './attempt/checkpoint.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';

@@ -1,5 +1,5 @@
 /**
- * The queue's side of what files record of the appends to them (libs/sink, append-record.ts): what becomes of a job that
+ * The queue's side of what files record of the appends to them (libs/sink, append/record.ts): what becomes of a job that
  * a file names, and where the bytes of a job stand that the file does not name any more.
  *
  *   appends:realm                        string   random: distinguishes this Redis from any other, as long as it keeps its data

@@ -3,7 +3,7 @@ import { native } from '@penstock/native';
 import { removeCheckpoint } from '../attempt/checkpoint.ts';
 import { earlierParts } from '../attempt/earlier-parts.ts';
 import { removeFile } from '../device/freed-blocks.ts';
-import { cutOffEarlier } from '../target/lengthening.ts';
+import { cutOffEarlier } from '../append/lengthening.ts';
 import { tryLock } from '../attempt/lock.ts';
 import { type Root, openBeneath, openDirectory, statAt } from '@penstock/disk';
 import { type AttemptIdentity, splitPath } from '../attempt/parts.ts';

@@ -6,7 +6,7 @@ import { type FileStat, statAt } from '@penstock/disk';
 import { type Checkpoint, removeCheckpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
-import type { Lengthening } from './lengthening.ts';
+import type { Lengthening } from '../append/lengthening.ts';
 import type { FlushMode, TargetMode } from './mode.ts';
 
 /** An open target. */
@@ -25,7 +25,7 @@ export interface Target extends TargetMode, FlushMode {
   existingBytes: number;
   /** True if the rest of the file stays as it is: for an overwrite or an append. */
   keepsRest: boolean;
-  /** True if the file only takes bytes behind its end, one write after the other (append-only.ts). */
+  /** True if the file only takes bytes behind its end, one write after the other (append/append-only.ts). */
   appendsOnly: boolean;
   /** The offset of the write's first byte in the file. */
   baseOffset: number;

@@ -15,7 +15,7 @@ import {
   parseRequest,
 } from '@penstock/contract';
 import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
-import type { AskQueue } from '../attempt/append-inquiry.ts';
+import type { AskQueue } from '../append/inquiry.ts';
 import { BULK_LANES, runBulk } from '../bulk/bulk.ts';
 import type { CheckpointCadence } from '../attempt/checkpoint.ts';
 import { type RootConfig, Roots } from '@penstock/disk';

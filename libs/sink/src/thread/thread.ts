@@ -3,7 +3,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
 import { type Arena, RateTable } from '@penstock/matrix';
-import { type AskQueue, askNobody } from '../attempt/append-inquiry.ts';
+import { type AskQueue, askNobody } from '../append/inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from '../attempt/checkpoint.ts';
 import { RefusingDevices } from '../device/direct-refused.ts';
 import { DeviceFlows } from '../device/device-flow.ts';

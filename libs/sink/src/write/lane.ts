@@ -36,7 +36,7 @@ import {
   planRows,
 } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
-import { AppendInquiry, NO_ANSWERS } from '../attempt/append-inquiry.ts';
+import { AppendInquiry, NO_ANSWERS } from '../append/inquiry.ts';
 import { applyAttributes, closeInPlace } from '../target/attributes.ts';
 import { CacheFlush } from '../rows/cache-flush.ts';
 import { type Checkpoint, requestKey } from '../attempt/checkpoint.ts';
@@ -48,7 +48,7 @@ import type { FlushWaiter } from '../device/flush-groups.ts';
 import { Growth, type RowRoom } from '../space/growth.ts';
 import type { Arrivals } from '../rows/arrivals.ts';
 import { Intake } from '../intake/intake.ts';
-import { forgetAppends } from '../target/lengthening.ts';
+import { forgetAppends } from '../append/lengthening.ts';
 import { openBytes } from '../thread/opening.ts';
 import { type Origin, assertUnchanged, closeOrigin, readBuffered } from '../origin/origin.ts';
 import { OriginFlush } from '../durable/origin-flush.ts';

@@ -6,8 +6,8 @@ import { setImmediate } from 'node:timers/promises';
 import { native } from '@penstock/native';
 import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
-import type { AppendAnswer, AppendQuestion, Fate } from '../attempt/append-inquiry.ts';
-import { APPENDS_ATTRIBUTE, NO_JOB } from '../attempt/append-record.ts';
+import type { AppendAnswer, AppendQuestion, Fate } from './inquiry.ts';
+import { APPENDS_ATTRIBUTE, NO_JOB } from './record.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
 
 const MIB = 1_048_576;

@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { NO_JOB, addedAtMs, readRecord } from '../attempt/append-record.ts';
+import { NO_JOB, addedAtMs, readRecord } from './record.ts';
 import type { AttemptIdentity } from '../attempt/parts.ts';
 
 const { EPERM } = constants.errno;

@@ -2,19 +2,19 @@
  * Writes that lengthen a file: decides where each begins, and where the file ends without what a dead write has left.
  *
  * A job runs at least once, and may be retried by hand long after it has ended; its bytes must be in the file once. So each
- * of these writes is recorded with the file (append-record.ts), under the file's lock: first the record is stored, then the
+ * of these writes is recorded with the file (record.ts), under the file's lock: first the record is stored, then the
  * file is extended over the whole range, then the range is written. An attempt that finds an entry of its job writes the
  * same bytes to the same place, whatever the queue knows about earlier attempts.
  *
  * An entry is dropped only if its job will not need it again: the job is gone, or it has ended and keeps the place of its
  * bytes itself. Only the queue knows that. It is asked if the record is full, if the last range was begun and never done, or
- * if the job is old enough to be one of those that keep their place (append-inquiry.ts).
+ * if the job is old enough to be one of those that keep their place (inquiry.ts).
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { cutFile } from '../device/freed-blocks.ts';
-import { type Answers, AnswerWanted, type Fate } from '../attempt/append-inquiry.ts';
+import { type Answers, AnswerWanted, type Fate } from './inquiry.ts';
 import {
   AGAIN,
   APPENDS_ATTRIBUTE,
@@ -35,7 +35,7 @@ import {
   rangeAt,
   readRecord,
   storeRecord,
-} from '../attempt/append-record.ts';
+} from './record.ts';
 import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
 const { E2BIG, EBUSY, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
