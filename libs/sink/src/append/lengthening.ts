@@ -7,14 +7,14 @@
  * same bytes to the same place, whatever the queue knows about earlier attempts.
  *
  * An entry is dropped only if its job will not need it again: the job is gone, or it has ended and keeps the place of its
- * bytes itself. Only the queue knows that. It is asked if the record is full, if the last range was begun and never done, or
- * if the job is old enough to be one of those that keep their place (inquiry.ts).
+ * bytes itself. Only the queue knows that. It is asked if the record is full (record-room.ts), if the last range was begun and
+ * never done, or if the job is old enough to be one of those that keep their place (inquiry.ts).
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { cutFile } from '../device/freed-blocks.ts';
-import { type Answers, AnswerWanted, type Fate } from './inquiry.ts';
+import { type Answers, AnswerWanted } from './inquiry.ts';
 import {
   AGAIN,
   APPENDS_ATTRIBUTE,
@@ -31,14 +31,15 @@ import {
   isFull,
   lineOf,
   newFileId,
-  placeOf,
   rangeAt,
   readRecord,
+  removeEntry,
   storeRecord,
 } from './record.ts';
+import { makeRoom, questionAbout } from './record-room.ts';
 import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
-const { E2BIG, EBUSY, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
+const { E2BIG, ENOSPC, EOPNOTSUPP, ERANGE, ESTALE } = constants.errno;
 
 /** What is known of a write that lengthens a file. */
 export interface LengtheningOrder {
@@ -143,7 +144,7 @@ export class Lengthening {
       entry.length = length;
       entry.state = entry.state === AGAIN || entry.state === KEPT ? KEPT : DONE;
     } else {
-      remove(this.#record.entries, entry);
+      removeEntry(this.#record.entries, entry);
     }
     // With the entry as it was begun, the bytes would be taken for those of a dead write.
     this.#store();
@@ -157,11 +158,9 @@ export class Lengthening {
     if (this.#cutTo === null) return;
     beforeCut();
     if (cutFile(this.#fd, this.#cutTo) < 0 || this.#entry === null) return;
-    remove(this.#record.entries, this.#entry);
+    removeEntry(this.#record.entries, this.#entry);
     storeRecord(this.#fd, this.#record); // if that fails, the entry reaches beyond the end of the file and is dropped later
   }
-
-  // ---------------------------------------------------------------------------------------------------- the record
 
   #find(jobKey: string): Entry | null {
     return this.#record.entries.find((entry) => entry.jobKey === jobKey) ?? null;
@@ -216,16 +215,16 @@ export class Lengthening {
       if (entry.jobKey === jobKey || (entry.job !== NO_JOB && entry.state !== GROWING)) continue;
       // Without a known size a write is not continued: its job begins anew, behind what is written from now on.
       if (this.#isDeadEnd(entry)) this.#cut(this.#livingEnd(entry));
-      remove(entries, entry);
+      removeEntry(entries, entry);
     }
     if (fixedOffset !== undefined) return;
     for (let last = this.#lastEntry(); last !== undefined; last = this.#lastEntry()) {
       if (last.jobKey === jobKey || last.state !== BEGUN || !this.#isLast(last)) return;
       const fate = answers.fates.get(lineOf(last));
-      if (fate === undefined) throw this.#question([last], () => '');
+      if (fate === undefined) throw questionAbout(this.#path, [last], () => '');
       if (fate !== 'gone' && fate !== 'failed') return;
       this.#cut(last.before);
-      remove(entries, last);
+      removeEntry(entries, last);
     }
   }
 
@@ -267,7 +266,7 @@ export class Lengthening {
     const isEnd = own.state === GROWING ? this.#isDeadEnd(own) : this.#isAtEnd(own);
     if (isEnd) this.#cut(own.before);
     else if (appends && own.state !== GROWING) throw changedAmid(this.#path, own);
-    remove(this.#record.entries, own);
+    removeEntry(this.#record.entries, own);
     return null;
   }
 
@@ -285,43 +284,14 @@ export class Lengthening {
     if (!entries.includes(this.#entry)) entries.push(this.#entry);
     // A write outside any queue cannot ask; its entry may come on top of the others, one at a time.
     const mayAsk = job !== NO_JOB;
-    if (mayAsk && isFull(this.#record, format(this.#record))) this.#makeRoom(answers);
+    if (mayAsk && isFull(this.#record, format(this.#record))) makeRoom(this.#path, this.#record, this.#entry, answers);
     let stored = storeRecord(this.#fd, this.#record);
     const noRoom = stored === -ENOSPC || stored === -E2BIG || stored === -ERANGE;
-    if (noRoom && mayAsk && this.#makeRoom(answers)) stored = storeRecord(this.#fd, this.#record);
+    if (noRoom && mayAsk && makeRoom(this.#path, this.#record, this.#entry, answers))
+      stored = storeRecord(this.#fd, this.#record);
     if (stored >= 0) return;
     if (stored !== -EOPNOTSUPP && mayAsk) throw new IoError({ syscall: 'fsetxattr', errno: stored, path: this.#path });
     this.#entry = null;
-  }
-
-  /** Drops the entries whose jobs will not need them again; false if there are none. @throws AnswerWanted, IoError */
-  #makeRoom({ fates }: Answers): boolean {
-    const record = this.#record;
-    const others = record.entries.filter((entry) => entry !== this.#entry && entry.job !== NO_JOB);
-    const unasked = others.filter((entry) => !fates.has(lineOf(entry)));
-    if (unasked.length > 0) throw this.#question(unasked, (entry) => placeOf(record.fileId, entry));
-    const fateOf = (entry: Entry): Fate | undefined => (entry === this.#entry ? undefined : fates.get(lineOf(entry)));
-    const isOver = (fate: Fate | undefined): boolean => fate === 'gone' || fate === 'completed' || fate === 'failed';
-    for (const entry of others) {
-      const fate = fateOf(entry);
-      if (!isOver(fate)) continue;
-      remove(record.entries, entry);
-      if (fate === 'gone') continue;
-      record.newestMs = Math.max(record.newestMs, addedAtMs(entry.job));
-      record.handedEnd = Math.max(record.handedEnd, endOfEntry(entry));
-    }
-    // Entries of another Redis, or without a job's name: those that are done are dropped, the oldest first.
-    for (const entry of others) {
-      if (!isFull(record, format(record))) break;
-      if (fateOf(entry) === 'unknown' && (entry.state === DONE || entry.state === KEPT)) remove(record.entries, entry);
-    }
-    if (isFull(record, format(record))) throw tooMany(this.#path, others.length);
-    return others.some((entry) => !record.entries.includes(entry));
-  }
-
-  #question(entries: readonly Entry[], place: (entry: Entry) => string): AnswerWanted {
-    const asked = entries.map((entry) => ({ job: entry.job, jobKey: entry.jobKey, place: place(entry) }));
-    return new AnswerWanted(this.#path, { own: null, entries: asked }, entries.map(lineOf));
   }
 
   #store(): void {
@@ -346,7 +316,7 @@ export function cutOffEarlier(
   if (fileBytes >= fileEndOf(own) + BLOCK_BYTES_MAX || own.before > fileBytes) return;
   beforeCut();
   if (cutFile(fd, own.before) < 0) return;
-  remove(record.entries, own);
+  removeEntry(record.entries, own);
   storeRecord(fd, record);
 }
 
@@ -358,11 +328,6 @@ export function forgetAppends(fd: number): void {
 /** Where this write makes the file end: an overwrite may end before the file did. */
 const fileEndOf = (entry: Entry): number => Math.max(endOfEntry(entry), entry.before);
 
-function remove(entries: Entry[], entry: Entry): void {
-  const index = entries.indexOf(entry);
-  if (index !== -1) entries.splice(index, 1);
-}
-
 function notRecorded(path: string): IoError {
   const hint = 'An earlier attempt may have appended already, and this file system keeps no attribute that would tell.';
   return new IoError({ syscall: 'fgetxattr', errno: -EOPNOTSUPP, path, hint });
@@ -373,11 +338,4 @@ function changedAmid(path: string, { offset, length }: Entry): IoError {
     `An earlier attempt has appended ${length} bytes at ${offset}, which others cannot replace any more, and its source ` +
     `now has another length, or tells none. Add a new job to append what it has.`;
   return new IoError({ syscall: 'pwrite', errno: -ESTALE, path, offset, length, hint });
-}
-
-function tooMany(path: string, count: number): IoError {
-  const hint =
-    `Attribute ${APPENDS_ATTRIBUTE} is full: ${count} appends to this file are not finished, and their jobs may come ` +
-    `again. Let these jobs end, or remove them.`;
-  return new IoError({ syscall: 'fsetxattr', errno: -EBUSY, path, hint });
 }

@@ -66,6 +66,12 @@ export interface AppendRecord {
 
 export const endOfEntry = ({ offset, length }: Entry): number => offset + length;
 
+/** Removes `entry` from `entries`, if it is among them. */
+export function removeEntry(entries: Entry[], entry: Entry): void {
+  const index = entries.indexOf(entry);
+  if (index !== -1) entries.splice(index, 1);
+}
+
 /** When the job that `ref` names was added, in milliseconds since the epoch. */
 export const addedAtMs = (ref: string): number => Number.parseInt(ref.slice(ref.lastIndexOf('/') + 1), 36);
 
