@@ -60,7 +60,7 @@ function sizeOf(text: string): number {
 async function demo(options: DemoOptions): Promise<void> {
   const startedAt = performance.now();
   const interrupts = takeInterrupts();
-  const { makePlace } = await import('../demo/place.ts');
+  const { makePlace } = await import('../demo/demo-directory.ts');
   const program = realpathSync(process.execPath);
   const neededBytes = options.size + statSync(program).size + SLACK_BYTES;
   const place = makePlace(neededBytes, options.dir);

@@ -28,7 +28,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   const libaioFile = readLibaio();
   const [{ checkMachine }, { lookAtRoot }, { checkSegments }, { checkRedis }] = await Promise.all([
     import('../doctor/machine.ts'),
-    import('../doctor/root-look.ts'),
+    import('../doctor/root-process.ts'),
     import('../doctor/segments.ts'),
     import('../doctor/redis.ts'),
   ]);

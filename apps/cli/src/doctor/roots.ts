@@ -18,7 +18,7 @@ import {
   statFd,
 } from '@penstock/disk';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
-import type { RootStage } from './root-look.ts';
+import type { RootStage } from './root-process.ts';
 import { checkSpace } from './space.ts';
 import { findStrayFiles } from './stray.ts';
 

@@ -1,7 +1,7 @@
 /** The process that looks at one root, and reports each finding as it is found (root-look.ts is its other end). */
 import { checkCalibration } from './calibration.ts';
 import { broken } from './finding.ts';
-import type { RootQuestion, RootStage, RootWord } from './root-look.ts';
+import type { RootQuestion, RootStage, RootWord } from './root-process.ts';
 import { checkRoot } from './roots.ts';
 
 const say = (word: RootWord): Promise<void> =>

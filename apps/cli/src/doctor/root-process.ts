@@ -26,7 +26,7 @@ const TREE_MS_MAX = 60_000;
 const START_MS_MAX = 30_000;
 
 /** The compiled entry of the process; the same file from `src/` and from `dist/`. */
-const entry = new URL('../../dist/doctor/root-looker.js', import.meta.url);
+const entry = new URL('../../dist/doctor/root-process-main.js', import.meta.url);
 
 /** What is found of one root; never rejects, and never waits for a file system that does not answer. */
 export function lookAtRoot(question: RootQuestion, stageMsMax: number = STAGE_MS_MAX): Promise<Finding[]> {
