@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-/** `penstock`: runs one command, tells in one line what went wrong, and ends with its exit code. */
+/** `penstock`: runs one command, reports in one line what went wrong, and ends with its exit code. */
 import { createRequire } from 'node:module';
 import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
-import { AlreadyTold, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './terminal/failures.ts';
-import { printJson, say, surviveBrokenPipes, tell as tellLine } from './terminal/output.ts';
+import { AlreadyReported, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './terminal/failures.ts';
+import { printJson, say, sayLine, surviveBrokenPipes } from './terminal/output.ts';
 import { runProgram } from './program.ts';
 import { ScreenText } from './terminal/screen-text.ts';
 
@@ -15,20 +15,20 @@ async function run(args: string[]): Promise<number> {
     await runProgram(args, version);
     return 0;
   } catch (error) {
-    await tell(error, args);
+    await report(error, args);
     return exitCodeOf(error);
   }
 }
 
-async function tell(error: unknown, args: readonly string[]): Promise<void> {
-  if (error instanceof AlreadyTold) return;
+async function report(error: unknown, args: readonly string[]): Promise<void> {
+  if (error instanceof AlreadyReported) return;
   if (isCommanderError(error) && exitCodeOf(error) === 0) return;
-  // commander speaks for itself where it parses; not for what a setting made of the environment.
-  const spoken = isCommanderError(error) && error.constructor.name === 'CommanderError';
-  if (!spoken) {
+  // commander has printed its own errors of parsing, but not those of settings from the environment.
+  const printed = isCommanderError(error) && error.constructor.name === 'CommanderError';
+  if (!printed) {
     const [message, ...more] = await describeFailure(error);
     say(message ?? '');
-    for (const text of more) tellLine(ScreenText.lines(`  ${text}`, '  '));
+    for (const text of more) sayLine(ScreenText.lines(`  ${text}`, '  '));
   }
   if (args.includes('--json')) {
     printJson({
@@ -41,7 +41,7 @@ async function tell(error: unknown, args: readonly string[]): Promise<void> {
       },
     });
   }
-  if (wantsStacks(process.env) && error instanceof Error) tellLine(ScreenText.lines(error.stack ?? ''));
+  if (wantsStacks(process.env) && error instanceof Error) sayLine(ScreenText.lines(error.stack ?? ''));
 }
 
 surviveBrokenPipes();

@@ -44,7 +44,7 @@ const ENTRIES: readonly Entry[] = [
   {
     name: 'resume',
     summary: 'let a paused job go on',
-    load: async () => (await import('./commands/pause.ts')).resumeCommand(),
+    load: async () => (await import('./commands/resume.ts')).resumeCommand(),
   },
   {
     name: 'limit',

@@ -29,7 +29,8 @@ export function parseHostName(text: string): string {
   throw new InvalidArgumentError(`Give 1 to 128 letters, digits, dots, _ or -, and not "${ANY_HOST}", like disk-3.`);
 }
 
-function size(text: string): number {
+/** Bytes of a size like 1MiB. @throws InvalidArgumentError */
+export function sizeInBytes(text: string): number {
   try {
     return parseSize(text);
   } catch (error) {
@@ -39,14 +40,14 @@ function size(text: string): number {
 
 /** Bytes between two checkpoints. @throws InvalidArgumentError */
 export function checkpoint(text: string): number {
-  const bytes = size(text);
+  const bytes = sizeInBytes(text);
   if (bytes < 1_048_576) throw new InvalidArgumentError('Give at least 1MiB: each checkpoint is a flush.');
   return bytes;
 }
 
 /** Bytes of row memory. @throws InvalidArgumentError */
 export function memory(text: string): number {
-  const bytes = size(text);
+  const bytes = sizeInBytes(text);
   if (bytes < 2_097_152) throw new InvalidArgumentError('Give at least 2MiB, one huge page.');
   if (bytes > totalmem()) {
     throw new InvalidArgumentError(`This machine has ${formatBytes(totalmem())}: give less.`);

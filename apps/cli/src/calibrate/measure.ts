@@ -15,8 +15,8 @@ const TRIAL_BYTES_MAX = 1_073_741_824;
 const FREE_BYTES_MIN = 536_870_912;
 
 /**
- * Measures the root for at most `seconds`, and tells each trial to `onTrial`.
- * @throws where there is no room for it, or not one trial could be carried out
+ * Measures the root for at most `seconds`, and reports each trial to `onTrial`.
+ * @throws if there is no room for it, or not one trial could be carried out
  */
 export async function measureRoot(
   root: { name: string; path: string },
@@ -68,7 +68,7 @@ export async function measureRoot(
   return { ...narrowed, winner };
 }
 
-/** The most that a trial may write: half of what is free at most. @throws where too little is */
+/** The most that a trial may write: half of what is free at most. @throws if that is too little */
 export function trialBytesMax(where: string, freeBytes: number): number {
   if (freeBytes >= FREE_BYTES_MIN) return Math.min(TRIAL_BYTES_MAX, freeBytes / 2);
   const wanted = `${formatBytes(FREE_BYTES_MIN)} free, and there are ${formatBytes(freeBytes)}`;

@@ -24,10 +24,10 @@ export interface Sampled extends Candidate {
 }
 
 export interface Narrowed {
-  /** null where the time was over before anything was measured. */
+  /** null if the time was over before anything was measured. */
   winner: Sampled | null;
   trials: Sampled[];
-  /** False where the time was over first: the winner is the best of what was measured. */
+  /** False if the time was over first: the winner is the best of what was measured. */
   complete: boolean;
 }
 
@@ -102,7 +102,7 @@ export async function narrow(grid: Grid, measure: (candidate: Candidate) => Prom
   return { winner: pick(finalists), trials: ranked([...sampled.values()]), complete };
 }
 
-/** The candidates on `axis` through `best`: where a value does not go with its depth, with a lower one. */
+/** The candidates on `axis` through `best`: if a value does not go with its depth, with a lower one. */
 function lineThrough(grid: Grid, best: Candidate, axis: Axis): Candidate[] {
   const line = new Map<string, Candidate>();
   for (const value of grid[axis]) {

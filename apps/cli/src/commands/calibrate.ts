@@ -92,7 +92,7 @@ async function calibrate(choice: RootChoice, options: CalibrateOptions): Promise
   }
 }
 
-/** The root that was named. @throws UsageError where its directory is not known, or is not written to */
+/** The root that was named. @throws UsageError if its directory is not known, or is not written to */
 function rootOf({ name, definition }: RootChoice, dataDirectory: string): ReturnType<typeof defaultRoot> {
   if (definition?.writable === false) throw new UsageError(`the root ${name} is for reading only: nothing is written`);
   if (definition !== undefined) return definition;

@@ -1,9 +1,9 @@
 /** `penstock demo`: the main job. Three files through the real queue, read back by another path, in one table. */
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { openStore, readLibaio } from '@penstock/config';
-import { type WriteRequestInput, type WriteResult, formatBytes, fromWire, parseSize, toWire } from '@penstock/contract';
+import { Command, Option } from 'commander';
+import { openStore, readLibaio, sizeInBytes } from '@penstock/config';
+import { type WriteRequestInput, type WriteResult, formatBytes, fromWire, toWire } from '@penstock/contract';
 import type { WriteQueue } from '@penstock/queue';
 import { AppProcess } from '../processes/app-process.ts';
 import { formatMicroseconds, formatSeconds } from '../terminal/figures.ts';
@@ -12,7 +12,7 @@ import { takeInterrupts } from '../terminal/interrupts.ts';
 import { print, say } from '../terminal/output.ts';
 import { type ProgressLine, createProgressLine } from '../terminal/progress-line.ts';
 import { ScreenText } from '../terminal/screen-text.ts';
-import { showReading } from './verify.ts';
+import { showReading } from '../verify/reading-line.ts';
 
 interface DemoOptions {
   dir?: string;
@@ -42,34 +42,26 @@ export function demoCommand(): Command {
     .option('--dir <directory>', 'where to write (default: the temporary directory, if it is a disk)')
     .addOption(
       new Option('--size <size>', 'the size of the large file')
-        .argParser(sizeOf)
+        .argParser(sizeInBytes)
         .default(SIZE_BYTES, formatBytes(SIZE_BYTES)),
     )
     .addHelpText('after', EXAMPLES)
     .action(demo);
 }
 
-function sizeOf(text: string): number {
-  try {
-    return parseSize(text);
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
-}
-
 async function demo(options: DemoOptions): Promise<void> {
   const startedAt = performance.now();
   const interrupts = takeInterrupts();
-  const { makePlace } = await import('../demo/demo-directory.ts');
+  const { makeDemoDirectory } = await import('../demo/demo-directory.ts');
   const program = realpathSync(process.execPath);
   const neededBytes = options.size + statSync(program).size + SLACK_BYTES;
-  const place = makePlace(neededBytes, options.dir);
+  const made = makeDemoDirectory(neededBytes, options.dir);
   try {
-    if (place.note !== undefined) say(`${place.note}: writing elsewhere`);
-    print(`Three files through the queue, in ${place.directory}`);
-    await perform(place.directory, program, options.size, interrupts);
+    if (made.note !== undefined) say(`${made.note}: writing elsewhere`);
+    print(`Three files through the queue, in ${made.directory}`);
+    await perform(made.directory, program, options.size, interrupts);
   } finally {
-    place.remove();
+    made.remove();
     interrupts.release();
   }
   print('');
@@ -221,12 +213,12 @@ function rowOf(result: WriteResult, sha256: string): string[] {
   ];
 }
 
-/** The forum's mistakes, repeated; they are no part of the job, so that a machine where they cannot be is no failure. */
+/** The forum's mistakes, repeated; they are no part of the demo's writes: a machine that does not allow them is no failure. */
 async function explain(directory: string, forum: WriteResult): Promise<void> {
   const { repeatForumProgram } = await import('../demo/forum.ts');
-  const { tellForumStory } = await import('../demo/story.ts');
+  const { forumStory } = await import('../demo/story.ts');
   try {
-    const story = tellForumStory(repeatForumProgram(directory, readLibaio()), forum);
+    const story = forumStory(repeatForumProgram(directory, readLibaio()), forum);
     print('');
     print(ScreenText.lines(story));
   } catch (error) {

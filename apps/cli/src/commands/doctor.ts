@@ -1,7 +1,7 @@
-/** `penstock doctor`: looks at everything a host depends on, and says what to do where something is amiss. */
+/** `penstock doctor`: checks everything that a host depends on, and names the remedy of what is wrong. */
 import { Command } from 'commander';
 import { addHostOptions, defaultRoot, type HostOptions, hostSettings, readLibaio } from '@penstock/config';
-import { AlreadyTold, EXIT_FAILED } from '../terminal/failures.ts';
+import { AlreadyReported, EXIT_FAILED } from '../terminal/failures.ts';
 import { print, printJson, resultScreen } from '../terminal/output.ts';
 import { ScreenText } from '../terminal/screen-text.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
@@ -26,7 +26,7 @@ export function doctorCommand(): Command {
 async function doctor(options: DoctorOptions): Promise<void> {
   const settings = hostSettings(options, process.env);
   const libaioFile = readLibaio();
-  const [{ checkMachine }, { lookAtRoot }, { checkSegments }, { checkRedis }] = await Promise.all([
+  const [{ checkMachine }, { checkRootApart }, { checkSegments }, { checkRedis }] = await Promise.all([
     import('../doctor/machine.ts'),
     import('../doctor/root-process.ts'),
     import('../doctor/segments.ts'),
@@ -37,7 +37,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   const made = defaultRoot(dataDirectory).path;
   // Together, that one which does not answer holds up no other.
   const looks = settings.roots.map((root) =>
-    lookAtRoot({ root, isMade: root.path === made, dataDirectory, libaioFile }),
+    checkRootApart({ root, isMade: root.path === made, dataDirectory, libaioFile }),
   );
   findings.push(...(await Promise.all(looks)).flat());
   findings.push(checkSegments({ directory: settings.shmDirectory, groupId: settings.shmGroupId }));
@@ -45,7 +45,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   const failed = findings.some(({ verdict }) => verdict === 'fail');
   if (options.json === true) printJson({ ok: !failed, findings });
   else await printFindings(findings);
-  if (failed) throw new AlreadyTold(EXIT_FAILED);
+  if (failed) throw new AlreadyReported(EXIT_FAILED);
 }
 
 const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;

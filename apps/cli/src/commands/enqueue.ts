@@ -92,13 +92,13 @@ function parseJobId(given: string): string {
   throw new InvalidArgumentError('Give a text that is not a number and has no ":", like nightly-2026-11-23.');
 }
 
-/** Adds the job, and says that there is no room for it yet where that takes long. */
-async function addTold(queue: WriteQueue, request: JobRequestInput, options: Sorted['inQueue']): Promise<string> {
-  const tell = setTimeout(() => say('waiting for room in the queue: penstock capacity shows its limit'), WAITING_MS);
+/** Adds the job, and reports that it waits for room if that takes long. */
+async function addReporting(queue: WriteQueue, request: JobRequestInput, options: Sorted['inQueue']): Promise<string> {
+  const notice = setTimeout(() => say('waiting for room in the queue: penstock capacity shows its limit'), WAITING_MS);
   try {
     return await queue.add(request, options);
   } finally {
-    clearTimeout(tell);
+    clearTimeout(notice);
   }
 }
 
@@ -110,7 +110,7 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
   const { store } = await openStoreOf(storeOptions, (error) => say(error.message));
   const queue = new WriteQueue({ connection: store.connection, onError: (error) => say(error.message) });
   try {
-    const id = await addTold(queue, request, inQueue);
+    const id = await addReporting(queue, request, inQueue);
     print(id);
     const target = request.target?.host;
     await sayStandstill(queue, target);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { AlreadyTold } from '../terminal/failures.ts';
+import { AlreadyReported } from '../terminal/failures.ts';
 import { watchHeld } from '../processes/held-process.ts';
 import { takeInterrupts } from '../terminal/interrupts.ts';
 import { say } from '../terminal/output.ts';
@@ -24,7 +24,7 @@ async function host(args: string[]): Promise<void> {
   const child = spawn(process.execPath, [entry, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   const stop = (): void => {
     // Not by passing the signal on: Ctrl-C and service managers signal the whole group, and a second one would cut the
-    // host's orderly stop short. It stops when this channel closes, however often it was told.
+    // host's orderly stop short. It stops when this channel closes, however often a signal asked it to.
     if (child.connected) child.disconnect();
   };
   const kill = (): void => {
@@ -42,7 +42,7 @@ async function host(args: string[]): Promise<void> {
       say(`the host was ended by ${signal}: its writes are taken up again once their locks have run out`);
     }
     const exitCode = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
-    if (exitCode !== 0) throw new AlreadyTold(exitCode);
+    if (exitCode !== 0) throw new AlreadyReported(exitCode);
   } finally {
     watch.end();
     interrupts.release();

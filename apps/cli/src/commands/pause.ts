@@ -1,4 +1,4 @@
-/** `penstock pause` and `penstock resume`: have a job wait, and let it go on. */
+/** `penstock pause`: has a job wait until it is resumed. */
 import type { Command } from 'commander';
 import { type SteerOptions, steerCommand, steerJob } from '../job/steer-job.ts';
 
@@ -15,19 +15,6 @@ export function pauseCommand(): Command {
         id,
         (queue) => queue.pause(id),
         () => `job ${id} is paused: penstock resume ${id} lets it go on`,
-      ),
-    );
-}
-
-export function resumeCommand(): Command {
-  return steerCommand('resume', 'Let a paused job go on.', '  $ penstock resume 1q9jvken2byc5')
-    .argument('<id>', 'the id that enqueue printed')
-    .action((id: string, options: SteerOptions) =>
-      steerJob(
-        options,
-        id,
-        (queue) => queue.resume(id),
-        () => `job ${id} goes on`,
       ),
     );
 }

@@ -15,7 +15,7 @@ import {
 import { AppProcess } from '../processes/app-process.ts';
 import { Interrupted } from '../terminal/failures.ts';
 import { aborted, takeInterrupts } from '../terminal/interrupts.ts';
-import { print, say, tell } from '../terminal/output.ts';
+import { print, say, sayLine } from '../terminal/output.ts';
 
 type UpOptions = HostOptions & { port: number };
 
@@ -47,7 +47,7 @@ async function up(options: UpOptions): Promise<void> {
   const apps: AppProcess[] = [];
   const store = await openStore(settings.redis, process.env, (error) => say(error.message));
   try {
-    const shared = { env, signal, hurry, onLine: (line: string) => tell(line) };
+    const shared = { env, signal, hurry, onLine: (line: string) => sayLine(line) };
     const gateway = ['--port', String(options.port), ...storeArguments(settings)];
     const starting = [
       AppProcess.start({ ...shared, label: 'host', args: hostArguments(settings, options.root) }),
@@ -65,7 +65,7 @@ async function up(options: UpOptions): Promise<void> {
     await Promise.race([aborted(signal), ...apps.map((app) => unaskedEnd(app, signal))]);
     say('stopping');
   } catch (error) {
-    // Being told to stop is how it ends; only a start that is cut short has nothing to show for it.
+    // A signal is the usual end; only errors are thrown on.
     if (!(error instanceof Interrupted)) throw error;
   } finally {
     // The host first: its writes go back to the queue, which the dashboard may still show. The Redis outlives both.

@@ -2,12 +2,13 @@
 import { Command, Option } from 'commander';
 import { wholeNumber } from '@penstock/config';
 import { PATTERN_NAMES, type PatternName, SIZE_BYTES_MAX, parseSize } from '@penstock/contract';
-import { AlreadyTold, EXIT_FAILED, UsageError } from '../terminal/failures.ts';
+import { AlreadyReported, EXIT_FAILED, UsageError } from '../terminal/failures.ts';
 import { formatExactBytes, formatRate } from '../terminal/figures.ts';
 import { takeInterrupts } from '../terminal/interrupts.ts';
-import { print, printJson, say, tellingScreen } from '../terminal/output.ts';
+import { print, printJson, say, noteScreen } from '../terminal/output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import type { ReadBack, ReadBackOptions } from '../verify/read-back.ts';
+import { showReading } from '../verify/reading-line.ts';
 import { watchReading } from '../verify/silent-reading.ts';
 
 interface VerifyOptions {
@@ -47,7 +48,7 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
     throw new UsageError('say what the file should hold: --pattern with --seed, or --against another file');
   }
   const interrupts = takeInterrupts();
-  const line = options.json === true && !tellingScreen().isTTY ? silentProgress(() => {}) : await createProgressLine();
+  const line = options.json === true && !noteScreen().isTTY ? silentProgress(() => {}) : await createProgressLine();
   try {
     const { describeDifference } = await import('../verify/read-back.ts');
     const { file, against } = await read(path, options, line, interrupts.signal);
@@ -70,7 +71,7 @@ async function verify(path: string, options: VerifyOptions): Promise<void> {
           : `different: ${describeDifference(file.mismatch)}`,
       );
     }
-    if (!equal) throw new AlreadyTold(EXIT_FAILED);
+    if (!equal) throw new AlreadyReported(EXIT_FAILED);
   } finally {
     line.clear();
     interrupts.release();
@@ -116,20 +117,6 @@ async function readWith(
     ...(options.size === undefined ? {} : { size: bytesOf('--size', options.size) }),
   });
   return { file };
-}
-
-/** How a reading is shown on the progress line; `verb` says what is being done. */
-export function showReading(
-  title: string,
-  line: ProgressLine,
-  verb = 'reading back',
-): (read: number, total: number) => void {
-  const startedAt = performance.now();
-  return (bytesWritten, totalBytes) => {
-    const bytesPerSecond = (bytesWritten / (performance.now() - startedAt)) * 1000;
-    const progress = totalBytes === 0 ? 100 : (bytesWritten / totalBytes) * 100;
-    line.update(title, { bytesWritten, totalBytes, bytesPerSecond, etaMs: null, progress, phase: verb });
-  };
 }
 
 function printReading(path: string, { bytes, sha256, durationMs }: ReadBack): void {

@@ -6,7 +6,7 @@ import { Interrupted } from '../terminal/failures.ts';
 import { follow } from '../job/follow.ts';
 import { takeInterrupts } from '../terminal/interrupts.ts';
 import { answering, type JobAnswer } from '../job/job-report.ts';
-import { print, readerGone, say, tellingScreen } from '../terminal/output.ts';
+import { print, readerGone, say, noteScreen } from '../terminal/output.ts';
 import { createProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import { describeBulk, describeResult } from '../job/result-text.ts';
 import { sayStandstill } from '../job/standstill.ts';
@@ -42,7 +42,7 @@ async function watch(
   answer.id = id;
   const interrupts = takeInterrupts();
   const { WriteQueue } = await import('@penstock/queue');
-  const line = options.json === true && !tellingScreen().isTTY ? silentProgress(say) : await createProgressLine();
+  const line = options.json === true && !noteScreen().isTTY ? silentProgress(say) : await createProgressLine();
   const { store } = await openStoreOf(options, (error) => line.note(`penstock: ${error.message}`));
   const queue = new WriteQueue({
     connection: store.connection,

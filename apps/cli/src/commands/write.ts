@@ -1,4 +1,4 @@
-/** `penstock write`: enqueues a write and waits for it, with a host of its own where none runs. */
+/** `penstock write`: enqueues a write and waits for it, with a host of its own if none runs. */
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import {
@@ -22,7 +22,7 @@ import { parseRootChoice, type RootChoice, rootsOf } from '../job/host-roots.ts'
 import { takeInterrupts } from '../terminal/interrupts.ts';
 import { answering, type JobAnswer } from '../job/job-report.ts';
 import { follow } from '../job/follow.ts';
-import { print, say, tellingScreen } from '../terminal/output.ts';
+import { print, say, noteScreen } from '../terminal/output.ts';
 import { createProgressLine, type ProgressLine, silentProgress } from '../terminal/progress-line.ts';
 import {
   addRequestOptions,
@@ -183,7 +183,7 @@ async function write(
     const queue = await opening;
     answer.id = await queue.add(request, options.attempts === undefined ? {} : { attempts: options.attempts });
     await sayStandstill(queue, options.on);
-    const outcome = await follow<WriteResult>(queue, answer.id, path, line, signal, () => keeper.look());
+    const outcome = await follow<WriteResult>(queue, answer.id, path, line, signal, () => keeper.hurry());
     if (!outcome.ok) throw fromWire(outcome.error);
     const { result } = outcome;
     if (options.json !== true) {
@@ -219,7 +219,7 @@ async function openQueue(
   return new Client({ connection, onError });
 }
 
-/** A progress line where somebody may look at it; with --json only a terminal gets one. */
+/** The progress line; with --json only a terminal gets one. */
 async function lineOf(json: boolean): Promise<ProgressLine> {
-  return json && !tellingScreen().isTTY ? silentProgress(say) : createProgressLine();
+  return json && !noteScreen().isTTY ? silentProgress(say) : createProgressLine();
 }

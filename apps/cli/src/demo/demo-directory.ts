@@ -15,20 +15,20 @@ import { join } from 'node:path';
 import { formatBytes } from '@penstock/contract';
 import { isInMemory } from '@penstock/disk';
 
-export interface Place {
+export interface DemoDirectory {
   directory: string;
-  /** Why the first choice was passed over; undefined where it was taken. */
+  /** Why the first choice was passed over; undefined if it was taken. */
   note: string | undefined;
   /** Removes the directory and all in it. */
   remove(): void;
 }
 
 /**
- * Makes a private directory with room for `bytes`: below `asked`, or below the system's temporary directory, or, where
- * that is memory or full, below .cache in the current directory.
- * @throws where none of them will do, saying what is wrong with each
+ * Makes a private directory with room for `bytes`: below `asked`, or below the system's temporary directory, or, if that
+ * is memory or full, below .cache in the current directory.
+ * @throws if none of them will do: the message says what is wrong with each
  */
-export function makePlace(bytes: number, asked: string | undefined): Place {
+export function makeDemoDirectory(bytes: number, asked: string | undefined): DemoDirectory {
   const candidates = asked === undefined ? [tmpdir(), join(process.cwd(), '.cache')] : [asked];
   const refusals: string[] = [];
   for (const parent of candidates) {

@@ -36,13 +36,13 @@ export interface ForumFindings {
   alignment: Alignment;
   misaligned: Round;
   aligned: Round;
-  /** What Penstock says of a misaligned write; null where this disk takes such memory. */
+  /** What Penstock says of a misaligned write; null if this disk takes such memory. */
   error: IoError | null;
 }
 
 /**
  * Makes the mistakes in `directory`, on a file of its own that is removed again.
- * @throws IoError where kernel AIO or direct I/O cannot be had
+ * @throws IoError if kernel AIO or direct I/O cannot be had
  */
 export function repeatForumProgram(directory: string, libaioFile: string | undefined): ForumFindings {
   const path = join(directory, 'forum-2011');
@@ -79,7 +79,7 @@ export function repeatForumProgram(directory: string, libaioFile: string | undef
 // The kernel reads the memory by its address alone: without this, it could be collected while in flight.
 const held = new Set<SharedArrayBuffer>();
 
-/** `address`, moved on where it happens to suit the disk: by calloc's 16 bytes, or by less where those would suit too. */
+/** `address`, moved on if it happens to suit the disk: by calloc's 16 bytes, or by less if those would suit too. */
 function misalign(address: number, { memory }: Alignment): number {
   if (memory <= 1 || address % memory !== 0) return address;
   return address + (CALLOC_SHIFT % memory === 0 ? memory / 2 : CALLOC_SHIFT);
@@ -103,7 +103,7 @@ function submitAll(fd: number, address: number, writeBytes: number, libaioFile: 
   }
 }
 
-/** The port, with a copy of every event: the engine decodes res and never looks at res2. */
+/** The port, with a copy of every event: the engine decodes res and never reads res2. */
 function listening(port: AioPort, heard: Round['events']): AioPort {
   return {
     ...port,

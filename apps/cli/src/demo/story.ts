@@ -24,7 +24,7 @@ function wrap(text: string, indent: number): string {
 }
 
 /** `result` is that of the forum's program as a request. */
-export function tellForumStory(findings: ForumFindings, result: WriteResult): string {
+export function forumStory(findings: ForumFindings, result: WriteResult): string {
   const { alignment, misaligned, aligned, error } = findings;
   const { res = 0, res2 = 0 } = misaligned.events[0] ?? {};
   const page = 4096;

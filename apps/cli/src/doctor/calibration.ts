@@ -9,7 +9,7 @@ export function checkCalibration(root: RootConfig, dataDirectory: string): Findi
   const command = `penstock calibrate ${root.name}=${root.path}`;
   const { profile, fault } = readProfile(dataDirectory, root);
   if (fault !== null) return warn(what, `${fault}: not used`, `measure it again: ${command}`);
-  // The defaults are good ones: nothing is amiss where nobody has measured.
+  // The defaults are good ones: without a calibration nothing is wrong.
   if (profile === null) return ok(what, `none, the defaults hold; to measure: ${command}`);
   const { threads, depth, rows, rowBytes } = profile.winner;
   const figures = `threads ${threads}, depth ${depth}, ${rows} rows of ${formatBytes(rowBytes)}`;

@@ -4,11 +4,11 @@ export type Verdict = 'ok' | 'warn' | 'fail';
 
 export interface Finding {
   verdict: Verdict;
-  /** What was looked at. */
+  /** What was checked. */
   what: string;
   /** What was found. */
   found: string;
-  /** What to do about it; absent where nothing is to be done. */
+  /** What to do about it; absent if nothing is to be done. */
   remedy?: string;
 }
 

@@ -1,9 +1,9 @@
-/** The queue itself: whether hosts take from it, whether every job stands in line, and whether hosts share a name. */
+/** Checks the queue itself: whether hosts take from it, whether every job is in a list, whether hosts share a name. */
 import { type Connection, WriteQueue } from '@penstock/queue';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const SHOWN_MAX = 3;
-/** A host that was silent for longer is not looked at: it renews its record four times a minute. */
+/** A host that was silent for longer is left out: it renews its record four times a minute. */
 const SILENT_MS = 60_000;
 
 /** What is found of the queue of any host, and of those of the hosts that are there. */

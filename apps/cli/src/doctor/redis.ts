@@ -1,4 +1,4 @@
-/** The queue's Redis: whether it is there, and whether it keeps what it is told. */
+/** Checks the queue's Redis: whether it is there, and whether it keeps what is stored in it. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type StoreSettings, findServer, lackOfSpace, openStore } from '@penstock/config';
@@ -26,7 +26,7 @@ export async function checkRedis(settings: StoreSettings, env: NodeJS.ProcessEnv
   try {
     const store = await openStore(settings.redis, env);
     const client = new Redis({ ...redisOptions(store.connection), lazyConnect: true });
-    client.on('error', () => {}); // checkRedis tells it better
+    client.on('error', () => {}); // checkRedis reports it, in better words
     try {
       const { trouble } = await checkServer(store.connection, CONNECT_MS_MAX);
       if (trouble !== null) findings.push(failureOf(trouble));

@@ -1,5 +1,5 @@
 /**
- * Looks at one root in a process of its own: a process that calls a file system which does not answer waits for it, and
+ * Checks one root in a process of its own: a process that calls a file system which does not answer waits for it, and
  * cannot be ended before it does.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -15,8 +15,8 @@ export interface RootQuestion {
   libaioFile: string | undefined;
 }
 
-/** A message of the process: a finding as it is found, or what it looks at next, or its end. */
-export type RootWord = { finding: Finding } | { next: RootStage } | { over: true };
+/** A message of the process: a finding as it is found, or what it checks next, or its end. */
+export type RootMessage = { finding: Finding } | { next: RootStage } | { over: true };
 export type RootStage = 'the directory' | 'a real write' | 'the space' | 'the calibration' | 'partial files';
 
 /** How long a stage may take; a large tree of files takes its time. */
@@ -29,7 +29,7 @@ const START_MS_MAX = 30_000;
 const entry = new URL('../../dist/doctor/root-process-main.js', import.meta.url);
 
 /** What is found of one root; never rejects, and never waits for a file system that does not answer. */
-export function lookAtRoot(question: RootQuestion, stageMsMax: number = STAGE_MS_MAX): Promise<Finding[]> {
+export function checkRootApart(question: RootQuestion, stageMsMax: number = STAGE_MS_MAX): Promise<Finding[]> {
   const { name, path } = question.root;
   const findings: Finding[] = [];
   const child = fork(entry, { execArgv: [], stdio: 'ignore', serialization: 'advanced' });
@@ -47,11 +47,11 @@ export function lookAtRoot(question: RootQuestion, stageMsMax: number = STAGE_MS
       const ms = stage === null ? START_MS_MAX : stage === 'partial files' ? TREE_MS_MAX : stageMsMax;
       timer = setTimeout(() => end(silent(name, path, stage, ms)), ms);
     };
-    child.on('message', (word: RootWord) => {
-      if ('finding' in word) findings.push(word.finding);
-      else if ('next' in word) stage = word.next;
+    child.on('message', (message: RootMessage) => {
+      if ('finding' in message) findings.push(message.finding);
+      else if ('next' in message) stage = message.next;
       else end();
-      if (!('over' in word)) wait();
+      if (!('over' in message)) wait();
     });
     child.once('error', (error) => end(broken(`root ${name}`, error, `look at ${path}`)));
     child.once('exit', (code, signal) => {

@@ -4,14 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from '@jest/globals';
 import type { RootConfig } from '@penstock/disk';
 import type { Finding } from './finding.ts';
-import { checkRoot, type RootLook } from './roots.ts';
+import { checkRoot, type RootCheckOptions } from './roots.ts';
 import { findStrayFiles } from './stray.ts';
 
 const cache = fileURLToPath(new URL('../../../../.cache/', import.meta.url));
 mkdirSync(cache, { recursive: true });
 const scratch = mkdtempSync(join(cache, 'doctor-test-'));
 
-async function findingsOf(root: RootConfig, look?: RootLook): Promise<Finding[]> {
+async function findingsOf(root: RootConfig, look?: RootCheckOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
   for await (const finding of checkRoot(root, undefined, look)) findings.push(finding);
   return findings;

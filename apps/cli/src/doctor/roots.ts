@@ -24,10 +24,10 @@ import { findStrayFiles } from './stray.ts';
 
 const PROBE_BYTES = 8192;
 
-export interface RootLook {
+export interface RootCheckOptions {
   /** The host makes the root if it is missing. */
   isMade?: boolean;
-  /** Called with what is looked at next, which may take as long as the file system does. */
+  /** Called with what is checked next, which may take as long as the file system does. */
   next?: (stage: RootStage) => Promise<void>;
 }
 
@@ -35,11 +35,11 @@ export interface RootLook {
 export async function* checkRoot(
   root: RootConfig,
   libaioFile: string | undefined,
-  { isMade = true, next = async () => {} }: RootLook = {},
+  { isMade = true, next = async () => {} }: RootCheckOptions = {},
 ): AsyncGenerator<Finding, void, void> {
   const what = `root ${root.name}`;
   await next('the directory');
-  const directory = nearestExisting(root.path); // the host makes the default root; what it is made on can be looked at
+  const directory = nearestExisting(root.path); // the host makes the default root; its parent can be checked
   try {
     const place = checkPlace(what, root, directory, isMade);
     yield place;
@@ -85,9 +85,9 @@ function checkPlace(what: string, root: RootConfig, directory: string, isMade: b
 }
 
 async function checkWriting(what: string, place: RootConfig, libaioFile: string | undefined): Promise<Finding> {
-  const { result, told } = await probe(place, libaioFile);
+  const { result, reported } = await probe(place, libaioFile);
   const { memory, offset } = result.alignment;
-  const source = told ? 'by statx' : 'assumed: statx does not tell';
+  const source = reported ? 'by statx' : 'assumed: statx does not tell';
   const found = `${result.mode} (${result.engine}), aligned to ${memory} in memory and ${offset} in the file (${source})`;
   if (result.fallbackReason === undefined) return ok(`${what}: writing`, found);
   const remedy =
@@ -99,11 +99,11 @@ async function checkWriting(what: string, place: RootConfig, libaioFile: string 
   return warn(`${what}: writing`, `${result.mode} (${result.engine}): ${result.fallbackReason}`, remedy);
 }
 
-/** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx told the alignment. */
+/** A real write through the sink, in this thread, under a name that nobody else uses; and whether statx reported the alignment. */
 async function probe(
   { path: directory, direct = 'auto' }: RootConfig,
   libaioFile: string | undefined,
-): Promise<{ result: WriteResult; told: boolean }> {
+): Promise<{ result: WriteResult; reported: boolean }> {
   const name = `.penstock-doctor-${randomBytes(6).toString('hex')}.part`;
   const roots = new Roots([{ name: 'data', path: directory, writable: true, direct }]);
   let engine: AioEngine | null = null;
@@ -125,7 +125,7 @@ async function probe(
       const order = { request, jobKey: 'doctor', ...attempt };
       runWrite(thread, order, new Control(1, 1).job(0)).then(resolve, reject);
     });
-    return { result, told: statxTells(join(directory, name)) };
+    return { result, reported: statxReports(join(directory, name)) };
   } finally {
     engine?.destroy();
     roots.close();
@@ -171,7 +171,7 @@ function checkJournal(what: string, directory: string): Finding[] {
   ];
 }
 
-function statxTells(path: string): boolean {
+function statxReports(path: string): boolean {
   const fd = openSync(path, 'r');
   try {
     return statFd(fd, path).directAlignment !== null;

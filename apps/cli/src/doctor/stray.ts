@@ -12,7 +12,7 @@ const PARTIAL = /^\.penstock-.+\.part$/s;
 export interface StrayFiles {
   paths: string[];
   bytes: number;
-  /** False where there was more than could be looked at. */
+  /** False if there was more than could be examined. */
   complete: boolean;
 }
 

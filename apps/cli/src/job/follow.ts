@@ -10,10 +10,10 @@ export type Outcome<Result extends JobResult> =
   | { ok: false; error: WireError; attemptsMade: number };
 
 /**
- * Follows the job `id` until it is completed or has failed for good; `title` names it on the line. Whoever knows what
- * the job asked for knows its `Result`. `onWaiting` is called each time it begins to wait for a host, also if one has
+ * Follows the job `id` until it is completed or has failed for good; `title` names it on the line. The caller
+ * knows what the job asked for, and so its `Result`. `onWaiting` is called each time it begins to wait for a host, also if one has
  * put it back.
- * @throws the reason of `signal` when that is aborted first; what the queue says where there is no such job
+ * @throws the reason of `signal` when that is aborted first; UnknownJobError if there is no such job
  */
 export async function follow<Result extends JobResult>(
   queue: Pick<WriteQueue, 'watch'>,
@@ -48,7 +48,7 @@ export async function follow<Result extends JobResult>(
       }
     }
   } catch (error) {
-    signal.throwIfAborted(); // the iteration's own way of saying so tells less
+    signal.throwIfAborted(); // the signal's reason says more than the iteration's error
     throw error;
   } finally {
     line.clear();

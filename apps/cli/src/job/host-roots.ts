@@ -5,7 +5,7 @@ import { parseRoot } from '@penstock/config';
 /** `--root` or `--from-root`. */
 export interface RootChoice {
   name: string;
-  /** Where the name was given with a directory. */
+  /** Present if the name was given with a directory. */
   definition?: ReturnType<typeof parseRoot>;
 }
 
@@ -16,7 +16,7 @@ export function parseRootChoice(text: string): RootChoice {
   return { name: definition.name, definition };
 }
 
-/** The roots that the choices define, each once. @throws InvalidArgumentError where one name stands for two directories */
+/** The roots that the choices define, each once. @throws InvalidArgumentError if one name stands for two directories */
 export function rootsOf(choices: readonly (RootChoice | undefined)[]): ReturnType<typeof parseRoot>[] {
   const roots: ReturnType<typeof parseRoot>[] = [];
   for (const choice of choices) {

@@ -1,16 +1,16 @@
 /** How write and watch answer: for a person, or as one JSON object. */
 import { toWire } from '@penstock/contract';
-import { AlreadyTold, EXIT_FAILED, exitCodeOf } from '../terminal/failures.ts';
+import { AlreadyReported, EXIT_FAILED, exitCodeOf } from '../terminal/failures.ts';
 import { printJson } from '../terminal/output.ts';
 
-/** What a job's command found out so far: named in the answer even where it ends badly. */
+/** What a job's command found out so far: named in the answer also if it fails. */
 export interface JobAnswer {
   id?: string;
 }
 
 /**
  * Runs `perform`; with `json`, whatever comes of it is printed as one object: {"ok":true,"id":…,"result":…} or
- * {"ok":false,"id":…,"error":…}. What `perform` found may itself say that it is not `ok`: a bulk's result tells of files
+ * {"ok":false,"id":…,"error":…}. What `perform` found may itself say that it is not `ok`: a bulk's result contains files
  * that failed.
  */
 export async function answering(
@@ -27,12 +27,12 @@ export async function answering(
     found = await perform(answer);
   } catch (error) {
     printJson({ ok: false, ...answer, error: toWire(error) });
-    throw new AlreadyTold(exitCodeOf(error));
+    throw new AlreadyReported(exitCodeOf(error));
   }
   printJson({ ok: true, ...answer, ...found });
   concludeAs(found);
 }
 
 function concludeAs({ ok = true }: { ok?: boolean }): void {
-  if (!ok) throw new AlreadyTold(EXIT_FAILED);
+  if (!ok) throw new AlreadyReported(EXIT_FAILED);
 }

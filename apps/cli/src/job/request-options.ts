@@ -48,7 +48,7 @@ export interface RequestOptions {
   verify?: boolean;
 }
 
-/** Only one thing can be where the bytes come from. */
+/** The bytes come from one source only. */
 const OTHER_SOURCES = {
   url: ['from', 'pattern', 'seed', 'segment'],
   segment: ['from', 'pattern', 'seed', 'url'],
@@ -134,7 +134,7 @@ export function addRequestOptions(command: Command): Command {
 export const targetOption = (): Option =>
   new Option('--on <host>', 'the one host that is to write it (default: any host)').argParser(parseHostName);
 
-/** The request that `path` and the options come to. @throws UsageError where options do not go together */
+/** The request that `path` and the options come to. @throws UsageError if options do not go together */
 export function requestOf(path: string, options: RequestOptions): WriteRequestInput {
   const request: WriteRequestInput = { path };
   if (options.root !== undefined) request.root = options.root;
@@ -198,7 +198,7 @@ function sourceOf(options: RequestOptions): WriteRequestInput['source'] {
 
 /**
  * Judges a request before anything is started for it.
- * @throws RequestError, with advice where the path is one that only a shell would understand
+ * @throws RequestError, with advice if the path is one that only a shell would understand
  */
 export function judgeRequest(request: JobRequestInput): void {
   try {

@@ -2,12 +2,12 @@
 import { type BulkResult, type WriteResult, formatBytes } from '@penstock/contract';
 import { formatMicroseconds, formatRate, formatSeconds } from '../terminal/figures.ts';
 
-/** One line, and one more for each way that could not be gone. `where` is what the file is called. */
+/** One line, and one more for each way of writing that was not possible. `where` is the name of the file. */
 export function describeResult(result: WriteResult, where: string): string[] {
   const { total, waiting } = result.durationsMs;
   const { p50, p99, count } = result.writeLatencyUs;
   const parts = [`${formatBytes(result.bytes)} in ${formatSeconds(total - waiting)}`];
-  // Nothing was moved: a speed and a mode would tell of what never was.
+  // Nothing was written: there was no speed and no mode.
   if (result.copied === 'reflink') parts.push('a reflink: it shares the blocks of its source');
   else parts.push(formatRate(result.bytesPerSecond), `${result.mode} (${result.engine})`);
   if (result.holeBytes !== undefined && result.holeBytes > 0)

@@ -20,12 +20,12 @@ export function steerCommand(name: string, description: string, examples: string
   );
 }
 
-/** Gives an order to the queue; `tell` says in a sentence what comes of it. */
+/** Gives an order to the queue; `describe` is the sentence that is printed of its outcome. */
 export async function steer<Found extends object>(
   options: SteerOptions,
   id: string | undefined,
   order: (queue: WriteQueue) => Promise<Found>,
-  tell: (found: Found) => string,
+  describe: (found: Found) => string,
 ): Promise<void> {
   await answering(options.json === true, async (answer) => {
     if (id !== undefined) answer.id = id;
@@ -35,7 +35,7 @@ export async function steer<Found extends object>(
     const queue = new WriteQueue({ connection: store.connection, onError: complain });
     try {
       const found = await order(queue);
-      if (options.json !== true) print(tell(found));
+      if (options.json !== true) print(describe(found));
       return found;
     } finally {
       await queue.close();
@@ -49,12 +49,12 @@ export function steerJob(
   options: SteerOptions,
   id: string,
   order: (queue: WriteQueue) => Promise<SteeredState>,
-  tell: (state: SteeredState) => string,
+  describe: (state: SteeredState) => string,
 ): Promise<void> {
   return steer(
     options,
     id,
     async (queue) => ({ state: await order(queue) }),
-    ({ state }) => tell(state),
+    ({ state }) => describe(state),
   );
 }

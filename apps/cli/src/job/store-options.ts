@@ -10,7 +10,7 @@ export async function openStoreOf(
   return { settings, store: await openStore(settings.redis, process.env, onError) };
 }
 
-/** ` --data … --redis …` as the next command needs them; empty where the defaults or the environment say the same. */
+/** ` --data … --redis …` as the next command needs them; empty if the defaults or the environment say the same. */
 export function storeFlags(options: StoreOptions, env: NodeJS.ProcessEnv): string {
   let flags = '';
   if (options.data !== undefined) flags += ` --data ${quote(options.data)}`;

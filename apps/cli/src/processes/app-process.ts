@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { type WireError, fromWire } from '@penstock/contract';
 import { watchHeld } from './held-process.ts';
 
-/** What the process says first: that it is ready (the gateway says where), or why it is not. */
+/** What the process says first: that it is ready (the gateway adds its address), or why it is not. */
 interface ReadyMessage {
   ready: true;
   url?: string;
@@ -41,7 +41,7 @@ const LINES_KEPT = 20;
 
 export class AppProcess {
   readonly label: string;
-  /** Where the gateway listens. */
+  /** The gateway's address. */
   url: string | undefined;
   /** Lets one browser in there. */
   link: string | undefined;
@@ -108,7 +108,7 @@ export class AppProcess {
       options.signal?.addEventListener('abort', () => reject(options.signal?.reason), { once: true });
       const endEarly = async (): Promise<void> => {
         // Its last lines say why, and may come after its end. (The event 'close' of the child would wait for them, but
-        // does not come where the channel was closed from here.)
+        // does not come if the channel was closed from here.)
         await Promise.all([this.ended, lines === null ? null : once(lines, 'close')]);
         const why = early.length === 0 ? '' : `:\n  ${early.join('\n  ')}`;
         reject(new Error(`the ${this.label} ended before it was ready (${this.outcome})${why}`));
@@ -123,7 +123,7 @@ export class AppProcess {
     this.#child.stderr?.destroy();
   }
 
-  /** Ends it in order, and by force where that takes too long. Resolves when it is gone; may be called again. */
+  /** Ends it in order, and by force if that takes too long. Resolves when it is gone; may be called again. */
   async stop(): Promise<void> {
     const child = this.#child;
     if (child.connected) child.disconnect();

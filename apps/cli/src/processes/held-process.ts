@@ -2,9 +2,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const LOOK_MS = 250;
-/** A process that merely ended is seen so for an instant only. */
-const LOOKS = 4;
+const CHECK_MS = 250;
+/** A process that simply ends is a zombie for an instant only. */
+const CHECKS_MIN = 4;
 
 export interface HeldWatch {
   /** Resolves once only its disk holds the process: it is not worth waiting for then. */
@@ -17,13 +17,13 @@ export interface HeldWatch {
 export function watchHeld(child: Pick<ChildProcess, 'pid'>): HeldWatch {
   let timer: NodeJS.Timeout | undefined;
   const held = new Promise<void>((resolve) => {
-    let looks = 0;
+    let checks = 0;
     timer = setInterval(() => {
-      looks = isZombie(child.pid) ? looks + 1 : 0;
-      if (looks < LOOKS) return;
+      checks = isZombie(child.pid) ? checks + 1 : 0;
+      if (checks < CHECKS_MIN) return;
       clearInterval(timer);
       resolve();
-    }, LOOK_MS).unref();
+    }, CHECK_MS).unref();
   });
   return { held, end: () => clearInterval(timer) };
 }

@@ -21,7 +21,7 @@ function fakeHost(): { ended: Promise<string>; outcome: string | null; stop(): P
 
 function keeperOver(
   workers: () => number,
-  lookMs = 1,
+  pollMs = 1,
 ): {
   keeper: HostKeeper;
   started: ReturnType<typeof fakeHost>[];
@@ -41,7 +41,7 @@ function keeperOver(
     },
     say: (text) => said.push(text),
     signal: new AbortController().signal,
-    lookMs,
+    pollMs,
   });
   const startSeen = (): Promise<void> =>
     new Promise((resolve) => {
@@ -84,7 +84,7 @@ test('when the write is put back, one is started as soon as the host that did so
   await keeper.ensure();
   const kept = keeper.keep();
   const seen = startSeen();
-  keeper.look();
+  keeper.hurry();
   expect(started).toHaveLength(0); // it counts while it is on its way out
   workers = 0;
   await seen;

@@ -1,13 +1,13 @@
-/** Sees to it that a queue has a host for as long as somebody waits for a write. */
+/** Keeps a host on the queue for as long as a command waits for its write. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppProcess } from './app-process.ts';
 
-/** Between two looks at who serves the queue: a host that another command had started may go with it. */
-const LOOK_MS = 1000;
-/** A host that puts a job back is on its way out, and counts until it is gone: looks come this close together then. */
-const CLOSE_LOOK_MS = 50;
-const CLOSE_LOOKS_MS = 3000;
-/** Hosts of ours that may die before it is no accident any more. */
+/** How often it is asked who serves the queue: a host that another command had started may end with it. */
+const POLL_MS = 1000;
+/** A host that puts a job back is about to end, and counts until it has: for some seconds it is asked more often. */
+const HURRIED_POLL_MS = 50;
+const HURRY_MS = 3000;
+/** After so many deaths of hosts that it started, it starts no more. */
 const DEATHS_MAX = 3;
 
 export interface HostKeeperOptions {
@@ -18,7 +18,7 @@ export interface HostKeeperOptions {
   say: (text: string) => void;
   /** Aborted when the waiting is over from outside: a host that ends then is not missed. */
   signal: AbortSignal;
-  lookMs?: number;
+  pollMs?: number;
 }
 
 export class HostKeeper {
@@ -29,7 +29,7 @@ export class HostKeeper {
   #keeping: Promise<void> | null = null;
   #deaths = 0;
   /** In time of performance.now(). */
-  #closeUntil = 0;
+  #hurriedUntil = 0;
   #wake: () => void = () => {};
 
   constructor(options: HostKeeperOptions) {
@@ -49,18 +49,18 @@ export class HostKeeper {
     return false;
   }
 
-  /** Starts a host, for those who know that there is none. */
+  /** Starts a host without asking whether there is one. */
   async start(): Promise<void> {
     this.#host = await this.#options.start(this.#over);
   }
 
-  /** To be called when the write waits: its host may just be going. */
-  look(): void {
-    this.#closeUntil = performance.now() + CLOSE_LOOKS_MS;
+  /** To be called when the write waits: its host may be about to end. */
+  hurry(): void {
+    this.#hurriedUntil = performance.now() + HURRY_MS;
     this.#wake();
   }
 
-  /** Looks after the host until stopped. @throws when a host cannot be started, or dies again and again */
+  /** Starts a host whenever none serves the queue, until stopped. @throws when a host cannot be started, or dies again and again */
   keep(): Promise<void> {
     this.#keeping ??= this.#keep();
     return this.#keeping;
@@ -78,14 +78,14 @@ export class HostKeeper {
     }
   }
 
-  /** Until the next look is due, or something has happened. */
+  /** Until it is time to ask again, or something has happened. */
   async #pause(signal: AbortSignal): Promise<void> {
     const over = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    const isClose = this.#host === null && performance.now() < this.#closeUntil;
-    const ms = isClose ? CLOSE_LOOK_MS : (this.#options.lookMs ?? LOOK_MS);
+    const isHurried = this.#host === null && performance.now() < this.#hurriedUntil;
+    const ms = isHurried ? HURRIED_POLL_MS : (this.#options.pollMs ?? POLL_MS);
     const due = delay(ms, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => {});
     const ended = this.#host?.ended ?? new Promise<never>(() => {});
     await Promise.race([ended, woken, due]);
@@ -109,10 +109,10 @@ export class HostKeeper {
     this.#options.say(`${how}; another one is started`);
   }
 
-  /** Stops looking, and stops the host if it is ours. */
+  /** Stops asking, and stops the host if it is ours. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#keeping?.catch(() => {}); // whoever waits for keep() is told
+    await this.#keeping?.catch(() => {}); // keep() itself has rejected with it
     await this.#host?.stop();
   }
 }

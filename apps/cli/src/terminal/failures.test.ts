@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { CommanderError, InvalidArgumentError } from 'commander';
 import { IoError, RequestError } from '@penstock/contract';
-import { AlreadyTold, Interrupted, UsageError, describeFailure, exitCodeOf, wantsStacks } from './failures.ts';
+import { AlreadyReported, Interrupted, UsageError, describeFailure, exitCodeOf, wantsStacks } from './failures.ts';
 
 test('a failed write ends with 1, a bad request or command line with 2, a signal with 128 and its number', () => {
   expect(exitCodeOf(new IoError({ syscall: 'pwrite', errno: -28 }))).toBe(1);
@@ -13,7 +13,7 @@ test('a failed write ends with 1, a bad request or command line with 2, a signal
   expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', 'help'))).toBe(0);
   expect(exitCodeOf(new Interrupted('SIGINT'))).toBe(130);
   expect(exitCodeOf(new Interrupted('SIGTERM'))).toBe(143);
-  expect(exitCodeOf(new AlreadyTold(3))).toBe(3);
+  expect(exitCodeOf(new AlreadyReported(3))).toBe(3);
 });
 
 test('a hint is told once: not again where the message carries it', async () => {

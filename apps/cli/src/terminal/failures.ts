@@ -37,12 +37,12 @@ export class Interrupted extends Error {
   }
 }
 
-/** An error that was already told where it arose, so that only its exit code is left to say. */
-export class AlreadyTold extends Error {
+/** An error that has been reported already: only its exit code is left. */
+export class AlreadyReported extends Error {
   readonly exitCode: number;
 
   constructor(exitCode: number) {
-    super('already told');
+    super('already reported');
     this.exitCode = exitCode;
   }
 }
@@ -58,7 +58,7 @@ export function isCommanderError(error: unknown): error is Error & { code: strin
 
 /** The exit code that `error` stands for. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof Interrupted || error instanceof AlreadyTold) return error.exitCode;
+  if (error instanceof Interrupted || error instanceof AlreadyReported) return error.exitCode;
   if (isCommanderError(error)) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   return USAGE_CODES.has(codeOf(error)) ? EXIT_USAGE : EXIT_FAILED;
 }
@@ -66,7 +66,7 @@ export function exitCodeOf(error: unknown): number {
 /** A request that no host can carry out, a command line that asks for nothing sensible, a job that is not there. */
 const USAGE_CODES: ReadonlySet<string> = new Set(['EBADREQUEST', 'EUSAGE', 'ENOJOB', 'EBADURL']);
 
-/** One line about `error`, and its hint on another where the message does not carry it already. */
+/** One line about `error`, and its hint on another if the message does not contain it. */
 export async function describeFailure(error: unknown): Promise<string[]> {
   const { toWire } = await import('@penstock/contract');
   const { message, hint } = toWire(error);

@@ -37,7 +37,7 @@ function threeDigits(value: number): string {
   return value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 }
 
-/** "12 B", or "1.00 GiB (1073741824 bytes)" where the short form is rounded. */
+/** "12 B", or "1.00 GiB (1073741824 bytes)" if the short form is rounded. */
 export function formatExactBytes(bytes: number): string {
   return bytes < 1024 ? `${bytes} bytes` : `${formatBytes(bytes)} (${bytes} bytes)`;
 }

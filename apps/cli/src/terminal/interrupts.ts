@@ -5,7 +5,7 @@ import { Interrupted } from './failures.ts';
 export interface Interrupts {
   /** Aborted by the first signal, with the Interrupted that says which. */
   readonly signal: AbortSignal;
-  /** Aborted by the second: whoever waits for an orderly end should use force. */
+  /** Aborted by the second signal: what waits for an orderly end has to use force. */
   readonly hurry: AbortSignal;
   /** Gives the signals their usual effect back. */
   release(): void;

@@ -1,6 +1,6 @@
 /**
- * What the command line says and where: results to standard output, everything else to standard error. The one file that
- * writes to either: whatever is in a text, a terminal is given nothing to obey (screen-text.ts).
+ * What the command line prints and where: results to standard output, everything else to standard error. The one file
+ * that writes to either: whatever is in a text, a terminal is given nothing to obey (screen-text.ts).
  *
  * A reader that leaves (`penstock doctor | head -1`) must not end a command half-way: once a stream is broken, what is
  * written to it is dropped and the command goes on to its orderly end.
@@ -34,17 +34,17 @@ export function printJson(value: unknown): void {
   if (!gone.signal.aborted) process.stdout.write(`${printableJson(value)}\n`);
 }
 
-/** Tells something beside the result, on standard error. What has more lines is told in as many, indented. */
+/** Reports something beside the result, on standard error. Lines after the first are indented. */
 export function say(text: string): void {
-  tell(ScreenText.lines(`penstock: ${text}`, '  '));
+  sayLine(ScreenText.lines(`penstock: ${text}`, '  '));
 }
 
-/** A line on standard error as it is: of a process that this one started, or beside a progress. */
-export function tell(text: string | ScreenText): void {
+/** A line on standard error as it is: of a process that this one started, or beside a progress line. */
+export function sayLine(text: string | ScreenText): void {
   process.stderr.write(`${screenText(text).text}\n`);
 }
 
-/** For commander: its messages repeat what stood on the command line, and its help has many lines. */
+/** For commander: its messages repeat parts of the command line, and its help has many lines. */
 export const commandOutput = {
   writeOut: (text: string): void => {
     process.stdout.write(ScreenText.lines(text).text);
@@ -52,15 +52,15 @@ export const commandOutput = {
   writeErr: (text: string): void => {
     process.stderr.write(ScreenText.lines(text).text);
   },
-  // A line of what stood on the command line must not pass for one of ours.
+  // A line that was part of the command line must not pass for one of ours.
   outputError: (text: string, write: (text: string) => void): void =>
     write(text.replace(/^error: /, 'penstock: ').replaceAll(/\n(?=.)/gs, '\n  ')),
 };
 
-/** What is known of where results are shown. */
+/** What a standard stream leads to. */
 export interface Screen {
   isTTY: boolean;
-  /** 80 where a terminal does not tell its width, or says 0. */
+  /** 80 if a terminal does not report its width, or reports 0. */
   columns: number;
   hasColors: boolean;
 }
@@ -72,10 +72,10 @@ const screenOf = (stream: NodeJS.WriteStream): Screen => ({
 });
 
 export const resultScreen = (): Screen => screenOf(process.stdout);
-/** Where everything else goes: progress, notes, errors. */
-export const tellingScreen = (): Screen => screenOf(process.stderr);
+/** Standard error: progress, notes, errors. */
+export const noteScreen = (): Screen => screenOf(process.stderr);
 
-/** A line of the telling screen that is drawn anew. */
+/** A line on standard error that is redrawn. */
 export interface LiveLine {
   draw(text: ScreenText): void;
   /** Prints a line that stays, above it. */

@@ -1,7 +1,7 @@
 /** The progress of one write as a line: what it says, and how it is kept up to date on a terminal or in a log. */
 import { type WriteProgress, escapeControls, formatBytes } from '@penstock/contract';
 import { formatClock, formatRate, shortenMiddle } from './figures.ts';
-import { liveLine, tell, tellingScreen } from './output.ts';
+import { liveLine, noteScreen, sayLine } from './output.ts';
 import { ScreenText } from './screen-text.ts';
 
 /** What the line shows of a write, or of a reading back. */
@@ -28,7 +28,7 @@ export interface ProgressLine {
 const BAR_WIDTH_MIN = 8;
 const BAR_WIDTH_MAX = 32;
 const TITLE_WIDTH_MIN = 12;
-/** Between two lines of a write where there is no terminal: enough to see that it lives, few enough for a log. */
+/** Between two lines of a write without a terminal: often enough to see that it goes on, seldom enough for a log. */
 export const PLAIN_EVERY_MS = 3000;
 export const PLAIN_STATE_AFTER_MS = 1000;
 
@@ -83,7 +83,7 @@ export function terminalLine(title: string, shown: Shown, columns: number, hasCo
 
 /** Drawn anew on a terminal; elsewhere a plain line now and then. */
 export async function createProgressLine(): Promise<ProgressLine> {
-  return tellingScreen().isTTY ? terminalProgress() : plainProgress(tell);
+  return noteScreen().isTTY ? terminalProgress() : plainProgress(sayLine);
 }
 
 /** A progress line that says nothing but its notes. */
@@ -93,11 +93,11 @@ export function silentProgress(note: (text: string) => void): ProgressLine {
 
 async function terminalProgress(): Promise<ProgressLine> {
   const live = await liveLine();
-  const { hasColors } = tellingScreen();
+  const { hasColors } = noteScreen();
   return {
-    update: (title, shown) => live.draw(terminalLine(title, shown, tellingScreen().columns, hasColors)),
+    update: (title, shown) => live.draw(terminalLine(title, shown, noteScreen().columns, hasColors)),
     state: (title, text) => {
-      live.draw(ScreenText.line(shortenMiddle(escapeControls(`${title}  ${text}`), tellingScreen().columns)));
+      live.draw(ScreenText.line(shortenMiddle(escapeControls(`${title}  ${text}`), noteScreen().columns)));
     },
     note: (text) => live.persist(ScreenText.lines(text, '  ')),
     clear: () => live.clear(),

@@ -31,7 +31,7 @@ export class ScreenText {
     return new ScreenText(text.split('\n').map(escapeControls).join(`\n${indent}`));
   }
 
-  /** In a colour, where the screen has any. */
+  /** In a colour, if the screen has any. */
   static painted(style: Style, text: string, hasColors: boolean): ScreenText {
     const escaped = escapeControls(text);
     return new ScreenText(hasColors ? styleText(style, escaped, { validateStream: false }) : escaped);

@@ -37,7 +37,7 @@ export interface ReadBack {
   durationMs: number;
 }
 
-/** Where something is not as it should be, in words and in figures. */
+/** The first difference, in words and in figures. */
 export type Difference = ({ kind: 'content' } & Mismatch) | { kind: 'size'; expected: number; found: number };
 
 /** Reads the file, hashes it, and compares it with the source. @throws Node's own errors of opening and reading */
@@ -154,7 +154,7 @@ async function* chunksOf(file: FileHandle, offset: number): AsyncGenerator<{ chu
   }
 }
 
-/** `length` bytes at `position`, or fewer where the file ends. */
+/** `length` bytes at `position`, or fewer at the end of the file. */
 async function readFully(file: FileHandle, buffer: Buffer, length: number, position: number): Promise<Buffer> {
   let filled = 0;
   while (filled < length) {

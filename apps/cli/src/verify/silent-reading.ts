@@ -1,6 +1,6 @@
-/** Reports that a read gets no answer, so that whoever waits for a disk knows what for. */
+/** Reports that a read gets no answer, so that a person knows which disk the command waits for. */
 
-const LOOK_MS = 1000;
+const CHECK_MS = 1000;
 const SILENT_MS = 4000;
 
 export interface SilentReading {
@@ -22,7 +22,7 @@ export function watchReading(
   let readAtMs = performance.now();
   let isSaid = false;
   const files = paths.join(' or ');
-  const look = (): void => {
+  const check = (): void => {
     if (isSaid || performance.now() - readAtMs < SILENT_MS) return;
     isSaid = true;
     say(`${files} does not answer: nothing has come back for ${SILENT_MS / 1000} s; check its disk and its mount`);
@@ -30,7 +30,7 @@ export function watchReading(
   const onInterrupt = (): void => {
     if (isSaid) say(`this command ends as soon as the file system of ${files} answers`);
   };
-  const timer = setInterval(look, LOOK_MS);
+  const timer = setInterval(check, CHECK_MS);
   signal?.addEventListener('abort', onInterrupt);
   return {
     note: () => {
