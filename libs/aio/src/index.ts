@@ -13,7 +13,7 @@ export { AioLoop, type Lane } from './loop.ts';
 export type { AioPort, PortName } from './port.ts';
 export { libaioPort, syscallPort } from './kernel.ts';
 export { type Refusal, tryOut } from './trial.ts';
-export { type OpenedEngine, openEngine } from './ways.ts';
+export { type OpenedEngine, openEngine } from './open-engine.ts';
 export { positionalPort } from './positional.ts';
 export { type FaultName, type FaultyFactory, type FaultyOptions, type ScriptedFault, faultyPort } from './faulty.ts';
 export { IO_BYTES_MAX } from './abi.ts';

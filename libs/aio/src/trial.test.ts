@@ -4,7 +4,7 @@ import { AioEngine } from './engine.ts';
 import { faultyPort } from './faulty.ts';
 import type { AioPort } from './port.ts';
 import { tryOut } from './trial.ts';
-import { openEngine } from './ways.ts';
+import { openEngine } from './open-engine.ts';
 
 const { EINVAL, EIO, EPERM, ETIMEDOUT } = constants.errno;
 
