@@ -136,7 +136,7 @@ onDisk(
   `what a dead thread has in flight on a slow disk is waited for by no main thread${reason}`,
   async () => {
     const { disk } = stage;
-    const entry = new URL('../../../workers/writer/src/pool/throwing-worker.fixture.mjs', import.meta.url);
+    const entry = new URL('../../../workers/writer/test/throwing-worker.fixture.mjs', import.meta.url);
     const roots = [{ name: 'data', path: disk.mount, writable: true }];
     const pool = new WriterPool({
       threads: 1,

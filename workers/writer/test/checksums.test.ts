@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
-import { WriterPool } from './pool.ts';
+import { WriterPool } from '../src/pool/pool.ts';
 
-const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const EDGES = [0, 1, 511, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const source = { kind: 'pattern', pattern: 'stamp', seed: 3 } as const;

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
-import { DevicePools, type DevicePoolsOptions, type SilenceNews } from './device-pools.ts';
-import { stopRunning } from './stop.ts';
+import { DevicePools, type DevicePoolsOptions, type SilenceNews } from '../src/pool/device-pools.ts';
+import { stopRunning } from '../src/pool/stop.ts';
 
-const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 

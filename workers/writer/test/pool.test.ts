@@ -16,11 +16,11 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
-import type { PoolOptions } from './options.ts';
-import { WriterPool } from './pool.ts';
-import { stopRunning } from './stop.ts';
+import type { PoolOptions } from '../src/pool/options.ts';
+import { WriterPool } from '../src/pool/pool.ts';
+import { stopRunning } from '../src/pool/stop.ts';
 
-const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 

@@ -1,7 +1,7 @@
 // A writer thread that dies by an exception in the middle of its first write of a file named "die…", or of a bulk
 // whose first one is.
 import { workerData } from 'node:worker_threads';
-import serve from '../../dist/thread/worker.js';
+import serve from '../dist/thread/worker.js';
 import { Control } from '@penstock/matrix';
 
 const control = new Control(workerData.threadSlots, workerData.jobSlots, workerData.control);

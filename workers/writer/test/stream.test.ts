@@ -8,10 +8,10 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type WriteRequestInput, parseRequest } from '@penstock/contract';
 import { RingProducer, STOP_CANCEL } from '@penstock/matrix';
-import { WriterPool } from './pool.ts';
-import type { RunningStream } from './running.ts';
+import { WriterPool } from '../src/pool/pool.ts';
+import type { RunningStream } from '../src/pool/running.ts';
 
-const scratch = fileURLToPath(new URL('../../../../.cache/scratch/', import.meta.url));
+const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
 const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 

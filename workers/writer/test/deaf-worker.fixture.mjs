@@ -1,7 +1,7 @@
 // A writer thread that hears nothing any more in the middle of its first write of a file named "deaf…": as if a call
 // to the device did not return. Rows of it are in flight then.
 import { workerData } from 'node:worker_threads';
-import serve from '../../dist/thread/worker.js';
+import serve from '../dist/thread/worker.js';
 import { Control } from '@penstock/matrix';
 
 const control = new Control(workerData.threadSlots, workerData.jobSlots, workerData.control);
