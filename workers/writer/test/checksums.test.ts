@@ -1,17 +1,15 @@
 // Checksums and readbacks through the writer threads: sums at the edges, and no digest thread that outlives its writer.
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
 import { WriterPool } from '../src/pool/pool.ts';
+import { makeDirectory, poolOptions, throwing } from './pool.fixture.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
-const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const EDGES = [0, 1, 511, 4095, 4096, 4097, 65_537, 1_048_575, 1_048_577];
 const source = { kind: 'pattern', pattern: 'stamp', seed: 3 } as const;
 
@@ -26,8 +24,7 @@ const sha256 = (path: string): string =>
     .digest('hex');
 
 beforeEach(async () => {
-  mkdirSync(scratch, { recursive: true });
-  directory = mkdtempSync(join(scratch, 'sums-'));
+  directory = makeDirectory('sums-');
   await stat(directory); // Node's own threads are made at the first use of them, and stay
   threadsBefore = threads();
 });
@@ -38,15 +35,7 @@ afterEach(async () => {
 });
 
 function openPool(entry?: URL): void {
-  pool = new WriterPool({
-    threads: 2,
-    depth: 32,
-    jobs: 8,
-    memoryBytes: 67_108_864,
-    roots: [{ name: 'data', path: directory, writable: true }],
-    engine: 'auto',
-    ...(entry === undefined ? {} : { entry }),
-  });
+  pool = new WriterPool(poolOptions(directory, entry === undefined ? {} : { entry }));
 }
 
 const run = (input: JobRequestInput, name: string) => pool.run(parseJob(input), name, 1);

@@ -1,23 +1,20 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
 import { DevicePools, type DevicePoolsOptions, type SilenceNews } from '../src/pool/device-pools.ts';
 import { stopRunning } from '../src/pool/stop.ts';
+import { deaf, makeDirectory } from './pool.fixture.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
-const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 
 let home: string;
 let pools: DevicePools | undefined;
 let news: SilenceNews[];
 beforeEach(() => {
-  mkdirSync(scratch, { recursive: true });
-  home = mkdtempSync(join(scratch, 'devices-'));
+  home = makeDirectory('devices-');
   for (const name of ['a', 'b', 'c']) mkdirSync(join(home, name));
   news = [];
 });

@@ -1,7 +1,5 @@
 import {
   closeSync,
-  mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
@@ -12,17 +10,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
 import { STOP_CANCEL } from '@penstock/matrix';
 import type { PoolOptions } from '../src/pool/options.ts';
 import { WriterPool } from '../src/pool/pool.ts';
 import { stopRunning } from '../src/pool/stop.ts';
-
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
-const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
-const deaf = new URL('deaf-worker.fixture.mjs', import.meta.url);
+import { deaf, makeDirectory, poolOptions, throwing } from './pool.fixture.ts';
 
 let directory: string;
 let pool: WriterPool | undefined;
@@ -42,8 +36,7 @@ const descriptorsIn = (path: string): string[] =>
   });
 
 beforeEach(() => {
-  mkdirSync(scratch, { recursive: true });
-  directory = mkdtempSync(join(scratch, 'pool-'));
+  directory = makeDirectory('pool-');
   deaths = [];
   closeSync(openSync(directory, 'r'));
 });
@@ -56,18 +49,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function options(): ConstructorParameters<typeof WriterPool>[0] {
-  return {
-    threads: 2,
-    depth: 32,
-    jobs: 3,
-    memoryBytes: 67_108_864,
-    roots: [{ name: 'data', path: directory, writable: true }],
-    engine: 'auto',
-    shmDirectory: directory,
-    onThreadDeath: (error) => deaths.push(error),
-  };
-}
+const options = (): PoolOptions =>
+  poolOptions(directory, { jobs: 3, shmDirectory: directory, onThreadDeath: (error) => deaths.push(error) });
 
 function openPool(entry?: URL, more: Partial<PoolOptions> = {}): WriterPool {
   pool = new WriterPool({ ...options(), ...(entry === undefined ? {} : { entry }), ...more });

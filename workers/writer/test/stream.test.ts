@@ -1,26 +1,23 @@
 // Writes whose bytes this thread, or one that is no writer, hands to a writer thread while they run.
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type WriteRequestInput, parseRequest } from '@penstock/contract';
 import { RingProducer, STOP_CANCEL } from '@penstock/matrix';
 import { WriterPool } from '../src/pool/pool.ts';
 import type { RunningStream } from '../src/pool/running.ts';
+import { makeDirectory, poolOptions, throwing } from './pool.fixture.ts';
 
-const scratch = fileURLToPath(new URL('../../../.cache/scratch/', import.meta.url));
-const throwing = new URL('throwing-worker.fixture.mjs', import.meta.url);
 const MIB = 1_048_576;
 
 let directory: string;
 let pool: WriterPool;
 
 beforeEach(() => {
-  mkdirSync(scratch, { recursive: true });
-  directory = mkdtempSync(join(scratch, 'streams-'));
+  directory = makeDirectory('streams-');
   pool = openPool();
 });
 afterEach(async () => {
@@ -29,15 +26,8 @@ afterEach(async () => {
 });
 
 function openPool(entry?: URL): WriterPool {
-  return new WriterPool({
-    threads: 2,
-    depth: 32,
-    jobs: 8,
-    memoryBytes: 134_217_728,
-    roots: [{ name: 'data', path: directory, writable: true }],
-    engine: 'auto',
-    ...(entry === undefined ? {} : { entry }),
-  });
+  const more = entry === undefined ? {} : { entry };
+  return new WriterPool(poolOptions(directory, { memoryBytes: 134_217_728, ...more }));
 }
 
 let jobs = 0;
