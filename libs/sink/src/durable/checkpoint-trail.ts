@@ -19,8 +19,6 @@ import { SYNC_CHECKPOINT } from '../thread/transfer.ts';
 export class CheckpointTrail {
   /** How many bytes an earlier attempt has written, up to the last whole block: this one begins there. */
   resumedFrom: number;
-  /** How many bytes the flush that is under way makes durable; -1 if there is none. */
-  flushingBytes = -1;
   /** True if the file has a checkpoint, of this attempt or of the one that it goes on from. */
   isRecorded = false;
 
@@ -29,6 +27,8 @@ export class CheckpointTrail {
   readonly #request: WriteRequest;
   #source: string;
   #requestKey = '';
+  /** How many bytes the flush that is under way makes durable; -1 if there is none. */
+  #flushingBytes = -1;
   #clock: CheckpointClock | null = null;
 
   /**
@@ -71,30 +71,36 @@ export class CheckpointTrail {
     return this.#clock !== null;
   }
 
-  isDue(bytesWritten: number): boolean {
-    if (this.#clock === null || this.flushingBytes !== -1) return false;
-    return this.#clock.isDue(bytesWritten, performance.now());
-  }
-
-  /** A checkpoint that covers about `bytesWritten` begins. */
-  restart(bytesWritten: number): void {
-    this.#clock?.restart(bytesWritten, performance.now());
-  }
-
-  /** Prepares the flush that makes the first `bytes` of the write durable; rows are written meanwhile. */
-  prepareFlush(slot: number, thread: WriterThread, bytes: number): void {
+  /**
+   * If a checkpoint is due: records what has been written without a gap, or prepares the flush that makes it durable; rows
+   * are written meanwhile.
+   * @returns true if the flush took `slot`
+   */
+  prepare(slot: number, thread: WriterThread, rows: { bytesWritten: number; contiguousBytes: number }): boolean {
+    if (this.#clock === null || this.#flushingBytes !== -1) return false;
+    if (!this.#clock.isDue(rows.bytesWritten, performance.now())) return false;
+    this.#clock.restart(rows.bytesWritten, performance.now());
+    const bytes = rows.contiguousBytes;
+    if (bytes === 0) return false;
+    if (this.#request.durability !== 'fdatasync') {
+      // Each write was durable by itself, or nothing has to be: a killed process loses neither.
+      this.record(bytes);
+      return false;
+    }
     // It is no barrier for what is in flight: it covers the writes reaped before it, which are what is recorded.
-    this.flushingBytes = bytes;
+    this.#flushingBytes = bytes;
     prepFlush(thread, slot, SYNC_CHECKPOINT, 'fdatasync', this.#target.fd);
+    return true;
   }
 
-  /** Takes the completion of that flush; returns how many bytes are durable now. @throws IoError */
-  afterFlush(slot: number, thread: WriterThread, result: number, refused: boolean): number {
+  /** Takes the completion of that flush, and records what it covers; returns how many bytes are durable now. @throws IoError */
+  complete(slot: number, thread: WriterThread, result: number, refused: boolean): number {
     const { fd, path } = this.#target;
-    const bytes = this.flushingBytes;
-    this.flushingBytes = -1;
+    const bytes = this.#flushingBytes;
+    this.#flushingBytes = -1;
     const outcome = takeFlush(thread, slot, 'fdatasync', fd, result, refused);
     if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    this.record(bytes);
     return bytes;
   }
 

@@ -1,62 +1,20 @@
-/** What a write that has ended tells of itself. */
+/** What the result of a write that has ended reports. */
 import type { RecordableHistogram } from 'node:perf_hooks';
-import {
-  type CopyWay,
-  type LatencySummary,
-  PHASES,
-  type Phase,
-  type WriteMode,
-  type WriteRequest,
-  type WriteResult,
-} from '@penstock/contract';
-import type { Readback } from '../verify/readback.ts';
-import type { RowPipeline } from '../rows/pipeline.ts';
+import { type LatencySummary, PHASES, type Phase, type WriteMode, type WriteResult } from '@penstock/contract';
 import type { Target } from '../target/target.ts';
-import type { WriterThread } from '../thread/thread.ts';
+import type { WriteState } from './state.ts';
 
-/** What the lane knows at its end. */
-export interface WriteFacts {
-  request: WriteRequest;
-  thread: WriterThread;
-  target: Target;
-  sizeBytes: number;
-  matrix: WriteResult['matrix'];
-  /** null where no row was needed. */
-  rows: RowPipeline | null;
-  /** In hexadecimal digits; '' where none was asked for. */
-  sum: string;
-  /** null where none was asked for. */
-  readback: Readback | null;
-  /** How a copy was made; null for any other write. */
-  copied: CopyWay | null;
-  noReflinkReason: string | undefined;
-  /** Bytes that an earlier attempt had written. */
-  resumedFrom: number;
-  /** By the index of the phase in PHASES. */
-  phaseMs: Float64Array;
-  /** Of the writes of rows, in microseconds. */
-  latencyUs: RecordableHistogram;
-  retries: number;
-  submitCalls: number;
-}
-
-export function resultOf(facts: WriteFacts): WriteResult {
-  const { request, thread, target, sizeBytes, rows, phaseMs } = facts;
+export function resultOf(state: WriteState): WriteResult {
+  const { request, thread } = state;
+  const { rows, readback } = state.io;
+  const target = state.files.target!;
+  const { resumedFrom } = state.files.trail!;
   const { source } = request;
+  const sizeBytes = state.plan.size!;
   const asynchronous = thread.engine.port.name !== 'positional';
   const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.bypassesCache ? 'direct' : 'buffered'}`;
   const fallbackReason = [thread.engineReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
-  const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
-  const durationsMs = {
-    waiting: ms('waiting'),
-    opening: ms('opening'),
-    writing: ms('writing'),
-    syncing: ms('syncing'),
-    verifying: ms('verifying'),
-    publishing: ms('publishing'),
-    paused: ms('paused'),
-    total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
-  };
+  const durationsMs = durationsOf(state.clock.ms);
   const workingMs = durationsMs.total - durationsMs.waiting - durationsMs.paused;
   return {
     path: request.path,
@@ -68,35 +26,47 @@ export function resultOf(facts: WriteFacts): WriteResult {
     ...(target.isKept ? {} : { durable: false as const }),
     ...(source.kind === 'extents' ? { extentEnds: source.extents.map(({ offset, size }) => offset + size) } : {}),
     ...(target.keepsRest ? { offset: target.baseOffset, fileBytes: fileBytesOf(target, sizeBytes) } : {}),
-    ...(facts.resumedFrom > 0 ? { resumedFrom: facts.resumedFrom } : {}),
+    ...(resumedFrom > 0 ? { resumedFrom } : {}),
     ...(target.notKept.length > 0 ? { notKept: target.notKept } : {}),
-    ...checkResult(facts),
-    ...copyResult(facts),
+    ...checkResult(state, target),
+    ...copyResult(state),
     alignment: target.alignment,
-    matrix: facts.matrix,
+    matrix: { ...state.plan.shape, ioBytes: state.plan.rowPlan.ioBytes },
     durationsMs,
     bytesPerSecond: workingMs > 0 ? Math.round((sizeBytes / workingMs) * 1000) : 0,
-    writeLatencyUs: summarize(facts.latencyUs),
+    writeLatencyUs: summarize(state.latency),
     writes: rows?.writes ?? 0,
-    reads: (rows?.reads ?? 0) + (facts.readback?.reads ?? 0),
+    reads: (rows?.reads ?? 0) + (readback?.reads ?? 0),
     shortWrites: rows?.shortWrites ?? 0,
-    retries: facts.retries,
-    submitCalls: facts.submitCalls,
+    retries: thread.engine.retries - state.retriesBefore,
+    submitCalls: thread.engine.submitCalls - state.submitCallsBefore,
     hugePages: thread.arena.hugePages,
     thread: thread.index,
   };
 }
 
-function checkResult({
-  request: { checksum = 'none' },
-  target,
-  sum,
-  readback,
-}: WriteFacts): Pick<WriteResult, 'checksum' | 'verified' | 'noDirectReadbackReason'> {
+function durationsOf(phaseMs: Float64Array): WriteResult['durationsMs'] {
+  const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
+  return {
+    waiting: ms('waiting'),
+    opening: ms('opening'),
+    writing: ms('writing'),
+    syncing: ms('syncing'),
+    verifying: ms('verifying'),
+    publishing: ms('publishing'),
+    paused: ms('paused'),
+    total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
+  };
+}
+
+function checkResult(
+  { request: { checksum = 'none' }, io: { readback, digest } }: WriteState,
+  target: Target,
+): Pick<WriteResult, 'checksum' | 'verified' | 'noDirectReadbackReason'> {
   const why = target.direct ? 'this file system refuses direct reads' : target.modeReason;
   const dropped = 'they were read through the page cache, which was dropped before';
   return {
-    ...(checksum === 'none' ? {} : { checksum: { algorithm: checksum, value: sum } }),
+    ...(checksum === 'none' ? {} : { checksum: { algorithm: checksum, value: digest?.sum ?? '' } }),
     ...(readback === null ? {} : { verified: 'readback' as const }),
     ...(readback === null || readback.isDirect ? {} : { noDirectReadbackReason: `${why}: ${dropped}` }),
   };
@@ -106,19 +76,17 @@ function fileBytesOf({ baseOffset, existingBytes }: Target, sizeBytes: number): 
   return sizeBytes === 0 ? existingBytes : Math.max(existingBytes, baseOffset + sizeBytes);
 }
 
+/** Of a copy alone: how it was made. */
 function copyResult({
   request: { source },
-  copied,
-  noReflinkReason,
-  rows,
-}: WriteFacts): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
-  if (copied === null) return {};
-  if (copied === 'reflink') return { copied };
-  const keepsHoles = source.kind === 'file' && source.holes === 'keep';
+  io: { rows, reflink, noReflinkReason },
+}: WriteState): Pick<WriteResult, 'copied' | 'noReflinkReason' | 'holeBytes'> {
+  if (source.kind !== 'file') return {};
+  if (reflink !== null) return { copied: 'reflink' };
   return {
-    copied,
+    copied: 'rows',
     ...(noReflinkReason === undefined ? {} : { noReflinkReason }),
-    ...(keepsHoles ? { holeBytes: rows?.holeBytes ?? 0 } : {}),
+    ...(source.holes === 'keep' ? { holeBytes: rows?.holeBytes ?? 0 } : {}),
   };
 }
 

@@ -1,0 +1,226 @@
+/**
+ * The phase "opening": the source and the target are opened, the place of the bytes in the target and their rows are
+ * decided; and, once the write has its rows, space is reserved on the disk.
+ */
+import { IO_BYTES_MAX } from '@penstock/aio';
+import { RequestError, formatBytes } from '@penstock/contract';
+import type { Root } from '@penstock/disk';
+import { type MatrixShape, chooseMatrix, chooseStreamMatrix, planRows } from '@penstock/matrix';
+import { AppendInquiry, NO_ANSWERS } from '../append/inquiry.ts';
+import { type Checkpoint, requestKey } from '../attempt/checkpoint.ts';
+import { hasPart, partName } from '../attempt/parts.ts';
+import { CheckpointTrail } from '../durable/checkpoint-trail.ts';
+import { EndFlush } from '../durable/end-flush.ts';
+import { OriginFlush } from '../durable/origin-flush.ts';
+import { findFinished, takeOverPart } from '../earlier/take-over.ts';
+import type { Intake } from '../intake/intake.ts';
+import { RowLease } from '../intake/row-lease.ts';
+import { type Origin, readBuffered } from '../origin/origin.ts';
+import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
+import type { RowPipeline } from '../rows/pipeline.ts';
+import { reserve, reserveSparse } from '../space/reserve.ts';
+import { openTarget } from '../target/open.ts';
+import { type Target, spanOf } from '../target/target.ts';
+import { openBytes } from '../thread/opening.ts';
+import { NOTHING, SYNCING, type Step, WAITING, WRITING } from './phases.ts';
+import { planSharing } from './sharing.ts';
+import { FD_ORIGIN, type WriteState } from './state.ts';
+import { useSpareRows } from './waiting.ts';
+
+export function prepareOpening(state: WriteState): Step {
+  if (state.io.rows !== null) return reserveSpace(state, state.io.rows);
+  const { inquiry } = state.files;
+  if (inquiry === null) return openAll(state);
+  return inquiry.isOpen ? NOTHING : openPlace(state, null); // its answer has come
+}
+
+// -------------------------------------------------------------------------------------------------------- the files
+
+function openAll(state: WriteState): Step {
+  const { request, order, files, plan, intake } = state;
+  // Published first: totals are 0 until the source is known.
+  state.publishProgress();
+  const root = state.thread.roots.get(request.root, 'root', true);
+  files.partRoot = root;
+  recordPart(state, false);
+  // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
+  if (order.again && order.swept !== true && hasPart(request)) {
+    files.takenOver = takeOverPart(root, request.path, order) && request.publish === 'atomic';
+  }
+  if (intake === null) openSource(state);
+  else plan.size = request.size ?? null;
+  const finished = finishedBefore(state, root);
+  if (finished !== null) plan.size = finished.durableBytes;
+  return openPlace(state, finished);
+}
+
+/** So that the host finds a partial file again: before it is made, or, `isLeft`, once it is left for a later attempt. */
+export function recordPart({ order, request, files, thread }: WriteState, isLeft: boolean): void {
+  const { job, jobKey, attemptToken, partPlace } = order;
+  const { partRecords } = thread;
+  const root = files.partRoot;
+  if (partRecords === null || partPlace === undefined || root === null || !hasPart(request)) return;
+  const name = partName(jobKey, attemptToken);
+  if (isLeft) partRecords.keep(job, root, request.path, name);
+  else partRecords.note(partPlace, job, root, request.path, name);
+}
+
+function openSource(state: WriteState): void {
+  const { files, thread } = state;
+  const { source, origin, size } = openBytes(thread, state.request);
+  files.source = source;
+  files.origin = origin;
+  state.plan.size = size;
+  if (origin !== null) state.control.recordFd(FD_ORIGIN, origin.fd);
+  if (state.keepsHoles) files.originFlush = new OriginFlush(thread, origin!);
+}
+
+/** What an earlier attempt has published, if that is what this one would write, and no sum of it is wanted. */
+function finishedBefore(state: WriteState, root: Root): Checkpoint | null {
+  const { request, order, files } = state;
+  const mayBe = order.again && order.swept !== true && !files.takenOver && request.publish === 'atomic';
+  if (!mayBe || state.isSummedUp) return null;
+  const finished = findFinished(root, request.path, order.jobKey);
+  if (finished === null || finished.request !== requestKey(request)) return null;
+  return state.isFetched || finished.source === (files.origin?.version ?? '') ? finished : null;
+}
+
+/**
+ * Opens the target, and decides what goes where in it; the next phase, or NOTHING while the queue is asked of other appends.
+ * @param finished what an earlier attempt has published
+ */
+function openPlace(state: WriteState, finished: Checkpoint | null): Step {
+  const { request, files, thread, intake } = state;
+  const root = thread.roots.get(request.root, 'root', true);
+  files.rootGeneration = root.generation;
+  try {
+    files.target = openTargetIn(root, state, finished !== null);
+  } catch (error) {
+    files.inquiry ??= inquiryOf(state);
+    files.inquiry.take(error); // throws what is no question
+    return NOTHING;
+  }
+  const { target, origin } = files;
+  files.endFlush = new EndFlush(thread, target);
+  place(state, target);
+  if (finished !== null) return SYNCING;
+  planMatrix(state, target, request.matrix ?? matrixFor(state, root.matrix));
+  if (origin !== null && request.source.kind === 'shm') mapRows(state, origin, target);
+  if (intake !== null) letBegin(state, target, intake);
+  return planSharing(state, target) ? WRITING : WAITING;
+}
+
+function openTargetIn(root: Root, state: WriteState, isPublished: boolean): Target {
+  const { files, plan, control } = state;
+  return openTarget(root, state.request, {
+    identity: state.order,
+    takenOver: files.takenOver,
+    isPublished,
+    originIdentity: files.origin?.identity,
+    size: plan.size,
+    answers: files.inquiry?.answers ?? NO_ANSWERS,
+    grows: state.intake !== null && (state.isStream || plan.size === null),
+    refusingDevices: state.thread.refusingDevices,
+    recordFd: (index, fd) => control.recordFd(index, fd),
+  });
+}
+
+function inquiryOf({ thread: { askQueue, loop }, lane }: WriteState): AppendInquiry {
+  return new AppendInquiry(
+    askQueue,
+    () => loop.wake(),
+    (error) => lane.fail(error),
+  );
+}
+
+// ------------------------------------------------------------------------------------------------ place and rows
+
+/** Where in its file the write goes on, and from which of its bytes. */
+function place(state: WriteState, target: Target): void {
+  const { files, plan, request } = state;
+  const { origin } = files;
+  // No block of the file can be written again together with what stands in it.
+  if (target.appendsOnly && origin !== null) readBuffered(origin);
+  plan.span = spanOf(target, state.offsetAlignment);
+  if (plan.span.headBytes > 0 && origin !== null) readBuffered(origin);
+  // Whether a server still has the bytes of the checkpoint is known by its answer.
+  const source = state.isFetched ? target.checkpoint?.source : origin?.version;
+  files.trail = new CheckpointTrail(target, request, state.order.jobKey, source ?? '', {
+    size: state.intake === null ? plan.size! : resumableBytes(state),
+    headBytes: plan.span.headBytes,
+    align: state.offsetAlignment,
+  });
+  target.isResumed = files.trail.resumedFrom > 0;
+  if (request.durability !== 'none') state.bytesDurable = files.trail.resumedFrom;
+}
+
+/** Of what arrives, how much an earlier attempt may have written that is not written again. */
+function resumableBytes({ isFetched, isSummedUp, plan }: WriteState): number {
+  // A sum is of all bytes, and those of the earlier attempt would have to be read into rows that are the producer's.
+  return isFetched && !isSummedUp ? (plan.size ?? Number.POSITIVE_INFINITY) : 0;
+}
+
+/** @throws RequestError if no row of the matrix fits the row memory of a thread */
+function planMatrix(state: WriteState, target: Target, shape: MatrixShape): void {
+  const { plan, thread } = state;
+  plan.shape = shape;
+  const memoryAlign = Math.max(target.alignment.memory, state.files.origin?.alignment.memory ?? 1);
+  const depth = target.appendsOnly ? 1 : thread.engine.depth; // a row goes where the one before has ended
+  const budget = thread.rowMemory.bytesMax;
+  const bytes = plan.span.headBytes + (plan.size ?? Number.POSITIVE_INFINITY);
+  const rowPlan = planRows(bytes, shape, memoryAlign, state.offsetAlignment, depth, budget);
+  if (rowPlan === null || rowPlan.ioBytes > IO_BYTES_MAX) {
+    throw new RequestError({
+      field: 'matrix.rowBytes',
+      value: shape.rowBytes,
+      accepted: `a row that fits the ${formatBytes(budget)} of row memory that each thread of this host has`,
+    });
+  }
+  plan.rowPlan = rowPlan;
+}
+
+function matrixFor({ plan, intake }: WriteState, preferred: MatrixShape | undefined): MatrixShape {
+  return intake === null ? chooseMatrix(plan.size!, preferred) : chooseStreamMatrix(plan.size, preferred);
+}
+
+/** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+function mapRows({ plan, control, isSummedUp }: WriteState, segment: Origin, target: Target): void {
+  const standsAligned = plan.span.headBytes === 0 && rowsStandAligned(segment, target.alignment);
+  // Summed up or compared, the bytes would be touched by this process: they are copied first.
+  if (plan.size === 0 || isSummedUp || !standsAligned) return;
+  control.recordMapping(mapSegment(segment, segment.start + plan.size!));
+}
+
+/** Lets the producer begin: rows come with its bytes, and until then other writes have them. */
+function letBegin(
+  { files, io, plan, thread, offsetAlignment: align }: WriteState,
+  target: Target,
+  intake: Intake,
+): void {
+  const { resumedFrom } = files.trail!;
+  const identity = resumedFrom > 0 ? target.checkpoint!.source : null;
+  io.lease = new RowLease(thread, intake, plan.rowPlan, align);
+  intake.begin({ thread: thread.index, head: plan.span.headBytes, align, startAt: { offset: resumedFrom, identity } });
+}
+
+// -------------------------------------------------------------------------------------------------------- the space
+
+/** Space for all bytes, if their number is known, so that no write extends the file. */
+function reserveSpace(state: WriteState, rows: RowPipeline): Step {
+  const { files, plan } = state;
+  const target = files.target!;
+  const { size } = plan;
+  if (state.keepsHoles) reserveSparse(target, size!, Math.min(size!, files.origin!.allocatedBytes));
+  else reserve(target, size ?? 0);
+  if (isWorthCheckpoints(state, target)) files.trail!.begin(state.thread.checkpoints);
+  useSpareRows(state, rows);
+  return rows.exhausted ? SYNCING : WRITING; // it is with an empty file, or one that is all hole
+}
+
+/** Not of a bulk's files, nor of what is soon written again, nor of bytes that cannot be brought again from there on. */
+function isWorthCheckpoints({ intake, order, plan, request, thread }: WriteState, target: Target): boolean {
+  if (order.swept !== undefined || plan.size === null || plan.size <= thread.checkpoints.bytes) return false;
+  const canBeContinued = intake === null || plan.isTellable;
+  const isFoundAgain = request.mode !== 'append' || target.lengthening?.isRecorded === true;
+  return canBeContinued && isFoundAgain;
+}

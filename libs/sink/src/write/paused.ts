@@ -1,0 +1,27 @@
+/** The phase "paused": nothing is in flight, and the row memory is given back, as is the turn at it. */
+import { NOTHING, PAUSED, type Step, WAITING, WRITING, asStep } from './phases.ts';
+import type { WriteState } from './state.ts';
+import { prepareCacheFlush } from './writing.ts';
+
+/** Asked in place of the phase while a pause is requested, up to the last row; PAUSED once nothing is in flight. */
+export function drain(state: WriteState, slot: number): Step {
+  const { rows } = state.io;
+  if (rows?.holdsRefused === true) return asStep(prepareCacheFlush(rows, slot) || rows.prepareRefused(slot));
+  if (state.inFlight > 0 || rows?.isDrained === false) return NOTHING;
+  state.pausedIn = state.clock.phase;
+  rows?.cache?.forget();
+  state.thread.rowMemory.leave(state);
+  if (state.intake === null) {
+    state.returnRows();
+    state.uncountSmall();
+  }
+  return PAUSED;
+}
+
+/** Once the pause is over: the phase to go on in. */
+export function preparePaused({ control, intake, io, pausedIn }: WriteState): Step {
+  if (control.paused) return NOTHING;
+  if (io.rows === null) return pausedIn;
+  // Of what arrives the lease knows whether it needs rows.
+  return intake === null ? WAITING : WRITING;
+}

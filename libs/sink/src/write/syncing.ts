@@ -1,0 +1,86 @@
+/**
+ * The phase "syncing": all is written and reaped. The order from here is truncate, fdatasync, rename, fsync of the directory;
+ * and before the name comes what is to be known of the bytes, their sum.
+ */
+import { applyAttributes } from '../target/attributes.ts';
+import { assertExpected } from '../target/expected-sum.ts';
+import type { Target } from '../target/target.ts';
+import { cutPadding } from '../space/reserve.ts';
+import { SeenGrowth } from '../space/seen-growth.ts';
+import { NOTHING, PUBLISHING, type Step, VERIFYING, asStep } from './phases.ts';
+import type { WriteState } from './state.ts';
+import { hasReadbackRows } from './verifying.ts';
+
+/** Gives the target its length and what it has besides its bytes. @throws RequestError if fewer bytes came than declared */
+export function beginSyncing(state: WriteState): Step {
+  const { files, io, plan, request, thread } = state;
+  const target = files.target!;
+  if (io.rows !== null) plan.size = io.rows.settle();
+  const size = plan.size!;
+  thread.rowMemory.leave(state); // the end of what arrives may have come while it stood in line
+  if (io.digest === null) state.returnRows();
+  else io.digest.finish(); // it may still read them
+  cut(state, target, size);
+  target.lengthening?.finish(size);
+  files.attributesSet = !target.isPublished && applyAttributes(target, request, files.origin, state.isSmall);
+  return needsFlush(state, target) ? NOTHING : afterFlush(state);
+}
+
+/** Nothing is durable before the last truncate is: it comes first. */
+function cut({ io, intake, request }: WriteState, target: Target, size: number): void {
+  const { growth, reflink } = io;
+  if (growth instanceof SeenGrowth) {
+    growth.fixEnd(target.baseOffset + size, request.durability !== 'none');
+    intake!.ring.tellStands();
+  } else if (reflink === null && !target.isPublished) {
+    cutPadding(target, size, growth !== null); // else it ends where the blocks do
+  }
+}
+
+/** False if the flush of its name covers the file, or nothing has to be durable. */
+function needsFlush({ io, isSmall, request }: WriteState, target: Target): boolean {
+  // Bytes that are in the page cache alone must reach the disk to be read back from it.
+  if (request.verify === 'readback' && !target.direct) return true;
+  if (target.flushedTogether && isSmall) return false;
+  const hasFreed = target.forgetsFreed && io.growth !== null; // the space ahead that it did not need
+  return request.durability !== 'none' || hasFreed;
+}
+
+export function prepareSyncing(state: WriteState, slot: number): Step {
+  const { endFlush, target, attributesSet, flushed } = state.files;
+  if (flushed) return judgeSum(state, target!);
+  // Its record says that it is done, and must not say less after a power loss than the queue does.
+  const isLengthened = target!.lengthening?.isRecorded === true;
+  return asStep(endFlush!.prepareFile(slot, attributesSet || isLengthened));
+}
+
+export function completeSyncing(state: WriteState, slot: number, result: number, refused: boolean): Step {
+  state.io.rows?.cache?.forget();
+  state.files.endFlush!.afterFile(slot, result, refused);
+  state.bytesDurable = state.plan.size!;
+  return afterFlush(state);
+}
+
+/** The bytes are where they go: what is to be known of them comes before their name. */
+function afterFlush({ files, io }: WriteState): Step {
+  files.flushed = true;
+  return io.digest === null ? PUBLISHING : NOTHING;
+}
+
+/** Once the sum is known: compares it with what the request expects. @throws IntegrityError if it is another */
+function judgeSum(state: WriteState, target: Target): Step {
+  const { io, files, plan, request, thread } = state;
+  const { sum } = io.digest!;
+  const readsBack = request.verify === 'readback';
+  if (sum === null) {
+    // The digest wakes the loop. A hole may take it hours: others can have the rows.
+    if (io.extent !== null && !readsBack && !io.digest!.readsRows) {
+      state.returnRows();
+      thread.loop.wake();
+    }
+    return NOTHING;
+  }
+  assertExpected(request, target, { sum, size: plan.size!, resumed: files.trail!.resumedFrom > 0 });
+  if (!readsBack) return PUBLISHING;
+  return hasReadbackRows(state) ? VERIFYING : NOTHING;
+}
