@@ -9,25 +9,19 @@ export {
   rootsOf,
 } from './request/bulk.ts';
 export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errors/errno.ts';
+export { fromWire } from './errors/from-wire.ts';
+export { IntegrityError, type IntegrityErrorDetails } from './errors/integrity-error.ts';
+export { IoError, type IoErrorDetails } from './errors/io-error.ts';
+export { RequestError, type RequestErrorDetails, type RequestIssue } from './errors/request-error.ts';
+export { toWire } from './errors/to-wire.ts';
+export { type WireError, wireErrorJsonSchema, wireErrorSchema } from './errors/wire-error.ts';
 export {
   type AbortReason,
   type Cancellation,
   cancelMessage,
-  fromWire,
-  IntegrityError,
-  type IntegrityErrorDetails,
-  IoError,
-  type IoErrorDetails,
   parseCancelMessage,
-  RequestError,
-  type RequestErrorDetails,
-  type RequestIssue,
-  toWire,
-  type WireError,
   WriteAbortedError,
-  wireErrorJsonSchema,
-  wireErrorSchema,
-} from './errors/errors.ts';
+} from './errors/write-aborted-error.ts';
 export {
   ANY_HOST,
   CHECKSUMS,

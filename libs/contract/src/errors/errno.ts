@@ -1,8 +1,11 @@
-// The names and texts of Linux errno values, from Node's own tables plus the few that those lack.
+/** The names and texts of Linux errno values, from Node's own tables plus the few that those lack. */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** Where Node's text misleads for files, or there is none, and our own codes. Texts of the others are those of the kernel's own headers, in lower case. */
+/**
+ * Texts of our own codes, and of those whose text in Node misleads for files or is missing. They are those of the
+ * headers of the kernel, in lower case.
+ */
 const TEXTS: Readonly<Record<string, string>> = {
   EBADMSG: 'bad message (a checksum of the file system did not match)',
   ECHECKSUM: 'the bytes have another checksum than the request expects',
@@ -61,7 +64,7 @@ export function errnoOfCode(code: string): number | undefined {
   return errno === undefined ? undefined : -errno;
 }
 
-/** 'no space left on device' for 'ENOSPC'; 'unknown error' where there is no text. */
+/** 'no space left on device' for 'ENOSPC'; 'unknown error' if there is no text. */
 export function textOfCode(code: string): string {
   return texts.get(code) ?? 'unknown error';
 }
@@ -95,7 +98,7 @@ const PERMANENT: ReadonlySet<string> = new Set([
   'EUCLEAN',
 ]);
 
-/** Whether another attempt may succeed where this errno name ended one. */
+/** Whether another attempt may succeed after this errno name ended one. */
 export function isRetryable(code: string): boolean {
   return !PERMANENT.has(code);
 }

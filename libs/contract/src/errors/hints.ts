@@ -1,4 +1,4 @@
-// What to do about a failed system call: one table, from (call, errno) to advice that a person can act on.
+/** What to do about a failed system call: one table, from (call, errno) to advice that a person can act on. */
 
 const OPEN: readonly string[] = ['open', 'openat', 'openat2'];
 const WRITE: readonly string[] = ['pwrite', 'write', 'pwritev', 'pwrite64'];

@@ -1,6 +1,9 @@
-// The error by which a host reports that it cannot use a root, though the job is right: another host may write it now,
-// or this one later.
-import { type WireError, toWire } from './errors.ts';
+/**
+ * The error by which a host reports that it cannot use a root, though the job is right: another host may write it now,
+ * or this one later.
+ */
+import { toWire } from './to-wire.ts';
+import type { WireError } from './wire-error.ts';
 
 /** The code of a RootError. */
 export const ROOT_UNUSABLE = 'EROOT';

@@ -1,6 +1,6 @@
 // What a running write reports, twice a second and once at its end: the job's progress in the queue.
 import { z } from 'zod';
-import { wireErrorSchema, type WireError } from '../errors/errors.ts';
+import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';
 
 /** The phases of a write, in their order; 'paused' stands for any of them in which it was told to wait. */

@@ -1,6 +1,6 @@
 // Progress and results: the schemas take what the writer reports, through JSON, and refuse what is not a report.
 import { expect, test } from '@jest/globals';
-import { toWire } from '../errors/errors.ts';
+import { toWire } from '../errors/to-wire.ts';
 import { progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
 import { resultJsonSchema, resultSchema, type WriteResult } from './result.ts';
 

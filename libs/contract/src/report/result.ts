@@ -1,6 +1,6 @@
 // What a completed write returns: the job's return value in the queue.
 import { z } from 'zod';
-import { wireErrorSchema, type WireError } from '../errors/errors.ts';
+import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';
 import type { ChecksumName } from '../fields/fields.ts';
 

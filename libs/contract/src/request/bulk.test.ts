@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { bulkJsonSchema, jobJsonSchema, parseJob, requestsOf, rootsOf } from './bulk.ts';
-import { RequestError } from '../errors/errors.ts';
+import { RequestError } from '../errors/request-error.ts';
 import { parseRequest } from './request.ts';
 import type { BulkRequest } from './write-request.ts';
 

@@ -1,7 +1,7 @@
 // The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
 // have in common is said once.
 import { z } from 'zod';
-import { issueMessage, RequestError } from '../errors/errors.ts';
+import { issueMessage, RequestError } from '../errors/request-error.ts';
 import { oneOf, SOURCE_KINDS } from '../fields/fields.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';

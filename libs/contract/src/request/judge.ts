@@ -1,6 +1,6 @@
 // Judging against a schema: every fault in words that name the field, the value found and what would be accepted.
 import type { z } from 'zod';
-import { RequestError, type RequestIssue, issueMessage } from '../errors/errors.ts';
+import { RequestError, type RequestIssue, issueMessage } from '../errors/request-error.ts';
 import { acceptedAt, FIELDS, fieldName, isList, lengthMessage } from '../fields/fields.ts';
 import { nearestField } from '../text/nearest.ts';
 import { isRecord } from './plain.ts';

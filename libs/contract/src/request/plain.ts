@@ -1,5 +1,5 @@
 // A request as JSON would carry it: copied once, so that what is judged is what is then used.
-import { RequestError, issueMessage } from '../errors/errors.ts';
+import { RequestError, issueMessage } from '../errors/request-error.ts';
 import {
   INLINE_BYTES_MAX,
   ITEMS_MAX,

@@ -5,7 +5,7 @@ import { parseJob } from './bulk.ts';
 import { INLINE_BYTES_MAX } from '../fields/fields.ts';
 import { parseRequest, requestJsonSchema } from './request.ts';
 import type { WriteRequestInput } from './write-request.ts';
-import { RequestError } from '../errors/errors.ts';
+import { RequestError } from '../errors/request-error.ts';
 
 const SEED = 20_110_608;
 
