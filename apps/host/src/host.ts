@@ -112,7 +112,7 @@ export class Host {
       silent: roots.filter((root) => devices.get(root.name) == null).map((root) => root.name),
       onNote,
       onChange: (sick) => {
-        for (const worker of this.#workers) worker.tellSickRoots(sick);
+        for (const worker of this.#workers) worker.reportSickRoots(sick);
       },
     });
   }

@@ -100,14 +100,14 @@ export class HostBeat {
   }
 
   /** Records at once which roots the host cannot use from now on. */
-  tellSick(roots: readonly string[]): void {
+  reportSick(roots: readonly string[]): void {
     this.#sickRoots = roots;
     if (this.#sending === null) this.#beat();
     else void this.#sending.then(() => this.#beat()); // what is being sent may hold the roots of before
   }
 
   /** Resolves when the record that is being sent has been written, or has failed. */
-  async told(): Promise<void> {
+  async recorded(): Promise<void> {
     await this.#sending;
   }
 

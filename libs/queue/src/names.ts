@@ -66,13 +66,13 @@ export function idForHost(jobId: string, host: string | undefined): string {
 }
 
 /** How many ended jobs are kept, to be watched and inspected. */
-export const keepCompleted: KeepJobs = { count: 1000 };
-export const keepFailed: KeepJobs = { count: 5000 };
+export const KEEP_COMPLETED: KeepJobs = { count: 1000 };
+export const KEEP_FAILED: KeepJobs = { count: 5000 };
 
 /** What a job gets unless its producer sets it. Three attempts, one and two seconds apart. */
 export const defaultJobOptions: Readonly<JobsOptions> = {
   attempts: 3,
   backoff: { type: 'exponential', delay: 1000 },
-  removeOnComplete: keepCompleted,
-  removeOnFail: keepFailed,
+  removeOnComplete: KEEP_COMPLETED,
+  removeOnFail: KEEP_FAILED,
 };

@@ -4,7 +4,7 @@ import { type Cancellation, RequestError, WriteAbortedError, cancelMessage } fro
 import { type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { mendJob } from '../jobs/broken-jobs.ts';
-import { isJobId, keepFailed } from '../names.ts';
+import { isJobId, KEEP_FAILED } from '../names.ts';
 import { ORDER_KEYS, ORDER_SCRIPT } from './order-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { LATER_STARTS_FIELD } from '../jobs/starts.ts';
@@ -112,7 +112,7 @@ export class OrderSender {
     const job = await this.#queue.getJob(id);
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
     const later = await this.#redis.hget(this.#queue.toKey(id), LATER_STARTS_FIELD);
-    job.opts.removeOnFail ??= keepFailed; // as a host does for producers that say nothing of it
+    job.opts.removeOnFail ??= KEEP_FAILED; // as a host does for producers that say nothing of it
     const error = new UnrecoverableError(cancelMessage(said));
     error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // our own stack tells nobody anything
     try {

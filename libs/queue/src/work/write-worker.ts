@@ -14,7 +14,7 @@ import { EarlyOrders } from '../steer/early-orders.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
 import { HostBeat } from '../host-registry.ts';
 import { Leases } from './leases.ts';
-import { DEFAULT_PREFIX, keepCompleted, keepFailed, QUEUE_NAME, queueOfHost } from '../names.ts';
+import { DEFAULT_PREFIX, KEEP_COMPLETED, KEEP_FAILED, QUEUE_NAME, queueOfHost } from '../names.ts';
 import { type JobWorker, PatientWorker } from './patient-worker.ts';
 import { type PartOwner, workerNameOf } from '../records/part-owners.ts';
 import { ProgressReporter } from './progress-reporter.ts';
@@ -152,8 +152,8 @@ export class WriteWorker {
    * Records which roots this host cannot use from now on. While another host can use them, few of their jobs are taken
    * here, and those are put back.
    */
-  tellSickRoots(roots: readonly string[]): void {
-    this.#beat?.tellSick(roots);
+  reportSickRoots(roots: readonly string[]): void {
+    this.#beat?.reportSick(roots);
     if (roots.length === 0) this.#restraint.releaseAll();
   }
 
@@ -225,8 +225,8 @@ export class WriteWorker {
         stalledInterval: stalledIntervalMs ?? STALLED_INTERVAL_MS_DEFAULT,
         maxStalledCount: STALLED_COUNT_MAX,
         // For jobs of producers that leave it open: the queue must not grow for ever.
-        removeOnComplete: keepCompleted,
-        removeOnFail: keepFailed,
+        removeOnComplete: KEEP_COMPLETED,
+        removeOnFail: KEEP_FAILED,
       },
     );
     worker.on('error', (error) => this.#report(error));
@@ -263,7 +263,7 @@ export class WriteWorker {
   /** Whoever looks for this host once it is ready must find it. */
   async #register(client: Client): Promise<void> {
     this.#beat = new HostBeat(client, seenKey(this.#prefix), this.#options.host, (error) => this.#report(error));
-    await this.#beat.told();
+    await this.#beat.recorded();
   }
 
   get #prefix(): string {
