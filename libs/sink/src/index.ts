@@ -8,6 +8,6 @@ export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';
 export { runWrite } from './write/lane.ts';
 export type { WriteOrder } from './write/order.ts';
-export { makeSegmentDirectory, openSegmentDirectory, type SegmentPlace } from './origin/segment-directory.ts';
+export { makeSegmentDirectory, openSegmentDirectory, type SegmentDirectory } from './origin/segment-directory.ts';
 export { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from './attempt/part-records.ts';
 export { type LeftPartFate, removeLeftPart } from './earlier/left-part.ts';

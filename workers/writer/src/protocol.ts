@@ -8,7 +8,7 @@ import type {
   BulkOrder,
   CheckpointCadence,
   PartFiles,
-  SegmentPlace,
+  SegmentDirectory,
 } from '@penstock/sink';
 import type { RootConfig } from '@penstock/disk';
 
@@ -28,7 +28,7 @@ export interface WriterSetup {
   /** The words of RootWords, with a block for each thread slot. */
   rootWords: SharedArrayBuffer;
   /** Where segments of shared memory are looked for; absent: nowhere. */
-  segments?: SegmentPlace;
+  segments?: SegmentDirectory;
   engine: EngineChoice;
   /** True if the thread that opened the pool may be terminated: then a writer thread has to clean up after itself. */
   cleansUpItself?: boolean;

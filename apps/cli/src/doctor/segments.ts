@@ -2,16 +2,16 @@
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
 import { codeOfErrno, toWire } from '@penstock/contract';
-import { type SegmentPlace, openSegmentDirectory } from '@penstock/sink';
+import { type SegmentDirectory, openSegmentDirectory } from '@penstock/sink';
 import { type Finding, ok, warn } from './finding.ts';
 
-export function checkSegments(place: SegmentPlace): Finding {
+export function checkSegments(segments: SegmentDirectory): Finding {
   const what = 'shared memory';
-  const { directory, groupId } = place;
+  const { directory, groupId } = segments;
   const who = groupId === undefined ? 'for this user alone' : `for this user and group ${groupId}`;
   // No failure: jobs with other sources do not need it.
   try {
-    const fd = openSegmentDirectory(place);
+    const fd = openSegmentDirectory(segments);
     if (fd === -constants.errno.ENOENT) return ok(what, `${directory}, ${who} (not there yet: the host makes it)`);
     if (fd < 0) return warn(what, `${directory}: ${codeOfErrno(fd)}`, 'name another directory with --shm');
     native.close(fd);

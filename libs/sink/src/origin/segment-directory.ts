@@ -18,7 +18,7 @@ const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
 const WRITABLE_BY_OTHERS = 0o002;
 
 /** The directory of segments, and who may put segments there. */
-export interface SegmentPlace {
+export interface SegmentDirectory {
   directory: string;
   /** Besides the host's user the members of this group may; if undefined, no other user. */
   groupId: number | undefined;
@@ -29,8 +29,8 @@ export interface SegmentPlace {
  * given to the group; nothing else is changed.
  * @throws IoError if it cannot be made, or if what is there cannot be trusted
  */
-export function makeSegmentDirectory(place: SegmentPlace): void {
-  const { directory, groupId } = place;
+export function makeSegmentDirectory(segments: SegmentDirectory): void {
+  const { directory, groupId } = segments;
   const made = native.mkdirat(native.AT_FDCWD, directory, OF_OWNER);
   if (made < 0 && made !== -EEXIST) throw new IoError({ syscall: 'mkdirat', errno: made, path: directory });
   const pathFd = openAsItStands(directory);
@@ -38,7 +38,7 @@ export function makeSegmentDirectory(place: SegmentPlace): void {
     const stat = statFd(pathFd, directory);
     if (stat.isDirectory && stat.userId === process.geteuid!() && groupId !== undefined)
       giveToGroup(pathFd, directory, stat, groupId);
-    assertTrusted(statFd(pathFd, directory), place);
+    assertTrusted(statFd(pathFd, directory), segments);
   } finally {
     native.close(pathFd);
   }
@@ -63,11 +63,11 @@ function giveToGroup(pathFd: number, directory: string, found: FileStat, groupId
 }
 
 /** Opens the directory: a descriptor, or -errno if there is none. @throws IoError if it cannot be trusted */
-export function openSegmentDirectory(place: SegmentPlace): number {
-  const fd = native.openat(native.AT_FDCWD, place.directory, native.O_PATH | native.O_NOFOLLOW, 0);
+export function openSegmentDirectory(segments: SegmentDirectory): number {
+  const fd = native.openat(native.AT_FDCWD, segments.directory, native.O_PATH | native.O_NOFOLLOW, 0);
   if (fd < 0) return fd;
   try {
-    assertTrusted(statFd(fd, place.directory), place);
+    assertTrusted(statFd(fd, segments.directory), segments);
     return fd;
   } catch (error) {
     native.close(fd);
@@ -82,7 +82,7 @@ function openAsItStands(directory: string): number {
 }
 
 /** @throws IoError if another user may have made the directory, or may put files there */
-function assertTrusted(stat: FileStat, { directory, groupId }: SegmentPlace): void {
+function assertTrusted(stat: FileStat, { directory, groupId }: SegmentDirectory): void {
   const other = 'or name another directory with --shm, such as';
   const remedy = `Find out who made it, remove it and start the host again; ${other} ${directory}-${process.geteuid!()}.`;
   const refuse = (errno: number, what: string, hint = remedy): never => {
@@ -107,7 +107,7 @@ function assertTrusted(stat: FileStat, { directory, groupId }: SegmentPlace): vo
 }
 
 /** @throws IoError if the open file at `path` was not put there by the host's user, root or the group */
-export function assertOwnSegment(stat: FileStat, path: string, { groupId }: SegmentPlace): void {
+export function assertOwnSegment(stat: FileStat, path: string, { groupId }: SegmentDirectory): void {
   const refuse = (errno: number, hint: string): never => {
     throw new IoError({ syscall: 'openat2', errno, path, hint });
   };

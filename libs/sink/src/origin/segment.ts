@@ -12,26 +12,26 @@ import { native } from '@penstock/native';
 import type { Mapping } from '@penstock/matrix';
 import { type Origin, versionOf } from './origin.ts';
 import { openBeneath, type Alignment, statFd } from '@penstock/disk';
-import { type SegmentPlace, assertOwnSegment, openSegmentDirectory } from './segment-directory.ts';
+import { type SegmentDirectory, assertOwnSegment, openSegmentDirectory } from './segment-directory.ts';
 
 const { EISDIR, ELOOP, ENOENT, ENOTDIR } = constants.errno;
 
 /**
- * Opens the segment that `source` names in `place`.
+ * Opens the segment that `source` names in `segments`.
  * @throws RequestError if this host has no directory of segments, or the segment ends before the offset
  * @throws IoError naming the call that failed; EPERM if another user may have put it there
  */
-export function openSegment(place: SegmentPlace | undefined, { name, offset }: ShmSource): Origin {
-  if (place === undefined) throw noSuch(name, 'another kind of source: this writer looks for segments nowhere');
-  const directoryFd = openDirectory(place, name);
-  const shown = `${place.directory}/${name}`;
+export function openSegment(segments: SegmentDirectory | undefined, { name, offset }: ShmSource): Origin {
+  if (segments === undefined) throw noSuch(name, 'another kind of source: this writer looks for segments nowhere');
+  const directoryFd = openDirectory(segments, name);
+  const shown = `${segments.directory}/${name}`;
   const fd = openBeneath(directoryFd, name, native.O_RDONLY | native.O_NONBLOCK, 'refused'); // a FIFO must not hang the thread
   native.close(directoryFd);
   if (fd < 0) throw openFailure(fd, shown);
   try {
     const stat = statFd(fd, shown);
     if (stat.isDirectory) throw new IoError({ syscall: 'openat2', errno: -EISDIR, path: shown });
-    assertOwnSegment(stat, shown, place);
+    assertOwnSegment(stat, shown, segments);
     const { sizeBytes, allocatedBytes, permissions, modified, identity } = stat;
     if (offset > sizeBytes) {
       const accepted = `at most the ${sizeBytes} bytes of the segment '${shown}'`;
@@ -56,15 +56,15 @@ function openFailure(errno: number, path: string): IoError {
 }
 
 /** Opened anew for each job: another user may remove the directory and make it again while this host runs. */
-function openDirectory(place: SegmentPlace, name: string): number {
-  const fd = openSegmentDirectory(place);
+function openDirectory(segments: SegmentDirectory, name: string): number {
+  const fd = openSegmentDirectory(segments);
   if (fd === -ENOENT || fd === -ENOTDIR) {
     throw noSuch(
       name,
-      `a segment in the host's directory of them: it is looked for in ${place.directory}, which is not there`,
+      `a segment in the host's directory of them: it is looked for in ${segments.directory}, which is not there`,
     );
   }
-  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: place.directory });
+  if (fd < 0) throw new IoError({ syscall: 'openat', errno: fd, path: segments.directory });
   return fd;
 }
 

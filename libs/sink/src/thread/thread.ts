@@ -12,7 +12,7 @@ import { type PartFiles, PartRecords } from '../attempt/part-records.ts';
 import type { Roots } from '@penstock/disk';
 import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
-import type { SegmentPlace } from '../origin/segment-directory.ts';
+import type { SegmentDirectory } from '../origin/segment-directory.ts';
 import { StopClock } from './stop-clock.ts';
 import { SlotTable } from './transfer.ts';
 
@@ -26,7 +26,7 @@ export class WriterThread {
   readonly arena: Arena;
   readonly roots: Roots;
   /** The directory of shared-memory segments; undefined if the writer has none. */
-  readonly segments: SegmentPlace | undefined;
+  readonly segments: SegmentDirectory | undefined;
   /** The limits of the host and its roots in bytes per second, shared with the host's other threads. */
   readonly rates: RateTable;
   /** The index of this thread on its host. */
@@ -57,7 +57,7 @@ export class WriterThread {
     loop: AioLoop;
     arena: Arena;
     roots: Roots;
-    segments?: SegmentPlace | undefined;
+    segments?: SegmentDirectory | undefined;
     index: number;
     engineReason?: string | undefined;
     /** If absent, there are no limits. */
