@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const fixture = fileURLToPath(new URL('allocation.fixture.mjs', import.meta.url));
 
 test('neither engine nor loop allocates by row: 100,000 rows take less heap than a number each', () => {
   const scratch = at('../../../.cache/scratch/'); // the checkout's disk: a tmpfs would be another path of the kernel
@@ -14,7 +15,7 @@ test('neither engine nor loop allocates by row: 100,000 rows take less heap than
     const file = join(directory, 'rows');
     writeFileSync(file, new Uint8Array(4_194_304));
     const flags = ['--expose-gc', '--min-semi-space-size=64', '--max-semi-space-size=64'];
-    const child = spawnSync(process.execPath, [...flags, at('allocation.fixture.mjs'), file], { encoding: 'utf8' });
+    const child = spawnSync(process.execPath, [...flags, fixture, file], { encoding: 'utf8' });
     expect(child.stderr).toBe('');
     const { bytesPerRow } = JSON.parse(child.stdout) as { bytesPerRow: number };
     expect(bytesPerRow).toBeLessThan(12); // the smallest object is that large

@@ -25,7 +25,7 @@ import type { AioPort } from './port.ts';
 const { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, ENOSPC } = constants.errno;
 
 /** Each fault with the moment it may strike: an opportunity. */
-export type FaultName =
+type FaultName =
   | 'setupRefused' // a setup: -EAGAIN
   | 'submitBusy' // a submit: -EAGAIN
   | 'submitInterrupted' // a submit: -EINTR
@@ -39,7 +39,7 @@ export type FaultName =
   | 'failed'; // an iocb as it completes: -errno in its event, and nothing is carried out
 
 /** A fault that must come, at one opportunity. */
-export interface ScriptedFault {
+interface ScriptedFault {
   fault: FaultName;
   /** Which opportunity, counted from 0 among those that `when` accepts. Default 0. */
   nth?: number;

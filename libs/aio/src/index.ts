@@ -3,18 +3,16 @@ export {
   AioEngine,
   type EngineWitness,
   type PortFactory,
-  SLOT_ACQUIRED,
   SLOT_COMPLETED,
   SLOT_FREE,
   SLOT_IN_FLIGHT,
-  SLOT_PREPARED,
 } from './engine.ts';
 export { AioLoop, type Lane } from './loop.ts';
 export type { AioPort, PortName } from './port.ts';
 export { libaioPort, syscallPort } from './kernel.ts';
-export { type Refusal, tryOut } from './trial.ts';
+export { tryOut } from './trial.ts';
 export { type OpenedEngine, openEngine } from './open-engine.ts';
 export { positionalPort } from './positional.ts';
-export { type FaultName, type FaultyFactory, type FaultyOptions, type ScriptedFault, faultyPort } from './faulty.ts';
+export { type FaultyOptions, faultyPort } from './faulty.ts';
 export { IO_BYTES_MAX } from './abi.ts';
 export * as abi from './abi.ts';

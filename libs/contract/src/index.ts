@@ -1,20 +1,12 @@
 // The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged.
-export {
-  bulkJsonSchema,
-  jobJsonSchema,
-  type JobRequest,
-  type JobRequestInput,
-  parseJob,
-  requestsOf,
-  rootsOf,
-} from './request/bulk.ts';
-export { codeOfErrno, errnoOfCode, isRetryable, textOfCode } from './errors/errno.ts';
+export { jobJsonSchema, type JobRequest, type JobRequestInput, parseJob, requestsOf, rootsOf } from './request/bulk.ts';
+export { codeOfErrno, isRetryable, textOfCode } from './errors/errno.ts';
 export { fromWire } from './errors/from-wire.ts';
-export { IntegrityError, type IntegrityErrorDetails } from './errors/integrity-error.ts';
+export { IntegrityError } from './errors/integrity-error.ts';
 export { IoError, type IoErrorDetails } from './errors/io-error.ts';
 export { RequestError, type RequestErrorDetails, type RequestIssue } from './errors/request-error.ts';
 export { toWire } from './errors/to-wire.ts';
-export { type WireError, wireErrorJsonSchema, wireErrorSchema } from './errors/wire-error.ts';
+export { type WireError } from './errors/wire-error.ts';
 export {
   type AbortReason,
   type Cancellation,
@@ -36,22 +28,13 @@ export {
   type PatternName,
   PUBLISHES,
   REFLINKS,
-  VERIFIES,
 } from './fields/fields.ts';
 export { inTime } from './deadline.ts';
 export { hintFor } from './errors/hints.ts';
-export { pathFault } from './fields/paths.ts';
 export { escapeControls, printableJson, printValue } from './text/print.ts';
 export { parseRedisUrl } from './text/redis-url.ts';
-export {
-  noProgress,
-  type Phase,
-  PHASES,
-  progressJsonSchema,
-  progressSchema,
-  type WriteProgress,
-} from './report/progress.ts';
-export { parseRequest, requestJsonSchema } from './request/request.ts';
+export { noProgress, type Phase, PHASES, type WriteProgress } from './report/progress.ts';
+export { parseRequest } from './request/request.ts';
 export {
   type Extent,
   extentsEnd,
@@ -79,10 +62,7 @@ export {
 } from './request/write-request.ts';
 export {
   type BulkItemResult,
-  bulkResultJsonSchema,
   type BulkResult,
-  bulkResultSchema,
-  COPY_WAYS,
   type CopyWay,
   type Engine,
   ENGINE_CHOICES,
@@ -90,11 +70,8 @@ export {
   isBulkResult,
   type JobResult,
   type LatencySummary,
-  resultJsonSchema,
-  resultSchema,
-  WRITE_MODES,
   type WriteMode,
   type WriteResult,
 } from './report/result.ts';
 export { formatBytes, parseSize, SIZE_BYTES_MAX } from './text/size.ts';
-export { ROOT_UNUSABLE, RootError, type RootErrorDetails } from './errors/root-error.ts';
+export { ROOT_UNUSABLE, RootError } from './errors/root-error.ts';

@@ -1,13 +1,12 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
-export { type AttemptIdentity, isPartOf, jobKeyOf, partPrefix } from './attempt/parts.ts';
+export { isPartOf, jobKeyOf, partPrefix } from './attempt/parts.ts';
 export { namesUpTo, tokenOf } from './attempt/earlier-parts.ts';
 export { NO_JOB } from './append/record.ts';
-export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody, type Fate } from './append/inquiry.ts';
+export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody } from './append/inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './attempt/checkpoint.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';
 export { runWrite } from './write/lane.ts';
-export type { WriteOrder } from './write/order.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentDirectory } from './origin/segment-directory.ts';
 export { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from './attempt/part-records.ts';
 export { type LeftPartFate, removeLeftPart } from './earlier/left-part.ts';

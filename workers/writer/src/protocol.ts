@@ -60,7 +60,7 @@ export interface WriteTask {
 }
 
 /** One attempt at a bulk. */
-export interface BulkTask extends BulkOrder {
+interface BulkTask extends BulkOrder {
   /** The words of a Control of no thread: a job block for each item that runs at a time. */
   lanes: SharedArrayBuffer;
   laneCount: number;
@@ -97,7 +97,7 @@ export interface WriterSession {
  */
 export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'look';
 /** The first message of a session: the thread is up, and has this block of the Control. */
-export interface WriterUp {
+interface WriterUp {
   threadIndex: number;
 }
 /** Writer thread to main thread. */

@@ -21,7 +21,7 @@ const EVENT_RES = 4;
 const EVENT_RES2 = 6;
 
 /** What came of one round of submissions. */
-export interface Round {
+interface Round {
   /** Of the first write's memory. */
   address: number;
   submitted: number;

@@ -35,7 +35,7 @@ export function checkKernel(kernel: string = release()): Finding {
 }
 
 /** Which library carries AIO; `file` is the one that set-up found. */
-export function checkLibaio(file: string | undefined): Finding {
+function checkLibaio(file: string | undefined): Finding {
   const what = 'libaio';
   if ((libaioPort(file) ?? libaioPort()) === null) {
     return warn(

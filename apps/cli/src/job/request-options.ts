@@ -58,7 +58,7 @@ const OTHER_SOURCES = {
 export const STANDARD_INPUT = '-';
 
 /** Digits become a number; anything else goes on as it is, so that the contract's message quotes what was typed. */
-export function numberOrText(text: string): number {
+function numberOrText(text: string): number {
   return /^-?\d+$/.test(text) ? Number(text) : (text as unknown as number);
 }
 

@@ -56,8 +56,11 @@ export class AppProcess {
   private constructor(options: AppProcessOptions) {
     this.label = options.label;
     this.#hurry = options.hurry;
-    const entry = fileURLToPath(import.meta.resolve(`@penstock/${options.label}/main`));
-    this.#child = spawn(process.execPath, [entry, ...options.args], {
+    const entry =
+      options.label === 'host'
+        ? import.meta.resolve('@penstock/host/main')
+        : import.meta.resolve('@penstock/gateway/main');
+    this.#child = spawn(process.execPath, [fileURLToPath(entry), ...options.args], {
       env: options.env,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

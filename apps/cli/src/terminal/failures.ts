@@ -5,11 +5,11 @@
  */
 import { constants } from 'node:os';
 
-export const EXIT_OK = 0;
+const EXIT_OK = 0;
 /** The write, or whatever else was asked for, failed. */
 export const EXIT_FAILED = 1;
 /** The command line or the request cannot be carried out as it stands: repeating it ends the same way. */
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 /** Shells add the number of the signal that ended a command. */
 const EXIT_SIGNAL = 128;
 

@@ -48,5 +48,3 @@ export const wireErrorSchema: z.ZodType<WireError> = z.object({
   why: z.string().exactOptional(),
   retryable: z.boolean(),
 });
-
-export const wireErrorJsonSchema: object = z.toJSONSchema(wireErrorSchema, { target: 'draft-7' });

@@ -1,6 +1,6 @@
 // What a completed write returns: the job's return value in the queue.
 import { z } from 'zod';
-import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
+import type { WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';
 import type { ChecksumName } from '../fields/fields.ts';
 
@@ -14,12 +14,12 @@ export interface LatencySummary {
 }
 
 /** How the bytes went to the file: kernel AIO or blocking calls, past the page cache or through it. */
-export const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
+const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
 /** One of the ways in which bytes go to a file: kernel AIO or blocking calls, past the page cache or through it. */
 export type WriteMode = (typeof WRITE_MODES)[number];
 
 /** What carries the I/O: libaio, the raw AIO system calls, or plain positional writes. In the order of preference. */
-export const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
+const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
 /** What carries the I/O: libaio, the raw AIO system calls, or plain positional writes. */
 export type Engine = (typeof ENGINES)[number];
 /** What may be asked for: `'auto'` is the first engine that carries out a write on this machine. */
@@ -27,7 +27,7 @@ export type EngineChoice = 'auto' | Engine;
 export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES];
 
 /** How a copy was made: each byte read and written, or the source's blocks shared. */
-export const COPY_WAYS = ['rows', 'reflink'] as const;
+const COPY_WAYS = ['rows', 'reflink'] as const;
 /** One of the ways in which a copy is made. */
 export type CopyWay = (typeof COPY_WAYS)[number];
 
@@ -202,36 +202,3 @@ export type JobResult = WriteResult | BulkResult;
 
 /** True for what a bulk returns, false for what a single write does. */
 export const isBulkResult = (result: JobResult): result is BulkResult => 'items' in result;
-
-export const bulkResultSchema: z.ZodType<BulkResult> = z.object({
-  items: z.array(
-    z.union([
-      z.object({
-        path: z.string(),
-        bytes: countSchema,
-        checksum: checksumSchema.exactOptional(),
-        notKept: z.array(z.string()).exactOptional(),
-      }),
-      z.object({ path: z.string(), error: wireErrorSchema }),
-    ]),
-  ),
-  files: countSchema,
-  failed: countSchema,
-  bytes: countSchema,
-  modes: z.partialRecord(z.enum(WRITE_MODES), countSchema),
-  engine: z.enum(ENGINES),
-  fallbackReason: z.string().exactOptional(),
-  durable: z.literal(false).exactOptional(),
-  durationsMs: z.object({ total: rateSchema }),
-  bytesPerSecond: rateSchema,
-  filesPerSecond: rateSchema,
-  writes: countSchema,
-  reads: countSchema,
-  shortWrites: countSchema,
-  retries: countSchema,
-  submitCalls: countSchema,
-  host: z.string().exactOptional(),
-  thread: countSchema,
-});
-
-export const bulkResultJsonSchema: object = z.toJSONSchema(bulkResultSchema, { target: 'draft-7' });

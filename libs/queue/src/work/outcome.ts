@@ -8,7 +8,7 @@ import { BulkError } from '../flow/bulk-error.ts';
 import { verdictOn, type WaitCause } from '../wait/verdict.ts';
 
 /** A failure as plain data. */
-export interface Failure {
+interface Failure {
   readonly error: WireError;
   /** What the job's log gets beside the error's message, a line each: files of a bulk, what a stopped write left. */
   readonly details: readonly string[];

@@ -14,7 +14,7 @@ import type { RunningStream, RunningWrite } from './running.ts';
 import { SlotLine, type SlotTurn } from './slot-line.ts';
 
 /** The device of a root whose file system has not answered since the host began. */
-export const UNKNOWN_DEVICE = null;
+const UNKNOWN_DEVICE = null;
 
 /** Roots whose disk has fallen silent, or answers again. */
 export interface SilenceNews {
