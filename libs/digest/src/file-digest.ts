@@ -16,14 +16,10 @@ import {
   OPEN,
   type Report,
 } from './orders.ts';
+import { ROW_HANDED, ROW_IDLE, ROW_WAITS, RowTable } from './row-table.ts';
 
 /** Zeros hashed by one entry: 10 ms of sha256, so that a hole of a tebibyte lets other files' rows in between. */
 const ZEROS_BYTES_MAX = 16_777_216;
-
-// What a row is to the digest.
-const ROW_IDLE = 0;
-const ROW_WAITS = 1; // for its turn
-const ROW_HANDED = 2; // until its entry is carried out
 
 /** What carries out orders: the ring to the digest thread, or this thread itself. */
 export interface Carrier {
@@ -72,13 +68,7 @@ export class FileDigest {
   readonly #stream: number;
   readonly #onClose: (stream: number) => void;
   readonly #order: DigestOrder;
-  /** By row. */
-  readonly #rowState: Uint8Array;
-  readonly #rowEntry: Int32Array;
-  readonly #rowStart: Float64Array;
-  readonly #rowPosition: Float64Array;
-  readonly #rowLength: Int32Array;
-  readonly #rowChunk: Int32Array;
+  readonly #rows: RowTable;
   /** Rows that wait for their turn, or for room. */
   #waiting = 0;
   /** Holes not yet passed: from and to, in file order. */
@@ -101,13 +91,7 @@ export class FileDigest {
     this.#order = order;
     this.#onClose = onClose;
     this.#position = order.position ?? 0;
-    const { rowCount } = order;
-    this.#rowState = new Uint8Array(rowCount);
-    this.#rowEntry = new Int32Array(rowCount);
-    this.#rowStart = new Float64Array(rowCount);
-    this.#rowPosition = new Float64Array(rowCount);
-    this.#rowLength = new Int32Array(rowCount);
-    this.#rowChunk = new Int32Array(rowCount);
+    this.#rows = new RowTable(order.rowCount);
   }
 
   /**
@@ -147,16 +131,16 @@ export class FileDigest {
 
   /** True if the digest needs the row's bytes no more. */
   isDone(row: number): boolean {
-    const state = this.#rowState[row];
+    const state = this.#rows.state[row];
     if (state === ROW_IDLE) return true;
-    if (state === ROW_WAITS || !this.#carrier.isDone(this.#rowEntry[row]!)) return false;
-    this.#rowState[row] = ROW_IDLE;
+    if (state === ROW_WAITS || !this.#carrier.isDone(this.#rows.entry[row]!)) return false;
+    this.#rows.state[row] = ROW_IDLE;
     return true;
   }
 
   /** False once every row that was added is summed up: what is left are holes. */
   get readsRows(): boolean {
-    for (let row = 0; row < this.#rowState.length; row += 1) if (!this.isDone(row)) return true;
+    for (let row = 0; row < this.#rows.state.length; row += 1) if (!this.isDone(row)) return true;
     return false;
   }
 
@@ -195,11 +179,11 @@ export class FileDigest {
 
   #take(row: number, start: number, length: number, position: number, chunk: number): void {
     assert(this.isDone(row), 'a row was handed to the digest that it has already');
-    this.#rowState[row] = ROW_WAITS;
-    this.#rowStart[row] = start;
-    this.#rowLength[row] = length;
-    this.#rowPosition[row] = position;
-    this.#rowChunk[row] = chunk;
+    this.#rows.state[row] = ROW_WAITS;
+    this.#rows.start[row] = start;
+    this.#rows.length[row] = length;
+    this.#rows.position[row] = position;
+    this.#rows.chunk[row] = chunk;
     this.#waiting += 1;
   }
 
@@ -215,7 +199,7 @@ export class FileDigest {
       const row = this.#waiting === 0 ? -1 : this.#rowAt(this.#position);
       if (row === -1) break;
       if (!this.#handRow(row, ADD_ROW, this.#chunkCount)) return false;
-      this.#noteChunk(this.#rowLength[row]!);
+      this.#noteChunk(this.#rows.length[row]!);
     }
     if (!this.#finishDue || this.#finishAsked || this.#waiting > 0 || this.#holes.length > 0) return true;
     this.#finishAsked = this.#push(FINISH, 0, 0, 0, 0);
@@ -229,17 +213,17 @@ export class FileDigest {
   }
 
   #rowAt(position: number): number {
-    for (let row = 0; row < this.#rowState.length; row += 1) {
-      if (this.#rowState[row] === ROW_WAITS && this.#rowPosition[row] === position) return row;
+    for (let row = 0; row < this.#rows.state.length; row += 1) {
+      if (this.#rows.state[row] === ROW_WAITS && this.#rows.position[row] === position) return row;
     }
     return -1;
   }
 
   #handRow(row: number, order: number, chunk: number): boolean {
-    const pushed = this.#push(order, this.#rowStart[row]!, this.#rowLength[row]!, chunk, this.#rowPosition[row]!);
+    const pushed = this.#push(order, this.#rows.start[row]!, this.#rows.length[row]!, chunk, this.#rows.position[row]!);
     if (!pushed) return false;
-    this.#rowState[row] = ROW_HANDED;
-    this.#rowEntry[row] = this.#carrier.pushed;
+    this.#rows.state[row] = ROW_HANDED;
+    this.#rows.entry[row] = this.#carrier.pushed;
     this.#waiting -= 1;
     return true;
   }
@@ -270,9 +254,9 @@ export class FileDigest {
   }
 
   #handOverRead(): boolean {
-    for (let row = 0; this.#waiting > 0 && row < this.#rowState.length; row += 1) {
-      if (this.#rowState[row] !== ROW_WAITS) continue;
-      if (!this.#handRow(row, COMPARE_ROW, this.#rowChunk[row]!)) return false;
+    for (let row = 0; this.#waiting > 0 && row < this.#rows.state.length; row += 1) {
+      if (this.#rows.state[row] !== ROW_WAITS) continue;
+      if (!this.#handRow(row, COMPARE_ROW, this.#rows.chunk[row]!)) return false;
     }
     if (!this.#comparisonEndDue) return true;
     if (!this.#push(END_COMPARISON, 0, 0, 0, 0)) return false;
