@@ -86,7 +86,7 @@ const soleImporters: Record<string, string> = {
 const skippedFolders = new Set(['node_modules', 'dist', '.git', '.cache', '.nx', '.jest-cache', '.penstock']);
 
 /** Paths below `folder`, relative to `root`, of all files that are not generated. */
-function filesBelow(root: string, folder: string): string[] {
+export function filesBelow(root: string, folder: string): string[] {
   const files: string[] = [];
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = join(folder, entry.name);

@@ -3,6 +3,8 @@
  * before it gives it back. They hold job slots while they wait, which writes to other files need too: so few wait at a time, and
  * none for long. A write that finds no place, or waits too long, is refused as by the lock itself, and is attempted again
  * (libs/queue, wait/lock-waits.ts).
+ *
+ * The decision: libs/README.md#turns-for-a-file.
  */
 import { constants } from 'node:os';
 import { setTimeout as startTimer } from 'node:timers';

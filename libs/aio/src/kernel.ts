@@ -1,4 +1,7 @@
-/** The ports over real kernel AIO: libaio if it is installed, else the same calls as raw system calls. */
+/**
+ * The ports over real kernel AIO: libaio if it is installed, else the same calls as raw system calls.
+ * The decision: libs/README.md#kernel-aio.
+ */
 import { native } from '@penstock/native';
 import type { AioPort, PortName } from './port.ts';
 

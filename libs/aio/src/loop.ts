@@ -2,6 +2,8 @@
  * The loop of one writer thread: hands free slots round-robin to the running lanes, submits what they prepared in
  * one batch, reaps, and gives each event to the lane that owns its slot. Batches span lanes, so that a thousand
  * small files keep the device as busy as one large file, and no lane starves.
+ *
+ * The decision: libs/README.md#lanes-asked-before-a-batch.
  */
 import { strict as assert } from 'node:assert';
 import { constants } from 'node:os';

@@ -1,6 +1,8 @@
 /**
  * A real write and a real flush through a context, before anything depends on it: a sandbox may let io_setup pass and
  * refuse io_submit or io_getevents, or the io_pgetevents that some builds of libaio call instead.
+ *
+ * The decision: libs/README.md#tried-by-a-write.
  */
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';

@@ -2,6 +2,8 @@
  * The digest thread as its writer thread has it: begun with the first file that wants a sum, and given rows through a
  * ring. It is a worker of the writer thread: Node ends and joins it with that one, whatever ends that one. It only
  * reads row memory, and holds it by itself.
+ *
+ * The decision: libs/README.md#digest-thread.
  */
 import { Worker } from 'node:worker_threads';
 import { FileDigest, type Carrier, type DigestOrder, closeStream } from './file-digest.ts';

@@ -1,6 +1,8 @@
 /**
  * Paths of jobs, opened so that they cannot leave their root: the kernel resolves each relative to the root's descriptor
  * with RESOLVE_BENEATH (openat2(2)), so that neither `..` nor a symbolic link swapped in at the last moment leads out.
+ *
+ * The decision: libs/README.md#beneath-the-root.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';

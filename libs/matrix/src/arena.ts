@@ -1,6 +1,8 @@
 /**
  * An arena: the row memory of one writer thread. A SharedArrayBuffer made by the main thread, 2 MiB aligned, huge
  * pages advised before its first touch, and given out in extents of whole pages to the writes that ask for rows.
+ *
+ * The decision: libs/README.md#row-memory-outlives-contexts.
  */
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';

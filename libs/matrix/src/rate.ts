@@ -5,6 +5,8 @@
  *
  * Time is counted in units of 16 us of the monotonic clock, the same in every thread, in a word that wraps after 19
  * hours: only differences count. What a row takes is no whole number of units; the rest is carried on to the next.
+ *
+ * The decision: libs/README.md#gcra.
  */
 import { strict as assert } from 'node:assert';
 import { native } from '@penstock/native';

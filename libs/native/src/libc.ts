@@ -5,6 +5,8 @@
  *
  * Every call is synchronous: a koffi call costs 0.2 us synchronous and 24 us asynchronous, and koffi's asynchronous calls
  * inside worker threads have crashed (Koromix/koffi#190).
+ *
+ * The decision: libs/README.md#synchronous-calls.
  */
 import koffi, { type LibraryHandle } from 'koffi';
 

@@ -1,4 +1,7 @@
-/** The near side of the fetcher's thread: started with the first url, and again if it should have died. */
+/**
+ * The near side of the fetcher's thread: started with the first url, and again if it should have died.
+ * The decision: libs/README.md#fetcher-thread.
+ */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { UrlSource } from '@penstock/contract';

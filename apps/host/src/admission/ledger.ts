@@ -4,6 +4,8 @@
  * `statfs` reports what is free, the ledger how much of that is promised. A write's bytes are in one of the two: in the
  * ledger until the file system was asked after they had been allocated, from then on in its answer. So each reading
  * begins with a look at what has been taken by now, and only that leaves the ledger when the answer is there.
+ *
+ * The decision: libs/README.md#reservation-ends-by-statfs.
  */
 import { strict as assert } from 'node:assert';
 

@@ -7,6 +7,8 @@
  *
  * A worker reads the field only of jobs that were begun before (BullMQ hands it that count with the job, and no field of
  * ours): jobs steered before they were ever begun count as begun once, with `early` to tell.
+ *
+ * The decision: libs/README.md#order-in-the-hash.
  */
 
 /** The keys that the script takes, as parts of the queue's prefix; the job's own comes first. */

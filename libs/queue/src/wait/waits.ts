@@ -1,4 +1,7 @@
-/** Waiting without using up an attempt: how long until the next try, for how long in all, and where that is kept. */
+/**
+ * Waiting without using up an attempt: how long until the next try, for how long in all, and where that is kept.
+ * The decision: libs/README.md#wait-without-an-attempt.
+ */
 import type { WireError } from '@penstock/contract';
 import type { WaitCause } from './verdict.ts';
 

@@ -1,6 +1,8 @@
 /**
  * Which processes use the server of a directory: each has one named pipe open for writing. The kernel counts them, and
  * closes it for a process that dies, so that no file that was left has to be judged stale. Nothing is ever written to it.
+ *
+ * The decision: libs/README.md#ends-with-its-last-user.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';

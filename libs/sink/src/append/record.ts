@@ -7,6 +7,8 @@
  * All numbers are in base 36. `file` is random and names this file as long as no other program cuts it. `newest` and `end`
  * are about the entries that were handed over to their jobs: when the last of these jobs was added, and where in the file
  * the last of these ranges ends.
+ *
+ * The decision: libs/README.md#append-record.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';

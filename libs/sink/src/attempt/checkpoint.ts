@@ -5,6 +5,8 @@
  * machine, it needs no round trip, and it does not depend on Redis. It is set once the bytes it covers are flushed; after a
  * power loss an older one may be found, which is true as well. A finished file keeps its last one, with the time of its last
  * change: an attempt may publish the file and die before it reports that.
+ *
+ * The decision: libs/README.md#checkpoint-in-the-file.
  */
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

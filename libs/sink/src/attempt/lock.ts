@@ -3,6 +3,8 @@
  *
  * Two writes in one file, or an attempt that was frozen and wakes, would each spoil what the other reports as written. A
  * temporary file is locked too: so a later attempt knows whether the attempt that made it is dead or still writes.
+ *
+ * The decision: libs/README.md#lock-on-every-file.
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';

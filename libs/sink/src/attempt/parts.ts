@@ -1,4 +1,7 @@
-/** The names of an attempt on disk: of the temporary file (the part) that it fills beside the final name. */
+/**
+ * The names of an attempt on disk: of the temporary file (the part) that it fills beside the final name.
+ * The decision: libs/README.md#temporary-name-per-attempt.
+ */
 import { hash } from 'node:crypto';
 import type { WriteRequest } from '@penstock/contract';
 

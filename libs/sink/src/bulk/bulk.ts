@@ -1,6 +1,8 @@
 /**
  * A bulk: many files written by one job. Each item is a write of its own, with its own temporary name and its own end; as
  * many run at once as there are lanes.
+ *
+ * The decision: libs/README.md#bulk-as-one-job.
  */
 import { performance } from 'node:perf_hooks';
 import {

@@ -6,6 +6,8 @@
  * A quick completion raises the limit, by two to four times per round, until the thread's whole queue depth is in flight; a
  * late one sets it to what the device has completed meanwhile. A fast disk reaches its depth after three rounds, a few
  * milliseconds, and is not held back after that.
+ *
+ * The decision: libs/README.md#bytes-in-flight.
  */
 import { performance } from 'node:perf_hooks';
 

@@ -5,6 +5,8 @@
  *
  * If the file system commits all its changes together (libs/disk, journal.ts), a group is the whole file system, and the
  * flush covers the bytes of small files too. On any other a group is one directory.
+ *
+ * The decision: libs/README.md#flush-of-a-directory.
  */
 
 /** A write that waits for its name to be durable. */

@@ -5,6 +5,8 @@
  * Its owner may cut it at any moment, and a load of this process from beyond the new end would be a SIGBUS, which ends the
  * process. So nothing here reads the mapping; the kernel does, and answers EFAULT. Rows that need a copy are read from the
  * descriptor.
+ *
+ * The decision: libs/README.md#segments-read-by-the-kernel.
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type ShmSource } from '@penstock/contract';

@@ -1,4 +1,7 @@
-/** Gives a file a name that no other file has yet, by the best way that its file system offers. */
+/**
+ * Gives a file a name that no other file has yet, by the best way that its file system offers.
+ * The decision: libs/README.md#new-name-without-noreplace.
+ */
 import { constants } from 'node:os';
 import { native } from '@penstock/native';
 import { statAt } from '@penstock/disk';

@@ -2,6 +2,8 @@
  * What may take as long as a hung disk after a thread's death, off the main thread: io_destroy waits for what is in
  * flight, and closing or removing a file of a hung file system does not return. A thread of its own does both; while it
  * hangs, the rows of the dead thread stay as they are.
+ *
+ * The decision: libs/README.md#undertaker.
  */
 import { setTimeout as startTimer } from 'node:timers';
 import { Worker } from 'node:worker_threads';

@@ -2,6 +2,8 @@
  * The writer pools of a host, one per file system: what can hang does not share threads, slots or row memory with what
  * need not. A host whose roots are all on one file system has one pool. Jobs of several file systems at once (a copy from
  * one to another) have a pool of their own, so that they hold up each other at most.
+ *
+ * The decision: libs/README.md#pool-per-file-system.
  */
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';

@@ -1,6 +1,8 @@
 /**
  * The main thread's end of a writer thread's session: tasks go out and answers come in, each time all of one turn of
  * the event loop in one message.
+ *
+ * The decision: libs/README.md#task-per-thread.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type JobResult, toWire } from '@penstock/contract';

@@ -2,6 +2,8 @@
  * Cleaning up after this thread by the thread itself, if the thread that opened its pool is no main thread: a worker thread
  * that is terminated takes its own threads with it, and none is left to close their descriptors and destroy their contexts.
  * glibc does that as the thread ends (native.atThreadEnd); the memory that it reads descriptors from is kept here.
+ *
+ * The decision: libs/README.md#thread-destructors.
  */
 import { native } from '@penstock/native';
 
