@@ -160,7 +160,7 @@ export class Attempts {
         if (ended) return;
         block.pause(paused);
         if (block.rate.bytesPerSecond !== limit) block.rate.set(limit);
-        running.look();
+        running.wake();
         sampling.sampleSoon(sampled);
       });
       const result = await running.done;

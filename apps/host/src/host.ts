@@ -146,7 +146,7 @@ export class Host {
           perform: (request, job, report) => this.#attempts.perform(request, job, report),
           onLimits: (standing) => {
             this.#limits.take(standing);
-            this.pool.look();
+            this.pool.wake();
           },
           onNote: (text) => onNote?.(text),
           // Both lose the same Redis: it is reported once.

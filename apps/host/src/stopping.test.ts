@@ -25,7 +25,7 @@ function fakeWrite({ silent = false, read = moving } = {}) {
   });
   const write = {
     block: { requestStop: (stop: number) => void orders.push(stop), read },
-    look: () => void orders.push('look'),
+    wake: () => void orders.push('wake'),
     isSilent: () => silent,
     leave: (error: Error) => left(error),
   };
@@ -41,7 +41,7 @@ for (const [reason, error, word] of reasons)
   test(`${reason}: a write that does not end in time is left behind, for the same reason`, async () => {
     const { write, orders, leaving } = fakeWrite();
     stopWrite(write, error, 20, true);
-    expect(orders).toEqual([word, 'look']);
+    expect(orders).toEqual([word, 'wake']);
     expect(await leaving).toMatchObject({ code: 'ECANCELED', reason });
   });
 

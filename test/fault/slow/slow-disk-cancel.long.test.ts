@@ -67,7 +67,7 @@ testWithDisks(
     // 128 MiB there in the time of a few here. Were all slots the slow disk's, it would be the other way about.
     expect((await slow.figures()).bytesWritten - before).toBeLessThan(16 * MIB);
     for (const { block } of held) block.requestStop(STOP_CANCEL);
-    for (const running of held) running.look();
+    for (const running of held) running.wake();
     await Promise.all(held.map(({ outcome }) => outcome));
   },
 );

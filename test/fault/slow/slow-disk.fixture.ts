@@ -63,7 +63,7 @@ export class SlowDisks {
     const before = await disk.figures();
     const begunAt = performance.now();
     order();
-    running.look();
+    running.wake();
     const outcome = await ended;
     const ms = performance.now() - begunAt;
     const after = await disk.figures();

@@ -54,7 +54,7 @@ for (const [way, request] of ways)
           expect(stopped.bytes / rate).toBeLessThan(1);
           await disk.setRate(null);
           running.block.requestStop(STOP_CANCEL);
-          running.look();
+          running.wake();
           await running.outcome;
           await disks.pool!.close();
         }
@@ -124,7 +124,7 @@ testWithDisks(
     const writes = ['a', 'b', 'c'].map((path) => disks.run(path, { root: '0', path, size, source }));
     await setTimeout(30_000);
     writes[0]!.block.requestStop(STOP_CANCEL);
-    writes[0]!.look();
+    writes[0]!.wake();
     expect(await writes[0]!.outcome).toMatchObject({ code: 'ECANCELED' });
     await disk.setRate(null);
     await Promise.all(writes.slice(1).map(({ done }) => done));

@@ -92,10 +92,10 @@ export interface WriterSession {
 }
 
 /**
- * Main thread to writer thread; 'end' ends the session, when every answer has been received. 'look' wakes a thread
+ * Main thread to writer thread; 'end' ends the session, when every answer has been received. 'wake' wakes a thread
  * whose writes all wait: words in shared memory have changed.
  */
-export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'look';
+export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'wake';
 /** The first message of a session: the thread is up, and has this block of the Control. */
 interface WriterUp {
   threadIndex: number;

@@ -182,11 +182,11 @@ test('a paused write of an otherwise idle thread goes on when it is resumed, and
   const [first] = writes;
   while (first!.block.read().bytesWritten === 0) await setImmediate();
   first!.block.pause(true);
-  first!.look();
+  first!.wake();
   await writes[1]!.done;
   while (first!.block.read().phase !== 'paused') await setImmediate();
   first!.block.pause(false);
-  first!.look();
+  first!.wake();
   expect(await first!.done).toMatchObject({ bytes: 4_194_304, durationsMs: { paused: expect.any(Number) } });
   expect(performance.now() - begunAt).toBeGreaterThan(900);
 });

@@ -37,7 +37,8 @@ export interface DevicePoolsOptions extends Omit<PoolOptions, 'rates' | 'onFree'
 /** Names the pool for jobs of several file systems, and for what belongs to no known device. */
 const SEVERAL = 'several';
 
-interface Place {
+/** A pool, and who waits for its slots. */
+interface DevicePool {
   pool: WriterPool;
   line: SlotLine;
   /** Since when it was silent at the last look, or null. */
@@ -58,7 +59,7 @@ export class DevicePools {
   /** By name of the root. */
   readonly #devices: Map<string, number | null>;
   /** By device, made with the first job for it. */
-  readonly #places = new Map<number | typeof SEVERAL, Place>();
+  readonly #pools = new Map<number | typeof SEVERAL, DevicePool>();
   /** Roots whose device is UNKNOWN_DEVICE. */
   #unknown: number;
   /** True if all roots are on one file system. */
@@ -66,7 +67,7 @@ export class DevicePools {
   /** File systems that are written to: each has a share of the row memory. */
   readonly #shares: number;
   /** Of a host whose roots are on one file system. */
-  #only: Place | null = null;
+  #only: DevicePool | null = null;
   readonly #memoryBytes: number;
 
   constructor(options: DevicePoolsOptions) {
@@ -90,8 +91,8 @@ export class DevicePools {
     this.rowBudgetBytes = Math.floor(this.#memoryBytes / options.threads);
     // Threads take long to start: those of the first root that can be written are likely to be wanted.
     const first = options.roots.find(({ name, writable }) => writable && this.#devices.get(name) != null);
-    if (this.#isOne) this.#only = this.#placeOf([]);
-    else if (first !== undefined) this.#placeOf([first.name]);
+    if (this.#isOne) this.#only = this.#poolOf([]);
+    else if (first !== undefined) this.#poolOf([first.name]);
   }
 
   /** The root named `name` is on this device from now on: its file system has answered, or another was mounted there. */
@@ -102,22 +103,22 @@ export class DevicePools {
 
   #expect(root: number, mount: number): void {
     this.#mounts.set(root, mount);
-    for (const { pool } of this.#places.values()) pool.rootWords.expect(root, mount);
+    for (const { pool } of this.#pools.values()) pool.rootWords.expect(root, mount);
   }
 
   /** null if `request` can be run in this very turn of the event loop, else what to wait for. */
   enter(request: JobRequest): SlotTurn | null {
-    return this.#placeFor(request).line.enter();
+    return this.#poolFor(request).line.enter();
   }
 
   /** As of WriterPool, after enter(). */
   run(request: JobRequest, jobName: string, starts: number, job?: string): RunningWrite {
-    return this.#placeFor(request).pool.run(request, jobName, starts, job);
+    return this.#poolFor(request).pool.run(request, jobName, starts, job);
   }
 
   /** As of WriterPool, after enter(). */
   runStream(request: WriteRequest, jobName: string, starts: number, willRetry: boolean, job?: string): RunningStream {
-    return this.#placeFor(request).pool.runStream(request, jobName, starts, willRetry, job);
+    return this.#poolFor(request).pool.runStream(request, jobName, starts, willRetry, job);
   }
 
   /** Why `request` is not to be begun now: a disk that it needs does not answer. null if all are known to answer. */
@@ -127,7 +128,7 @@ export class DevicePools {
       const device = this.#devices.get(name);
       if (device === undefined) continue; // the thread reports that there is no such root
       if (device === UNKNOWN_DEVICE) return this.#silence(name, null);
-      const since = this.#places.get(this.#keyOf(device))?.silentSinceMs ?? null;
+      const since = this.#pools.get(this.#keyOf(device))?.silentSinceMs ?? null;
       if (since !== null) return this.#silence(name, since);
     }
     return this.#severalSilenceOf(request);
@@ -135,13 +136,13 @@ export class DevicePools {
 
   /** True while a disk, or the file system of a root that has not been reached yet, does not answer. Asked for each job. */
   get mayBeSilent(): boolean {
-    for (const { silentSinceMs } of this.#places.values()) if (silentSinceMs !== null) return true;
+    for (const { silentSinceMs } of this.#pools.values()) if (silentSinceMs !== null) return true;
     return this.#unknown > 0;
   }
 
   /** Jobs of several file systems hold up each other. */
   #severalSilenceOf(request: JobRequest): IoError | null {
-    const since = this.#places.get(SEVERAL)?.silentSinceMs ?? null;
+    const since = this.#pools.get(SEVERAL)?.silentSinceMs ?? null;
     if (since === null || this.#keyFor(rootsOf(request)) !== SEVERAL) return null;
     return this.#silence(rootsOf(request)[0]!, since);
   }
@@ -155,16 +156,16 @@ export class DevicePools {
 
   /** To be called twice a second: looks whether every disk answers. */
   watch(): void {
-    for (const [key, place] of this.#places) {
-      const { pool, silentSinceMs: was } = place;
+    for (const [key, devicePool] of this.#pools) {
+      const { pool, silentSinceMs: was } = devicePool;
       pool.watch();
       const since = pool.silentSinceMs;
-      place.silentSinceMs = since;
+      devicePool.silentSinceMs = since;
       if ((was === null) === (since === null)) continue;
       const roots = this.#rootsAt(key);
       const some = key === SEVERAL && this.#only === null;
       this.#options.onSilence?.({ roots, some, silentMs: performance.now() - (since ?? was!), silent: since !== null });
-      if (since !== null) place.line.refuse(this.#silence(roots[0]!, since));
+      if (since !== null) devicePool.line.refuse(this.#silence(roots[0]!, since));
     }
   }
 
@@ -174,35 +175,35 @@ export class DevicePools {
     return this.#isOne || key === SEVERAL ? names : names.filter((name) => this.#devices.get(name) === key);
   }
 
-  /** Has every thread look at the limits: they have changed. */
-  look(): void {
-    for (const { pool } of this.#places.values()) pool.look();
+  /** Wakes every thread to look at the limits: they have changed. */
+  wake(): void {
+    for (const { pool } of this.#pools.values()) pool.wake();
   }
 
   /** As of WriterPool, of all pools. */
   async close(): Promise<boolean> {
-    const closed = await Promise.all([...this.#places.values()].map(({ pool }) => pool.close()));
+    const closed = await Promise.all([...this.#pools.values()].map(({ pool }) => pool.close()));
     return closed.every(Boolean);
   }
 
-  #placeFor(request: JobRequest): Place {
-    return this.#only ?? this.#placeOf(rootsOf(request));
+  #poolFor(request: JobRequest): DevicePool {
+    return this.#only ?? this.#poolOf(rootsOf(request));
   }
 
-  #placeOf(names: readonly string[]): Place {
+  #poolOf(names: readonly string[]): DevicePool {
     const key = this.#keyFor(names);
-    let place = this.#places.get(key);
-    if (place === undefined) {
+    let devicePool = this.#pools.get(key);
+    if (devicePool === undefined) {
       const { rates } = this;
       const { onSilence: _onSilence, devices: _devices, ...options } = this.#options;
       const onFree = (): void => line.serve();
       const pool = new WriterPool({ ...options, memoryBytes: this.#memoryBytes, rates, onFree });
       for (const [root, mount] of this.#mounts) pool.rootWords.expect(root, mount);
       const line = new SlotLine(() => pool.freeSlots);
-      place = { pool, line, silentSinceMs: null };
-      this.#places.set(key, place);
+      devicePool = { pool, line, silentSinceMs: null };
+      this.#pools.set(key, devicePool);
     }
-    return place;
+    return devicePool;
   }
 
   #keyFor(names: readonly string[]): number | typeof SEVERAL {
@@ -214,7 +215,7 @@ export class DevicePools {
   /** A device that is first seen when all shares are given out has none of its own. */
   #keyOf(device: number | null | undefined): number | typeof SEVERAL {
     if (device == null || this.#isOne) return SEVERAL;
-    const devices = [...this.#places.keys()].filter((key) => key !== SEVERAL);
+    const devices = [...this.#pools.keys()].filter((key) => key !== SEVERAL);
     return devices.includes(device) || devices.length < this.#shares ? device : SEVERAL;
   }
 }

@@ -63,7 +63,7 @@ export class DiskWatch {
     this.#lookedAt[threadIndex] = turnTime();
     if (!turned && this.#asked[threadIndex] === 1) return true;
     this.#asked[threadIndex] = turned ? 0 : 1;
-    if (!turned) session.look(); // one with nothing in flight rests
+    if (!turned) session.wake(); // one with nothing in flight rests
     return false;
   }
 }

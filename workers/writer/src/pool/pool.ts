@@ -193,7 +193,7 @@ export class WriterPool {
     return {
       block,
       done: this.#finish(session, task),
-      look: () => session.look(),
+      wake: () => session.wake(),
       isSilent: () => this.silentSinceMs !== null,
       leave: (error) => {
         if (session.leave(task.jobSlot, error)) this.#endIfDeaf(session);
@@ -204,7 +204,7 @@ export class WriterPool {
   /** A thread that left a write behind and neither turns nor is in a call would never end it: it is terminated. */
   #endIfDeaf(session: Session): void {
     const askedAt = turnTime();
-    session.look();
+    session.wake();
     const timer = startTimer(() => {
       if (session.threadIndex === -1) return; // not up yet
       const thread = this.#control.thread(session.threadIndex);
@@ -229,9 +229,9 @@ export class WriterPool {
     return this.#freeJobSlots.length;
   }
 
-  /** Has every thread look at the limits: they have changed. */
-  look(): void {
-    for (const session of this.#sessions.keys()) session.look();
+  /** Wakes every thread to look at the limits: they have changed. */
+  wake(): void {
+    for (const session of this.#sessions.keys()) session.wake();
   }
 
   async #finish(session: Session, task: WriterTask): Promise<JobResult> {

@@ -11,7 +11,7 @@ export interface RunningWrite {
    */
   readonly done: Promise<JobResult>;
   /** To be called after a change of the block, so that the thread notices it even if all its writes wait. */
-  look(): void;
+  wake(): void;
   /** True while nothing comes back from the disk, as far as watch() has seen. */
   isSilent(): boolean;
   /**

@@ -54,7 +54,7 @@ export class Session {
     this.ready = new Promise((resolve) => {
       port1.on('message', (message: FromWriter) => {
         if (Array.isArray(message)) {
-          this.#settle(message);
+          this.#takeAnswers(message);
         } else if ('question' in message) {
           void this.#answer(message);
         } else {
@@ -135,7 +135,7 @@ export class Session {
     this.#near.postMessage(answer satisfies ToWriter); // of no effect if the thread has ended meanwhile
   }
 
-  #settle(answers: WriterAnswer[]): void {
+  #takeAnswers(answers: WriterAnswer[]): void {
     for (const answer of answers) {
       const { jobSlot } = answer;
       const waiting = this.#waiting.get(jobSlot);
@@ -161,8 +161,8 @@ export class Session {
   }
 
   /** Wakes the thread, even if all its writes wait, to look at the words that it shares with this one. */
-  look(): void {
-    this.#near.postMessage('look' satisfies ToWriter);
+  wake(): void {
+    this.#near.postMessage('wake' satisfies ToWriter);
   }
 
   /** Lets the thread's task return. */

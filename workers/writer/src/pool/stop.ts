@@ -5,7 +5,7 @@ import { STOP_REASONS } from '@penstock/matrix';
 import type { RunningWrite } from './running.ts';
 
 /** What stopRunning() needs of a running write. */
-export type Stoppable = Pick<RunningWrite, 'look' | 'isSilent' | 'leave'> & {
+export type Stoppable = Pick<RunningWrite, 'wake' | 'isSilent' | 'leave'> & {
   block: Pick<RunningWrite['block'], 'requestStop' | 'read'>;
 };
 
@@ -30,7 +30,7 @@ export function stopRunning(
 ): () => void {
   const { block } = running;
   block.requestStop(reason);
-  running.look();
+  running.wake();
   const leaveAt = performance.now() + graceMs;
   let seen = '';
   let looks = 0;

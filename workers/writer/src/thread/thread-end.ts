@@ -10,8 +10,8 @@ import { native } from '@penstock/native';
 export class ThreadEnd implements native.DescriptorWatch {
   readonly #end: native.AtThreadEnd;
   /** By each open descriptor: the address at which glibc reads its number. */
-  readonly #places = new Map<number, number>();
-  readonly #freePlaces: number[] = [];
+  readonly #addresses = new Map<number, number>();
+  readonly #freeAddresses: number[] = [];
   readonly #number = new Int32Array(1);
   readonly #bytes = new Uint8Array(this.#number.buffer);
 
@@ -40,22 +40,22 @@ export class ThreadEnd implements native.DescriptorWatch {
   }
 
   opened(fd: number): void {
-    const place = this.#freePlaces.pop() ?? this.#end.closeAtEnd();
-    this.#places.set(fd, place);
-    this.#store(place, fd);
+    const address = this.#freeAddresses.pop() ?? this.#end.closeAtEnd();
+    this.#addresses.set(fd, address);
+    this.#store(address, fd);
   }
 
   /** From here on the number may be given to another file. */
   closing(fd: number): void {
-    const place = this.#places.get(fd);
-    if (place === undefined) return;
-    this.#places.delete(fd);
-    this.#store(place, -1);
-    this.#freePlaces.push(place);
+    const address = this.#addresses.get(fd);
+    if (address === undefined) return;
+    this.#addresses.delete(fd);
+    this.#store(address, -1);
+    this.#freeAddresses.push(address);
   }
 
-  #store(place: number, fd: number): void {
+  #store(address: number, fd: number): void {
     this.#number[0] = fd;
-    native.copyTo(place, this.#bytes);
+    native.copyTo(address, this.#bytes);
   }
 }

@@ -37,7 +37,7 @@ function claim(): number {
   return claimed;
 }
 
-function look(): void {
+function wake(): void {
   starting?.then(
     ({ loop }) => loop.wake(),
     () => {}, // reported by the task that began it
@@ -104,7 +104,7 @@ export default async function serve({ port }: WriterSession): Promise<void> {
   await new Promise<void>((resolve) => {
     port.on('message', (message: ToWriter) => {
       if (message === 'end') resolve();
-      else if (message === 'look') look();
+      else if (message === 'wake') wake();
       else if (!Array.isArray(message)) questions.take(message);
       else for (const task of message) void perform(task);
     });
