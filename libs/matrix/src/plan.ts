@@ -2,13 +2,8 @@
  * How a write of any size is cut into I/O: single rows if the disk takes them as they are, otherwise as many rows gathered
  * as make a length that the disk accepts.
  */
+import type { MatrixShape } from '@penstock/contract';
 import { roundUp } from '@penstock/native';
-
-/** The matrix of a request: `rows` rows of `rowBytes` bytes. */
-export interface MatrixShape {
-  rows: number;
-  rowBytes: number;
-}
 
 export interface RowPlan {
   /** Bytes of one full iocb: one row, or several gathered. A multiple of the offset alignment. */

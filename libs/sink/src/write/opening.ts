@@ -3,9 +3,9 @@
  * decided; and, once the write has its rows, space is reserved on the disk.
  */
 import { IO_BYTES_MAX } from '@penstock/aio';
-import { RequestError, formatBytes } from '@penstock/contract';
+import { type MatrixShape, RequestError, formatBytes } from '@penstock/contract';
 import type { Root } from '@penstock/disk';
-import { type MatrixShape, chooseMatrix, chooseStreamMatrix, planRows } from '@penstock/matrix';
+import { chooseMatrix, chooseStreamMatrix, planRows } from '@penstock/matrix';
 import { AppendInquiry, NO_ANSWERS } from '../append/inquiry.ts';
 import { type Checkpoint, requestKey } from '../attempt/checkpoint.ts';
 import { hasPart, partName } from '../attempt/parts.ts';

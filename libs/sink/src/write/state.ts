@@ -3,10 +3,10 @@
  * each has all of its fields from the beginning.
  */
 import type { RecordableHistogram } from 'node:perf_hooks';
-import { WriteAbortedError, type WriteRequest } from '@penstock/contract';
+import { type MatrixShape, WriteAbortedError, type WriteRequest } from '@penstock/contract';
 import type { FileDigest } from '@penstock/digest';
 import type { Root } from '@penstock/disk';
-import type { MatrixShape, RowExtent, RowPlan } from '@penstock/matrix';
+import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
 import type { AppendInquiry } from '../append/inquiry.ts';
 import type { FlushWaiter } from '../device/flush-groups.ts';
