@@ -106,10 +106,11 @@ test('when a thread dies amid a segment of shared memory, its mapping goes with 
   writeFileSync(join(directory, 'segment'), '');
   truncateSync(join(directory, 'segment'), 256 * 1024 * 1024); // a hole: the disk that holds it needs no room
   const source = { kind: 'shm', name: 'segment' } as const;
-  const { block, done } = running.run(request({ path: 'die.dat', source }), 'dying', 1);
-  const dying = done.catch((error: unknown) => error);
+  const { done } = running.run(request({ path: 'die.dat', source }), 'dying', 1);
+  let isDead = false;
+  const dying = done.catch((error: unknown) => error).finally(() => (isDead = true));
   let mapped = 0;
-  while (block.read().bytesWritten === 0) {
+  while (!isDead) {
     mapped = Math.max(mapped, mappingsOf(directory));
     await setImmediate();
   }
