@@ -1,4 +1,4 @@
-// The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged.
+/** The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged. */
 export { jobJsonSchema, type JobRequest, type JobRequestInput, parseJob, requestsOf, rootsOf } from './request/bulk.ts';
 export { codeOfErrno, isRetryable, textOfCode } from './errors/errno.ts';
 export { fromWire } from './errors/from-wire.ts';

@@ -1,4 +1,4 @@
-// The fields of a request: their bounds, the words they take, and what each accepts in words that a person reads.
+/** The fields of a request: their bounds, the words they take, and what each accepts in words that a person reads. */
 import { SIZE_BYTES_MAX, SIZE_EXAMPLE } from '../text/size.ts';
 
 export const PATTERN_NAMES = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'] as const;

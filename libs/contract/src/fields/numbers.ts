@@ -1,4 +1,4 @@
-// The kinds of number that progress and results are made of.
+/** The kinds of number that progress and results are made of. */
 import { z } from 'zod';
 
 /** Bytes, requests, entries: a whole number from 0 to 2^53-1. */

@@ -1,4 +1,4 @@
-// Which paths and root names a request may carry. Only their form is judged here; the sink judges where they lead.
+/** Which paths and root names a request may carry. Only their form is judged here; the sink judges where they lead. */
 
 const PATH_BYTES_MAX = 4095; // PATH_MAX less its NUL
 const COMPONENT_BYTES_MAX = 255; // NAME_MAX of every common Linux file system

@@ -1,4 +1,4 @@
-// Kinds of value that several fields take: sizes, paths, names of roots.
+/** Kinds of value that several fields take: sizes, paths, names of roots. */
 import { z } from 'zod';
 import { ROOT_ACCEPTED } from './fields.ts';
 import { PATH_CHARACTERS_MAX, PATH_PATTERN, pathFault, ROOT_NAME } from './paths.ts';

@@ -1,4 +1,4 @@
-// What a running write reports, twice a second and once at its end: the job's progress in the queue.
+/** What a running write reports, twice a second and once at its end: the job's progress in the queue. */
 import { z } from 'zod';
 import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';

@@ -1,4 +1,4 @@
-// What a completed write returns: the job's return value in the queue.
+/** What a completed write returns: the job's return value in the queue. */
 import { z } from 'zod';
 import type { WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';

@@ -1,5 +1,7 @@
-// The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
-// have in common is said once.
+/**
+ * The bulk: many files by one job, for producers of very many tiny ones. Each item is a request of its own; what all
+ * have in common is said once.
+ */
 import { z } from 'zod';
 import { issueMessage, RequestError } from '../errors/request-error.ts';
 import { oneOf, SOURCE_KINDS } from '../fields/fields.ts';

@@ -1,4 +1,4 @@
-// Faults that no field has by itself: what does not go together in a request whose fields are right one by one.
+/** Faults that no field has by itself: what does not go together in a request whose fields are right one by one. */
 import { CHECKSUM_DIGITS } from '../fields/fields.ts';
 import { SIZE_BYTES_MAX } from '../text/size.ts';
 import { extentsEnd, inlineBytes } from './source.ts';

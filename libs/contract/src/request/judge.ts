@@ -1,4 +1,4 @@
-// Judging against a schema: every fault in words that name the field, the value found and what would be accepted.
+/** Judging against a schema: every fault in words that name the field, the value found and what would be accepted. */
 import type { z } from 'zod';
 import { RequestError, type RequestIssue, issueMessage } from '../errors/request-error.ts';
 import { acceptedAt, FIELDS, fieldName, isList, lengthMessage } from '../fields/fields.ts';

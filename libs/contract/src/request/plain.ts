@@ -1,4 +1,4 @@
-// A request as JSON would carry it: copied once, so that what is judged is what is then used.
+/** A request as JSON would carry it: copied once, so that what is judged is what is then used. */
 import { RequestError, issueMessage } from '../errors/request-error.ts';
 import {
   INLINE_BYTES_MAX,

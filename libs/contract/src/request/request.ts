@@ -1,4 +1,4 @@
-// The schema of a request, and its judgement.
+/** The schema of a request, and its judgement. */
 import { z } from 'zod';
 import {
   acceptedAt,

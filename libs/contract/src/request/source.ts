@@ -1,4 +1,4 @@
-// Where the bytes of a write come from, as types and as the schema that judges it.
+/** Where the bytes of a write come from, as types and as the schema that judges it. */
 import { z } from 'zod';
 import {
   acceptedAt,

@@ -1,4 +1,4 @@
-// The request as types: what a producer sends, and what a host carries out.
+/** The request as types: what a producer sends, and what a host carries out. */
 import type { ChecksumName } from '../fields/fields.ts';
 import type { WriteSource, WriteSourceInput } from './source.ts';
 

@@ -1,4 +1,4 @@
-// What somebody who misspelt a field most likely meant.
+/** What somebody who misspelt a field most likely meant. */
 
 /** The field a misspelt one most likely stands for: the nearest, within a third of its letters. */
 export function nearestField(key: string, known: readonly string[]): string | undefined {

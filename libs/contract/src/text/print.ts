@@ -1,4 +1,4 @@
-// Prints a value somebody sent, so that an error message can quote it: short, on one line, and never throwing.
+/** Prints a value somebody sent, so that an error message can quote it: short, on one line, and never throwing. */
 
 const PRINTED_CHARACTERS_MAX = 80;
 

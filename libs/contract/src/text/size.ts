@@ -1,4 +1,6 @@
-// Sizes as people write them: "1MiB", "1GB", 1048576. IEC and SI strictly, exact, and nothing that has two readings.
+/**
+ * Sizes as people write them: "1MiB", "1GB", 1048576. IEC and SI strictly, exact, and nothing that has two readings.
+ */
 import { convert } from 'convert';
 import { printValue } from './print.ts';
 

@@ -9,7 +9,7 @@ import type { Redis } from 'ioredis';
 import { idForHost, JOB_NAME, queueOfHost } from '../names.ts';
 import type { Order } from './order.ts';
 
-/** Until it is known to be cancelled it must not be taken: should this process die, it never is. */
+/** No host may take the job before its order is recorded: if this process dies before that, none ever does. */
 const HELD_MS = 315_360_000_000;
 
 /**
@@ -22,7 +22,7 @@ export async function sweepAfter(
   to: { redis: Redis; prefix: string | undefined },
 ): Promise<void> {
   const { processedBy: host, id = '', timestamp, data } = job;
-  if (host === undefined || !HOST_NAME.test(host)) return; // nobody has had it yet
+  if (host === undefined || !HOST_NAME.test(host)) return; // no host has had it yet
   const connection = to.redis as unknown as ConnectionOptions;
   const queue = new Queue(queueOfHost(host), {
     connection,
@@ -30,7 +30,7 @@ export async function sweepAfter(
     skipMetasUpdate: true,
   });
   try {
-    // Any id at all may have been given to it: numbers and those of schedules are none for a job of ours.
+    // The job may have any id: plain numbers, and ids with colons as those of schedules, are none for a job of ours.
     const jobId = idForHost(`sweep-${id.replaceAll(':', '_')}`, host);
     const options = { jobId, timestamp, delay: HELD_MS, removeOnComplete: true, removeOnFail: true, attempts: 1 };
     const sweep = await queue.add(JOB_NAME, data, options);

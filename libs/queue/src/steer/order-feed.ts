@@ -1,6 +1,6 @@
 /**
- * Receives orders: what the relay brings for the jobs of this worker. A relay keeps what was sent while its
- * connection was broken; where it cannot vouch for that any more it says so, and all is read again.
+ * Receives orders: what the relay brings for the jobs of this worker. A relay keeps what was sent while its connection
+ * was broken; if it may have lost some, it reports that, and the orders to all running jobs are read again.
  */
 import { type RelayMessage, Relay } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -26,11 +26,11 @@ export interface OrderFeedOptions {
   jobKey: (jobId: string) => string;
   /** The Redis key of the standing limits. */
   limitsKey: string;
-  /** Told of orders to any job of the queue, this worker's or not. */
+  /** Called with each order to any job of the queue, this worker's or not. */
   onOrder: (jobId: string, order: Order) => void;
-  /** Told of the limits of this host and its roots: at the start, and when they change. */
+  /** Called with the limits of this host and its roots: at the start, and when they change. */
   onLimits: (limits: StandingLimits) => void;
-  /** Orders may have been missed: every running job's is to be read. */
+  /** Called if orders may have been missed: those to every running job are to be read again. */
   onGap: () => void;
   onError: (error: unknown) => void;
 }
@@ -59,7 +59,7 @@ export class OrderFeed {
     });
   }
 
-  /** Resolves when nothing that is sent from now on is missed, and the standing limits have been told. */
+  /** Resolves when nothing that is sent from now on is missed, and onLimits has been called. */
   static async open(o: OrderFeedOptions): Promise<OrderFeed> {
     const feed = new OrderFeed(o);
     try {
@@ -76,7 +76,7 @@ export class OrderFeed {
     }
   }
 
-  /** What the job was told so far; null: nothing. */
+  /** The orders to the job so far; null: none. */
   async read(jobId: string): Promise<Order | null> {
     return parseOrder(await this.#redis.hget(this.#options.jobKey(jobId), 'steer'));
   }

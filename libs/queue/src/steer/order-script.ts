@@ -1,12 +1,12 @@
 /**
- * What happens to a job that is steered, as one atomic step in Redis.
+ * The script that records an order and applies it to its job, as one atomic step in Redis.
  *
- * The order stands in the job's own hash, in the field `steer`, and goes with it when it is removed. A job that nobody
+ * The order is kept in the job's own hash, in the field `steer`, and goes with it when it is removed. A job that no host
  * has taken yet is dealt with here at once: a cancelled one is taken out of the queue under a lock of the caller's, so
- * that no worker ever gets it, and a paused one is parked among the delayed jobs, where it takes no worker's place.
+ * that no worker ever gets it, and a paused one is put among the delayed jobs, where it takes no worker's slot.
  *
- * A worker reads the field only of jobs that were begun before (BullMQ hands it that count with the job, and no field of
- * ours): jobs steered before they were ever begun count as begun once, with `early` to tell.
+ * A worker reads the field only of jobs that were begun before: BullMQ hands that count over with the job, and no field
+ * of ours. So a job that is steered before its first attempt is counted as begun once, and `early` records that.
  *
  * The decision: libs/README.md#order-in-the-hash.
  */

@@ -16,15 +16,15 @@ export type SteeredState = 'waiting' | 'prioritized' | 'delayed' | 'waiting-chil
 
 interface Steered {
   state: SteeredState;
-  /** What a job was told that is now active under the caller's token, for it to fail it; null of any other. */
+  /** The orders to a job that is now active under the caller's token, which must fail it; null for any other job. */
   taken: Order | null;
 }
 
 type Verb = 'cancel' | 'pause' | 'resume' | 'limit';
 
-/** For so long a job that is being cancelled belongs to whoever cancels it; whoever takes it after that cancels it. */
+/** For so long a job belongs to the client that cancels it; a worker that takes it after that reads the order. */
 const CANCEL_LOCK_MS = 30_000;
-/** A paused job that nobody runs is delayed until then: ten years, which the queue's scores still tell exactly. */
+/** A paused job that no host runs is delayed by this much: ten years, which the scores of the queue still hold exactly. */
 const PARKED_MS = 315_360_000_000;
 const BY_CHARACTERS_MAX = 200;
 const WHY_CHARACTERS_MAX = 1000;
@@ -67,7 +67,7 @@ export class OrderSender {
     return (await this.#send(id, 'limit', String(bytesPerSecond))).state;
   }
 
-  /** null: what the host's own settings say holds again. */
+  /** null: the host's own settings apply again. */
   limitHost(host: string, bytesPerSecond: number | null): Promise<void> {
     assertText('host', host, 1, BY_CHARACTERS_MAX);
     return this.#limit(limitField.host(host), bytesPerSecond);
@@ -100,31 +100,31 @@ export class OrderSender {
     const [outcome, state = '', order = '', taken = ''] = reply;
     if (outcome === 'unknown') throw unknown(id);
     if (outcome === 'ended') throw new JobEndedError(id, state as JobEndedError['state']);
-    // Also where no host has it: one may take it at this moment.
+    // Also if no host has it: one may take it at this moment.
     if (taken === '') await this.#publish(JOB_TOPIC, { id, steer: order });
     return { state: state as SteeredState, taken: taken === '' ? null : parseOrder(order) };
   }
 
-  /** The job is out of every worker's reach: it ends as one that a worker failed, with all that BullMQ does then. */
+  /** No worker can take the job: it ends as if a worker had failed it, with all that BullMQ does then. */
   async #fail(id: string, order: Order, said: Cancellation, token: string): Promise<void> {
-    // Beforehand: the script that ends it would stop halfway, with the job in no line.
+    // Beforehand: the script that ends a job that cannot be read stops halfway, with the job in no list.
     await mendJob(this.#redis, this.#queue.toKey(id));
     const job = await this.#queue.getJob(id);
     if (job === undefined) throw new UnknownJobError(id, `Job '${id}' was removed while it was cancelled.`);
     const later = await this.#redis.hget(this.#queue.toKey(id), LATER_STARTS_FIELD);
-    job.opts.removeOnFail ??= KEEP_FAILED; // as a host does for producers that say nothing of it
+    job.opts.removeOnFail ??= KEEP_FAILED; // as a host does for producers that leave it open
     const error = new UnrecoverableError(cancelMessage(said));
-    error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // our own stack tells nobody anything
+    error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // the stack of this client says nothing about the job
     try {
       await job.moveToFailed(error, token, false);
     } catch (refusal) {
-      // Sent twice over a broken connection, the second is refused: the first has done it.
+      // Sent twice over a broken connection: the second is refused, for the first has failed the job.
       if (!(await job.isFailed())) throw refusal;
     }
     await sweepAfter(job, order, Number(later ?? 0) + 1, { redis: this.#redis, prefix: this.#prefix });
   }
 
-  /** What `act` comes to, also of a job that cannot be read: that is mended then, and it acts again. */
+  /** Resolves with what `act` does. A job that cannot be read is mended first, and `act` called again. */
   async #readable<T>(id: string, act: () => Promise<T>): Promise<T> {
     try {
       return await act();
@@ -144,14 +144,14 @@ export class OrderSender {
     });
   }
 
-  /** The sending half of a Relay: what only sends needs no inbox, and no connection of its own. */
+  /** The sending half of a Relay: a client that only sends needs no inbox, and no connection of its own. */
   async #openSender(): Promise<RedisRelayBackend> {
     const sender = new RedisRelayBackend({
       connection: this.#redis,
       namespace: RELAY_NAMESPACE,
       ...(this.#prefix === undefined ? {} : { prefix: this.#prefix }),
     });
-    sender.on('error', () => {}); // the commands themselves say so
+    sender.on('error', () => {}); // the commands reject with it
     try {
       await sender.waitUntilReady();
       return sender;

@@ -6,7 +6,7 @@ export interface Order {
   /** Grows with each order: of two the one with the higher is the newer. */
   rev: number;
   paused: boolean;
-  /** Bytes a second; 0 is no limit. Absent: what its request says. */
+  /** Bytes per second; 0 is no limit. Absent: the limit of its request. */
   limit?: number;
   cancel?: Cancellation;
   /** The job was steered before its first attempt: `attemptsStarted` is one too high, the script raised it. */
@@ -17,7 +17,7 @@ export interface Order {
   starts?: number;
 }
 
-/** The order as the script encodes it; null where there is none. */
+/** The order as the script encodes it; null if there is none. */
 export function parseOrder(json: string | null): Order | null {
   if (json === null) return null;
   const { rev, paused, limit, cancel, early, of, starts } = JSON.parse(json) as {
@@ -40,9 +40,9 @@ export function parseOrder(json: string | null): Order | null {
   };
 }
 
-/** Of whole hosts and roots, in bytes a second; 0 is no limit. */
+/** Limits of a whole host and its roots, in bytes per second; 0 is no limit. */
 export interface StandingLimits {
-  /** Of this host; absent: what its settings say. */
+  /** Of this host; absent: that of its settings. */
   host?: number;
   /** By name, of this host's share of each root. */
   roots: Record<string, number>;
@@ -55,7 +55,7 @@ export const limitField = {
   root: (root: string, host?: string): string => (host === undefined ? `root:${root}` : `root:${root}@${host}`),
 };
 
-/** What `fields` say of `host`: a limit of a root on this host goes before one on all. */
+/** The limits in `fields` for `host`: that of a root on this host takes precedence over one on all. */
 export function limitsFor(host: string, fields: Record<string, string>): StandingLimits {
   const limits: StandingLimits = { roots: {} };
   const own = fields[limitField.host(host)];

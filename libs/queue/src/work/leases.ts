@@ -1,13 +1,15 @@
-// The locks of running jobs, held as leases: whoever cannot renew one in time must assume that it is lost.
-//
-// BullMQ's own renewal is not used. It is keyed by job alone, so that a job taken up again in the process that lost it
-// has its renewal ended by the end of the old run; and while Redis is away it learns nothing until Redis is back,
-// when another host may long have been writing the same file.
+/**
+ * The locks of running jobs, held as leases: whoever cannot renew a lock in time must take it for lost.
+ *
+ * BullMQ's own renewal is not used. It is keyed by job alone: if this process takes up again a job whose lock it lost,
+ * the end of the earlier attempt ends the renewal for the later one. And while Redis is away it learns nothing until
+ * Redis is back, when another host may long have been writing the same file.
+ */
 
 export interface LeasesOptions {
   /** How long Redis keeps a lock that is not renewed. */
   durationMs: number;
-  /** Renews the locks; resolves with the jobs whose locks are gone or another's. */
+  /** Renews the locks; resolves with the jobs whose locks are gone or belong to another worker. */
   extend: (jobIds: string[], tokens: string[], durationMs: number) => Promise<string[]>;
   onError: (error: unknown) => void;
 }
@@ -17,7 +19,7 @@ export interface Lease {
   readonly lost: 'taken' | 'expired' | null;
   /** Resolves when it is lost; never if it is released before. */
   readonly loss: Promise<void>;
-  /** Declares it lost: the job turned up in other hands. Without effect once it is lost or released. */
+  /** Declares it lost: the job was handed out again. Without effect once it is lost or released. */
   lose(why: 'taken' | 'expired'): void;
   /** True while the lock is surely held. Asks the clock: after a stop of the process its timers fire in any order. */
   readonly held: boolean;
@@ -28,13 +30,13 @@ export interface Lease {
 }
 
 /** Two renewals may fail before a lease runs out. */
-const renewalsPerLease = 3;
+const RENEWALS_PER_LEASE = 3;
 
 export class Leases {
   readonly #options: LeasesOptions;
   readonly #held = new Set<HeldLease>();
   #renewal: NodeJS.Timeout | undefined;
-  /** One timer for all leases: it is set for the first to run out, and looks again there. */
+  /** One timer for all leases: it is set for the first that runs out, and then for the next. */
   #expiry: NodeJS.Timeout | undefined;
   #expiryAt = Number.POSITIVE_INFINITY;
   #renewing = false;
@@ -48,7 +50,7 @@ export class Leases {
     const { durationMs } = this.#options;
     const lease = new HeldLease(jobId, token, performance.now() - ageMs + durationMs, onLoss, this.#forget);
     this.#held.add(lease);
-    this.#renewal ??= setInterval(() => void this.#renew(), durationMs / renewalsPerLease);
+    this.#renewal ??= setInterval(() => void this.#renew(), durationMs / RENEWALS_PER_LEASE);
     this.#watch(lease.validUntil);
     return lease;
   }
@@ -128,7 +130,7 @@ class HeldLease implements Lease {
     this.#forget = forget;
   }
 
-  /** Made when it is first asked for: few jobs ever have to wait for it. */
+  /** Made when it is first asked for: few jobs wait for it. */
   get loss(): Promise<void> {
     this.#loss ??= new Promise((resolve) => {
       this.#announce = resolve;

@@ -1,6 +1,8 @@
-// BullMQ's worker, for a Redis that answers and refuses: a replica after a failover, a full memory or disk, too few
-// replicas, a right that is missing. BullMQ takes a refused fetch for an empty one and fetches again at once, thousands
-// of times a second; and if the record of a job's completion is refused, it records a failure instead.
+/**
+ * BullMQ's worker, for a Redis that answers and refuses: a replica after a failover, a full memory or disk, too few
+ * replicas, a right that is missing. BullMQ takes a refused fetch for an empty one and fetches again at once, thousands
+ * of times a second; and if Redis refuses the record of a job's completion, BullMQ records a failure instead.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobResult } from '@penstock/contract';
 import { type Job, type Span, WaitingError, Worker } from 'bullmq';
@@ -15,14 +17,14 @@ const PAUSE_STEP_MS = 100;
 export type JobWorker = PatientWorker<unknown, JobResult>;
 
 export class PatientWorker<Data, Result> extends Worker<Data, Result> {
-  /** Refusals since Redis last did what it was asked; those of one pause count as one. */
+  /** Refusals since Redis last carried a command out; those of one pause count as one. */
   #refusals = 0;
   /** In time of performance.now(). */
   #pausedUntil = 0;
 
   /**
-   * To be called with each error: a refusal by Redis puts off the next fetch. False for a refusal that is not the first
-   * since Redis last did what it was asked, and so need not be reported again; true for all else.
+   * To be called with each error: a refusal by Redis puts off the next fetch. Returns false for a refusal that need not
+   * be reported, since Redis has refused everything since an earlier one; true for any other error.
    */
   noteRefusal(error: unknown): boolean {
     if (refusalOf(error) === null) return true;

@@ -1,4 +1,4 @@
-// From the progress of an attempt to the updates of its job in Redis.
+/** Sends the progress of an attempt to its job in Redis. */
 import type { WriteProgress } from '@penstock/contract';
 
 /**
@@ -13,13 +13,13 @@ export class ProgressReporter {
   #sending: Promise<void> | null = null;
   #closed = false;
 
-  /** `onError` is told of updates that could not be made; they are not made again. */
+  /** `onError` is called with the error of each update that failed; it is not sent again. */
   constructor(send: (progress: WriteProgress) => Promise<void>, onError: (error: unknown) => void) {
     this.#send = send;
     this.#onError = onError;
   }
 
-  /** The last one reported, sent or not. */
+  /** The newest that was reported, sent or not. */
   get newest(): WriteProgress | null {
     return this.#newest;
   }
@@ -43,7 +43,7 @@ export class ProgressReporter {
     await this.#sending;
   }
 
-  /** Sends no more, not even what waits: the job is another's now. */
+  /** Sends no more, not even what waits: the job has ended, or belongs to another worker. */
   drop(): void {
     this.#closed = true;
     this.#waiting = null;
