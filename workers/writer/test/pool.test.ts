@@ -107,10 +107,10 @@ test('when a thread dies amid a segment of shared memory, its mapping goes with 
   truncateSync(join(directory, 'segment'), 256 * 1024 * 1024); // a hole: the disk that holds it needs no room
   const source = { kind: 'shm', name: 'segment' } as const;
   const { done } = running.run(request({ path: 'die.dat', source }), 'dying', 1);
-  let isDead = false;
-  const dying = done.catch((error: unknown) => error).finally(() => (isDead = true));
+  const thread = { isDead: false };
+  const dying = done.catch((error: unknown) => error).finally(() => (thread.isDead = true));
   let mapped = 0;
-  while (!isDead) {
+  while (!thread.isDead) {
     mapped = Math.max(mapped, mappingsOf(directory));
     await setImmediate();
   }
