@@ -21,7 +21,7 @@ import type { RowPipeline } from '../rows/pipeline.ts';
 import { reserve, reserveSparse } from '../space/reserve.ts';
 import { openTarget } from '../target/open.ts';
 import { type Target, spanOf } from '../target/target.ts';
-import { openBytes } from '../thread/opening.ts';
+import { openBytes } from '../origin/open-bytes.ts';
 import { NOTHING, SYNCING, type Step, WAITING, WRITING } from './phases.ts';
 import { planSharing } from './sharing.ts';
 import { FD_ORIGIN, type WriteState } from './state.ts';

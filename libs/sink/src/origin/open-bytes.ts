@@ -1,9 +1,11 @@
 /** Opens the source of a write: one that computes its bytes, or a file or segment that is read; and determines its size. */
 import { RequestError, type WriteRequest, extentsEnd } from '@penstock/contract';
 import { type DirectSource, ExtentsSource, InlineSource, createPatternSource } from '@penstock/sources';
-import { type Origin, closeOrigin, openOrigin } from '../origin/origin.ts';
-import { openSegment } from '../origin/segment.ts';
-import type { WriterThread } from './thread.ts';
+import type { Roots } from '@penstock/disk';
+import type { RefusingDevices } from '../device/direct-refused.ts';
+import { type Origin, closeOrigin, openOrigin } from './origin.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
+import { openSegment } from './segment.ts';
 
 /** An opened source: either `source`, which computes, or `origin`, which is read. */
 export type OpenedBytes = { size: number } & (
@@ -11,13 +13,21 @@ export type OpenedBytes = { size: number } & (
   | { source: null; origin: Origin }
 );
 
+/** What a writer thread opens sources with. */
+interface SourceOpeners {
+  roots: Roots;
+  /** undefined if the writer reads no segments. */
+  segments: SegmentDirectory | undefined;
+  refusingDevices: RefusingDevices;
+}
+
 /**
  * Opens the source that `request` names; the caller closes it.
  * @throws IoError naming the call that failed
  * @throws RequestError if the source is refused, or has fewer bytes than the request's size
  */
 export function openBytes(
-  { roots, segments, refusingDevices }: Pick<WriterThread, 'roots' | 'segments' | 'refusingDevices'>,
+  { roots, segments, refusingDevices }: SourceOpeners,
   { source, size }: WriteRequest,
 ): OpenedBytes {
   switch (source.kind) {
