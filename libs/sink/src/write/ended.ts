@@ -1,4 +1,4 @@
-/** The end of a write, also one that failed: what is open is closed, and what it leaves is removed or kept for the next attempt. */
+/** The end of a write: what is open is closed, and what a failed one leaves is removed or kept for the next attempt. */
 import { WriteAbortedError, changesInPlace } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { hasPart } from '../attempt/parts.ts';
@@ -11,7 +11,7 @@ import { type Target, closeTarget } from '../target/target.ts';
 import { recordPart } from './opening.ts';
 import { FD_ORIGIN, type WriteState } from './state.ts';
 
-/** What a stopped write has written of at least this much is left to the next attempt. */
+/** A stopped write that has written less is not worth keeping. */
 const KEPT_BYTES_MIN = 8_388_608;
 
 /** Closes all that the write has open; nothing of it may be in flight. */
@@ -21,10 +21,10 @@ export function closeWrite(state: WriteState): void {
   thread.rowMemory.leave(state);
   io.digest?.close();
   io.rows?.cache?.forget();
-  state.returnRows(); // a digest that was given up only reads what is left of them
+  state.returnRows(); // a closed digest may still read them, which does no harm
   intake?.close();
   if (io.partial !== null) thread.rowClock.remove(io.partial);
-  // Closed words first: from here the main thread must not close descriptors that may belong to another file.
+  // The words first: from here on the main thread must not close descriptors that may be another file's.
   for (const index of [FD_TARGET, FD_DIRECTORY, FD_ORIGIN]) control.recordFd(index, -1);
   control.recordMapping(null);
   if (state.failed) leaveFailed(state);
@@ -35,7 +35,7 @@ export function closeWrite(state: WriteState): void {
   intake?.ring.tellStands();
 }
 
-/** What becomes of a file that was not finished. */
+/** Removes, cuts or keeps a file that was not finished. */
 function leaveFailed(state: WriteState): void {
   const { files, io, order, request, thread } = state;
   const { target } = files;
@@ -49,7 +49,7 @@ function leaveFailed(state: WriteState): void {
     const bytes = io.rows?.contiguousBytes;
     const end = bytes === undefined ? null : Math.max(target.baseOffset + bytes, io.partial?.writtenEnd ?? 0);
     const keeps = state.intake?.ring.keepsWritten === true && target.isSeen && io.rows !== null;
-    if (keeps) target.unpublishedName = null; // also of a file that this write has made
+    if (keeps) target.unpublishedName = null; // also if this write has made the file
     const takesBack = request.mode === 'append' && !keeps;
     leaveUnfinished(target, takesBack, end, io.growth instanceof SeenGrowth ? io.growth : null);
   }
@@ -80,7 +80,7 @@ function isKeptForNextAttempt(state: WriteState, target: Target): boolean {
   return trail.isRecorded;
 }
 
-/** For a job that is cancelled: no other attempt will come to remove what an earlier one, of a host that died, has left. */
+/** For a cancelled job: no later attempt will remove what an earlier one, whose host died, has left. */
 export function sweepEarlier({ files, order, request, thread }: WriteState): void {
   const root = thread.roots.find(request.root);
   if (files.target !== null || !order.again || root?.writable !== true) return;

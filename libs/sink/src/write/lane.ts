@@ -134,14 +134,14 @@ class WriteLane implements Lane, LaneEvents {
     }
   }
 
-  /** What brings the bytes has failed, and not the disk: if that may pass, what is written is of use to another attempt. */
+  /** The source has failed, not the disk: if it may succeed later, what is written is valid for the next attempt. */
   #failSource(error: unknown): void {
     const state = this.#state;
     state.sourceFailed = !state.failed && toWire(error).retryable;
     this.fail(error);
   }
 
-  /** Asked before each row: with its lock a write loses the right to submit another. */
+  /** Asked before each row: a write that has lost its lock must not submit another. */
   #isStopped(): boolean {
     const state = this.#state;
     const { control, clock } = state;
@@ -222,7 +222,7 @@ class WriteLane implements Lane, LaneEvents {
     }
   }
 
-  /** With nothing in flight: closes everything and settles the promise, once. */
+  /** Called with nothing in flight: closes everything, and resolves or rejects the promise, once. */
   #end(): void {
     const state = this.#state;
     if (state.finished) return;

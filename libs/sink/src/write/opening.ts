@@ -38,12 +38,12 @@ export function prepareOpening(state: WriteState): Step {
 
 function openAll(state: WriteState): Step {
   const { request, order, files, plan, intake } = state;
-  // Published first: totals are 0 until the source is known.
+  // First the progress: totals are 0 until the source is known.
   state.publishProgress();
   const root = state.thread.roots.get(request.root, 'root', true);
   files.partRoot = root;
   recordPart(state, false);
-  // First of all: what is refused below must not leave an earlier attempt's partial file for ever.
+  // Before anything can be refused, or an earlier attempt's partial file would stay for ever.
   if (order.again && order.swept !== true && hasPart(request)) {
     files.takenOver = takeOverPart(root, request.path, order) && request.publish === 'atomic';
   }
@@ -54,7 +54,7 @@ function openAll(state: WriteState): Step {
   return openPlace(state, finished);
 }
 
-/** So that the host finds a partial file again: before it is made, or, `isLeft`, once it is left for a later attempt. */
+/** Records the partial file, so that its host finds it again: before it is made or, if `isLeft`, as it is left to a later attempt. */
 export function recordPart({ order, request, files, thread }: WriteState, isLeft: boolean): void {
   const { job, jobKey, attemptToken, partPlace } = order;
   const { partRecords } = thread;
@@ -75,7 +75,7 @@ function openSource(state: WriteState): void {
   if (state.keepsHoles) files.originFlush = new OriginFlush(thread, origin!);
 }
 
-/** What an earlier attempt has published, if that is what this one would write, and no sum of it is wanted. */
+/** The checkpoint of the file that an earlier attempt has published, if this one would write the same, and no sum is wanted. */
 function finishedBefore(state: WriteState, root: Root): Checkpoint | null {
   const { request, order, files } = state;
   const mayBe = order.again && order.swept !== true && !files.takenOver && request.publish === 'atomic';
@@ -86,8 +86,8 @@ function finishedBefore(state: WriteState, root: Root): Checkpoint | null {
 }
 
 /**
- * Opens the target, and decides what goes where in it; the next phase, or NOTHING while the queue is asked of other appends.
- * @param finished what an earlier attempt has published
+ * Opens the target, and decides what goes where in it. NOTHING while the queue is asked about other appends.
+ * @param finished the checkpoint of a file that an earlier attempt has published
  */
 function openPlace(state: WriteState, finished: Checkpoint | null): Step {
   const { request, files, thread, intake } = state;
@@ -135,11 +135,11 @@ function inquiryOf({ thread: { askQueue, loop }, lane }: WriteState): AppendInqu
 
 // ------------------------------------------------------------------------------------------------ place and rows
 
-/** Where in its file the write goes on, and from which of its bytes. */
+/** Decides where in the target the write begins, and from which of its bytes an earlier attempt is continued. */
 function place(state: WriteState, target: Target): void {
   const { files, plan, request } = state;
   const { origin } = files;
-  // No block of the file can be written again together with what stands in it.
+  // In a file that only grows no block can be written again, so rows begin at any byte of the source.
   if (target.appendsOnly && origin !== null) readBuffered(origin);
   plan.span = spanOf(target, state.offsetAlignment);
   if (plan.span.headBytes > 0 && origin !== null) readBuffered(origin);
@@ -154,9 +154,9 @@ function place(state: WriteState, target: Target): void {
   if (request.durability !== 'none') state.bytesDurable = files.trail.resumedFrom;
 }
 
-/** Of what arrives, how much an earlier attempt may have written that is not written again. */
+/** If the bytes arrive: how many of them, written by an earlier attempt, need not be written again. */
 function resumableBytes({ isFetched, isSummedUp, plan }: WriteState): number {
-  // A sum is of all bytes, and those of the earlier attempt would have to be read into rows that are the producer's.
+  // A sum covers all bytes, and the rows into which the earlier ones would have to be read are the producer's.
   return isFetched && !isSummedUp ? (plan.size ?? Number.POSITIVE_INFINITY) : 0;
 }
 
@@ -165,7 +165,7 @@ function planMatrix(state: WriteState, target: Target, shape: MatrixShape): void
   const { plan, thread } = state;
   plan.shape = shape;
   const memoryAlign = Math.max(target.alignment.memory, state.files.origin?.alignment.memory ?? 1);
-  const depth = target.appendsOnly ? 1 : thread.engine.depth; // a row goes where the one before has ended
+  const depth = target.appendsOnly ? 1 : thread.engine.depth; // each row begins at the end of the row before
   const budget = thread.rowMemory.bytesMax;
   const bytes = plan.span.headBytes + (plan.size ?? Number.POSITIVE_INFINITY);
   const rowPlan = planRows(bytes, shape, memoryAlign, state.offsetAlignment, depth, budget);
@@ -183,7 +183,7 @@ function matrixFor({ plan, intake }: WriteState, preferred: MatrixShape | undefi
   return intake === null ? chooseMatrix(plan.size!, preferred) : chooseStreamMatrix(plan.size, preferred);
 }
 
-/** Maps a segment whose rows can be written from where they stand; it goes when nothing is in flight any more. */
+/** Maps a segment if its rows can be written from where they are. It stays mapped while anything is in flight. */
 function mapRows({ plan, control, isSummedUp }: WriteState, segment: Origin, target: Target): void {
   const standsAligned = plan.span.headBytes === 0 && rowsStandAligned(segment, target.alignment);
   // Summed up or compared, the bytes would be touched by this process: they are copied first.
@@ -191,7 +191,7 @@ function mapRows({ plan, control, isSummedUp }: WriteState, segment: Origin, tar
   control.recordMapping(mapSegment(segment, segment.start + plan.size!));
 }
 
-/** Lets the producer begin: rows come with its bytes, and until then other writes have them. */
+/** Lets the producer begin. The write gets rows once there are bytes; until then other writes have them. */
 function letBegin(
   { files, io, plan, thread, offsetAlignment: align }: WriteState,
   target: Target,
@@ -205,7 +205,7 @@ function letBegin(
 
 // -------------------------------------------------------------------------------------------------------- the space
 
-/** Space for all bytes, if their number is known, so that no write extends the file. */
+/** Reserves space for all bytes, if their number is known, so that no row extends the file. */
 function reserveSpace(state: WriteState, rows: RowPipeline): Step {
   const { files, plan } = state;
   const target = files.target!;
@@ -214,10 +214,10 @@ function reserveSpace(state: WriteState, rows: RowPipeline): Step {
   else reserve(target, size ?? 0);
   if (isWorthCheckpoints(state, target)) files.trail!.begin(state.thread.checkpoints);
   useSpareRows(state, rows);
-  return rows.exhausted ? SYNCING : WRITING; // it is with an empty file, or one that is all hole
+  return rows.exhausted ? SYNCING : WRITING; // at once for an empty file, or one that is all hole
 }
 
-/** Not of a bulk's files, nor of what is soon written again, nor of bytes that cannot be brought again from there on. */
+/** False for a bulk's files, for what is soon written again, and for bytes that cannot be brought again from a checkpoint on. */
 function isWorthCheckpoints({ intake, order, plan, request, thread }: WriteState, target: Target): boolean {
   if (order.swept !== undefined || plan.size === null || plan.size <= thread.checkpoints.bytes) return false;
   const canBeContinued = intake === null || plan.isTellable;

@@ -9,7 +9,10 @@ import { SYNC_REPLACED } from '../thread/transfer.ts';
 import { DONE, NOTHING, type Step, asStep } from './phases.ts';
 import { FD_ORIGIN, type WriteState } from './state.ts';
 
-/** Before the first byte goes to where others see it: from here on what stands there is this write's. @throws IoError, WriteAbortedError */
+/**
+ * To be called before the first byte is written: from here on what stands in place is this write's.
+ * @throws IoError, WriteAbortedError
+ */
 export function claim(state: WriteState): void {
   const { files, request } = state;
   const target = files.target!;
@@ -26,7 +29,7 @@ export function beginPublishing(state: WriteState): Step {
   const endFlush = files.endFlush!;
   state.returnRows();
   if (files.origin !== null) assertUnchanged(files.origin);
-  // The last moment at which a write whose lock was lost can still step back.
+  // The last moment at which a write that has lost its lock can step back.
   if (control.stop !== STOP_NONE) throw new WriteAbortedError(STOP_REASONS[control.stop]!);
   state.assertHeld();
   state.thread.roots.assertUnmoved(request.root, files.rootGeneration);
@@ -39,7 +42,7 @@ export function beginPublishing(state: WriteState): Step {
   return NOTHING;
 }
 
-/** The source is read no more: its word of the job's block becomes that of the file that was replaced. */
+/** The source is closed, and its word of the job's block names the file that was replaced instead. */
 function recordReplaced({ control, files }: WriteState, fd: number): void {
   control.recordFd(FD_ORIGIN, -1);
   control.recordMapping(null);
@@ -63,14 +66,14 @@ export function completePublishing(
     endFlush.afterReplaced(slot, result, refused);
     return DONE;
   }
-  endFlush.afterDirectory(slot, result); // reports to all that wait, this write too
+  endFlush.afterDirectory(slot, result); // notifies all that wait, this write too
   return NOTHING;
 }
 
-/** The name is flushed, by this write or by another of its group; the next phase, or NOTHING while what was replaced is not. */
+/** The name is flushed, by this write or another of its group. DONE, unless what was replaced has to be flushed too. */
 export function afterNameFlush(state: WriteState): Step {
   const endFlush = state.files.endFlush!;
   if (state.request.durability !== 'none') state.bytesDurable = state.plan.size!;
   endFlush.nameIsFlushed = true;
-  return endFlush.replacedIsDue ? NOTHING : DONE; // the loop asks this lane in its next turn
+  return endFlush.replacedIsDue ? NOTHING : DONE; // prepared in the loop's next turn
 }

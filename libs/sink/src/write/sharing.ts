@@ -44,7 +44,7 @@ export function shareNext(state: WriteState): Step {
   return NOTHING;
 }
 
-/** Rows take over. @throws IoError if the request would rather have nothing */
+/** Rows take over. @throws IoError if the request allows a reflink alone */
 function refuse({ files, io, request: { source } }: WriteState, errno: number): void {
   const reason = refusalReason(errno);
   if (source.kind === 'file' && source.reflink === 'always') {

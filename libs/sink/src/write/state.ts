@@ -33,12 +33,12 @@ import { OPENING, PAUSED, PhaseClock, WRITING } from './phases.ts';
 /** Which word of the job's control block names the source's descriptor (FD_TARGET and FD_DIRECTORY are the others). */
 export const FD_ORIGIN = 2;
 
-/** The lane, as the phases reach it from outside the loop's calls. */
+/** The lane, for what happens outside the loop's calls. */
 export interface LaneEvents extends FlushWaiter {
   fail(error: unknown): void;
 }
 
-/** The files of a write, from the first that is opened on, and what goes with them. */
+/** The files of a write, and what is recorded with them. */
 class WriteFiles {
   target: Target | null = null;
   /** Which generation of its root the target was opened in. */
@@ -47,7 +47,7 @@ class WriteFiles {
   partRoot: Pick<Root, 'name' | 'path'> | null = null;
   /** True if the partial file of an earlier attempt is this one's now. */
   takenOver = false;
-  /** What the queue is asked of other appends. While a question is open, nothing but the source is. */
+  /** What the queue is asked about other appends. While a question is unanswered, the source alone is open. */
   inquiry: AppendInquiry | null = null;
   /** Computes the bytes; null if they are read or arrive. */
   source: DirectSource | null = null;
@@ -69,12 +69,12 @@ const NO_ROWS: RowPlan = { ioBytes: 1, rowStride: 1, bufferRows: 1 };
 
 /** What is to be written, and in what rows. */
 class WritePlan {
-  /** The write's own bytes; null while only their end will tell. */
+  /** How many bytes; null while that is unknown. */
   size: number | null = 0;
   span: Span = WHOLE_FILE;
   shape: MatrixShape = NO_MATRIX;
   rowPlan: RowPlan = NO_ROWS;
-  /** True if what arrives can be told from other bytes of its source: then a later attempt can go on with it. */
+  /** True if the server identifies the version of its bytes: then a later attempt can go on with them. */
   isTellable = false;
 }
 
@@ -83,13 +83,13 @@ class WriteIo {
   rows: RowPipeline | null = null;
   /** The memory of the rows, while the write has some. */
   extent: RowExtent | null = null;
-  /** So much row memory the write stands in line for. */
+  /** How much row memory the write stands in line for. */
   wantedBytes = 0;
   /** True while the write counts among the small ones of its thread. */
   countedSmall = false;
   /** Makes room ahead of the rows, if the size is unknown, or others see the file while it grows. */
   growth: Growth | SeenGrowth | null = null;
-  /** Of what arrives: the rows that are full, when the write has row memory, and the row that fills up. */
+  /** If the bytes arrive: the rows that are full, the row memory while the write has some, and the row that is not full. */
   arrivals: Arrivals | null = null;
   lease: RowLease | null = null;
   partial: PartialRow | null = null;
@@ -122,7 +122,7 @@ export class WriteState {
   failure: unknown = undefined;
   /** True if the source failed, not the disk: what is written is valid for the next attempt. */
   sourceFailed = false;
-  /** True once the lane has ended: nothing is open, and nothing of it may be published any more. */
+  /** True once the lane has ended: nothing is open, and no progress may be published. */
   finished = false;
 
   inFlight = 0;
@@ -164,7 +164,7 @@ export class WriteState {
     return checksum !== 'none' || verify !== 'none';
   }
 
-  /** As far as is known: a stream is not before its end. */
+  /** False while the size is unknown. */
   get isSmall(): boolean {
     const { size } = this.plan;
     return size !== null && size <= SMALL_FILE_BYTES_MAX;

@@ -1,6 +1,6 @@
 /**
- * The phase "syncing": all is written and reaped. The order from here is truncate, fdatasync, rename, fsync of the directory;
- * and before the name comes what is to be known of the bytes, their sum.
+ * The phase "syncing": all is written and reaped. The order from here is truncate, fdatasync, rename, fsync of the directory.
+ * The sum of the bytes is known, and compared, before the file gets its name.
  */
 import { applyAttributes } from '../target/attributes.ts';
 import { assertExpected } from '../target/expected-sum.ts';
@@ -11,15 +11,15 @@ import { NOTHING, PUBLISHING, type Step, VERIFYING, asStep } from './phases.ts';
 import type { WriteState } from './state.ts';
 import { hasReadbackRows } from './verifying.ts';
 
-/** Gives the target its length and what it has besides its bytes. @throws RequestError if fewer bytes came than declared */
+/** Gives the target its length and attributes. @throws RequestError if fewer bytes have come than were declared */
 export function beginSyncing(state: WriteState): Step {
   const { files, io, plan, request, thread } = state;
   const target = files.target!;
   if (io.rows !== null) plan.size = io.rows.settle();
   const size = plan.size!;
-  thread.rowMemory.leave(state); // the end of what arrives may have come while it stood in line
+  thread.rowMemory.leave(state); // a producer may have ended while this write stood in line
   if (io.digest === null) state.returnRows();
-  else io.digest.finish(); // it may still read them
+  else io.digest.finish(); // the digest may still read them
   cut(state, target, size);
   target.lengthening?.finish(size);
   files.attributesSet = !target.isPublished && applyAttributes(target, request, files.origin, state.isSmall);
@@ -33,7 +33,7 @@ function cut({ io, intake, request }: WriteState, target: Target, size: number):
     growth.fixEnd(target.baseOffset + size, request.durability !== 'none');
     intake!.ring.tellStands();
   } else if (reflink === null && !target.isPublished) {
-    cutPadding(target, size, growth !== null); // else it ends where the blocks do
+    cutPadding(target, size, growth !== null); // or the file would end where its last block does
   }
 }
 
@@ -42,14 +42,14 @@ function needsFlush({ io, isSmall, request }: WriteState, target: Target): boole
   // Bytes that are in the page cache alone must reach the disk to be read back from it.
   if (request.verify === 'readback' && !target.direct) return true;
   if (target.flushedTogether && isSmall) return false;
-  const hasFreed = target.forgetsFreed && io.growth !== null; // the space ahead that it did not need
+  const hasFreed = target.forgetsFreed && io.growth !== null; // reserved ahead, and cut off again
   return request.durability !== 'none' || hasFreed;
 }
 
 export function prepareSyncing(state: WriteState, slot: number): Step {
   const { endFlush, target, attributesSet, flushed } = state.files;
   if (flushed) return judgeSum(state, target!);
-  // Its record says that it is done, and must not say less after a power loss than the queue does.
+  // The record of an append, which is an attribute, must not lag behind the queue after a power loss.
   const isLengthened = target!.lengthening?.isRecorded === true;
   return asStep(endFlush!.prepareFile(slot, attributesSet || isLengthened));
 }
@@ -61,7 +61,7 @@ export function completeSyncing(state: WriteState, slot: number, result: number,
   return afterFlush(state);
 }
 
-/** The bytes are where they go: what is to be known of them comes before their name. */
+/** The bytes are where they go. What remains before the name is their sum. */
 function afterFlush({ files, io }: WriteState): Step {
   files.flushed = true;
   return io.digest === null ? PUBLISHING : NOTHING;
@@ -73,7 +73,7 @@ function judgeSum(state: WriteState, target: Target): Step {
   const { sum } = io.digest!;
   const readsBack = request.verify === 'readback';
   if (sum === null) {
-    // The digest wakes the loop. A hole may take it hours: others can have the rows.
+    // The digest wakes the loop. A hole may take it hours: other writes can have the rows meanwhile.
     if (io.extent !== null && !readsBack && !io.digest!.readsRows) {
       state.returnRows();
       thread.loop.wake();

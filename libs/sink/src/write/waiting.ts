@@ -1,7 +1,7 @@
 /**
- * The phase "waiting": for the flush of a source whose holes are kept, for a server's answer, and in the line for row
- * memory. With its rows the write has what carries their bytes, the pipeline. It comes again when a pause is over, and for
- * bytes that arrive after their rows went back.
+ * The phase "waiting": for the flush of a source whose holes are kept, for the answer of a server, and in line for row
+ * memory. As it ends the write gets its pipeline. The phase comes again after a pause, and when bytes arrive after the row
+ * memory was given back.
  */
 import type { DigestOrder } from '@penstock/digest';
 import type { RowExtent } from '@penstock/matrix';
@@ -29,7 +29,7 @@ const FD_PARTIAL = FD_ORIGIN;
 /** Joins the line for row memory. */
 export function beginWaiting(state: WriteState): Step {
   const { io, files, intake } = state;
-  // For bytes that arrive there are no rows before they do.
+  // Before the first bytes arrive, there is nothing to put into rows.
   if (intake !== null && io.rows === null) return NOTHING;
   io.wantedBytes = io.lease?.wantedBytes ?? state.rowBytes;
   // No write waits in line behind one that waits for its source.
@@ -51,7 +51,7 @@ export function completeWaiting(
   refused: boolean,
   latencyMs: number,
 ): Step {
-  // A flush that was under way when it had to wait for rows again.
+  // A flush that was under way when the write had to wait for rows again.
   if (state.thread.slots.purpose[slot] !== SYNC_ORIGIN) {
     return completeWriting(state, slot, result, refused, latencyMs);
   }
@@ -59,7 +59,7 @@ export function completeWaiting(
   return state.failed ? NOTHING : beginWaiting(state);
 }
 
-/** The rows that the write stands in line for; null while they are not there, and then its progress says what it waits for. */
+/** The row memory that the write stands in line for; null if it is not its turn, and then its progress shows what it waits for. */
 function takeTurn(state: WriteState): RowExtent | null {
   const { rowMemory } = state.thread;
   const { wantedBytes } = state.io;
@@ -68,7 +68,7 @@ function takeTurn(state: WriteState): RowExtent | null {
   return extent;
 }
 
-/** @returns OPENING once there are rows, or bytes may arrive: its second half, the space on the disk, comes then */
+/** @returns OPENING once there are rows, or bytes may arrive: next is the space on the disk */
 function takeFirstRows(state: WriteState): Step {
   const { intake, io } = state;
   if (intake === null) {
@@ -92,7 +92,7 @@ function takeRowsAgain(state: WriteState, rows: RowPipeline, slot: number): Step
     if (extent === null) return asStep(state.inFlight === 0 && io.partial?.prepare(slot) === true);
     useRows(state, rows, extent);
   }
-  thread.rowMemory.leave(state); // it is still in line if what was to arrive has ended without a byte
+  thread.rowMemory.leave(state); // it is still in line if its producer has ended without a byte
   return WRITING;
 }
 
@@ -104,7 +104,7 @@ function useRows(state: WriteState, rows: RowPipeline, extent: RowExtent): void 
   if (state.isSmall) state.countSmall();
 }
 
-/** For bytes that arrive: rows at once if some are free, since there are bytes by now, or soon. */
+/** If the bytes arrive: takes rows at once if some are free, since there are bytes by now, or soon. */
 export function useSpareRows(state: WriteState, rows: RowPipeline): void {
   const { lease } = state.io;
   if (lease === null || rows.exhausted) return;
@@ -112,7 +112,7 @@ export function useSpareRows(state: WriteState, rows: RowPipeline): void {
   if (extent !== null) useRows(state, rows, extent);
 }
 
-/** True once the server has answered: then it is known from where on its bytes come, and how many there are. */
+/** True once the server has answered: then it is known where its bytes begin, and perhaps how many there are. */
 function hasBegun(state: WriteState, intake: Intake): boolean {
   const beginning = intake.beginning();
   if (beginning === null) return false;

@@ -18,7 +18,7 @@ export function prepareWriting(state: WriteState, slot: number): Step {
   if (partial?.holdsRows !== true && rows.prepare(slot)) return PREPARED;
   if (partial !== null && state.inFlight === 0 && partial.prepare(slot)) return PREPARED;
   if (lease !== null && !rows.exhausted && needsRows(state, lease)) return WAITING;
-  return isOver(state, rows) ? SYNCING : NOTHING; // the end of what arrives may bring no row of its own
+  return isOver(state, rows) ? SYNCING : NOTHING; // a producer may end without another row
 }
 
 export function completeWriting(
@@ -57,7 +57,7 @@ export function prepareCacheFlush({ cache }: RowPipeline, slot: number): boolean
 }
 
 /**
- * For bytes that arrive, with nothing to take now: gives the row memory back if other writes need it.
+ * If the bytes arrive, and none can be taken now: gives the row memory back if other writes need it.
  * @returns true if there are bytes, and no rows for them
  */
 function needsRows(state: WriteState, lease: RowLease): boolean {
