@@ -16,7 +16,7 @@ import { APPENDS_ONLY, assertFirstAppend } from '../append/append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { refuseEarly } from './early-refusals.ts';
 import { Lengthening } from '../append/lengthening.ts';
-import { chooseFlush, chooseMode, whyNotDirect } from './mode.ts';
+import { chooseFlush, chooseMode, whyNotDirect } from './io-mode.ts';
 import { markOwner, ownedBy } from './publish.ts';
 import { renameOpenNoReplace } from './rename-new.ts';
 import { cutDeadEnd } from './seen-end.ts';

@@ -7,7 +7,7 @@ import { type Checkpoint, removeCheckpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import type { Lengthening } from '../append/lengthening.ts';
-import type { FlushMode, TargetMode } from './mode.ts';
+import type { FlushMode, TargetMode } from './io-mode.ts';
 
 /** An open target. */
 export interface Target extends TargetMode, FlushMode {
