@@ -59,3 +59,17 @@ test('every source that the documents of the inside name is there', () => {
   );
   expect(gone).toEqual([]);
 });
+
+test('every source of a room is named by the INTERNALS.md that the room has', () => {
+  const missing = documents
+    .filter((file) => basename(file) === 'INTERNALS.md')
+    .flatMap((file) => {
+      const text = textOf(file);
+      return files
+        .filter((source) => source.startsWith(`${dirname(file)}/src/`) && source.endsWith('.ts'))
+        .filter((source) => !/\.(?:test|fixture)\.ts$|\/index\.ts$/.test(source))
+        .filter((source) => !new RegExp(`(?<![\\w.-])${basename(source).replace('.', '\\.')}(?!\\w)`).test(text))
+        .map((source) => `${file}: ${source}`);
+    });
+  expect(missing).toEqual([]);
+});
