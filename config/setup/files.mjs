@@ -1,3 +1,4 @@
+// Files of set-up's own: each is written whole, so that a reader never sees a part.
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

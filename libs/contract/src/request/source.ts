@@ -118,7 +118,6 @@ export interface ExtentsSource {
   extents: Extent[];
 }
 
-/** The buffer of a write: its rows are filled and written in turn. */
 /** A pattern as a producer names it. */
 export interface PatternSourceInput {
   kind: 'pattern';
