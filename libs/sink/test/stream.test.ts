@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { faultyPort } from '@penstock/aio';
-import type { WriteRequestInput, WriteResult } from '@penstock/contract';
+import { PHASES, type WriteRequestInput, type WriteResult } from '@penstock/contract';
 import { type RingInlet, RingProducer, STOP_CANCEL, createRing } from '@penstock/matrix';
 import { returnWhenQuiet } from '../src/intake/intake.ts';
 import {
@@ -65,6 +65,20 @@ async function feed({ producer }: Stream, bytes: Uint8Array, lengths: readonly n
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await setImmediate();
 }
+
+test('the size of a stream is published once its bytes have ended, before they are flushed', async () => {
+  const block = bench.control.job(0);
+  const totals: number[] = [];
+  const publish = block.publish.bind(block);
+  block.publish = (phase, written, durable, total, inFlight) => {
+    if (PHASES[phase] === 'syncing') totals.push(total);
+    publish(phase, written, durable, total, inFlight);
+  };
+  const stream = openStream({}, { block });
+  await feed(stream, stamp(1, 700_000), [100_000]);
+  await stream.done;
+  expect(totals.at(-1)).toBe(700_000);
+});
 
 test.each(['atomic', 'in-place'] as const)(
   'a stream of any size and any pieces is the file, published %s',

@@ -15,7 +15,9 @@ import { hasReadbackRows } from './verifying.ts';
 export function beginSyncing(state: WriteState): Step {
   const { files, io, plan, request, thread } = state;
   const target = files.target!;
+  const isSizeNew = plan.size === null;
   if (io.rows !== null) plan.size = io.rows.settle();
+  if (isSizeNew) state.publishProgress(); // a flush may take long
   const size = plan.size!;
   thread.rowMemory.leave(state); // a producer may have ended while this write stood in line
   if (io.digest === null) state.returnRows();
