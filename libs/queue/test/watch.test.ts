@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseRequest } from '@penstock/contract';
+import { parseRequest, WriteAbortedError } from '@penstock/contract';
 import { Worker } from 'bullmq';
 import { redisOptions } from '../src/connection/address.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';
@@ -103,7 +103,7 @@ test('a retry without delay is told as one, a return to the queue is not', async
   await stage.worker(async (request) => {
     calls += 1;
     if (calls === 1) throw new Error('again');
-    if (calls === 2) throw Object.assign(new Error('swapped'), { code: 'ECANCELED', reason: 'shutdown' });
+    if (calls === 2) throw new WriteAbortedError('shutdown');
     return resultOf(request);
   });
   const id = await queue.add(write, { delay: 100, attempts: 2, backoff: { type: 'fixed', delay: 0 } });

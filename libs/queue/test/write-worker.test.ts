@@ -308,12 +308,12 @@ test('closed, a worker lets its jobs finish without aborting them', async () => 
   await expect(worker.drain('shutdown')).resolves.toBeUndefined();
 });
 
-test.each(['shutdown', 'lost'])('a job whose perform says %s of itself goes back too', async (reason) => {
+test.each(['shutdown', 'lost'] as const)('a job whose perform says %s of itself goes back too', async (reason) => {
   const queue = stage.queue();
   let calls = 0;
   await stage.worker(async (request) => {
     calls += 1;
-    if (calls === 1) throw Object.assign(new Error('pool swapped'), { code: 'ECANCELED', reason });
+    if (calls === 1) throw new WriteAbortedError(reason);
     return resultOf(request);
   });
   const id = await queue.add(write, { attempts: 1 });

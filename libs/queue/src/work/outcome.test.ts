@@ -41,6 +41,9 @@ test('a write that a shutdown stopped is put back, a cancelled one has failed, a
   expect(outcomeOf(toWire(new WriteAbortedError('lost')), first)).toBe(PUT_BACK);
   expect(outcomeOf(toWire(new WriteAbortedError('cancel')), first)).toMatchObject({ kind: 'failed' });
   expect(outcomeOf(io('ECANCELED'), first)).toMatchObject({ kind: 'retry' });
+  const items = [{ path: 'a', error: toWire(io('ECANCELED')) }];
+  const bulk = new BulkError({ files: 1, failed: 1, items } as unknown as BulkResult);
+  expect(outcomeOf(bulk, first)).toMatchObject({ kind: 'retry' });
 });
 
 test('a job whose thread ended beside it is put back ten times, and then the attempt counts', () => {

@@ -66,10 +66,10 @@ export function failedBy(fault: Error): Outcome {
 
 /**
  * A shutdown stopped it, or a thread that took the lock for lost, which has been renewed just in time. A cancelled write
- * is not retryable, and a system call that was cancelled is a failure like others.
+ * is not retryable. By its name, not its code: a system call may end with ECANCELED too, and a bulk's error has the code
+ * of its first file.
  */
-const isPutBack = ({ code, retryable, syscall }: WireError): boolean =>
-  code === 'ECANCELED' && retryable && syscall === undefined;
+const isPutBack = ({ name, retryable }: WireError): boolean => name === 'WriteAbortedError' && retryable;
 
 /**
  * True if the job's thread ended, most likely because of another write. It may still be this one that ends every thread
