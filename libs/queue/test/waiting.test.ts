@@ -101,6 +101,8 @@ test('a wait that lasts too long fails the job, and says for what it waited and 
       message: expect.stringMatching(/Waited 2 s for the lock of the file, \d+ tries/),
     },
   });
+  // What a dashboard shows of it has the same.
+  expect((await queue.job(id))?.stacktrace).toEqual([expect.stringMatching(/^IoError: EBUSY.* Waited 2 s/)]);
 });
 
 test('with no time to wait a full disk counts as an attempt like any other failure', async () => {

@@ -17,7 +17,7 @@ import {
   WAITS_FIELD,
 } from '../wait/waits.ts';
 import type { Attempt, TakenJob } from './attempt.ts';
-import { failedFilesOf, type Outcome, PUT_BACK } from './outcome.ts';
+import { failedFilesOf, type Outcome, PUT_BACK, stackHead } from './outcome.ts';
 
 type Wait = Extract<Outcome, { kind: 'wait' }>;
 type Failed = Extract<Outcome, { kind: 'failed' | 'retry' }>;
@@ -91,7 +91,9 @@ export class Conclusion {
     const before = readRecord(await client.hget(toKey(jobId), WAITS_FIELD), job.attemptsMade + 1);
     if (before.waitedMs >= waitMsMax) {
       const error = waitedOut(cause, failure.error, before);
-      return this.#recordFailure(attempt, { kind: 'failed', failure: { ...failure, error } });
+      // A stack of the last try would lack how long the job has waited.
+      const waited = { ...failure, error, stack: stackHead(error) };
+      return this.#recordFailure(attempt, { kind: 'failed', failure: waited });
     }
     const delayMs = attempt.holdsBack ? DELAY_MS_MIN : this.#delayMs(jobId, before, cause);
     const record = { ...before, tries: before.tries + 1, waitedMs: before.waitedMs + delayMs };

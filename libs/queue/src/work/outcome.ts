@@ -82,9 +82,12 @@ function detailsOf(caught: unknown): string[] {
   return caught instanceof WriteAbortedError && caught.cause instanceof Error ? [caught.cause.message] : [];
 }
 
-function stackOf(caught: unknown, { name, message }: WireError): string {
-  return caught instanceof Error && caught.stack !== undefined ? caught.stack : `${name}: ${message}`;
+function stackOf(caught: unknown, error: WireError): string {
+  return caught instanceof Error && caught.stack !== undefined ? caught.stack : stackHead(error);
 }
+
+/** The stack of an error without its frames. */
+export const stackHead = ({ name, message }: WireError): string => `${name}: ${message}`;
 
 /** A line for each file of a bulk that failed: the first of them. */
 export function failedFilesOf(result: JobResult): string[] {
