@@ -68,7 +68,7 @@ export function figuresOf(shown: Shown): string {
 
 /** One line of at most `columns` characters: the title gives way first, then the bar; the figures stay. */
 export function terminalLine(title: string, shown: Shown, columns: number, hasColors: boolean): ScreenText {
-  const figures = escapeControls(figuresOf(shown)); // what it waits for is told by a host
+  const figures = escapeControls(figuresOf(shown)); // what it waits for is text of a host
   const room = columns - figures.length - 4; // two gaps of two
   const name = escapeControls(title);
   const titleWidth = Math.min(name.length, Math.max(TITLE_WIDTH_MIN, room - BAR_WIDTH_MAX));

@@ -2,7 +2,7 @@
 import { SIZE_BYTES_MAX, SIZE_EXAMPLE } from '../text/size.ts';
 
 export const PATTERN_NAMES = ['zero', 'byte', 'counter', 'text', 'stamp', 'random'] as const;
-/** The name of a pattern; what its bytes are is told with the sources. */
+/** The name of a pattern; its bytes are described with the sources. */
 export type PatternName = (typeof PATTERN_NAMES)[number];
 
 export const ROW_COUNT_MAX = 65_536;
@@ -12,7 +12,7 @@ export const MODES = ['create', 'replace', 'overwrite', 'append'] as const;
 export const PUBLISHES = ['atomic', 'in-place'] as const;
 export const DURABILITIES = ['none', 'fdatasync', 'dsync'] as const;
 export const CHECKSUMS = ['none', 'crc32c', 'sha256'] as const;
-/** How the bytes are summed up: CRC-32C (RFC 3720) or SHA-256, told in hexadecimal digits. */
+/** How the bytes are summed up: CRC-32C (RFC 3720) or SHA-256, reported in hexadecimal digits. */
 export type ChecksumName = Exclude<(typeof CHECKSUMS)[number], 'none'>;
 /** Hexadecimal digits of each checksum. */
 export const CHECKSUM_DIGITS = { crc32c: 8, sha256: 64 } as const;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
 import { countSchema, rateSchema } from '../fields/numbers.ts';
 
-/** The phases of a write, in their order; 'paused' stands for any of them in which it was told to wait. */
+/** The phases of a write, in their order; 'paused' stands for any of them in which it was paused. */
 export const PHASES = [
   'waiting',
   'opening',

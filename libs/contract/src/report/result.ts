@@ -56,7 +56,7 @@ export interface WriteResult {
   fallbackReason?: string;
   /** false: nothing of it survives power loss, whatever its durability, as `fallbackReason` says; absent otherwise. */
   durable?: false;
-  /** Of a copy alone. After a 'reflink' mode and matrix tell how its rows would have gone: there were none. */
+  /** Of a copy alone. After a 'reflink' mode and matrix are those its rows would have had: there were none. */
   copied?: CopyWay;
   /** Why it is no reflink, where one was asked for. */
   noReflinkReason?: string;
@@ -164,7 +164,7 @@ export type BulkItemResult =
 
 /** What a completed bulk returns. Each of its files was written as a single write is, or not at all. */
 export interface BulkResult {
-  /** In the order of the request's files. Of the first hundred that failed the error is told in full. */
+  /** In the order of the request's files. The first hundred that failed carry the whole error. */
   items: BulkItemResult[];
   /** How many files were asked for, and how many of them were not written. */
   files: number;
@@ -174,7 +174,7 @@ export interface BulkResult {
   /** How many files were written how. */
   modes: Partial<Record<WriteMode, number>>;
   engine: Engine;
-  /** Why not all were written 'aio-direct': what is told of the first that was not. */
+  /** Why not all were written 'aio-direct': the reason of the first that was not. */
   fallbackReason?: string;
   /** false: nothing of them survives power loss, as `fallbackReason` says; absent otherwise. */
   durable?: false;

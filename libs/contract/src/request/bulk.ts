@@ -105,7 +105,7 @@ function queueable(request: WriteRequest): WriteRequest {
   throw new RequestError({ field, value: kind, accepted, message: issueMessage(field, kind, accepted, fault) });
 }
 
-/** The JSON Schema of a bulk. It cannot tell whether an item's size is said somewhere, nor whether a file comes twice. */
+/** The JSON Schema of a bulk. It cannot express that an item needs a size from somewhere, nor that no file may come twice. */
 export const bulkJsonSchema: object = {
   ...z.toJSONSchema(bulkSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }),
   title: 'BulkRequest',

@@ -88,7 +88,7 @@ const ISSUES_IN_MESSAGE_MAX = 3;
 
 /** @param unsaid how many more there are that nobody put into words */
 function requestError(found: readonly RequestIssue[], unsaid: number): RequestError {
-  // zod tells a value that breaks two rules twice; one sentence says it.
+  // zod reports a value that breaks two rules twice; one sentence is enough.
   const issues = found.filter((issue, index) => found.findIndex((other) => other.message === issue.message) === index);
   const [first] = issues;
   if (first === undefined) throw new Error('zod refused a request without an issue');

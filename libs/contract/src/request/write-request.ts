@@ -19,7 +19,7 @@ export interface WriteRequest {
   path: string;
   /** The name of one of the host's roots. */
   root: string;
-  /** Bytes, 0 to 2^53-1. Absent only for a source that knows its own size, or tells it by its end. */
+  /** Bytes, 0 to 2^53-1. Absent only for a source that knows its own size, or whose end decides it. */
   size?: number;
   /** Absent: chosen by the writer from the size and the disk. */
   matrix?: MatrixShape;

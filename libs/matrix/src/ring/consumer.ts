@@ -341,7 +341,7 @@ export class RingConsumer {
   }
 
   /** Declares the file to be as it will stay, whatever is left to be done: a thread that blocks for that wakes. */
-  tellStands(): void {
+  confirmEnd(): void {
     Atomics.store(this.#words, STANDS, 1);
     Atomics.notify(this.#words, FLUSHES_DONE);
   }

@@ -76,7 +76,7 @@ test('a job that cannot be read fails once, by its id and by what is wrong with 
   expect(stage.errors.every(({ name }) => name === 'BrokenJobError')).toBe(true);
 });
 
-test('a job that BullMQ ends without a run, for a child of it failed, ends in order though it cannot be read', async () => {
+test('a job that BullMQ ends without an attempt, for a child of it failed, ends in order though it cannot be read', async () => {
   const plain = stage.plainQueue();
   const id = await addBroken(plain, (broken) =>
     stage.client.hset(key(broken), { defa: 'child failed', atm: 'x', parent: '{}' }),

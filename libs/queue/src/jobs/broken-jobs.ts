@@ -1,6 +1,6 @@
 /**
  * Jobs that BullMQ cannot read: its worker throws while it fetches one, before it hands over the job's id. Such a job
- * would stand under a lock without a run, stall, and be fetched again, for ever; nothing could cancel it either.
+ * would stand under a lock without an attempt, stall, and be fetched again, for ever; nothing could cancel it either.
  *
  * So each job's fields are judged before BullMQ reads them. A field that cannot be read gets a value that can; its old
  * value is kept as `broken:<field>`, and the field `broken` names the faults. From then on the job can be cancelled and
@@ -180,7 +180,7 @@ export class BrokenJobs {
       this.#replaceBroken(reply[0] as string[], String(reply[1]))
     ) {
       // At once: a host that dies with it leaves it to scripts that stop halfway at such a field, and BullMQ itself ends
-      // one whose children failed, without a run.
+      // one whose children failed, without an attempt.
       await mendJob(await this.#client(), this.#worker.toKey(String(reply[1])));
     }
     return reply;

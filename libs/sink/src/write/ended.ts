@@ -32,7 +32,7 @@ export function closeWrite(state: WriteState): void {
   if (files.origin !== null) closeOrigin(files.origin);
   files.endFlush?.close();
   if (files.target !== null) closeTarget(files.target);
-  intake?.ring.tellStands();
+  intake?.ring.confirmEnd();
 }
 
 /** Removes, cuts or keeps a file that was not finished. */

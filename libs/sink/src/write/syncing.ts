@@ -33,7 +33,7 @@ function cut({ io, intake, request }: WriteState, target: Target, size: number):
   const { growth, reflink } = io;
   if (growth instanceof SeenGrowth) {
     growth.fixEnd(target.baseOffset + size, request.durability !== 'none');
-    intake!.ring.tellStands();
+    intake!.ring.confirmEnd();
   } else if (reflink === null && !target.isPublished) {
     cutPadding(target, size, growth !== null); // or the file would end where its last block does
   }
