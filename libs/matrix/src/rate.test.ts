@@ -10,10 +10,11 @@ const seconds = (count: number): number => Math.floor(count * UNITS_PER_SECOND);
 /** A cell over words that nobody else has, with its rate set, and the time from which its next byte is due. */
 function cellOf(bytesPerSecond: number): { cell: RateCell; other: RateCell; start: number } {
   const buffer = new SharedArrayBuffer(16);
-  const make = (): RateCell => new RateCell(new Int32Array(buffer), new Float64Array(buffer), 0, 2);
+  const words = new Int32Array(buffer);
+  const make = (): RateCell => new RateCell(words, new Float64Array(buffer), 0, 2);
   const cell = make();
   cell.set(bytesPerSecond);
-  return { cell, other: make(), start: rateTime() };
+  return { cell, other: make(), start: words[2]! }; // and not the time of now: on a busy machine that is later
 }
 
 /** Sends rows of `rowBytes` through `cells` in turns, each as early as it may, for `length` units; the bytes sent. */

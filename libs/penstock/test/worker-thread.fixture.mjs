@@ -11,16 +11,20 @@ await log.flush();
 log.write(bytes.subarray(0, 1000));
 const stream = writer.createWriteStream(`${directory}/stream`);
 stream.write(bytes);
-for (let index = 0; index < 4; index += 1) {
-  void writer.writeFile(
-    `${directory}/${index}`,
-    { kind: 'pattern', pattern: 'stamp' },
-    { size: '64MiB', limit: { bytesPerSecond: '4MiB' } },
-  );
-}
-await new Promise((resolve) => {
-  setTimeout(resolve, 50);
-});
+await stream.flush();
+// Each with its file open, writing or in the line for rows: a thread that is ended inside the very call that opens one
+// cannot note it.
+const source = { kind: 'pattern', pattern: 'stamp' };
+await Promise.all(
+  Array.from(
+    { length: 4 },
+    (_, index) =>
+      new Promise((resolve) => {
+        const options = { size: '64MiB', limit: { bytesPerSecond: '4MiB' }, onProgress: resolve };
+        void writer.writeFile(`${directory}/${index}`, source, options);
+      }),
+  ),
+);
 if (end === 'exit') process.exit(3);
 if (end === 'uncaught') setImmediate(() => JSON.parse('{'));
 parentPort.postMessage('under way');
