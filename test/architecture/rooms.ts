@@ -70,7 +70,7 @@ export const foldersOf: Record<string, readonly string[]> = {
   'libs/penstock': ['arguments', 'run', 'stream'],
   config: ['process', 'settings', 'tuning'],
   'apps/host': ['admission', 'left-parts', 'roots'],
-  'apps/cli': ['terminal', 'processes', 'verify', 'job', 'demo', 'doctor', 'calibrate', 'commands'],
+  'apps/cli': ['terminal', 'processes', 'verify', 'job', 'demo', 'doctor', 'calibrate', 'commands/steer', 'commands'],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */

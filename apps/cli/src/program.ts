@@ -34,22 +34,22 @@ const ENTRIES: readonly Entry[] = [
   {
     name: 'cancel',
     summary: 'end a job for good',
-    load: async () => (await import('./commands/cancel.ts')).cancelCommand(),
+    load: async () => (await import('./commands/steer/cancel.ts')).cancelCommand(),
   },
   {
     name: 'pause',
     summary: 'have a job wait',
-    load: async () => (await import('./commands/pause.ts')).pauseCommand(),
+    load: async () => (await import('./commands/steer/pause.ts')).pauseCommand(),
   },
   {
     name: 'resume',
     summary: 'let a paused job go on',
-    load: async () => (await import('./commands/resume.ts')).resumeCommand(),
+    load: async () => (await import('./commands/steer/resume.ts')).resumeCommand(),
   },
   {
     name: 'limit',
     summary: 'limit a job, a host or a root to so many bytes a second',
-    load: async () => (await import('./commands/limit.ts')).limitCommand(),
+    load: async () => (await import('./commands/steer/limit.ts')).limitCommand(),
   },
   {
     name: 'host',

@@ -1,6 +1,6 @@
 /** `penstock resume`: lets a paused job go on. */
 import type { Command } from 'commander';
-import { type SteerOptions, steerCommand, steerJob } from '../job/steer-job.ts';
+import { type SteerOptions, steerCommand, steerJob } from './steer-job.ts';
 
 export function resumeCommand(): Command {
   return steerCommand('resume', 'Let a paused job go on.', '  $ penstock resume 1q9jvken2byc5')

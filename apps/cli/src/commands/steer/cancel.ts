@@ -1,6 +1,6 @@
 /** `penstock cancel`: ends a job for good, wherever it is. */
 import type { Command } from 'commander';
-import { type SteerOptions, steerCommand, steerJob } from '../job/steer-job.ts';
+import { type SteerOptions, steerCommand, steerJob } from './steer-job.ts';
 
 const EXAMPLES = `  $ penstock cancel 1q9jvken2byc5
   $ penstock cancel 1q9jvken2byc5 --why "the disk is needed"`;

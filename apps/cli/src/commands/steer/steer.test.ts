@@ -1,7 +1,7 @@
 /** cancel, pause, resume and limit, each a process of its own, beside a host and a watch that are others. */
 import { hostname } from 'node:os';
 import { afterAll, expect, test } from '@jest/globals';
-import { Cli } from '../cli.fixture.ts';
+import { Cli } from '../../cli.fixture.ts';
 
 const cli = new Cli();
 afterAll(() => cli.close());

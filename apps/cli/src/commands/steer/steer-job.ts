@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import type { SteeredState, WriteQueue } from '@penstock/queue';
-import { answering } from './job-report.ts';
-import { print, say } from '../terminal/output.ts';
-import { openStoreOf } from './store-options.ts';
+import { answering } from '../../job/job-report.ts';
+import { print, say } from '../../terminal/output.ts';
+import { openStoreOf } from '../../job/store-options.ts';
 
 export interface SteerOptions extends StoreOptions {
   json?: boolean;

@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import { parseRate } from '@penstock/config';
 import { formatBytes } from '@penstock/contract';
-import { UsageError } from '../terminal/failures.ts';
-import { say } from '../terminal/output.ts';
-import { type SteerOptions, steer, steerCommand, steerJob } from '../job/steer-job.ts';
+import { UsageError } from '../../terminal/failures.ts';
+import { say } from '../../terminal/output.ts';
+import { type SteerOptions, steer, steerCommand, steerJob } from './steer-job.ts';
 
 interface LimitOptions extends SteerOptions {
   host?: string;

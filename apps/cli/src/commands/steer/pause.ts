@@ -1,6 +1,6 @@
 /** `penstock pause`: has a job wait until it is resumed. */
 import type { Command } from 'commander';
-import { type SteerOptions, steerCommand, steerJob } from '../job/steer-job.ts';
+import { type SteerOptions, steerCommand, steerJob } from './steer-job.ts';
 
 export function pauseCommand(): Command {
   return steerCommand(
