@@ -196,18 +196,21 @@ export class AioEngine {
   /**
    * Submits what is prepared, in one call if the kernel takes it all. What the kernel refuses outright becomes a
    * completion of the next reap() with `slotRefused` set; what it has no room for stays prepared.
+   * @param untilMs no call of io_submit begins at this time of performance.now() or later
+   * @returns false if the time was over with something still to submit
    * @throws IoError EAGAIN when the context takes nothing for half a second though nothing is in flight
    */
-  submit(): void {
+  submit(untilMs: number = Number.POSITIVE_INFINITY): boolean {
     while (this.prepared > 0) {
-      this.submitCalls += 1;
       const beganAt = performance.now();
+      if (beganAt >= untilMs) return false;
+      this.submitCalls += 1;
       const result = this.port.submit(this.#context, this.prepared, this.#pointers);
       if (result > 0) {
         this.#markSubmitted(result, beganAt);
       } else if (result === -EAGAIN || result === 0) {
         this.retries += 1;
-        if (this.inFlight > 0 || this.#refusedCount > 0) return; // reap first, then the same head again
+        if (this.inFlight > 0 || this.#refusedCount > 0) return true; // reap first, then the same head again
         this.#backOff();
       } else if (result === -EINTR) {
         this.retries += 1;
@@ -215,6 +218,7 @@ export class AioEngine {
         this.#refuseHead(result, beganAt); // the kernel looks at one iocb at a time: only the head can be at fault
       }
     }
+    return true;
   }
 
   /**

@@ -170,6 +170,28 @@ test('a lane that may not go on after a while has nothing more submitted, whenev
   }
 });
 
+test('a process that is stopped between two calls of one batch does not submit the rest of a lane that may not go on', async () => {
+  start(DEPTH);
+  const [stale, other] = [run(50), run(50)];
+  let stopped = false;
+  port.submitResults.push(1); // the head alone, which is the stale lane's
+  port.onCall = (name) => {
+    if (name !== 'submit' || stopped) return;
+    stopped = true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+  };
+  stale.mayGoOn = () => {
+    if (!stopped) return true;
+    stale.left = 0;
+    return false;
+  };
+  await Promise.all([stale.ended, other.ended]);
+  expect(stale.results.filter((result) => result !== -ECANCELED)).toHaveLength(1);
+  expect(stale.results).toHaveLength(DEPTH / 2);
+  expect(other.results.every((result) => result === 0)).toBe(true);
+  expect(other.results).toHaveLength(50);
+});
+
 test('a lane that throws in prepare fails alone', async () => {
   const other = run(50);
   const bad = run(50);

@@ -143,7 +143,8 @@ export class AioLoop {
       this.#onTurn();
       this.#offerSlots();
       this.#askLanes(performance.now());
-      engine.submit();
+      // A call may block for as long as the disk does: the rest of its batch is as old as that.
+      while (!engine.submit(this.#askedAt + ASK_AFTER_MS)) this.#askLanes(performance.now());
       const completed = engine.reap(this.#waitMs());
       const now = performance.now();
       this.#askLanes(now);
