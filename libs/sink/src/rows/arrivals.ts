@@ -8,19 +8,18 @@ import { RequestError } from '@penstock/contract';
 import { WRITE_ROW } from '../thread/transfer.ts';
 import { RowFeed } from './feed.ts';
 import type { RowStock } from './free-rows.ts';
+import { UndigestedRows } from './undigested-rows.ts';
 
 export class Arrivals extends RowFeed implements RowStock {
   readonly #ring: RingConsumer;
-  readonly #digest: FileDigest | null;
   readonly #headBytes: number;
   readonly #declaredSize: number | null;
   /** The row that peek() named and take() has not taken; -1: none. */
   #peeked = -1;
   /** Rows that slots carry. */
   #usedCount = 0;
-  /** Carried by no slot, and not yet done with by the digest. */
-  readonly #undigested: Int32Array;
-  #undigestedCount = 0;
+  /** null if there is no digest. */
+  readonly #undigested: UndigestedRows | null;
 
   /** @param declaredSize how many bytes are to come; null if that is known at their end only */
   constructor(
@@ -34,8 +33,7 @@ export class Arrivals extends RowFeed implements RowStock {
     this.#headBytes = headBytes;
     this.#declaredSize = declaredSize;
     this.#ring = ring;
-    this.#digest = digest;
-    this.#undigested = new Int32Array(digest === null ? 0 : rowCount);
+    this.#undigested = digest === null ? null : new UndigestedRows(digest, rowCount, (row) => ring.release(row));
   }
 
   override get fullRows(): RowStock {
@@ -82,13 +80,10 @@ export class Arrivals extends RowFeed implements RowStock {
 
   /** The next row that is full, or the last one; -1: none, and the ring or the digest wakes the loop. */
   peek(usedMax: number): number {
-    if (this.#undigestedCount > 0) this.#collect();
+    this.#undigested?.collect();
     if (this.#usedCount >= usedMax) return -1; // what is in flight wakes the loop
     if (this.#peeked === -1) this.#peeked = this.#ring.take();
-    if (this.#peeked === -1 && this.#undigestedCount > 0) {
-      this.#digest!.awaitProgress();
-      this.#collect(); // what was done before the digest could know that it is waited for
-    }
+    if (this.#peeked === -1) this.#undigested?.collectOrWake();
     return this.#peeked;
   }
 
@@ -99,9 +94,8 @@ export class Arrivals extends RowFeed implements RowStock {
 
   /** True if neither a slot nor the digest has a row; the digest wakes the loop if it is the last that does. */
   get isSettled(): boolean {
-    if (this.#undigestedCount > 0) this.#digest!.awaitProgress();
-    if (this.#undigestedCount > 0) this.#collect();
-    return this.#usedCount === 0 && this.#undigestedCount === 0 && this.#peeked === -1;
+    this.#undigested?.collectOrWake();
+    return this.#usedCount === 0 && this.#undigested?.isEmpty !== false && this.#peeked === -1;
   }
 
   /** The digest may still read some: they stay the producer's and this write's. */
@@ -111,22 +105,7 @@ export class Arrivals extends RowFeed implements RowStock {
 
   put(row: number): void {
     this.#usedCount -= 1;
-    this.#giveBack(row);
-  }
-
-  #giveBack(row: number): void {
-    if (this.#digest === null || this.#digest.isDone(row)) {
-      this.#ring.release(row);
-    } else {
-      this.#undigested[this.#undigestedCount] = row;
-      this.#undigestedCount += 1;
-    }
-  }
-
-  #collect(): void {
-    const rows = this.#undigestedCount;
-    this.#undigestedCount = 0;
-    // Those still unread go back to their place or nearer to the front: none is overwritten before it is looked at.
-    for (let index = 0; index < rows; index += 1) this.#giveBack(this.#undigested[index]!);
+    if (this.#undigested === null) this.#ring.release(row);
+    else this.#undigested.put(row);
   }
 }
