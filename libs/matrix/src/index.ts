@@ -15,7 +15,6 @@ export {
 } from './job-block.ts';
 export { ThreadBlock, turnTime } from './thread-block.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
-export type { RingBeginning } from './ring/beginning.ts';
-export { type RingInlet, type RingOpening, type RingOutlet, closeRingOf, createRing } from './ring/ring.ts';
+export { type RingInlet, type RingOutlet, closeRingOf, createRing } from './ring/ring.ts';
 export { RingConsumer } from './ring/consumer.ts';
 export { RingProducer } from './ring/producer.ts';

@@ -6,9 +6,7 @@ import { constants } from 'node:os';
 import { setTimeout } from 'node:timers';
 import { IoError } from '@penstock/contract';
 import type { AioLoop } from '@penstock/aio';
-import { type RingBeginning, RingConsumer, type RingOpening, type RingOutlet, type RowExtent } from '@penstock/matrix';
-import type { FileDigest } from '@penstock/digest';
-import { Arrivals } from '../rows/arrivals.ts';
+import { RingConsumer, type RingOutlet, type RowExtent } from '@penstock/matrix';
 import type { RowMemory } from '../thread/row-memory.ts';
 import type { StopClock } from '../thread/stop-clock.ts';
 
@@ -41,21 +39,6 @@ export class Intake {
     });
     // Nothing else runs a lane that has nothing in flight and gets no bytes.
     stopClock.add();
-  }
-
-  /** The write has its file: the producer may answer from which offset its bytes come, and ask for rows. */
-  begin(opening: RingOpening): void {
-    this.ring.begin(opening);
-  }
-
-  /** From which offset the bytes come, and how many there are; null while the producer has not answered. */
-  beginning(): RingBeginning | null {
-    return this.ring.beginning();
-  }
-
-  /** The feed that hands out its rows as they fill. */
-  arrivals(rowCount: number, digest: FileDigest | null, headBytes: number, declaredSize: number | null): Arrivals {
-    return new Arrivals(this.ring, rowCount, digest, headBytes, declaredSize);
   }
 
   /** Gives the rows back, none of which is in flight. */

@@ -200,7 +200,8 @@ function letBegin(
   const { resumedFrom } = files.trail!;
   const identity = resumedFrom > 0 ? target.checkpoint!.source : null;
   io.lease = new RowLease(thread, intake, plan.rowPlan, align);
-  intake.begin({ thread: thread.index, head: plan.span.headBytes, align, startAt: { offset: resumedFrom, identity } });
+  const startAt = { offset: resumedFrom, identity };
+  intake.ring.begin({ thread: thread.index, head: plan.span.headBytes, align, startAt });
 }
 
 // -------------------------------------------------------------------------------------------------------- the space

@@ -7,7 +7,7 @@ import type { DigestOrder } from '@penstock/digest';
 import type { RowExtent } from '@penstock/matrix';
 import type { Intake } from '../intake/intake.ts';
 import { PartialRow } from '../intake/partial-row.ts';
-import type { Arrivals } from '../rows/arrivals.ts';
+import { Arrivals } from '../rows/arrivals.ts';
 import { CacheFlush } from '../rows/cache-flush.ts';
 import { CopiedFeed } from '../rows/copied.ts';
 import { ComputedFeed, type RowFeed } from '../rows/feed.ts';
@@ -114,7 +114,7 @@ export function useSpareRows(state: WriteState, rows: RowPipeline): void {
 
 /** True once the server has answered: then it is known where its bytes begin, and perhaps how many there are. */
 function hasBegun(state: WriteState, intake: Intake): boolean {
-  const beginning = intake.beginning();
+  const beginning = intake.ring.beginning();
   if (beginning === null) return false;
   const { offset, totalBytes, identity } = beginning;
   const { plan, files } = state;
@@ -177,7 +177,10 @@ function digestOf({ isSummedUp, request, plan }: WriteState): DigestOrder | null
 function feedOf(state: WriteState, target: Target): RowFeed {
   const { io, plan, intake, thread } = state;
   const { headBytes } = plan.span;
-  if (intake !== null) return (io.arrivals = intake.arrivals(plan.rowPlan.bufferRows, io.digest, headBytes, plan.size));
+  if (intake !== null) {
+    io.arrivals = new Arrivals(intake.ring, plan.rowPlan.bufferRows, io.digest, headBytes, plan.size);
+    return io.arrivals;
+  }
   const size = plan.size!;
   const { source, origin } = state.files;
   if (origin === null) return new ComputedFeed(source!, thread.arena.bytes, plan.rowPlan, headBytes, size);
