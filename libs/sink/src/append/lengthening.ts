@@ -13,7 +13,7 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { cutFile } from '../device/freed-blocks.ts';
+import { cutFile, cutFileOrThrow } from '../device/freed-blocks.ts';
 import { type Answers, AnswerWanted } from './inquiry.ts';
 import {
   AGAIN,
@@ -27,7 +27,6 @@ import {
   NO_JOB,
   addedAtMs,
   endOfEntry,
-  format,
   isFull,
   lineOf,
   newFileId,
@@ -245,8 +244,7 @@ export class Lengthening {
 
   #cut(end: number): void {
     if (end >= this.fileBytes) return;
-    const result = cutFile(this.#fd, end);
-    if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: this.#path, length: end });
+    cutFileOrThrow(this.#fd, this.#path, end);
     this.fileBytes = end;
   }
 
@@ -284,7 +282,7 @@ export class Lengthening {
     if (!entries.includes(this.#entry)) entries.push(this.#entry);
     // A write outside any queue cannot ask; its entry may come on top of the others, one at a time.
     const mayAsk = job !== NO_JOB;
-    if (mayAsk && isFull(this.#record, format(this.#record))) makeRoom(this.#path, this.#record, this.#entry, answers);
+    if (mayAsk && isFull(this.#record)) makeRoom(this.#path, this.#record, this.#entry, answers);
     let stored = storeRecord(this.#fd, this.#record);
     const noRoom = stored === -ENOSPC || stored === -E2BIG || stored === -ERANGE;
     if (noRoom && mayAsk && makeRoom(this.#path, this.#record, this.#entry, answers))

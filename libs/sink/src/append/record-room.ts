@@ -11,7 +11,6 @@ import {
   NO_JOB,
   addedAtMs,
   endOfEntry,
-  format,
   isFull,
   lineOf,
   placeOf,
@@ -40,11 +39,11 @@ export function makeRoom(path: string, record: AppendRecord, own: Entry, { fates
   }
   // Entries of another Redis, or without a job's name: those that are done are dropped, the oldest first.
   for (const entry of others) {
-    if (!isFull(record, format(record))) break;
+    if (!isFull(record)) break;
     const isDone = entry.state === DONE || entry.state === KEPT;
     if (isDone && fates.get(lineOf(entry)) === 'unknown') removeEntry(record.entries, entry);
   }
-  if (isFull(record, format(record))) throw tooMany(path, others.length);
+  if (isFull(record)) throw tooMany(path, others.length);
   return others.some((entry) => !record.entries.includes(entry));
 }
 

@@ -93,20 +93,20 @@ function emptyRecord(isKept: boolean): AppendRecord {
 }
 
 /** True if there are more entries than a file is to keep, or their text is too long. */
-export function isFull({ entries }: AppendRecord, text: string): boolean {
-  const queued = entries.filter(({ job }) => job !== NO_JOB);
-  return queued.length > ENTRIES_MAX || (text.length > TEXT_BYTES_MAX && queued.length > 1);
+export function isFull(record: AppendRecord): boolean {
+  const queued = record.entries.filter(({ job }) => job !== NO_JOB);
+  return queued.length > ENTRIES_MAX || (queued.length > 1 && format(record).length > TEXT_BYTES_MAX);
 }
 
 /** Stores the record, or removes the attribute if it is empty: 0 or -errno. */
-export function storeRecord(fd: number, record: AppendRecord, text: string = format(record)): number {
+export function storeRecord(fd: number, record: AppendRecord): number {
   if (record.entries.length > 0 || record.newestMs > 0)
-    return native.fsetxattr(fd, APPENDS_ATTRIBUTE, Buffer.from(text));
+    return native.fsetxattr(fd, APPENDS_ATTRIBUTE, Buffer.from(format(record)));
   const removed = native.fremovexattr(fd, APPENDS_ATTRIBUTE);
   return removed === -ENODATA ? 0 : removed;
 }
 
-export function format({ fileId, newestMs, handedEnd, entries }: AppendRecord): string {
+function format({ fileId, newestMs, handedEnd, entries }: AppendRecord): string {
   return [`v2 ${fileId} ${base36(newestMs)} ${base36(handedEnd)}\n`, ...entries.map(lineOf)].join('');
 }
 

@@ -18,6 +18,7 @@
  * that the page cache has for the disk, in a call that no iocb can carry. Here it is the last resort.
  */
 import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { forgetsFreed, fileSystemOf, statAt } from '@penstock/disk';
 
@@ -104,4 +105,10 @@ export function flushRemoved(dirFd: number, fd: number): void {
 export function cutFile(fd: number, end: number): number {
   const result = native.ftruncate(fd, end);
   return result < 0 || !isForgetful(fd) ? result : native.fsync(fd);
+}
+
+/** Cuts the open file at `path` in the same way. @throws IoError */
+export function cutFileOrThrow(fd: number, path: string, end: number): void {
+  const result = cutFile(fd, end);
+  if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: end });
 }

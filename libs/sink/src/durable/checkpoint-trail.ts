@@ -11,7 +11,7 @@ import {
 } from '../attempt/checkpoint.ts';
 import { statFd, timeKey } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
-import { prepFlush, takeFlush } from '../thread/flush.ts';
+import { completeFlush, prepFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_CHECKPOINT } from '../thread/transfer.ts';
 
@@ -95,11 +95,9 @@ export class CheckpointTrail {
 
   /** Takes the completion of that flush, and records what it covers; returns how many bytes are durable now. @throws IoError */
   complete(slot: number, thread: WriterThread, result: number, refused: boolean): number {
-    const { fd, path } = this.#target;
     const bytes = this.#flushingBytes;
     this.#flushingBytes = -1;
-    const outcome = takeFlush(thread, slot, 'fdatasync', fd, result, refused);
-    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    completeFlush(thread, slot, 'fdatasync', this.#target, result, refused);
     this.record(bytes);
     return bytes;
   }

@@ -8,7 +8,7 @@ import { CLOSED_FILE, NO_FILE } from '../device/freed-blocks.ts';
 import { flushDirectory, hasNoFsync } from '@penstock/disk';
 import type { FlushGroup, FlushWaiter } from '../device/flush-groups.ts';
 import type { Target } from '../target/target.ts';
-import { type FlushCall, prepFlush, takeFlush } from '../thread/flush.ts';
+import { type FlushCall, completeFlush, prepFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_DIRECTORY, SYNC_FILE, SYNC_REPLACED } from '../thread/transfer.ts';
 
@@ -45,10 +45,8 @@ export class EndFlush {
 
   /** Takes the completion of the file's flush. @throws IoError */
   afterFile(slot: number, result: number, refused: boolean): void {
-    const { fd, path } = this.#target;
-    const outcome = takeFlush(this.#thread, slot, this.#fileCall, fd, result, refused);
-    // Not repeated: the next attempt writes a new file.
-    if (outcome < 0) throw new IoError({ syscall: this.#fileCall, errno: outcome, path });
+    // Not repeated if it failed: the next attempt writes a new file.
+    completeFlush(this.#thread, slot, this.#fileCall, this.#target, result, refused);
   }
 
   /**
@@ -84,8 +82,8 @@ export class EndFlush {
 
   /** Takes the completion of the flush of what was replaced. @throws IoError */
   afterReplaced(slot: number, result: number, refused: boolean): void {
-    const outcome = takeFlush(this.#thread, slot, 'fsync', this.#replacedFd, result, refused);
-    if (outcome < 0) throw new IoError({ syscall: 'fsync', errno: outcome, path: this.#target.path });
+    const replaced = { fd: this.#replacedFd, path: this.#target.path };
+    completeFlush(this.#thread, slot, 'fsync', replaced, result, refused);
   }
 
   /** If it could not be opened, syncfs has flushed it, and the directory is flushed in its stead. */

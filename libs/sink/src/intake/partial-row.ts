@@ -14,7 +14,7 @@ import type { Arrivals } from '../rows/arrivals.ts';
 import type { Span } from '../target/edges.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
 import type { Target } from '../target/target.ts';
-import { prepFlush, takeFlush } from '../thread/flush.ts';
+import { completeFlush, prepFlush } from '../thread/flush.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { SYNC_PARTIAL } from '../thread/transfer.ts';
 import { AskedFlush } from './asked-flush.ts';
@@ -161,9 +161,7 @@ export class PartialRow {
 
   /** Takes the flush. @throws IoError */
   afterFlush(slot: number, result: number, refused: boolean): void {
-    const { fd, path } = this.#target;
-    const outcome = takeFlush(this.#thread, slot, 'fdatasync', fd, result, refused);
-    if (outcome < 0) throw new IoError({ syscall: 'fdatasync', errno: outcome, path });
+    completeFlush(this.#thread, slot, 'fdatasync', this.#target, result, refused);
     if (this.#asked.isUnderWay) this.#asked.answer();
   }
 

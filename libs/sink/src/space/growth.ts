@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
-import { native } from '@penstock/native';
+import { native, roundUp } from '@penstock/native';
 import { fileSystemOf } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
 
@@ -59,7 +59,7 @@ export class Growth implements RowRoom {
     const needed = end - this.#end;
     const { offset } = this.#target.alignment;
     const wanted = lastEnd === Number.POSITIVE_INFINITY ? this.#nextStep() : lastEnd - this.#end;
-    let step = Math.max(needed, Math.ceil(wanted / offset) * offset);
+    let step = Math.max(needed, roundUp(wanted, offset));
     for (;;) {
       const result = this.#reserve(step);
       if (result >= 0) break;

@@ -8,6 +8,7 @@
  */
 import { constants } from 'node:os';
 import { IoError, codeOfErrno } from '@penstock/contract';
+import { BLOCK_BYTES_MAX } from '@penstock/disk';
 import { native, roundUp } from '@penstock/native';
 import { type Origin, assertUnchanged } from '../origin/origin.ts';
 import { truncateTo } from './reserve.ts';
@@ -23,9 +24,6 @@ const REFUSALS: ReadonlySet<number> = new Set([EINVAL, ENOSYS, ENOTTY, EOPNOTSUP
  * from that 1 GiB takes 7 to 17 ms, in 4 pieces or in 16, so larger pieces gain nothing.
  */
 const PIECE_BYTES = 67_108_864;
-
-/** The largest block of any file system: only whole blocks can be shared, or the last one of a file. */
-const BLOCK_BYTES_MAX = 65_536;
 
 /** One copy. */
 export class Reflink {
@@ -63,6 +61,7 @@ export class Reflink {
       if (refusal < 0) return refusal;
       truncateTo(target, 0);
     }
+    // Only whole blocks can be shared, or the last one of a file.
     const end = Math.min(offset + PIECE_BYTES, roundUp(this.#size, BLOCK_BYTES_MAX));
     const refusal = this.#share(offset, end < sizeBytes ? end - offset : 0);
     if (refusal < 0) return refusal;

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
 import { native, roundUp } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
-import { cutFile } from '../device/freed-blocks.ts';
+import { cutFileOrThrow } from '../device/freed-blocks.ts';
 import { fileSystemOf } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
 
@@ -24,7 +24,7 @@ export function reserve(target: Target, size: number): void {
   const { baseOffset, keepsRest, existingBytes, isResumed } = target;
   // For a small file fallocate itself may find out: it takes next to nothing of a full disk before it fails.
   if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
-  if (existingBytes > 0 && !keepsRest && !isResumed) empty(target);
+  if (existingBytes > 0 && !keepsRest && !isResumed) cutFileOrThrow(target.fd, target.path, 0);
   if (size === 0 || target.isGrown || target.appendsOnly) return;
   // Behind the range may be bytes of another write: not a byte more than the request's.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
@@ -45,7 +45,7 @@ export function reserve(target: Target, size: number): void {
  */
 export function reserveSparse(target: Target, size: number, dataBytes: number): void {
   assertRoom(target, dataBytes);
-  if (target.existingBytes > 0 && !target.isResumed) empty(target);
+  if (target.existingBytes > 0 && !target.isResumed) cutFileOrThrow(target.fd, target.path, 0);
   truncateTo(target, roundUp(size, target.alignment.offset));
 }
 
@@ -70,12 +70,6 @@ function assertRoom(target: Target, size: number): void {
     const hint = `${formatBytes(size)} asked, ${formatBytes(room.availableBytes)} free: free some, or name another root.`;
     throw new IoError({ ...where, errno: -ENOSPC, hint });
   }
-}
-
-/** Empties the existing file. @throws IoError */
-function empty(target: Target): void {
-  const result = cutFile(target.fd, 0);
-  if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path: target.path, length: 0 });
 }
 
 /** Cuts the file to its exact size. Only with nothing in flight: ftruncate waits for every write. @throws IoError */

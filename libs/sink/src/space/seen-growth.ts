@@ -7,10 +7,10 @@
  * more, since each step costs an ftruncate. On ext4 that call does not wait for writes in flight, as an fallocate that
  * extends the file would; on XFS it does.
  */
-import { IoError } from '@penstock/contract';
-import { native } from '@penstock/native';
-import { cutFile } from '../device/freed-blocks.ts';
+import { roundUp } from '@penstock/native';
+import { cutFileOrThrow } from '../device/freed-blocks.ts';
 import { Growth, type RowRoom } from './growth.ts';
+import { truncateTo } from './reserve.ts';
 import { forgetSeenEnd, recordSeenEnd } from '../target/seen-end.ts';
 import type { Target } from '../target/target.ts';
 
@@ -91,17 +91,14 @@ export class SeenGrowth implements RowRoom {
       this.#size = size;
       return;
     }
-    const result = native.ftruncate(this.#target.fd, size);
-    if (result < 0) {
-      throw new IoError({ syscall: 'ftruncate', errno: result, path: this.#target.path, length: size });
-    }
+    truncateTo(this.#target, size);
     this.#size = size;
   }
 
   /** The position where the file may end while the rows up to `end` and some more are in flight. */
   #endInFlight(end: number, lastEnd: number): number {
     const { offset } = this.#target.alignment;
-    return Math.max(end, Math.min(end + this.#aheadBytes, Math.ceil(lastEnd / offset) * offset));
+    return Math.max(end, Math.min(end + this.#aheadBytes, roundUp(lastEnd, offset)));
   }
 
   /** Records the end, but not with each step: to set an attribute costs more than the step. False if it cannot be kept. */
@@ -135,8 +132,8 @@ export class SeenGrowth implements RowRoom {
     const size = keepsRest ? Math.max(end, existingBytes) : end;
     if (this.#ahead) {
       // Even if the size is right: the call frees the space reserved behind it.
-      const result = isFlushed ? native.ftruncate(fd, size) : cutFile(fd, size);
-      if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: size });
+      if (isFlushed) truncateTo(this.#target, size);
+      else cutFileOrThrow(fd, path, size);
       this.#space.afterCut(Math.max(0, size - this.#base));
       this.#ahead = false;
     }

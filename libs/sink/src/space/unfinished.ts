@@ -1,7 +1,8 @@
 /** What becomes of an existing file when a write into it fails: its size is set right again. */
 import { native } from '@penstock/native';
+import { removeCheckpoint } from '../attempt/checkpoint.ts';
 import type { SeenGrowth } from './seen-growth.ts';
-import { type Target, takeBack } from '../target/target.ts';
+import type { Target } from '../target/target.ts';
 
 /**
  * To be called when a write has failed and nothing of it is in flight. What was overwritten stays so. What was appended is
@@ -18,7 +19,8 @@ export function leaveUnfinished(
 ): void {
   if (target.unpublishedName !== null) return; // closeTarget() removes it
   if (growth === null || takesBack) {
-    takeBack(target);
+    // The checkpoint covers bytes that are cut off next: no attempt may go on from it.
+    target.lengthening?.takeBack(() => removeCheckpoint(target.fd));
     growth?.forget();
     return;
   }

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { readBlock } from './edges.ts';
-import { cutFile } from '../device/freed-blocks.ts';
+import { cutFileOrThrow } from '../device/freed-blocks.ts';
 import { BLOCK_BYTES_MAX } from '@penstock/disk';
 
 const { ENXIO } = constants.errno;
@@ -63,10 +63,7 @@ export function cutDeadEnd(fd: number, path: string, fileBytes: number): number 
   const { sure, size, step } = recorded;
   const isAsLeft = fileBytes > sure && fileBytes <= size && (size - fileBytes) % step === 0;
   const end = isAsLeft ? realEnd(fd, path, fileBytes, recorded) : fileBytes;
-  if (end < fileBytes) {
-    const result = cutFile(fd, end);
-    if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: end });
-  }
+  if (end < fileBytes) cutFileOrThrow(fd, path, end);
   forgetSeenEnd(fd);
   return end;
 }

@@ -1,9 +1,7 @@
-/**
- * The file being written: its record while it is open, its closing, and the taking back of what a failed write did to it.
- */
+/** The file being written: its record while it is open, and its closing. */
 import { native } from '@penstock/native';
 import { type FileStat, statAt } from '@penstock/disk';
-import { type Checkpoint, removeCheckpoint } from '../attempt/checkpoint.ts';
+import type { Checkpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import type { Lengthening } from '../append/lengthening.ts';
@@ -55,16 +53,6 @@ export interface Target extends TargetMode, FlushMode {
 /** The range of the file that the write's bytes go to, in whole blocks of `align` bytes. @throws IoError */
 export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Target, align: number): Span {
   return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
-}
-
-/**
- * Takes back what a failed write did to an existing file: what was appended is cut off again; what was overwritten stays so.
- * Nothing may be in flight.
- */
-export function takeBack({ fd, lengthening, unpublishedName }: Target): void {
-  if (unpublishedName !== null) return;
-  // The checkpoint covers bytes that are cut off next: no attempt may go on from it.
-  lengthening?.takeBack(() => removeCheckpoint(fd));
 }
 
 /** Removes the file if it was not published, then closes it, which releases its lock. Nothing may be in flight. */

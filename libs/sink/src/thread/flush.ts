@@ -1,5 +1,6 @@
 /** A flush through the thread's context: one iocb, or the plain call where the kernel's AIO knows no flush. */
 import { constants } from 'node:os';
+import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
 import type { WriterThread } from './thread.ts';
 
@@ -40,4 +41,17 @@ export function takeFlush(
   // Before Linux 4.18 AIO knows no flush: the plain call blocks the thread, and is as durable.
   if (!refused || result !== -EINVAL) return result;
   return call === 'fsync' ? native.fsync(fd) : native.fdatasync(fd);
+}
+
+/** Takes its completion, and releases the slot. @throws IoError if it failed */
+export function completeFlush(
+  thread: Pick<WriterThread, 'engine'>,
+  slot: number,
+  call: FlushCall,
+  { fd, path }: { fd: number; path: string },
+  result: number,
+  refused: boolean,
+): void {
+  const outcome = takeFlush(thread, slot, call, fd, result, refused);
+  if (outcome < 0) throw new IoError({ syscall: call, errno: outcome, path });
 }
