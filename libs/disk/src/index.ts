@@ -5,7 +5,7 @@ export { BTRFS_MAGIC, EXT4_MAGIC, isInMemory } from './file-system-types.ts';
 export { flushDirectory, hasNoFsync } from './flush-directory.ts';
 export { type Ground, groundOf } from './ground.ts';
 export { commitsTogether, forgetsFreed } from './journal.ts';
-export { type Mount, lineage, mountOf, readMounts } from './mounts.ts';
+export { type Mount, isWithin, lineage, mountOf, readMounts, unescapeName } from './mounts.ts';
 export { lastMountId, readIdentity } from './root-identity.ts';
 export { RootMounts } from './root-mounts.ts';
 export { NO_MOUNT, RootWords } from './root-words.ts';

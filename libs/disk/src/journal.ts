@@ -1,7 +1,8 @@
 /** Which file systems commit all their changes together, so that one flush may serve many files. */
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { EXT4_MAGIC, XFS_MAGIC } from './file-system-types.ts';
+import { readMounts } from './mounts.ts';
 import type { Device, FileSystem } from './stat.ts';
 
 /** What was found, by device and file system: sysfs and mountinfo are too slow to be read for every file. */
@@ -48,8 +49,6 @@ function hasInternalJournal({ major, minor }: Device): boolean {
 
 /** A commit of XFS's log does not flush a realtime device, which files may lie on instead of the main one. */
 function isOnOneDevice({ major, minor }: Device): boolean {
-  const mounts = readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .filter((line) => line.split(' ')[2] === `${major}:${minor}`);
-  return mounts.length > 0 && mounts.every((line) => !/[ ,](rtdev|logdev)=/.test(line));
+  const mounts = readMounts().filter(({ device }) => device === `${major}:${minor}`);
+  return mounts.length > 0 && !mounts.some(({ options }) => options.some((option) => /^(?:rt|log)dev=/.test(option)));
 }

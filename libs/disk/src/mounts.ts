@@ -40,10 +40,10 @@ export function parseMounts(mountinfo: string): Mount[] {
         id: Number(id),
         parentId: Number(parentId),
         device,
-        directory: unescape(directory),
+        directory: unescapeName(directory),
         fileSystem,
-        source: unescape(source),
-        options: options.split(',').map(unescape),
+        source: unescapeName(source),
+        options: options.split(',').map(unescapeName),
       };
     });
 }
@@ -70,24 +70,23 @@ export function lineage(mounts: readonly Mount[], path: string): Mount[] {
 function nextOn(mounts: readonly Mount[], mount: Mount, path: string): Mount | undefined {
   let next: Mount | undefined;
   for (const other of mounts) {
-    if (other.parentId !== mount.id || other.id === mount.id || !covers(other, path)) continue;
+    if (other.parentId !== mount.id || other.id === mount.id || !isWithin(path, other.directory)) continue;
     if (next === undefined || other.directory.length < next.directory.length) next = other;
   }
   return next;
 }
 
-/** True if `path` is the directory of `mount`, or lies below it. */
-function covers({ directory }: Mount, path: string): boolean {
+/** True if the absolute `path` is `directory`, or lies below it. */
+export function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
 /** True if something is mounted below the real directory `path`; what is mounted at it does not count. */
 export function hasMountsBelow(mounts: readonly Mount[], path: string): boolean {
-  const prefix = path === '/' ? '/' : `${path}/`;
-  return mounts.some(({ directory }) => directory.startsWith(prefix) && directory !== path);
+  return mounts.some(({ directory }) => directory !== path && isWithin(directory, path));
 }
 
-/** The kernel writes space, tab, newline and backslash as octal escapes. */
-function unescape(text: string): string {
+/** A name in a table of /proc: the kernel writes space, tab, newline and backslash as octal escapes. */
+export function unescapeName(text: string): string {
   return text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8)));
 }

@@ -6,7 +6,7 @@
 import { realpath } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
-import { type Mount, hasMountsBelow, lineage, mountOf, readMounts } from './mounts.ts';
+import { type Mount, hasMountsBelow, isWithin, lineage, mountOf, readMounts } from './mounts.ts';
 import type { RootConfig } from './roots.ts';
 import { ANY_MOUNT, NO_MOUNT } from './root-words.ts';
 
@@ -109,8 +109,7 @@ export class RootMounts {
   mountBelow(name: string, path: string): Mount | null {
     const state = this.#states.get(name);
     const top = state?.realPath ?? path;
-    const isInside = path === top || path.startsWith(top === '/' ? '/' : `${top}/`);
-    return isInside ? (mountOf(this.#mounts, path) ?? null) : this.mountOf(name);
+    return isWithin(path, top) ? (mountOf(this.#mounts, path) ?? null) : this.mountOf(name);
   }
 
   /** @param repointed the root whose path leads elsewhere than before, because a link in it was changed */

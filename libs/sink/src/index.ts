@@ -1,4 +1,5 @@
 /** A file's life: opened inside its root, written through the thread's context, made durable, published. */
+export { tryLock } from './attempt/lock.ts';
 export { isPartOf, jobKeyOf, partPrefix } from './attempt/parts.ts';
 export { namesUpTo, tokenOf } from './attempt/earlier-parts.ts';
 export { NO_JOB } from './append/record.ts';

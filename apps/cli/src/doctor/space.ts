@@ -1,7 +1,7 @@
 /** What is free for the files of a root: on its own file system, and on those that are mounted below it. */
 import { statfsSync } from 'node:fs';
 import { formatBytes } from '@penstock/contract';
-import { type Mount, lineage } from '@penstock/disk';
+import { type Mount, isWithin, lineage } from '@penstock/disk';
 import { type Finding, ok, warn } from './finding.ts';
 
 const FREE_BYTES_FEW = 1_073_741_824;
@@ -18,10 +18,9 @@ export function checkSpace(what: string, directory: string, mounts: readonly Mou
 
 /** Where other disks are mounted below, as far as they can be reached. */
 function below(directory: string, mounts: readonly Mount[]): string[] {
-  const prefix = directory === '/' ? '/' : `${directory}/`;
   const own = lineage(mounts, directory).at(-1)?.device;
   return mounts
-    .filter((mount) => mount.directory.startsWith(prefix) && mount.device !== own && isDisk(mount))
+    .filter((mount) => isWithin(mount.directory, directory) && mount.device !== own && isDisk(mount))
     .filter((mount) => lineage(mounts, mount.directory).at(-1) === mount)
     .map((mount) => mount.directory)
     .slice(0, BELOW_MAX);

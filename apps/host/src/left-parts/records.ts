@@ -19,8 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '@penstock/native';
-import { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from '@penstock/sink';
+import { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords, tryLock } from '@penstock/sink';
 
 const PLACES = 'places';
 const KEPT = 'kept';
@@ -72,12 +71,10 @@ function openLocked(directory: string): number | null {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const places = openPlaces(directory);
     if (places === null) continue;
-    const result = native.lockFile(places);
-    if (result !== 0 && isHeld(result)) {
+    if (!tryLock(places)) {
       closeSync(places);
       return null;
     }
-    // A file system without locks has none to take.
     if (isStillThere(places, directory)) return places;
     closeSync(places);
   }
@@ -112,8 +109,6 @@ function removeRecords(directory: string): void {
 }
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
-
-const isHeld = (errno: number): boolean => errno === -11 || errno === -13; // EAGAIN, EACCES
 
 function keptIn(directory: string): PartRecord[] {
   try {

@@ -8,6 +8,7 @@ import {
   rootsOf,
   toWire,
 } from '@penstock/contract';
+import { isWithin } from '@penstock/disk';
 
 /** Errors whose reason may be the root; ENOENT, EACCES and the like are the job's own fault if the root is well. */
 const OF_ROOTS: ReadonlySet<string> = new Set(
@@ -54,9 +55,7 @@ function suspectsAmong(names: readonly string[], error: WireError, pathOf: PathO
     .filter((name) => {
       const top = pathOf(name);
       // Of the later failures of a bulk only the code is kept.
-      return (
-        top !== undefined && (path === undefined || path === top || path.startsWith(top === '/' ? '/' : `${top}/`))
-      );
+      return top !== undefined && (path === undefined || isWithin(path, top));
     })
     .map((name) => ({ name, error }));
 }

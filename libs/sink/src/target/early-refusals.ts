@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { type FileStat, statAt } from '@penstock/disk';
+import { type FileStat, statAt, unescapeName } from '@penstock/disk';
 
 const { EBUSY, EPERM, ETXTBSY } = constants.errno;
 
@@ -110,17 +110,13 @@ function isSwapFile({ sizeBytes, allocatedBytes, identity }: FileStat): boolean 
 function swapFiles(): string[] {
   let table: string;
   try {
-    table = readFileSync('/proc/swaps', 'latin1');
+    table = readFileSync('/proc/swaps', 'utf8');
   } catch {
     return []; // a sandbox without /proc/swaps: the kernel refuses the write itself
   }
   const names = table.split('\n').slice(1);
   return names.flatMap((line) => {
     const [, name, kind] = /^(\S+)\s+(\S+)/.exec(line) ?? [];
-    // Blanks in names are written as a backslash and three octal digits.
-    return kind === 'file' ? [Buffer.from(unescaped(name!), 'latin1').toString()] : [];
+    return kind === 'file' ? [unescapeName(name!)] : [];
   });
 }
-
-const unescaped = (name: string): string =>
-  name.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
