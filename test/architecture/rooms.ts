@@ -33,7 +33,7 @@ const mayImport: Record<string, readonly string[]> = {
  */
 export const foldersOf: Record<string, readonly string[]> = {
   'libs/contract': ['text', 'fields', 'errors', 'report', 'request'],
-  'libs/matrix': ['arena.ts', 'ring'],
+  'libs/matrix': ['aligned.ts', 'arena.ts', 'ring'],
   'libs/sources': ['source.ts', 'patterns'],
   'libs/sink': [
     'attempt',

@@ -6,7 +6,8 @@
  */
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
-import { native } from '@penstock/native';
+import { native, roundUp } from '@penstock/native';
+import { alignedStart } from './aligned.ts';
 
 /** A huge page on x86-64 and on arm64 with 4 KiB pages. */
 export const HUGE_PAGE_BYTES = 2_097_152;
@@ -23,17 +24,14 @@ export interface ArenaMemory {
   hugePages: boolean;
 }
 
-/**
- * Makes an arena of `sizeBytes` (rounded up to whole huge pages). Memory is only used up as rows are touched.
- * V8 aligns a SharedArrayBuffer to 16 bytes at best, so one huge page more is asked for and the start moved.
- */
+/** Makes an arena of `sizeBytes` (rounded up to whole huge pages). Memory is only used up as rows are touched. */
 export function createArenaMemory(sizeBytes: number): ArenaMemory {
-  const rounded = Math.ceil(sizeBytes / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
+  const rounded = roundUp(sizeBytes, HUGE_PAGE_BYTES);
   const buffer = new SharedArrayBuffer(rounded + HUGE_PAGE_BYTES);
-  const address = native.addressOf(new Uint8Array(buffer));
-  const start = (HUGE_PAGE_BYTES - (address % HUGE_PAGE_BYTES)) % HUGE_PAGE_BYTES;
+  const start = alignedStart(buffer, HUGE_PAGE_BYTES);
+  const address = native.addressOf(new Uint8Array(buffer, start));
   // Before the first touch: pages that are already small would only be collapsed much later, if ever.
-  const hugePages = native.madvise(address + start, rounded, native.MADV_HUGEPAGE) === 0 && kernelGivesHugePages();
+  const hugePages = native.madvise(address, rounded, native.MADV_HUGEPAGE) === 0 && kernelGivesHugePages();
   return { buffer, start, sizeBytes: rounded, hugePages };
 }
 
@@ -55,7 +53,7 @@ export interface RowExtent {
 
 function wholePages(sizeBytes: number): number {
   assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `an extent of ${sizeBytes} bytes was asked for`);
-  return Math.max(PAGE_BYTES, Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES);
+  return Math.max(PAGE_BYTES, roundUp(sizeBytes, PAGE_BYTES));
 }
 
 /** The rows of one thread, given out and taken back by that thread alone. */

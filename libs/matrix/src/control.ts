@@ -3,7 +3,7 @@
  * block per job (job-block.ts). Word by word in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/native';
+import { alignedStart } from './aligned.ts';
 import { JOB_WORDS, JobBlock } from './job-block.ts';
 import { THREAD_CLAIM, THREAD_WORDS, ThreadBlock } from './thread-block.ts';
 
@@ -26,8 +26,7 @@ export class Control {
     const blocks = threads + jobs;
     this.buffer = buffer ?? new SharedArrayBuffer((blocks + 1) * BLOCK_BYTES);
     assert(this.buffer.byteLength === (blocks + 1) * BLOCK_BYTES, 'a Control was made over a buffer of another shape');
-    // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
-    const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(this.buffer)) % BLOCK_BYTES);
+    const start = alignedStart(this.buffer, BLOCK_BYTES);
     this.#words = new Int32Array(this.buffer, start, (blocks * BLOCK_BYTES) / 4);
     this.#doubles = new Float64Array(this.buffer, start, (blocks * BLOCK_BYTES) / 8);
   }

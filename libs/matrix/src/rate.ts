@@ -9,7 +9,7 @@
  * The decision: libs/README.md#gcra.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/native';
+import { alignedStart } from './aligned.ts';
 import { monotonicMs } from './clock.ts';
 
 const UNIT_US = 16;
@@ -116,7 +116,7 @@ export class RateTable {
   constructor(roots: number, buffer?: SharedArrayBuffer) {
     this.buffer = buffer ?? new SharedArrayBuffer((roots + 2) * CELL_BYTES);
     assert(this.buffer.byteLength === (roots + 2) * CELL_BYTES, 'a RateTable was made over a buffer of another shape');
-    const start = CELL_BYTES - (native.addressOf(new Uint8Array(this.buffer)) % CELL_BYTES);
+    const start = alignedStart(this.buffer, CELL_BYTES);
     const words = new Int32Array(this.buffer, start, (roots + 1) * CELL_WORDS);
     const doubles = new Float64Array(this.buffer, start, (roots + 1) * (CELL_WORDS / 2));
     const cell = (index: number): RateCell =>

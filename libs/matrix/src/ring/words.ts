@@ -3,7 +3,7 @@
  * which order they are stored, is argued in INTERNALS.md.
  */
 import { strict as assert } from 'node:assert';
-import { native } from '@penstock/native';
+import { alignedStart } from '../aligned.ts';
 
 // Two 128-byte blocks, so that neither side's stores slow down the other's loads of its own words.
 const BLOCK_WORDS = 32;
@@ -70,9 +70,7 @@ export const INLET_TEXT = 1;
 /** The words of a ring. */
 export function ringWords(control: SharedArrayBuffer): Int32Array {
   assert(control.byteLength === RING_BYTES, 'a ring was opened over a buffer that is none');
-  // V8 aligns a SharedArrayBuffer to 16 bytes. Its address, and so the start, is the same in every thread.
-  const start = BLOCK_BYTES - (native.addressOf(new Uint8Array(control)) % BLOCK_BYTES);
-  return new Int32Array(control, start, 2 * BLOCK_WORDS);
+  return new Int32Array(control, alignedStart(control, BLOCK_BYTES), 2 * BLOCK_WORDS);
 }
 
 /** The text of OUTLET_TEXT or INLET_TEXT, behind the words. */
