@@ -1,6 +1,6 @@
 /** The matrix: aligned row memory, how a write is cut into rows, and the control words two threads share. */
 export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
-export { type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
+export { GATHERED_BYTES_MAX, type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
 export { Control } from './control.ts';
 export {
   JobBlock,

@@ -41,7 +41,7 @@ export function chooseStreamMatrix(size: number | null, preferred: MatrixShape =
  * Rows are gathered into iocbs of up to this length: adjacent rows of the matrix are adjacent in the file, so one iocb
  * carries several. Measured on ext4 over virtio: rows of 4 KiB went from 82 to 417 MiB/s, of 64 KiB from 857 to 1776.
  */
-const GATHERED_BYTES_MAX = 524_288;
+export const GATHERED_BYTES_MAX = 524_288;
 /** Gathering leaves this many iocbs to be in flight at once: enough to keep a device busy while one is filled. */
 const IN_FLIGHT_MIN = 4;
 

@@ -1,6 +1,7 @@
 /** Disk space for a file of known size: reserved before its bytes, so that no write extends the file, and cut at its end. */
 import { constants } from 'node:os';
 import { IoError, formatBytes } from '@penstock/contract';
+import { GATHERED_BYTES_MAX } from '@penstock/matrix';
 import { native, roundUp } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFileOrThrow } from '../device/freed-blocks.ts';
@@ -10,7 +11,7 @@ import type { Target } from '../target/target.ts';
 const { EFBIG, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
 
 /** The largest small file: it is one iocb, and shares or avoids the costs of a file besides its bytes. */
-export const SMALL_FILE_BYTES_MAX = 524_288;
+export const SMALL_FILE_BYTES_MAX: number = GATHERED_BYTES_MAX;
 
 /**
  * Makes the target ready for `size` bytes from its base offset on: checks that there is room, empties a file that is replaced

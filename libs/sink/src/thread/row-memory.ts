@@ -2,14 +2,14 @@
  * Decides which write gets row memory next. Writes wait in a line, so that none is overtaken for ever; small files have a line
  * and a strip of the arena of their own, or each would wait for as long as the large writes before it take.
  */
-import type { Arena, RowExtent } from '@penstock/matrix';
+import { type Arena, GATHERED_BYTES_MAX, type RowExtent } from '@penstock/matrix';
 
 /** Enough for the default 32 jobs of a thread, each as large as a small file may be. */
 const STRIP_BYTES = 16_777_216;
 /** A smaller arena has no strip, which would be too large a part of it. */
 const ARENA_WITH_STRIP_BYTES_MIN = 4 * STRIP_BYTES;
 /** The most rows of a small file, which is one iocb. */
-const SMALL_ROWS_BYTES_MAX = 524_288;
+const SMALL_ROWS_BYTES_MAX = GATHERED_BYTES_MAX;
 
 /** The row memory of one thread. */
 export class RowMemory {
