@@ -8,6 +8,9 @@ export const QUEUE_NAME = 'penstock';
 /** The prefix of BullMQ's keys unless another is set: BullMQ's own default. */
 export const DEFAULT_PREFIX = 'bull';
 
+/** The key of a part of the queue of any host, as BullMQ makes the keys of its own parts. */
+export const anyHostKey = (prefix: string, part: string): string => `${prefix}:${QUEUE_NAME}:${part}`;
+
 /** The name of a job that is one write. */
 export const JOB_NAME = 'write';
 

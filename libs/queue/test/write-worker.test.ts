@@ -17,7 +17,7 @@ test('a request that is added is performed with its defaults, and its result is 
   const seen: JobRequest[] = [];
   await stage.worker(async (request, job, report) => {
     seen.push(request);
-    expect(job).toMatchObject({ attempt: 1, waitedMs: expect.any(Number) });
+    expect(job).toMatchObject({ attempt: 1, starts: 1, willRetry: true, createdAtMs: expect.any(Number) });
     report(progressOf(50));
     return resultOf(request);
   });

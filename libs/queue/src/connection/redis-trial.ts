@@ -3,7 +3,7 @@
  * all answer PING and INFO as a healthy one does. The commands tried here find nothing to do, so that no data change.
  */
 import type { Redis } from 'ioredis';
-import { QUEUE_NAME } from '../names.ts';
+import { anyHostKey } from '../names.ts';
 import { NOT_PERMITTED, refusalOf } from './refusals.ts';
 
 export interface Trial {
@@ -15,7 +15,7 @@ export interface Trial {
 
 /** Tries a command of each kind on keys below `prefix`. Rejects if the connection breaks. */
 export async function tryCommands(redis: Redis, prefix: string): Promise<Trial> {
-  const [key = '', other = ''] = ['trial', 'trial:other'].map((part) => `${prefix}:${QUEUE_NAME}:${part}`);
+  const [key = '', other = ''] = ['trial', 'trial:other'].map((part) => anyHostKey(prefix, part));
   const script = `redis.call('ZADD', KEYS[1], 'XX', 1, 'none'); return redis.call('HDEL', KEYS[2], 'none')`;
   const commands: [name: string, ...args: (string | number)[]][] = [
     ['zadd', key, 'XX', 1, 'none'],

@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { ScriptClient } from '../connection/script-client.ts';
-import { QUEUE_NAME, queueNameOf } from '../names.ts';
+import { anyHostKey, queueNameOf } from '../names.ts';
 
 /** As a writer thread asks. */
 export interface AppendQuestion {
@@ -73,7 +73,7 @@ export class AppendPlaces {
   private constructor(client: Client, prefix: string) {
     this.#client = client;
     this.#prefix = prefix;
-    this.#realmKey = `${prefix}:${QUEUE_NAME}:appends:realm`;
+    this.#realmKey = anyHostKey(prefix, 'appends:realm');
     for (const [name, definition] of Object.entries(COMMANDS)) client.defineCommand(name, definition);
   }
 

@@ -45,8 +45,6 @@ export interface WriteJobInfo {
   readonly whenSteered: (listener: (order: Pick<Order, 'paused' | 'limit'>) => void) => void;
   /** For how many milliseconds the job is surely this worker's; grows again with each renewal of its lock. */
   readonly lockLeftMs: number;
-  /** From the job's creation to this attempt, in milliseconds. */
-  waitedMs: number;
   /** What the shards returned that a manifest asks for, in their order. Rejects with ShardError unless all are there. */
   readonly shards: (declared: ManifestSource) => Promise<ShardOutcome[]>;
 }
@@ -177,7 +175,6 @@ export class Executor {
       get reference() {
         return referenceOf();
       },
-      waitedMs: Math.max(0, (job.processedOn ?? Date.now()) - job.timestamp),
       shards: (declared) => shardsOf(toKey(attempt.jobId), declared, redis),
     };
   }

@@ -5,7 +5,7 @@ import type { ScriptClient } from '../connection/script-client.ts';
 import { type HashClient, registryKey } from '../host-registry.ts';
 import type { BrokenJobs } from '../jobs/broken-jobs.ts';
 import { StartCounter } from '../jobs/starts.ts';
-import { QUEUE_NAME } from '../names.ts';
+import { anyHostKey } from '../names.ts';
 import { AppendPlaces } from '../records/append-places.ts';
 import { PartOwners } from '../records/part-owners.ts';
 import { OtherHosts } from '../wait/other-hosts.ts';
@@ -70,4 +70,4 @@ export async function open(o: OpenOptions): Promise<Opened> {
 }
 
 /** The key of the registry of hosts, which is beside the queue of any host. */
-export const seenKey = (prefix: string): string => registryKey((part) => `${prefix}:${QUEUE_NAME}:${part}`);
+export const seenKey = (prefix: string): string => registryKey((part) => anyHostKey(prefix, part));

@@ -14,7 +14,7 @@ import { EarlyOrders } from '../steer/early-orders.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
 import { HostBeat } from '../host-registry.ts';
 import { Leases } from './leases.ts';
-import { DEFAULT_PREFIX, KEEP_COMPLETED, KEEP_FAILED, QUEUE_NAME, queueOfHost } from '../names.ts';
+import { anyHostKey, DEFAULT_PREFIX, KEEP_COMPLETED, KEEP_FAILED, QUEUE_NAME, queueOfHost } from '../names.ts';
 import { type JobWorker, PatientWorker } from './patient-worker.ts';
 import { type PartOwner, workerNameOf } from '../records/part-owners.ts';
 import { ProgressReporter } from './progress-reporter.ts';
@@ -236,7 +236,7 @@ export class WriteWorker {
   /** Once Redis has recorded that a job is over, it counts no more against the queue's capacity. */
   #tallyEnds({ worker, client }: Opened): void {
     const prefix = this.#prefix;
-    const scripts = new CapacityScripts(client, prefix, (part) => `${prefix}:${QUEUE_NAME}:${part}`);
+    const scripts = new CapacityScripts(client, prefix, (part) => anyHostKey(prefix, part));
     const tally = new CapacityTally(scripts, (error) => this.#report(error));
     const count = ({ id = '' }: TakenJob): void => tally.jobEnded(`${this.#queueName}:${id}`);
     worker.on('completed', count);
@@ -252,7 +252,7 @@ export class WriteWorker {
       ...(prefix === undefined ? {} : { prefix }),
       host,
       jobKey: (jobId) => worker.toKey(jobId),
-      limitsKey: `${this.#prefix}:${QUEUE_NAME}:${LIMITS_KEY}`,
+      limitsKey: anyHostKey(this.#prefix, LIMITS_KEY),
       onOrder: (jobId, order) => this.#steer(jobId, order),
       onLimits: (limits) => this.#options.onLimits?.(limits),
       onGap: () => this.#steerAll(),
