@@ -33,14 +33,15 @@ export { inTime } from './deadline.ts';
 export { hintFor } from './errors/hints.ts';
 export { escapeControls, printableJson, printValue } from './text/print.ts';
 export { parseRedisUrl } from './text/redis-url.ts';
+export { isAtLeast } from './text/version.ts';
 export { noProgress, type Phase, PHASES, type WriteProgress } from './report/progress.ts';
+export { knownBytes } from './request/known-bytes.ts';
 export { parseRequest } from './request/request.ts';
 export {
   type Extent,
   extentsEnd,
   type ExtentsSource,
   type FileSource,
-  inlineBytes,
   type InlineSource,
   type ManifestSource,
   type PatternSource,

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
 import { type OpenedEngine, libaioPort, openEngine } from '@penstock/aio';
-import { formatBytes, toWire } from '@penstock/contract';
+import { formatBytes, isAtLeast, toWire } from '@penstock/contract';
 import { type Finding, broken, fail, ok, warn } from './finding.ts';
 
 const OPENAT2_SINCE = [5, 6] as const;
@@ -14,17 +14,14 @@ const ROOM_WANTED = 8 * CONTEXT_DEPTH;
 export function checkKernel(kernel: string = release()): Finding {
   const what = 'kernel';
   const found = `${platform()} ${kernel} on ${arch()}`;
-  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
-  const since = ([wantedMajor, wantedMinor]: readonly [number, number]): boolean =>
-    major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
-  if (!since(OPENAT2_SINCE)) {
+  if (!isAtLeast(kernel, OPENAT2_SINCE)) {
     return warn(
       what,
       `${found}: no openat2`,
       'symbolic links below roots are refused one and all; Linux 5.6 follows those that stay inside',
     );
   }
-  if (!since(DIOALIGN_SINCE)) {
+  if (!isAtLeast(kernel, DIOALIGN_SINCE)) {
     return warn(
       what,
       `${found}: statx does not tell alignments`,

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type StoreSettings, findServer, lackOfSpace, openStore } from '@penstock/config';
-import { toWire } from '@penstock/contract';
+import { isAtLeast, toWire } from '@penstock/contract';
 import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
 import { Redis } from 'ioredis';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -92,17 +92,12 @@ export function judgeRedis(info: string, policy: string | null, where: string): 
   const get = (name: string): string => fields.get(name) ?? '';
   const name = get('valkey_version') === '' ? `Redis ${get('redis_version')}` : `Valkey ${get('valkey_version')}`;
   return [
-    olderThan(get('redis_version'), [6, 2])
-      ? fail('redis', `${name}, ${where}`, 'BullMQ needs Redis 6.2 or newer')
-      : ok('redis', `${name}, ${where}`),
+    isAtLeast(get('redis_version'), [6, 2])
+      ? ok('redis', `${name}, ${where}`)
+      : fail('redis', `${name}, ${where}`, 'BullMQ needs Redis 6.2 or newer'),
     judgePersistence(get),
     judgePolicy(policy ?? (get('maxmemory_policy') || null)),
   ];
-}
-
-function olderThan(version: string, [wantedMajor, wantedMinor]: readonly [number, number]): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
 }
 
 function judgePersistence(get: (name: string) => string): Finding {

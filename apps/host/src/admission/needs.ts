@@ -1,14 +1,7 @@
 /** How much new space a job takes, and on which roots: as its request shows, and less what the disk has already. */
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  type BulkRequest,
-  extentsEnd,
-  inlineBytes,
-  type JobRequest,
-  requestsOf,
-  type WriteRequest,
-} from '@penstock/contract';
+import { type BulkRequest, type JobRequest, knownBytes, requestsOf, type WriteRequest } from '@penstock/contract';
 import { jobKeyOf, namesUpTo, partPrefix, tokenOf } from '@penstock/sink';
 
 /** What one write takes. */
@@ -43,11 +36,10 @@ function needOf(request: WriteRequest): Need | null {
 }
 
 /** Bytes to be allocated, as far as the request shows: what sharing blocks or keeping holes takes is not known here. */
-function newBytes({ source, size }: WriteRequest): number {
-  if (source.kind === 'inline') return inlineBytes(source.data);
-  if (source.kind === 'extents') return size ?? extentsEnd(source);
-  if (source.kind === 'file' && (source.reflink !== 'never' || source.holes === 'keep')) return 0;
-  return size ?? 0;
+function newBytes(request: WriteRequest): number {
+  const { source } = request;
+  const mayTakeLess = source.kind === 'file' && (source.reflink !== 'never' || source.holes === 'keep');
+  return mayTakeLess ? 0 : knownBytes(request);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The first contact with a Redis: whether it can be used, and what it is. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inTime } from '@penstock/contract';
+import { inTime, isAtLeast } from '@penstock/contract';
 import { Redis } from 'ioredis';
 import { addressOf, CONNECT_MS_MAX, type Connection, redisOptions } from './address.ts';
 import { ConnectionError } from './connection-error.ts';
@@ -126,8 +126,7 @@ function judge(info: string, connection: Connection, prefix: string): Omit<Redis
   if (redisVersion === undefined) {
     throw refuse(connection, { code: 'EPROTO', why: 'what answers there is no Redis', hint: 'Correct the address.' });
   }
-  const [major = 0, minor = 0] = redisVersion.split('.').map(Number);
-  if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1])) {
+  if (!isAtLeast(redisVersion, VERSION_MIN)) {
     throw refuse(connection, {
       code: 'EVERSION',
       why: `it is version ${redisVersion}, and ${VERSION_MIN.join('.')} or newer is needed`,

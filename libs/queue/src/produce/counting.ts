@@ -1,9 +1,8 @@
 /** What counts against the queue's capacity: jobs that are about to be added, and those that are there already. */
-import { type JobRequest, parseJob } from '@penstock/contract';
+import { type JobRequest, knownBytes, parseJob, requestsOf } from '@penstock/contract';
 import type { WaitForRoom } from '../capacity/gate.ts';
 import type { Held } from '../capacity/scripts.ts';
 import { QUEUE_NAME, queueNameOf, queueOfHost } from '../names.ts';
-import { knownBytes } from './known-bytes.ts';
 import { JOBS_AT_ONCE_MAX, type OpenQueues } from './open-queues.ts';
 
 /** The states of jobs that have not ended. */
@@ -21,7 +20,7 @@ export interface NewJob {
  */
 export async function admit({ gate }: OpenQueues, jobs: readonly NewJob[], wait: WaitForRoom): Promise<Held[]> {
   if (!(await gate.isLimited())) return [];
-  const held = jobs.map(({ data, opts: { jobId } }) => ({ field: fieldOf(jobId), bytes: knownBytes(data) }));
+  const held = jobs.map(({ data, opts: { jobId } }) => ({ field: fieldOf(jobId), bytes: bytesOf(data) }));
   await gate.pass(held, wait);
   return held;
 }
@@ -46,12 +45,16 @@ export async function countAll(queues: OpenQueues): Promise<void> {
   }
 }
 
+/** Of a bulk, all files together; those whose size only their source knows count as 0. */
+const bytesOf = (request: JobRequest): number =>
+  ('files' in request ? requestsOf(request) : [request]).reduce((sum, each) => sum + knownBytes(each), 0);
+
 const fieldOf = (jobId: string): string => `${queueNameOf(jobId)}:${jobId}`;
 
 /** What another program put into the queue may be no request at all. */
 function heldIfValid(queueName: string, jobId: string, data: unknown): Held[] {
   try {
-    return [{ field: `${queueName}:${jobId}`, bytes: knownBytes(parseJob(data)) }];
+    return [{ field: `${queueName}:${jobId}`, bytes: bytesOf(parseJob(data)) }];
   } catch {
     return []; // the host that takes it refuses it
   }

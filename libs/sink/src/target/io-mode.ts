@@ -1,6 +1,6 @@
 /** Decides how a file is written: by direct I/O or through the page cache, and which flush makes its bytes durable. */
 import { release } from 'node:os';
-import { IoError } from '@penstock/contract';
+import { IoError, isAtLeast } from '@penstock/contract';
 import { native } from '@penstock/native';
 import {
   type Alignment,
@@ -21,7 +21,7 @@ const FS_EXTENT_FL = 0x80000;
 const FS_NOCOW_FL = 0x800000;
 
 /** Since Linux 6.14 btrfs writes through the page cache what it keeps checksums of, so that the two cannot differ. */
-const SUMS_THROUGH_CACHE = isSince(release(), 6, 14);
+const SUMS_THROUGH_CACHE = isAtLeast(release(), [6, 14]);
 
 /** How the bytes of a file are written. */
 export interface TargetMode {
@@ -136,10 +136,4 @@ export function chooseFlush(
 function setBuffered(fd: number, path: string): void {
   const result = native.setStatusFlags(fd, 0);
   if (result < 0) throw new IoError({ syscall: 'fcntl', errno: result, path });
-}
-
-/** True if a kernel of this `version` (uname -r) is at least `major`.`minor`. */
-function isSince(version: string, major: number, minor: number): boolean {
-  const [ownMajor = 0, ownMinor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
