@@ -34,6 +34,7 @@ export { hintFor } from './errors/hints.ts';
 export { escapeControls, printableJson, printValue } from './text/print.ts';
 export { parseRedisUrl } from './text/redis-url.ts';
 export { isAtLeast } from './text/version.ts';
+export { type AppendAnswer, type AppendQuestion, type Fate } from './report/append-answer.ts';
 export { noProgress, type Phase, PHASES, type WriteProgress } from './report/progress.ts';
 export { knownBytes } from './request/known-bytes.ts';
 export { parseRequest } from './request/request.ts';

@@ -1,6 +1,5 @@
 /** The BullMQ side of Penstock: producers add and watch, hosts take and perform. */
 export type { Capacity, WhenFull } from './capacity/scripts.ts';
-export type { AppendAnswer, AppendQuestion } from './records/append-places.ts';
 export { BrokenJobError } from './jobs/broken-jobs.ts';
 export { CapacityError } from './capacity/capacity-error.ts';
 export type { WaitForRoom } from './capacity/gate.ts';

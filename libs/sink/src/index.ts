@@ -3,7 +3,7 @@ export { tryLock } from './attempt/lock.ts';
 export { isPartOf, jobKeyOf, partPrefix } from './attempt/parts.ts';
 export { namesUpTo, tokenOf } from './attempt/earlier-parts.ts';
 export { NO_JOB } from './append/record.ts';
-export { type AppendAnswer, type AppendQuestion, type AskQueue, askNobody } from './append/inquiry.ts';
+export { type AskQueue, askNobody } from './append/inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './attempt/checkpoint.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';

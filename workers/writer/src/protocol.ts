@@ -1,15 +1,15 @@
 /** What crosses between a host's main thread and its writer threads: plain data and shared memory, no errors thrown. */
 import type { MessagePort } from 'node:worker_threads';
-import type { EngineChoice, JobResult, WireError, WriteRequest } from '@penstock/contract';
-import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
 import type {
   AppendAnswer,
   AppendQuestion,
-  BulkOrder,
-  CheckpointCadence,
-  PartFiles,
-  SegmentDirectory,
-} from '@penstock/sink';
+  EngineChoice,
+  JobResult,
+  WireError,
+  WriteRequest,
+} from '@penstock/contract';
+import type { ArenaMemory, RingOutlet } from '@penstock/matrix';
+import type { BulkOrder, CheckpointCadence, PartFiles, SegmentDirectory } from '@penstock/sink';
 import type { RootConfig } from '@penstock/disk';
 
 /** The workerData of every writer thread. */

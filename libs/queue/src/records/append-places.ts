@@ -8,19 +8,9 @@
  * The field goes with the job, and stays when the job is retried, with whatever options.
  */
 import { randomBytes } from 'node:crypto';
+import type { AppendAnswer, AppendQuestion } from '@penstock/contract';
 import type { ScriptClient } from '../connection/script-client.ts';
 import { anyHostKey, queueNameOf } from '../names.ts';
-
-/** As a writer thread asks. */
-export interface AppendQuestion {
-  own: { job: string; jobKey: string } | null;
-  entries: { job: string; jobKey: string; place: string }[];
-}
-
-export interface AppendAnswer {
-  own: string | null;
-  fates: ('gone' | 'completed' | 'failed' | 'alive' | 'unknown')[];
-}
 
 // KEYS: realm. ARGV: a name for it, if it has none. Two hosts may come at once: the first names it.
 const REALM = `

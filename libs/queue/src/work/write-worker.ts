@@ -1,7 +1,6 @@
 /** The host's side of the queue: takes jobs, has each performed (executor.ts) and its end recorded (conclusion.ts). */
-import { type JobResult, WriteAbortedError } from '@penstock/contract';
+import { type AppendAnswer, type AppendQuestion, type JobResult, WriteAbortedError } from '@penstock/contract';
 import type { Redis } from 'ioredis';
-import type { AppendAnswer, AppendQuestion } from '../records/append-places.ts';
 import { BrokenJobs } from '../jobs/broken-jobs.ts';
 import { CapacityScripts } from '../capacity/scripts.ts';
 import { CapacityTally } from '../capacity/tally.ts';

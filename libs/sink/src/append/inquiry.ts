@@ -3,37 +3,9 @@
  * where its own bytes stand if the record no longer lists them. It asks only if the record alone does not answer.
  */
 import { constants } from 'node:os';
-import { IoError } from '@penstock/contract';
+import { type AppendAnswer, type AppendQuestion, type Fate, IoError } from '@penstock/contract';
 
 const { EBUSY } = constants.errno;
-
-/** What has become of the job that an entry of the record names. */
-export type Fate =
-  /** There is no such job: it was removed, or another one has its id. */
-  | 'gone'
-  /** It has ended, and its own record keeps where its bytes stand, for it may be retried by hand. */
-  | 'completed'
-  | 'failed'
-  /** It waits, runs, or will be retried. */
-  | 'alive'
-  /** It belongs to another queue, which was not asked. */
-  | 'unknown';
-
-/** What one write asks at once. */
-export interface AppendQuestion {
-  /** The asking write, to learn where its bytes stand; null if it does not ask that. */
-  own: { job: string; jobKey: string } | null;
-  /** The jobs whose fate is asked. One that has ended keeps `place` from now on; '' if its bytes are about to be cut off. */
-  entries: { job: string; jobKey: string; place: string }[];
-}
-
-/** The answer to an AppendQuestion. */
-export interface AppendAnswer {
-  /** The place that the asking job keeps since an earlier question; null if it keeps none. */
-  own: string | null;
-  /** In the order of the question's entries. */
-  fates: Fate[];
-}
 
 /** Asks the queue of this thread's host. */
 export type AskQueue = (question: AppendQuestion) => Promise<AppendAnswer>;

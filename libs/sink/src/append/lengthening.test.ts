@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { native } from '@penstock/native';
 import { STOP_CANCEL, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
-import type { AppendAnswer, AppendQuestion, Fate } from './inquiry.ts';
+import type { AppendAnswer, AppendQuestion, Fate } from '@penstock/contract';
 import { APPENDS_ATTRIBUTE, NO_JOB } from './record.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
 

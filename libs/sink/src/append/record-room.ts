@@ -1,7 +1,7 @@
 /** Makes room in a full record of appends: drops the entries whose jobs will not need them again, as the queue answers. */
 import { constants } from 'node:os';
-import { IoError } from '@penstock/contract';
-import { AnswerWanted, type Answers, type Fate } from './inquiry.ts';
+import { type Fate, IoError } from '@penstock/contract';
+import { AnswerWanted, type Answers } from './inquiry.ts';
 import {
   APPENDS_ATTRIBUTE,
   type AppendRecord,

@@ -1,6 +1,6 @@
 /** What the writes of this thread ask the queue, and the answers that come back from the main thread. */
-import { fromWire } from '@penstock/contract';
-import type { AppendAnswer, AskQueue } from '@penstock/sink';
+import { type AppendAnswer, fromWire } from '@penstock/contract';
+import type { AskQueue } from '@penstock/sink';
 import type { FromWriter, QueueAnswer } from '../protocol.ts';
 
 interface Asker {
