@@ -112,6 +112,18 @@ const strace = foundProgram('strace');
 const STRACE = ['-f', '-D', '-qq', '--seccomp-bpf'];
 const withStrace = strace === null ? test.skip : test;
 
+/** The program to run a host by, and its arguments, so that `call` fails with `errno` each time. */
+const failing = (call: string, errno: string): string[] => [
+  strace!.bin,
+  ...STRACE,
+  '-o',
+  '/dev/null',
+  '-e',
+  `trace=${call}`,
+  '-e',
+  `inject=${call}:error=${errno}`,
+];
+
 /** The calls that strace logged, each whole: one that another thread's came between stands in two lines. */
 function callsIn(log: string): string[] {
   const begun = new Map<string, string>();
@@ -132,16 +144,7 @@ function callsIn(log: string): string[] {
 withStrace(
   'io_setup refused because aio-max-nr is used up: the error names both figures, and the job is retried',
   async () => {
-    const inject = [
-      strace!.bin,
-      ...STRACE,
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=io_setup',
-      '-e',
-      'inject=io_setup:error=EAGAIN',
-    ];
+    const inject = failing('io_setup', 'EAGAIN');
     const first = await system.host(['--wait-for-space', '0', ...LOCK], inject, strace!.env);
     const job = await system.add({ path: 'a.dat', size: 5 }, { attempts: 2, backoff: 10 });
     const end = await system.finished(job, WAIT_MS);
@@ -156,16 +159,7 @@ withStrace(
 );
 
 withStrace('a machine without kernel AIO writes all the same, and the result says how', async () => {
-  const inject = [
-    strace!.bin,
-    ...STRACE,
-    '-o',
-    '/dev/null',
-    '-e',
-    'trace=io_setup',
-    '-e',
-    'inject=io_setup:error=ENOSYS',
-  ];
+  const inject = failing('io_setup', 'ENOSYS');
   await system.host(['--threads', '1'], inject, strace!.env);
   const end = await system.finished(await system.add({ path: 'a.dat', size: 100_000 }), WAIT_MS);
   expect(end.returnvalue).toMatchObject({
@@ -178,16 +172,7 @@ withStrace('a machine without kernel AIO writes all the same, and the result say
 });
 
 withStrace('a disk that fails its flush fails the write, and nothing of it is published', async () => {
-  const inject = [
-    strace!.bin,
-    ...STRACE,
-    '-o',
-    '/dev/null',
-    '-e',
-    'trace=fdatasync',
-    '-e',
-    'inject=fdatasync:error=EIO',
-  ];
+  const inject = failing('fdatasync', 'EIO');
   await system.host(['--threads', '1', '--engine', 'positional'], inject, strace!.env);
   const end = await system.finished(await system.add({ path: 'a.dat', size: 1_000_000 }), WAIT_MS);
   expect(end.failedReason).toMatch(/EIO.*fdatasync.*a\.dat/);
