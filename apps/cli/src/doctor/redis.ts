@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type StoreSettings, findServer, lackOfSpace, openStore } from '@penstock/config';
-import { isAtLeast, toWire } from '@penstock/contract';
+import { toWire } from '@penstock/contract';
 import { checkRedis as checkServer, redisOptions } from '@penstock/queue';
 import { Redis } from 'ioredis';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -72,7 +72,7 @@ function checkProgram(env: NodeJS.ProcessEnv): Finding {
   return ok(what, `${server.bin}, version ${version}`);
 }
 
-/** What CONFIG GET says; a managed Redis may forbid asking. */
+/** What CONFIG GET reports; a managed Redis may forbid asking. */
 async function policyOf(client: Redis): Promise<string | null> {
   try {
     return (await client.config('GET', 'maxmemory-policy'))[1] ?? null;
@@ -81,7 +81,7 @@ async function policyOf(client: Redis): Promise<string | null> {
   }
 }
 
-/** Judges what INFO says. Exported for its test. */
+/** Judges what INFO reports. Exported for its test. */
 export function judgeRedis(info: string, policy: string | null, where: string): Finding[] {
   const fields = new Map(
     info.split(/\r?\n/).map((line): [string, string] => {
@@ -92,9 +92,7 @@ export function judgeRedis(info: string, policy: string | null, where: string): 
   const get = (name: string): string => fields.get(name) ?? '';
   const name = get('valkey_version') === '' ? `Redis ${get('redis_version')}` : `Valkey ${get('valkey_version')}`;
   return [
-    isAtLeast(get('redis_version'), [6, 2])
-      ? ok('redis', `${name}, ${where}`)
-      : fail('redis', `${name}, ${where}`, 'BullMQ needs Redis 6.2 or newer'),
+    ok('redis', `${name}, ${where}`), // one that is too old has been refused by checkServer()
     judgePersistence(get),
     judgePolicy(policy ?? (get('maxmemory_policy') || null)),
   ];

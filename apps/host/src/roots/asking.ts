@@ -75,8 +75,8 @@ function askInTurn(
     const wait = (): void => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        resolve(roots.slice(answered + 1));
         late = answered;
+        over(roots.slice(answered + 1));
       }, answerMsMax);
     };
     let late = roots.length;

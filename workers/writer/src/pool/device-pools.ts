@@ -61,7 +61,7 @@ export class DevicePools {
   /** By device, made with the first job for it. */
   readonly #pools = new Map<number | typeof SEVERAL, DevicePool>();
   /** Roots whose device is UNKNOWN_DEVICE. */
-  #unknown: number;
+  #unknown = 0;
   /** True if all roots are on one file system. */
   readonly #isOne: boolean;
   /** File systems that are written to: each has a share of the row memory. */
@@ -74,7 +74,7 @@ export class DevicePools {
     this.#options = options;
     this.#devices = new Map(options.devices);
     this.rates = new RateTable(options.roots.length);
-    this.#unknown = [...this.#devices.values()].filter((device) => device === UNKNOWN_DEVICE).length;
+    this.#countUnknown();
     this.#isOne = countOf(options.roots, this.#devices) <= 1;
     // What is only read from needs a share of the threads by copies alone, and those have one for all.
     this.#shares = Math.max(
@@ -98,7 +98,11 @@ export class DevicePools {
   /** The root named `name` is on this device from now on: its file system has answered, or another was mounted there. */
   setDevice(name: string, device: number): void {
     this.#devices.set(name, device);
-    this.#unknown = [...this.#devices.values()].filter((each) => each === UNKNOWN_DEVICE).length;
+    this.#countUnknown();
+  }
+
+  #countUnknown(): void {
+    this.#unknown = [...this.#devices.values()].filter((device) => device === UNKNOWN_DEVICE).length;
   }
 
   #expect(root: number, mount: number): void {
