@@ -1,7 +1,7 @@
 /**
  * Memory that a pool's main thread and its writer threads share about its roots; INTERNALS.md lists the words.
  *
- * Each word has one writer, is written whole and says nothing about any other word: so no order between words matters, and
+ * Each word has one writer, is written whole and implies nothing about any other word: so no order between words matters, and
  * an atomic store and load are enough.
  */
 

@@ -36,7 +36,7 @@ export interface ForumFindings {
   alignment: Alignment;
   misaligned: Round;
   aligned: Round;
-  /** What Penstock says of a misaligned write; null if this disk takes such memory. */
+  /** Penstock's error of a misaligned write; null if this disk takes such memory. */
   error: IoError | null;
 }
 

@@ -93,7 +93,7 @@ export async function writeStandardInput(
     });
     return { result: { ...result, path, root: root.name }, file };
   } catch (error) {
-    interrupts.signal.throwIfAborted(); // says which signal it was
+    interrupts.signal.throwIfAborted(); // its reason names the signal
     throw error;
   } finally {
     line.clear();

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { type WireError, fromWire } from '@penstock/contract';
 import { watchHeld } from './held-process.ts';
 
-/** What the process says first: that it is ready (the gateway adds its address), or why it is not. */
+/** What the process reports first: that it is ready (the gateway adds its address), or why it is not. */
 interface ReadyMessage {
   ready: true;
   url?: string;
@@ -27,7 +27,7 @@ export interface AppProcessOptions {
   label: 'host' | 'gateway';
   args: string[];
   env: NodeJS.ProcessEnv;
-  /** Told each line it prints to standard error, once it is ready. */
+  /** Called with each line that it prints to standard error, once it is ready. */
   onLine: (line: string) => void;
   /** Aborted when its start is no longer wanted. */
   signal?: AbortSignal;
@@ -74,7 +74,7 @@ export class AppProcess {
     });
   }
 
-  /** Starts it, and resolves when it is ready. @throws what it says went wrong, or the reason of `signal` */
+  /** Starts it, and resolves when it is ready. @throws what it reports as wrong, or the reason of `signal` */
   static async start(options: AppProcessOptions): Promise<AppProcess> {
     options.signal?.throwIfAborted();
     const app = new AppProcess(options);

@@ -3,7 +3,7 @@ import { STOP_SIGNALS } from '@penstock/config';
 import { Interrupted } from './failures.ts';
 
 export interface Interrupts {
-  /** Aborted by the first signal, with the Interrupted that says which. */
+  /** Aborted by the first signal, with the Interrupted that names it. */
   readonly signal: AbortSignal;
   /** Aborted by the second signal: what waits for an orderly end has to use force. */
   readonly hurry: AbortSignal;

@@ -1,4 +1,4 @@
-/** The progress of one write as a line: what it says, and how it is kept up to date on a terminal or in a log. */
+/** The progress of one write as a line: what it shows, and how it is kept up to date on a terminal or in a log. */
 import { type WriteProgress, escapeControls, formatBytes } from '@penstock/contract';
 import { formatClock, formatRate, shortenMiddle } from './figures.ts';
 import { liveLine, noteScreen, sayLine } from './output.ts';
@@ -13,7 +13,7 @@ export type Shown = Pick<WriteProgress, 'bytesWritten' | 'totalBytes' | 'bytesPe
   note?: string;
 };
 
-/** Says how a write goes on until it is ended. */
+/** Shows how a write goes on until it is ended. */
 export interface ProgressLine {
   /** Shows `shown` for the file `title`. */
   update(title: string, shown: Shown): void;
@@ -86,7 +86,7 @@ export async function createProgressLine(): Promise<ProgressLine> {
   return noteScreen().isTTY ? terminalProgress() : plainProgress(sayLine);
 }
 
-/** A progress line that says nothing but its notes. */
+/** A progress line that shows nothing but its notes. */
 export function silentProgress(note: (text: string) => void): ProgressLine {
   return { update: () => {}, state: () => {}, note, clear: () => {} };
 }
@@ -130,7 +130,7 @@ export function plainProgress(
       if (state === lastState) return;
       leaveState();
       lastState = state;
-      // Told once it lasts: most states are passed through in no time.
+      // Reported once it lasts: most states are passed through in no time.
       lasting = setTimeout(line, PLAIN_STATE_AFTER_MS, ScreenText.line(state));
     },
     note: (text) => line(ScreenText.lines(text, '  ')),

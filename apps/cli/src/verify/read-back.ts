@@ -20,7 +20,7 @@ export interface ReadBackOptions {
   source?: { pattern: PatternName; seed: number };
   /** The size the file should have. */
   size?: number;
-  /** Told how far it is, after each chunk. */
+  /** Called after each chunk with how far the reading is. */
   onProgress?: (bytesRead: number, totalBytes: number) => void;
   signal?: AbortSignal;
 }

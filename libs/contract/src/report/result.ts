@@ -54,7 +54,7 @@ export interface WriteResult {
   engine: Engine;
   /** Why it is not 'aio-direct', or by raw system calls though there is a libaio, where that is so. */
   fallbackReason?: string;
-  /** false: nothing of it survives power loss, whatever its durability, as `fallbackReason` says; absent otherwise. */
+  /** false: nothing of it survives power loss, whatever its durability; `fallbackReason` has the reason. Absent otherwise. */
   durable?: false;
   /** Of a copy alone. After a 'reflink' mode and matrix are those its rows would have had: there were none. */
   copied?: CopyWay;
@@ -75,7 +75,7 @@ export interface WriteResult {
     syncing: number;
     verifying: number;
     publishing: number;
-    /** Told to wait: in none of the phases above. */
+    /** Paused by an order, in none of the phases above. */
     paused: number;
     total: number;
   };
@@ -176,7 +176,7 @@ export interface BulkResult {
   engine: Engine;
   /** Why not all were written 'aio-direct': the reason of the first that was not. */
   fallbackReason?: string;
-  /** false: nothing of them survives power loss, as `fallbackReason` says; absent otherwise. */
+  /** false: nothing of them survives power loss; `fallbackReason` has the reason. Absent otherwise. */
   durable?: false;
   durationsMs: {
     /** From the begin of the first file to the end of the last. */

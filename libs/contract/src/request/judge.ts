@@ -86,7 +86,7 @@ function describeUnknown(at: readonly string[], key: string, value: unknown, kno
 
 const ISSUES_IN_MESSAGE_MAX = 3;
 
-/** @param unsaid how many more there are that nobody put into words */
+/** @param unsaid how many more there are that are not in words */
 function requestError(found: readonly RequestIssue[], unsaid: number): RequestError {
   // zod reports a value that breaks two rules twice; one sentence is enough.
   const issues = found.filter((issue, index) => found.findIndex((other) => other.message === issue.message) === index);

@@ -28,7 +28,7 @@ export interface WriteStreamOptions extends Omit<FileOptions, 'mode' | 'offset' 
   emitClose?: boolean | undefined;
   /** False: durability `'none'`. Without it `'finish'` means that the file survives power loss. */
   flush?: boolean | undefined;
-  /** Bytes that may wait in this process beside the rows before write() says false. Default 16 KiB, as of fs. */
+  /** Bytes that may wait in this process beside the rows before write() returns false. Default 16 KiB, as of fs. */
   highWaterMark?: number | undefined;
   /** How many bytes will come, if that is known: the file is preallocated, and any other number is an error. */
   size?: number | string | undefined;

@@ -17,7 +17,7 @@ const DESTROY_BLOCKS_MS = 100;
 const NO_BYTES = Buffer.alloc(0);
 
 /**
- * A Writable whose bytes go straight into the rows that the kernel writes from; write() says false when none is free.
+ * A Writable whose bytes go straight into the rows that the kernel writes from; write() returns false when none is free.
  *
  * `'finish'` comes once the file is in its place and durable. Destroyed before that, it leaves no file, and what stood
  * there is untouched. With flags `'a'`, `'ax'` and `'r+'` the file is changed where it stands: it has what was written,

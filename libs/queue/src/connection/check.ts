@@ -72,7 +72,7 @@ async function checkOnce(connection: Connection, timeoutMs: number, prefix: stri
       throw Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
     });
   } catch (error) {
-    // The client's own rejection says only that the connection is closed; the first 'error' event says why.
+    // The client's own rejection reports only that the connection is closed; the first 'error' event has the reason.
     const explained = explain(first, connection) ?? explain(error, connection);
     throw (await nameAnswerer(explained, connection)) ?? explained ?? error;
   } finally {

@@ -114,7 +114,7 @@ export class OrderSender {
     const later = await this.#redis.hget(this.#queue.toKey(id), LATER_STARTS_FIELD);
     job.opts.removeOnFail ??= KEEP_FAILED; // as a host does for producers that leave it open
     const error = new UnrecoverableError(cancelMessage(said));
-    error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // the stack of this client says nothing about the job
+    error.stack = new WriteAbortedError('cancel', { cancelled: said }).message; // the stack of this client is not about the job
     try {
       await job.moveToFailed(error, token, false);
     } catch (refusal) {

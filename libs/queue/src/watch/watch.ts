@@ -34,7 +34,7 @@ export type JobEvent =
   | { name: 'removed' };
 
 /**
- * A state machine without I/O: `adopt` and `apply` take what Redis says, `follow` yields what comes of it.
+ * A state machine without I/O: `adopt` and `apply` take what Redis reports, `follow` yields what comes of it.
  */
 export class Watch {
   readonly jobId: string;

@@ -65,7 +65,7 @@ export class RowTransfers {
     slots.prepRest(slot, engine, isAligned ? fd : this.bufferedFd, direct && isAligned, length);
   }
 
-  /** The slot's iocb has come back after `latencyMs`; `isMeasured`: which says how fast the device is. */
+  /** The slot's iocb has come back after `latencyMs`; `isMeasured`: that is a measure of the device. */
   cameBack(slot: number, result: number, latencyMs: number, isMeasured: boolean): void {
     if (isMeasured) this.#flow.cameBack(slot, result, latencyMs);
     if (this.#thread.slots.purpose[slot] !== READ_ROW) this.targetInFlight -= 1;

@@ -29,7 +29,7 @@ export function closeLeftOpen({ control, threads, jobs, firstSlot, slots, attemp
 function closeBlock(block: JobBlock, attemptToken: string): void {
   const fds = block.openFds();
   const parts = fds.map(nameOf).filter((name) => isPartOf(name, attemptToken));
-  for (const part of parts) for (const fd of fds) native.unlinkat(fd, part); // ENOTDIR but for its directory
+  for (const part of parts) for (const fd of fds) native.unlinkat(fd, part); // one of them is its directory; the others answer ENOTDIR
   for (const fd of fds) native.close(fd);
   const mapping = block.openMapping();
   if (mapping !== null) native.munmap(mapping.address, mapping.lengthBytes);
