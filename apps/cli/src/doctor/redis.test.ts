@@ -22,10 +22,6 @@ test('a Redis that keeps what it is told is fine', () => {
   expect(verdicts(good, 'noeviction')).toEqual(['ok', 'ok', 'ok']);
 });
 
-test('a version without what BullMQ needs fails', () => {
-  expect(verdicts(good.replace('7.0.15', '6.0.16'), 'noeviction')).toEqual(['fail', 'ok', 'ok']);
-});
-
 test('without an append-only file jobs can be lost, and with a failing one they are refused', () => {
   expect(verdicts(good.replace('aof_enabled:1', 'aof_enabled:0'), 'noeviction')).toEqual(['ok', 'warn', 'ok']);
   expect(verdicts(good.replace('write_status:ok', 'write_status:err'), 'noeviction')).toEqual(['ok', 'fail', 'ok']);
