@@ -15,6 +15,13 @@ interface CaseBase {
   missing(options: BenchOptions): string | null;
 }
 
+export interface OpenedCase {
+  subject: Side;
+  /** Where there are several, by what sets each apart: the fastest of them counts. */
+  peer: Side | Readonly<Record<string, Side>>;
+  close: () => Promise<void>;
+}
+
 export interface PairedCase extends CaseBase {
   kind: 'paired';
   name: PairedName;
@@ -22,8 +29,8 @@ export interface PairedCase extends CaseBase {
   unit: 'MiB/s' | 'jobs/s' | 'files/s';
   /** Instead of the one in targets.ts. */
   target?: RatioTarget;
-  /** Makes both sides ready on a fresh system. */
-  open(system: System, options: BenchOptions): Promise<{ subject: Side; peer: Side; close: () => Promise<void> }>;
+  /** Makes all sides ready on a fresh system. */
+  open(system: System, options: BenchOptions): Promise<OpenedCase>;
 }
 
 export interface Measurement {

@@ -1,7 +1,7 @@
 /** Runs one case on a fresh system, and judges what came of it by its target. */
 import { System } from '../support/system.ts';
-import type { BenchCase, Measurement } from './case.ts';
-import { type PairedResult, runPairs } from './pairs.ts';
+import type { BenchCase, Measurement, OpenedCase } from './case.ts';
+import { type PairedResult, type Side, runPairs } from './pairs.ts';
 import { settleDisk } from './peers/program.ts';
 import { type CeilingTarget, type RatioTarget, ceilingTargets, ratioTargets } from './targets.ts';
 
@@ -58,8 +58,10 @@ export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
     const { peer, unit, target = ratioTargets[bench.name] } = bench;
     const sides = await bench.open(system, plan);
     try {
-      const result = await runPairs(sides.subject, sides.peer, { ...plan, settle: settleDisk });
-      return { kind: 'paired', name, what, peer, unit, target, result };
+      const peers = peersOf(sides.peer);
+      const result = await runPairs(sides.subject, Object.values(peers), { ...plan, settle: settleDisk });
+      const setting = Object.keys(peers)[result.peerIndex]!;
+      return { kind: 'paired', name, what, peer: setting === '' ? peer : `${peer}, ${setting}`, unit, target, result };
     } finally {
       await sides.close();
     }
@@ -67,6 +69,11 @@ export async function runCase(bench: BenchCase, plan: Plan): Promise<Outcome> {
     await system.close();
   }
 }
+
+const isSide = (peer: OpenedCase['peer']): peer is Side => typeof peer.run === 'function';
+
+/** By what sets each apart: nothing, where it is alone. */
+const peersOf = (peer: OpenedCase['peer']): Readonly<Record<string, Side>> => (isSide(peer) ? { '': peer } : peer);
 
 export type Verdict = 'met' | 'missed' | 'shown' | Unmeasured['verdict'];
 

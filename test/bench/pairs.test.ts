@@ -10,7 +10,7 @@ test('both sides take turns, the order swaps every pair, and each is prepared an
       return { rate: rates.shift()!, processes: [{ name, cpuSeconds, peakRssBytes: 0 }], figures: {} };
     },
   });
-  const result = await runPairs(side('ours', [1, 20, 30, 70], 1), side('peer', [1, 10, 10, 10], 4), {
+  const result = await runPairs(side('ours', [1, 20, 30, 70], 1), [side('peer', [1, 10, 10, 10], 4)], {
     pairs: 3,
     warmups: 1,
     settle: async () => void seen.push('settle'),
@@ -20,6 +20,22 @@ test('both sides take turns, the order swaps every pair, and each is prepared an
   expect(seen).toEqual(order.flatMap(turn));
   // The warm-up counts for nothing.
   expect(result).toMatchObject({ subjectMedian: 30, peerMedian: 10, ratio: 3, cpuRatio: 0.25 });
+});
+
+test('of several peers, which all take turns, the one that is faster in the median counts', async () => {
+  const seen: string[] = [];
+  const side = (name: string, rates: number[]): Side => ({
+    prepare: async () => {},
+    async run() {
+      seen.push(name);
+      return { rate: rates.shift()!, processes: [{ name, cpuSeconds: 1, peakRssBytes: 0 }], figures: {} };
+    },
+  });
+  const peers = [side('slow', [99, 10, 10]), side('fast', [20, 20, 40])];
+  const plan = { pairs: 3, warmups: 0, settle: async () => {} };
+  const result = await runPairs(side('ours', [30, 40, 60]), peers, plan);
+  expect(seen.join(' ')).toBe('ours slow fast fast slow ours ours slow fast');
+  expect(result).toMatchObject({ peerIndex: 1, peerMedian: 20, ratio: 1.5 });
 });
 
 test.each([

@@ -20,7 +20,10 @@ export interface Side {
 
 export interface PairedResult {
   subject: Sample[];
+  /** Of the peer that counts. */
   peer: Sample[];
+  /** Which of the peers that is: the one of the highest median rate. */
+  peerIndex: number;
   subjectMedian: number;
   peerMedian: number;
   /** The median of the ratios pair by pair: the machine's drift falls out. */
@@ -46,37 +49,38 @@ function cpuSecondsIn({ processes }: Sample): number {
   return processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
-/** Runs both `pairs` times, alternating, the order swapped every pair so that neither always follows the other. */
+/**
+ * Runs all `pairs` times, in turns, the order reversed every round so that neither always follows the other. Of several
+ * peers, as one program in several settings, the one of the highest median rate is what the subject is compared with.
+ */
 export async function runPairs(
   subject: Side,
-  peer: Side,
+  peers: readonly Side[],
   { pairs, warmups, settle }: PairsPlan,
 ): Promise<PairedResult> {
-  const sample = async (side: Side): Promise<Sample> => {
-    await side.prepare();
+  const sides = [subject, ...peers];
+  const samples: Sample[][] = sides.map(() => []);
+  const sample = async (index: number): Promise<Sample> => {
+    await sides[index]!.prepare();
     await settle();
-    return side.run();
+    return sides[index]!.run();
   };
-  for (let index = 0; index < warmups; index += 1) {
-    await sample(subject);
-    await sample(peer);
+  const order = [...sides.keys()];
+  for (let round = 0; round < warmups; round += 1) for (const index of order) await sample(index);
+  for (let round = 0; round < pairs; round += 1) {
+    for (const index of round % 2 === 0 ? order : order.toReversed()) samples[index]!.push(await sample(index));
   }
-  const ours: Sample[] = [];
-  const theirs: Sample[] = [];
-  for (let index = 0; index < pairs; index += 1) {
-    if (index % 2 === 0) {
-      ours.push(await sample(subject));
-      theirs.push(await sample(peer));
-    } else {
-      theirs.push(await sample(peer));
-      ours.push(await sample(subject));
-    }
-  }
+  const [subjectMedian = 0, ...peerMedians] = samples.map((each) => median(each.map(({ rate }) => rate)));
+  const peerMedian = Math.max(...peerMedians);
+  const peerIndex = peerMedians.indexOf(peerMedian);
+  const ours = samples[0]!;
+  const theirs = samples[peerIndex + 1]!;
   return {
     subject: ours,
     peer: theirs,
-    subjectMedian: median(ours.map(({ rate }) => rate)),
-    peerMedian: median(theirs.map(({ rate }) => rate)),
+    peerIndex,
+    subjectMedian,
+    peerMedian,
     ratio: median(ours.map(({ rate }, index) => rate / theirs[index]!.rate)),
     cpuRatio: median(ours.map(cpuSecondsIn)) / median(theirs.map(cpuSecondsIn)),
   };

@@ -121,7 +121,7 @@ function sayOutcome(outcome: Outcome): void {
     say(`  ${value.toFixed(2)} ${target.unit}${figuresText(figures)}, at most ${target.max}: ${verdict}`);
     return;
   }
-  const { unit, target, result } = outcome;
+  const { unit, target, result, peer } = outcome;
   const saySide = (who: string, rate: number, samples: Sample[]): void => {
     const all = samples.map((sample) => sample.rate.toFixed(0)).join(' ');
     say(`  ${who}  ${rate.toFixed(0)} ${unit} median of: ${all}${figuresText(figuresOf(samples))}`);
@@ -131,7 +131,7 @@ function sayOutcome(outcome: Outcome): void {
   const floor = target.ratioMin === null ? '' : `, at least ${target.ratioMin}`;
   const ceiling = target.cpuRatioMax === null ? '' : `, at most ${target.cpuRatioMax}`;
   say(
-    `  ratio ${result.ratio.toFixed(2)}${floor}; CPU ${result.cpuRatio.toFixed(2)} of the peer's${ceiling}: ${verdict}`,
+    `  ratio ${result.ratio.toFixed(2)} to ${peer}${floor}; CPU ${result.cpuRatio.toFixed(2)} of the peer's${ceiling}: ${verdict}`,
   );
 }
 

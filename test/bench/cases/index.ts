@@ -1,6 +1,7 @@
 /** Every case, in the order in which they run. */
 import type { BenchCase } from '../case.ts';
 import { copies } from './copy.ts';
+import { files } from './files.ts';
 import { hostHealth } from './host-health.ts';
 import { largeWrites } from './large-write.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -11,6 +12,7 @@ export const cases: BenchCase[] = [
   ...largeWrites,
   ...copies,
   ...sideBySide,
+  ...files,
   ...smallFiles,
   ...hostHealth,
   ...steerings,

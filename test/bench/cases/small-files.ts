@@ -1,60 +1,10 @@
 /** Files of 4 KiB: against a BullMQ worker that does nothing, as bulks, and beside a large write. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { Queue, QueueEvents } from 'bullmq';
-import type { System } from '../../support/system.ts';
-import { besideBench } from '../beside.ts';
-import type { BenchOptions, PairedCase } from '../case.ts';
-import { type BenchHost, openHost } from '../subjects/host.ts';
+import type { PairedCase } from '../case.ts';
+import { openPeerWorker } from '../peers/worker.ts';
 import { MIB } from '../subjects/large-write.ts';
-import type { Sample, Side } from '../pairs.ts';
-import { accounted } from '../processes.ts';
 import { saturate } from '../subjects/saturation.ts';
-import { SMALL_BYTES, addWaiting, runWaiting, smallWrites } from '../subjects/small-jobs.ts';
-
-const THREADS = 2;
-const JOBS_PER_THREAD = 32;
-const CONCURRENCY = THREADS * JOBS_PER_THREAD;
-const PEER_QUEUE = 'noop';
-
-const countOf = ({ smoke }: BenchOptions): number => (smoke ? 100 : 3000);
-
-const openSmallHost = (system: System): Promise<BenchHost> =>
-  openHost(system, ['--threads', String(THREADS), '--jobs', String(JOBS_PER_THREAD)]);
-
-type SmallRun = Pick<Sample, 'rate' | 'figures'>;
-
-interface SmallSide {
-  queue: Queue;
-  events: QueueEvents;
-  pids: Record<string, number>;
-  /** What the directories of this side's files begin with. */
-  directory: string;
-  /** 1 by default; more make bulks. */
-  filesPerJob?: number;
-  /** What goes on while the jobs run; they alone by default. */
-  during?: (run: () => Promise<SmallRun>) => Promise<SmallRun>;
-}
-
-/** Jobs for `count` files, put into the queue before the clock starts; the rate is of files. */
-function smallSide(
-  count: number,
-  { queue, events, pids, directory, filesPerJob = 1, during = (run) => run() }: SmallSide,
-): Side {
-  let round = 0;
-  let ids: string[] = [];
-  return {
-    async prepare() {
-      // A fresh directory each time, removed at the very end: ext4 searches long for an inode where many were just freed.
-      round += 1;
-      ids = await addWaiting(queue, smallWrites(`${directory}-${round}`, count, filesPerJob));
-    },
-    async run() {
-      const { value, processes } = await accounted(pids, () => during(() => runWaiting(queue, events, ids)));
-      return { ...value, rate: value.rate * filesPerJob, processes };
-    },
-  };
-}
+import { SMALL_BYTES } from '../subjects/small-jobs.ts';
+import { CONCURRENCY, JOBS_PER_THREAD, THREADS, countOf, openSmallHost, smallSide } from '../subjects/small-side.ts';
 
 const small4k: PairedCase = {
   kind: 'paired',
@@ -65,16 +15,12 @@ const small4k: PairedCase = {
   missing: () => null,
   async open(system, options) {
     const host = await openSmallHost(system);
-    const peer = spawn(
-      process.execPath,
-      [besideBench('peers/noop-worker.mjs'), system.redis.socketPath, PEER_QUEUE, String(CONCURRENCY)],
-      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
-    );
-    await once(peer, 'message');
-    const connection = { path: system.redis.socketPath };
-    const queue = new Queue(PEER_QUEUE, { connection });
-    const events = new QueueEvents(PEER_QUEUE, { connection });
-    await events.waitUntilReady();
+    const peer = await openPeerWorker(system, {
+      script: 'noop-worker.mjs',
+      queueName: 'noop',
+      concurrency: CONCURRENCY,
+    });
+    const { queue, events } = peer;
     const { host: hostPid, ...shared } = host.pids;
     return {
       subject: smallSide(countOf(options), {
@@ -83,13 +29,9 @@ const small4k: PairedCase = {
         pids: { host: hostPid, ...shared },
         directory: 'small',
       }),
-      peer: smallSide(countOf(options), { queue, events, pids: { worker: peer.pid!, ...shared }, directory: 'small' }),
+      peer: smallSide(countOf(options), { queue, events, pids: { worker: peer.pid, ...shared }, directory: 'small' }),
       async close() {
-        const gone = once(peer, 'exit');
-        peer.disconnect();
-        await gone;
-        await events.close();
-        await queue.close();
+        await peer.close();
         await host.close();
       },
     };

@@ -20,6 +20,7 @@ function paired(name: string, ratio: number, target: Paired['target'], figures: 
     result: {
       subject: [sample(1000 * ratio, 0.5, figures)],
       peer: [sample(1000, 1)],
+      peerIndex: 0,
       subjectMedian: 1000 * ratio,
       peerMedian: 1000,
       ratio,

@@ -5,12 +5,29 @@ import type { Sample } from '../pairs.ts';
 
 export const SMALL_BYTES = 4096;
 
-/** Jobs for `count` files of 4 KiB in `directory`: one each, or bulks of `filesPerJob`. */
-export function smallWrites(directory: string, count: number, filesPerJob: number): { name: string; data: unknown }[] {
+export interface SmallFiles {
+  directory: string;
+  count: number;
+  /** 1 by default; more make bulks. */
+  filesPerJob?: number;
+  /** Of each; 4 KiB by default. */
+  sizeBytes?: number;
+  /** What each is filled with, its number the seed; "stamp" by default. */
+  pattern?: 'stamp' | 'byte';
+}
+
+/** Jobs for `count` files in `directory`: one each, or bulks of `filesPerJob`. */
+export function smallWrites({
+  directory,
+  count,
+  filesPerJob = 1,
+  sizeBytes = SMALL_BYTES,
+  pattern = 'stamp',
+}: SmallFiles): { name: string; data: unknown }[] {
   const requests = Array.from({ length: count }, (_, seed) => ({
     path: `${directory}/${seed}.dat`,
-    size: SMALL_BYTES,
-    source: { kind: 'pattern', pattern: 'stamp', seed },
+    size: sizeBytes,
+    source: { kind: 'pattern', pattern, seed },
   }));
   if (filesPerJob === 1) return requests.map((data) => ({ name: 'write', data }));
   return Array.from({ length: count / filesPerJob }, (_, index) => ({
