@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtState, recordBuilt } from './setup/build.mjs';
+import { bundle, isBundled } from './setup/bundle.mjs';
 import { exclusively } from './setup/exclusively.mjs';
 import { findTools, toolsAreKnown } from './setup/native.mjs';
 import { forgetPackages, packagesDiffer } from './setup/packages.mjs';
@@ -61,10 +62,12 @@ async function installPackages(lock) {
 
 async function build(lock) {
   const state = builtState(root);
-  if (state.current) return;
-  say('tsc -b');
-  await run(lock, 'tsc -b', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
-  recordBuilt(root, state);
+  if (!state.current) {
+    say('tsc -b');
+    await run(lock, 'tsc -b', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
+    recordBuilt(root, state);
+  }
+  if (!isBundled(root)) await bundle(root);
 }
 
 async function prepare(lock) {
@@ -74,8 +77,10 @@ async function prepare(lock) {
   if (wanted.has('--build')) await build(lock);
 }
 
+const isBuilt = () => builtState(root).current && isBundled(root);
+
 const isCurrent = () =>
-  packagesDiffer(root) === null && toolsAreKnown(cache, tools) && (!wanted.has('--build') || builtState(root).current);
+  packagesDiffer(root) === null && toolsAreKnown(cache, tools) && (!wanted.has('--build') || isBuilt());
 
 try {
   checkNode();

@@ -57,10 +57,11 @@ export class Checkout {
       'npm',
       `echo "$1" >>"$ROOT/npm.log"
 echo "npm works"
-mkdir -p "$ROOT/node_modules/left" "$ROOT/node_modules/typescript/bin"
+mkdir -p "$ROOT/node_modules/left" "$ROOT/node_modules/typescript/bin" "$ROOT/node_modules/rolldown"
 [ ! -p "$ROOT/gate" ] || read -r _ <"$ROOT/gate"
 echo '{}' >"$ROOT/node_modules/left/package.json"
 cp "$ROOT/tsc.js" "$ROOT/node_modules/typescript/bin/tsc"
+cp "$ROOT/rolldown.js" "$ROOT/node_modules/rolldown/index.js"
 echo '{"packages":{"node_modules/left":{"version":"1.0.0"}}}' >"$ROOT/node_modules/.package-lock.json"`,
     );
     this.write(
@@ -69,6 +70,13 @@ echo '{"packages":{"node_modules/left":{"version":"1.0.0"}}}' >"$ROOT/node_modul
 fs.appendFileSync(process.env.ROOT + '/tsc.log', 'tsc\\n');
 fs.mkdirSync(process.env.ROOT + '/libs/one/dist', { recursive: true });
 fs.writeFileSync(process.env.ROOT + '/libs/one/dist/.tsbuildinfo', '');`,
+    );
+    this.write(
+      'rolldown.js',
+      `exports.build = async () => {
+  require('node:fs').appendFileSync(process.env.ROOT + '/rolldown.log', 'rolldown\\n');
+  return { output: [] };
+};`,
     );
   }
 
@@ -91,7 +99,7 @@ fs.writeFileSync(process.env.ROOT + '/libs/one/dist/.tsbuildinfo', '');`,
   }
 
   /** How many times the made-up program wrote its log. */
-  runs(name: 'npm' | 'tsc'): number {
+  runs(name: 'npm' | 'tsc' | 'rolldown'): number {
     const log = join(this.root, `${name}.log`);
     return existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').length : 0;
   }

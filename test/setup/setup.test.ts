@@ -12,13 +12,21 @@ beforeEach(() => {
 
 afterEach(() => checkout.close());
 
-test('set-up installs and compiles once, and says nothing when all is current', async () => {
+test('set-up installs, compiles and bundles once, and says nothing when all is current', async () => {
   const first = await checkout.run('setup.mjs', ['--build']);
   expect(first).toMatchObject({ code: 0, stdout: '' });
   expect(first.stderr).toContain('npm ci');
   const second = await checkout.run('setup.mjs', ['--build']);
   expect(second).toEqual({ code: 0, stdout: '', stderr: '' });
-  expect([checkout.runs('npm'), checkout.runs('tsc')]).toEqual([1, 1]);
+  expect([checkout.runs('npm'), checkout.runs('tsc'), checkout.runs('rolldown')]).toEqual([1, 1, 1]);
+});
+
+test('what was compiled by hand is bundled, without being compiled again', async () => {
+  await checkout.run('setup.mjs', ['--build']);
+  checkout.remove('libs/one/dist/.tsbuildinfo');
+  checkout.write('libs/one/dist/.tsbuildinfo', 'of another run');
+  await checkout.run('setup.mjs', ['--build']);
+  expect([checkout.runs('tsc'), checkout.runs('rolldown')]).toEqual([1, 2]);
 });
 
 test('a package that was removed is installed again', async () => {
