@@ -5,10 +5,11 @@
 import { z } from 'zod';
 import { issueMessage, RequestError } from '../errors/request-error.ts';
 import { oneOf, SOURCE_KINDS } from '../fields/fields.ts';
+import { commonBulk } from './common.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
-import { faultsBetween } from './faults.ts';
-import { bulkShape, requestJsonSchema, requestSchema } from './request.ts';
+import { type Fault, faultsBetween } from './faults.ts';
+import { bulkShape, judgeRequest, requestJsonSchema } from './request.ts';
 import type { WriteSource } from './source.ts';
 import {
   type BulkRequest,
@@ -47,17 +48,23 @@ const NOT_IN_BULKS: Partial<Record<WriteSource['kind'], string>> = {
 };
 
 const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((context) => {
-  const requests = requestsOf(context.value);
+  context.issues.push(...faultsOfBulk(context.value));
+});
+
+/** What is wrong with a bulk whose fields are right one by one: within its items, and between them. */
+function faultsOfBulk(bulk: BulkRequest): Fault[] {
+  const faults: Fault[] = [];
+  const requests = requestsOf(bulk);
   const writers = new Map<string, number>();
   for (const [index, request] of requests.entries()) {
     for (const fault of faultsBetween(request)) {
-      context.issues.push({ ...fault, path: ['files', index, ...fault.path] });
+      faults.push({ ...fault, path: ['files', index, ...fault.path] });
     }
     const why = NOT_IN_BULKS[request.source.kind];
     if (why !== undefined) {
       const at = ['files', index, 'source', 'kind'];
       const params = { accepted: kindsBut(NOT_IN_BULKS) };
-      context.issues.push({ code: 'custom', input: request.source.kind, path: at, message: why, params });
+      faults.push({ code: 'custom', input: request.source.kind, path: at, message: why, params });
     }
     const file = fileKey(request);
     const other = writers.get(file);
@@ -65,7 +72,7 @@ const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((co
       writers.set(file, index);
     } else {
       const message = `files.${other} writes the same file`;
-      context.issues.push({ code: 'custom', input: request.path, path: ['files', index, 'path'], message });
+      faults.push({ code: 'custom', input: request.path, path: ['files', index, 'path'], message });
     }
   }
   for (const [index, { source }] of requests.entries()) {
@@ -73,9 +80,10 @@ const bulkSchema: z.ZodType<BulkRequest, BulkRequestInput> = bulkShape.check((co
     if (source.kind !== 'file' || writer === undefined || writer === index) continue;
     // They run at once, and a retry runs all again: which bytes the copy got would be anybody's guess.
     const message = `files.${writer} writes that file, so its copy belongs into a later job`;
-    context.issues.push({ code: 'custom', input: source.path, path: ['files', index, 'source', 'path'], message });
+    faults.push({ code: 'custom', input: source.path, path: ['files', index, 'source', 'path'], message });
   }
-});
+  return faults;
+}
 
 /** What `source.kind` accepts where the `refused` kinds are not possible. */
 const kindsBut = (refused: Partial<Record<WriteSource['kind'], string>>): string =>
@@ -92,9 +100,10 @@ const fileKey = ({ root, path: name }: { root: string; path: string }): string =
 export function parseJob(input: unknown): JobRequest {
   const budget = newBudget();
   const plain = plainRequest(input, [], budget);
-  if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return queueable(judge(requestSchema, plain, 'request'));
+  if (!isRecord(plain) || !Object.hasOwn(plain, 'files')) return queueable(judgeRequest(plain));
   plain['files'] = plainList(plain['files'], ['files'], (item, at) => plainRequest(item, at, budget), budget);
-  return judge(bulkSchema, plain, 'bulk');
+  const bulk = commonBulk(plain);
+  return bulk !== null && faultsOfBulk(bulk).length === 0 ? bulk : judge(bulkSchema, plain, 'bulk');
 }
 
 function queueable(request: WriteRequest): WriteRequest {

@@ -8,7 +8,7 @@ import { changesInPlace, type WriteRequest } from './write-request.ts';
  * A fault that no field has by itself: where it shows, why ('' where the field is missing), and what would be accepted
  * there beside the rest of the request, if that is not all that the field accepts by itself.
  */
-type Fault = {
+export type Fault = {
   code: 'custom';
   input: unknown;
   path: (string | number)[];

@@ -11,7 +11,7 @@ const ISSUES_MAX = 100;
 
 /** @throws RequestError that names what in `plain` is not as `schema` wants it */
 export function judge<T>(schema: z.ZodType<T>, plain: unknown, whole: 'request' | 'bulk'): T {
-  const parsed = schema.safeParse(plain, { reportInput: false });
+  const parsed = schema.safeParse(plain);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
   const described = issues.slice(0, ISSUES_MAX).flatMap((issue) => describeIssue(issue, plain, whole));

@@ -14,6 +14,7 @@ import {
   ROW_COUNT_MAX,
   VERIFIES,
 } from '../fields/fields.ts';
+import { commonRequest } from './common.ts';
 import { faultsBetween } from './faults.ts';
 import { judge } from './judge.ts';
 import { plainRequest } from './plain.ts';
@@ -23,6 +24,7 @@ import { sourceSchema } from './source.ts';
 import {
   type BulkRequest,
   type BulkRequestInput,
+  REQUEST_DEFAULTS,
   withPublish,
   type WriteRequest,
   type WriteRequestInput,
@@ -97,13 +99,13 @@ const rare = {
 
 /** The same with the defaults of what is not said: in a single request, or by a bulk for all its items. */
 const defaulted = {
-  root: given.root.default('data'),
+  root: given.root.default(REQUEST_DEFAULTS.root),
   size: given.size.exactOptional(),
   matrix: given.matrix.exactOptional(),
-  source: given.source.default({ kind: 'pattern', pattern: 'zero', seed: 0 }),
-  mode: given.mode.default('replace'),
+  source: given.source.default(REQUEST_DEFAULTS.source),
+  mode: given.mode.default(REQUEST_DEFAULTS.mode),
   publish: given.publish.exactOptional(),
-  durability: given.durability.default('fdatasync'),
+  durability: given.durability.default(REQUEST_DEFAULTS.durability),
   ...rare,
   ...ofJob,
 };
@@ -146,8 +148,13 @@ export const requestSchema: z.ZodType<WriteRequest, WriteRequestInput> = z
  * found and what would be accepted.
  */
 export function parseRequest(input: unknown): WriteRequest {
-  const plain = plainRequest(input, []);
-  return judge(requestSchema, plain, 'request');
+  return judgeRequest(plainRequest(input, []));
+}
+
+/** @throws RequestError that names what in `plain`, a plain copy, is not as it has to be */
+export function judgeRequest(plain: unknown): WriteRequest {
+  const request = commonRequest(plain);
+  return request !== null && faultsBetween(request).length === 0 ? request : judge(requestSchema, plain, 'request');
 }
 
 /** The request's JSON Schema (draft 7) as producers see it: before defaults. It cannot count the bytes of a path. */

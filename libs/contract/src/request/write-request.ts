@@ -101,6 +101,14 @@ export interface BulkRequestInput extends Omit<WriteRequestInput, 'path'> {
   files: readonly Omit<WriteRequestInput, 'limit' | 'target'>[];
 }
 
+/** What a request says that does not say otherwise. */
+export const REQUEST_DEFAULTS: Pick<WriteRequest, 'root' | 'source' | 'mode' | 'durability'> = {
+  root: 'data',
+  source: { kind: 'pattern', pattern: 'zero', seed: 0 },
+  mode: 'replace',
+  durability: 'fdatasync',
+};
+
 /** With the way it is published that goes without saying. */
 export function withPublish<T extends Pick<WriteRequest, 'mode'> & { publish?: WriteRequest['publish'] }>(
   request: T,
