@@ -48,6 +48,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'rows',
     'intake',
     'verify',
+    'small',
     'write',
     'bulk',
   ],

@@ -8,7 +8,7 @@ export { commitsTogether, forgetsFreed } from './journal.ts';
 export { type Mount, isWithin, lineage, mountOf, readMounts, unescapeName } from './mounts.ts';
 export { lastMountId, readIdentity } from './root-identity.ts';
 export { RootMounts } from './root-mounts.ts';
-export { NO_MOUNT, RootWords } from './root-words.ts';
+export { DIRECTORIES_MAX, NO_MOUNT, RootWords } from './root-words.ts';
 export { type Root, type RootConfig, Roots } from './roots.ts';
 export {
   type Alignment,
@@ -18,6 +18,7 @@ export {
   type FileSystem,
   fileSystemOf,
   guessAlignment,
+  linkCountOf,
   statAt,
   statFd,
   timeKey,

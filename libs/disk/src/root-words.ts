@@ -1,5 +1,6 @@
 /**
- * Memory that a pool's main thread and its writer threads share about its roots; INTERNALS.md lists the words.
+ * Memory that a pool's main thread and its writer threads share about its roots, and the directories that are open below them;
+ * INTERNALS.md lists the words.
  *
  * Each word has one writer, is written whole and implies nothing about any other word: so no order between words matters, and
  * an atomic store and load are enough.
@@ -10,7 +11,10 @@ export const ANY_MOUNT = 0;
 /** What was mounted there is gone: nothing is to be opened in its place. */
 export const NO_MOUNT = -1;
 
-/** The words, by root, and by thread and root. */
+/** Directories below its roots that a thread may have recorded at once: one for each that its writes share. */
+export const DIRECTORIES_MAX = 16;
+
+/** The words, by root, and by thread and root or directory. */
 export class RootWords {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -18,7 +22,8 @@ export class RootWords {
 
   /** @param buffer the same as another thread's; if absent, it is made with all words 0 */
   constructor(threads: number, roots: number, buffer?: SharedArrayBuffer) {
-    this.buffer = buffer ?? new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * roots * (1 + threads));
+    const count = roots + threads * (roots + DIRECTORIES_MAX);
+    this.buffer = buffer ?? new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * count);
     this.#words = new Int32Array(this.buffer);
     this.#roots = roots;
   }
@@ -38,17 +43,25 @@ export class RootWords {
     Atomics.store(this.#words, this.#at(thread, root), fd + 1);
   }
 
+  /**
+   * Called by a writer thread: a directory that several of its writes use is open as `fd`, or not at all (-1).
+   * @param place below DIRECTORIES_MAX
+   */
+  recordDirectory(thread: number, place: number, fd: number): void {
+    Atomics.store(this.#words, this.#at(thread, this.#roots + place), fd + 1);
+  }
+
   /** Called by the main thread after a writer thread's end: the descriptors that it left open; their words become 0. */
   take(thread: number): number[] {
     const fds: number[] = [];
-    for (let root = 0; root < this.#roots; root += 1) {
-      const word = Atomics.exchange(this.#words, this.#at(thread, root), 0);
+    for (let index = 0; index < this.#roots + DIRECTORIES_MAX; index += 1) {
+      const word = Atomics.exchange(this.#words, this.#at(thread, index), 0);
       if (word > 0) fds.push(word - 1);
     }
     return fds;
   }
 
-  #at(thread: number, root: number): number {
-    return this.#roots * (1 + thread) + root;
+  #at(thread: number, index: number): number {
+    return this.#roots + thread * (this.#roots + DIRECTORIES_MAX) + index;
   }
 }

@@ -125,6 +125,15 @@ export class Roots {
     throw fault ?? staleRoot(root.path, ELSEWHERE);
   }
 
+  /**
+   * A directory below a root that several writes of this thread use is open as `fd`; -1: it will be closed next. If the thread
+   * dies, the main thread closes what is recorded.
+   * @param place below DIRECTORIES_MAX
+   */
+  recordDirectory(place: number, fd: number): void {
+    this.#words.recordDirectory(this.#thread, place, fd);
+  }
+
   /** Closes all roots. The next write opens its root again. */
   close(): void {
     clearTimeout(this.#closing);

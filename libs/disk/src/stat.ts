@@ -20,6 +20,7 @@ const STX_DEV_MAJOR = 136;
 const STX_DEV_MINOR = 140;
 const STX_DIO_MEM_ALIGN = 0x98;
 const STX_DIO_OFFSET_ALIGN = 0x9c;
+const STATX_NLINK = 0x4;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_DIOALIGN = 0x2000;
 
@@ -140,6 +141,12 @@ const timeAt = (offset: number): Time => ({
   nanoseconds: words.getUint32(offset + 8, true),
 });
 
+/** How many names the open file has, or -errno. */
+export function linkCountOf(fd: number): number {
+  const result = native.statx(fd, '', native.AT_EMPTY_PATH, STATX_NLINK, buffer);
+  return result < 0 ? result : words.getUint32(STX_NLINK, true);
+}
+
 /** Stats an open descriptor. @throws IoError */
 export function statFd(fd: number, path: string): FileStat {
   const stat = statAt(fd, '');
@@ -161,13 +168,13 @@ export function guessAlignment(device: Device): Alignment {
   return { memory: 4096, offset: 4096 };
 }
 
-// struct statfs of 64-bit Linux: byte offsets.
+// struct statfs of 64-bit Linux: indexes of 32-bit words.
 const STATFS_BYTES = 120;
 const F_TYPE = 0;
-const F_BSIZE = 8;
-const F_BLOCKS = 16;
-const F_BAVAIL = 32;
-const F_FSID = 56;
+const F_BSIZE = 2;
+const F_BLOCKS = 4;
+const F_BAVAIL = 8;
+const F_FSID = 14;
 
 /** The largest block of any disk or local file system; network file systems may report a megabyte and have no such blocks. */
 export const BLOCK_BYTES_MAX = 65_536;
@@ -177,7 +184,7 @@ export interface FileSystem {
   /** Its magic number. */
   type: number;
   /** Distinguishes it from others that were mounted from the same device at other times. */
-  id: bigint;
+  id: string;
   /** The size of its blocks as it reports it, at least 512 and at most 64 KiB. */
   blockBytes: number;
   /** Bytes that this user may still take. */
@@ -189,18 +196,19 @@ export interface FileSystem {
 
 /** The file system of an open descriptor. @throws IoError */
 export function fileSystemOf(fd: number, path: string): FileSystem {
-  const bytes = new Uint8Array(new ArrayBuffer(STATFS_BYTES));
-  const result = native.fstatfs(fd, bytes);
+  const result = native.fstatfs(fd, statfsWords);
   if (result < 0) throw new IoError({ syscall: 'fstatfs', errno: result, path });
-  const view = new DataView(bytes.buffer);
-  const type = view.getUint32(F_TYPE, true);
-  const blockBytes = Number(view.getBigInt64(F_BSIZE, true));
+  const type = statfsWords[F_TYPE]!;
+  const blockBytes = statfsNumber(F_BSIZE);
   return {
     type,
-    id: view.getBigUint64(F_FSID, true),
+    id: `${statfsWords[F_FSID]}.${statfsWords[F_FSID + 1]}`,
     blockBytes: Math.min(BLOCK_BYTES_MAX, Math.max(512, blockBytes)),
-    availableBytes: Number(view.getBigUint64(F_BAVAIL, true)) * blockBytes,
-    totalBytes: Number(view.getBigUint64(F_BLOCKS, true)) * blockBytes,
+    availableBytes: statfsNumber(F_BAVAIL) * blockBytes,
+    totalBytes: statfsNumber(F_BLOCKS) * blockBytes,
     keepsCutSpace: type === BTRFS_MAGIC,
   };
 }
+
+const statfsWords = new Uint32Array(new ArrayBuffer(STATFS_BYTES));
+const statfsNumber = (word: number): number => fromWords(statfsWords[word]!, statfsWords[word + 1]!);

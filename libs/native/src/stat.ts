@@ -8,7 +8,7 @@ const { ENOSYS } = constants.errno;
 
 const fstatfsC = libc.func('int fstatfs(int, void *)');
 /** fstatfs(2) into `buffer` (120 bytes): 0 or -errno. */
-export const fstatfs = (fd: number, buffer: Uint8Array): number => fail(fstatfsC(fd, buffer));
+export const fstatfs = (fd: number, buffer: NodeJS.ArrayBufferView): number => fail(fstatfsC(fd, buffer));
 
 /** Bytes of a `struct statx`. */
 export const STATX_BYTES = 256;

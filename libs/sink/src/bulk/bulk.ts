@@ -91,6 +91,7 @@ class BulkRun {
   readonly #modes: Partial<Record<WriteMode, number>> = {};
   #fallbackReason: string | undefined;
   #isKept = true;
+  readonly #arrival: number;
   #writes = 0;
   #reads = 0;
   #shortWrites = 0;
@@ -99,6 +100,8 @@ class BulkRun {
     this.#thread = thread;
     this.#order = order;
     this.#control = control;
+    thread.arrivals += 1;
+    this.#arrival = thread.arrivals;
     this.#requests = requestsOf(order.bulk);
     this.#items = Array.from({ length: this.#requests.length });
     this.#progress = new BulkProgress(control);
@@ -181,7 +184,16 @@ class BulkRun {
     const request = this.#requests[index]!;
     const control = new ItemControl(this.#control, block, this.#progress, request.size ?? 0);
     const place = partPlace === undefined ? {} : { partPlace: partPlace + lane };
-    const order = { request, jobKey: jobKeyOf(jobName, request), attemptToken, again, job, swept: true, ...place };
+    const order = {
+      request,
+      jobKey: jobKeyOf(jobName, request),
+      attemptToken,
+      again,
+      job,
+      swept: true,
+      arrival: this.#arrival,
+      ...place,
+    };
     try {
       this.#succeed(index, await runWrite(this.#thread, order, control));
     } catch (error) {

@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { FD_DIRECTORY, FD_TARGET } from './open.ts';
+import { SMALL_FILE_BYTES_MAX } from '../space/reserve.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
+
+/** Of a file that opens its directory for itself. */
+const ALONE_BYTES = SMALL_FILE_BYTES_MAX + 1;
 
 let bench: Bench;
 beforeEach(() => {
@@ -28,7 +32,7 @@ test('a descriptor is recorded before anything else is done with it: a thread th
       `file ${path.endsWith('.part') ? 'part' : path}: ${mark === -constants.errno.ENODATA ? 'unmarked' : mark}`,
     );
   };
-  await bench.write({ path: 'a', size: 10, mode: 'create' }, { block });
+  await bench.write({ path: 'a', size: ALONE_BYTES, mode: 'create' }, { block });
   expect(seen).toEqual([`directory ${bench.directory}: 0 names`, 'file part: unmarked']);
   expect(block.openFds()).toEqual([]);
 });
@@ -42,7 +46,7 @@ test('a target that cannot be opened leaves no descriptor recorded, for the main
     if (index === FD_DIRECTORY) recorded.push(Math.sign(fd));
     record(index, fd);
   };
-  await expect(bench.write({ path: 'a', size: 10, mode: 'create' }, { block })).rejects.toMatchObject({
+  await expect(bench.write({ path: 'a', size: ALONE_BYTES, mode: 'create' }, { block })).rejects.toMatchObject({
     code: 'EEXIST',
   });
   expect(recorded.slice(0, 2)).toEqual([1, -1]);

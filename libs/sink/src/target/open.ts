@@ -20,6 +20,7 @@ import { chooseFlush, chooseMode, whyNotDirect } from './io-mode.ts';
 import { markOwner, ownedBy } from './publish.ts';
 import { renameOpenNoReplace } from './rename-new.ts';
 import { cutDeadEnd } from './seen-end.ts';
+import type { SharedDirectory } from './shared-directory.ts';
 import type { Target } from './target.ts';
 
 const { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT } = constants.errno;
@@ -41,6 +42,8 @@ export interface TargetOptions {
   grows: boolean;
   /** The devices of this thread that refuse direct I/O. */
   refusingDevices: RefusingDevices;
+  /** The directory of the file, if this write shares it with others; null: it opens its own. */
+  directory: SharedDirectory | null;
   /**
    * Records each descriptor as it is opened, and -1 before it is closed: if the thread is terminated, the main thread closes
    * what is recorded. `index` is FD_TARGET or FD_DIRECTORY.
@@ -61,15 +64,16 @@ export const FD_DIRECTORY = 1;
  */
 export function openTarget(root: Root, request: WriteRequest, options: TargetOptions): Target {
   const { identity, takenOver, isPublished } = options;
+  const { directory: shared } = options;
   const { directory, name: finalName } = splitPath(request.path);
   const path = `${root.path}/${request.path}`;
-  const dirFd = openParent(root, directory);
-  options.recordFd(FD_DIRECTORY, dirFd);
+  const dirFd = shared?.fd ?? openParent(root, directory);
+  if (shared === null) options.recordFd(FD_DIRECTORY, dirFd);
   let fd = -1;
   let made: string | null = null;
   try {
     const existing = standingAt(dirFd, finalName, path, request, options);
-    const parent = statFd(dirFd, path);
+    const parent = shared?.stat ?? statFd(dirFd, path);
     refuseEarly(parent, existing, path, request, isPublished);
     const appendsOnly = request.mode === 'append' && existing?.isAppendOnly === true;
     const atomic = request.publish === 'atomic';
@@ -95,8 +99,10 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (fresh) made = name; // only now that it is locked: another write may have locked it first, and it is that one's
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
-    const fileSystem = fileSystemOf(fd, path);
-    const ground = groundOf(dirFd, fileSystem, stat.device);
+    // Of a file that was just made in it the directory's are true; one that stood there may be a mount of its own.
+    const isShared = shared !== null && fresh;
+    const fileSystem = isShared ? shared.fileSystem : fileSystemOf(fd, path);
+    const ground = isShared ? shared.ground : groundOf(dirFd, fileSystem, stat.device);
     const isAllocated = standsWhole(request, stat, options.size);
     const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
     const isGrown = options.grows && !atomic;
@@ -120,6 +126,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       fd,
       path,
       dirFd,
+      directory: shared,
       isSeen: !atomic,
       isGrown,
       existingBytes,
@@ -136,8 +143,14 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       replaces,
       isClosed: false,
       notKept: [],
-      ...mode,
-      ...flush,
+      direct: mode.direct,
+      bypassesCache: mode.bypassesCache,
+      modeReason: mode.modeReason,
+      isKept: mode.isKept,
+      alignment: mode.alignment,
+      flushGroup: flush.flushGroup,
+      flushedTogether: flush.flushedTogether,
+      forgetsFreed: flush.forgetsFreed,
       unpublishedName: made,
       replaced: { fd: NO_FILE, name: null },
       finalName,
@@ -146,7 +159,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (made !== null) removeFile(dirFd, made);
     for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before the numbers are used again, for other files
     if (fd >= 0) native.close(fd);
-    native.close(dirFd);
+    if (shared === null) native.close(dirFd); // whoever passed it releases it
     throw error;
   }
 }

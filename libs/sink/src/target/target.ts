@@ -1,11 +1,12 @@
 /** The file being written: its record while it is open, and its closing. */
 import { native } from '@penstock/native';
-import { type FileStat, statAt } from '@penstock/disk';
+import { type FileStat, linkCountOf, statAt } from '@penstock/disk';
 import type { Checkpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import type { Lengthening } from '../append/lengthening.ts';
 import type { FlushMode, TargetMode } from './io-mode.ts';
+import type { SharedDirectory } from './shared-directory.ts';
 
 /** An open target. */
 export interface Target extends TargetMode, FlushMode {
@@ -13,6 +14,8 @@ export interface Target extends TargetMode, FlushMode {
   /** The absolute path that it will have, for messages. */
   path: string;
   dirFd: number;
+  /** The directory, if other writes use it too; null if it is this one's own. */
+  directory: SharedDirectory | null;
   /** True if readers see it under its final name while it is written. */
   isSeen: boolean;
   /** True if it grows with what arrives, and readers see it meanwhile: its size follows the rows (space/seen-growth.ts). */
@@ -57,7 +60,7 @@ export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Targe
 
 /** Removes the file if it was not published, then closes it, which releases its lock. Nothing may be in flight. */
 export function closeTarget(target: Target): void {
-  const { dirFd, unpublishedName } = target;
+  const { dirFd, directory, unpublishedName } = target;
   if (unpublishedName !== null) {
     // While it is locked, and only if the name is still this file's: another file may have replaced it.
     const standing = statAt(dirFd, unpublishedName);
@@ -66,10 +69,8 @@ export function closeTarget(target: Target): void {
   // It was removed here, or replaced by another write while this one ended.
   if (target.forgetsFreed && hasNoName(target.fd)) flushRemoved(dirFd, target.fd);
   native.close(target.fd);
-  native.close(dirFd);
+  if (directory === null) native.close(dirFd);
+  else directory.release();
 }
 
-function hasNoName(fd: number): boolean {
-  const stat = statAt(fd, '');
-  return typeof stat !== 'number' && stat.linkCount === 0;
-}
+const hasNoName = (fd: number): boolean => linkCountOf(fd) === 0;

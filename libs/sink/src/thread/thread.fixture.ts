@@ -18,7 +18,7 @@ import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, creat
 import type { AskQueue } from '../append/inquiry.ts';
 import { BULK_LANES, runBulk } from '../bulk/bulk.ts';
 import type { CheckpointCadence } from '../attempt/checkpoint.ts';
-import { type RootConfig, Roots } from '@penstock/disk';
+import { type RootConfig, type RootWords, Roots } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { WriterThread } from './thread.ts';
 import { runWrite } from '../write/lane.ts';
@@ -77,6 +77,8 @@ export interface BenchOptions {
   shmDirectory?: string;
   shmGroupId?: number;
   askQueue?: AskQueue;
+  /** Where the thread, which is number 0, records the directories that it has open. */
+  rootWords?: RootWords;
 }
 
 /** The bytes of the pattern "stamp", which are different at every position. */
@@ -104,10 +106,13 @@ export function openBench(options: BenchOptions = {}): Bench {
   const arenas = [createArenaMemory(options.arenaBytes ?? 16_777_216)];
   const arena = new Arena(arenas[0]!);
   const { direct = 'auto' } = options;
-  const roots = new Roots([
-    { name: 'data', path: directory, writable: true, direct },
-    { name: 'archive', path: archive, writable: false, direct },
-  ]);
+  const roots = new Roots(
+    [
+      { name: 'data', path: directory, writable: true, direct },
+      { name: 'archive', path: archive, writable: false, direct },
+    ],
+    options.rootWords,
+  );
   const thread = new WriterThread({
     engine,
     loop,

@@ -1,5 +1,4 @@
 /** What all writes of one writer thread share: the AIO engine and its loop, the row memory, the roots, and the table of slots. */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
 import { type Arena, RateTable } from '@penstock/matrix';
@@ -10,14 +9,13 @@ import { DeviceFlows } from '../device/device-flow.ts';
 import { FlushGroups } from '../device/flush-groups.ts';
 import { type PartFiles, PartRecords } from '../attempt/part-records.ts';
 import type { Roots } from '@penstock/disk';
+import { Histograms } from './latencies.ts';
+import { SharedDirectories } from '../target/shared-directory.ts';
 import { RowClock } from './row-clock.ts';
 import { RowMemory } from './row-memory.ts';
 import type { SegmentDirectory } from '../origin/segment-directory.ts';
 import { StopClock } from './stop-clock.ts';
 import { SlotTable } from './transfer.ts';
-
-/** The longest latency that a histogram resolves: an hour, in microseconds. */
-const LATENCY_US_MAX = 3_600_000_000;
 
 /** What all writes of one thread share. */
 export class WriterThread {
@@ -48,9 +46,12 @@ export class WriterThread {
   readonly stopClock: StopClock;
   /** How many small files are being written: large writes leave them room in the device's queue. */
   smallWrites = 0;
+  /** How many writes and bulks have been handed to the thread. */
+  arrivals = 0;
+  readonly directories: SharedDirectories;
+  readonly histograms: Histograms = new Histograms();
   /** How many bulks are being written: they share the number of files that may be open at once. */
   bulks = 0;
-  readonly #histograms: RecordableHistogram[] = [];
 
   constructor(parts: {
     engine: AioEngine;
@@ -76,6 +77,7 @@ export class WriterThread {
     this.rowClock = new RowClock(parts.loop);
     this.stopClock = new StopClock(parts.loop);
     this.roots = parts.roots;
+    this.directories = new SharedDirectories(parts.roots);
     this.segments = parts.segments;
     this.rates = parts.rates ?? new RateTable(parts.roots.count);
     this.index = parts.index;
@@ -84,15 +86,5 @@ export class WriterThread {
     this.askQueue = parts.askQueue ?? askNobody;
     this.partRecords = parts.partFiles === undefined ? null : new PartRecords(parts.partFiles);
     this.slots = new SlotTable(parts.engine.depth);
-  }
-
-  /** A histogram of microseconds: made once and used again, because each takes tens of kilobytes. */
-  borrowHistogram(): RecordableHistogram {
-    return this.#histograms.pop() ?? createHistogram({ lowest: 1, highest: LATENCY_US_MAX, figures: 2 });
-  }
-
-  returnHistogram(histogram: RecordableHistogram): void {
-    histogram.reset();
-    this.#histograms.push(histogram);
   }
 }

@@ -234,6 +234,6 @@ class WriteLane implements Lane, LaneEvents {
       this.#enter(DONE);
       this.#resolve(resultOf(state));
     }
-    state.thread.returnHistogram(state.latency);
+    state.latencies.end();
   }
 }

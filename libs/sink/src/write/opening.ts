@@ -2,13 +2,14 @@
  * The phase "opening": the source and the target are opened, the place of the bytes in the target and their rows are
  * decided; and, once the write has its rows, space is reserved on the disk.
  */
+import { constants } from 'node:os';
 import { IO_BYTES_MAX } from '@penstock/aio';
-import { type MatrixShape, RequestError, formatBytes } from '@penstock/contract';
+import { IoError, type MatrixShape, RequestError, formatBytes } from '@penstock/contract';
 import type { Root } from '@penstock/disk';
 import { chooseMatrix, chooseStreamMatrix, planRows } from '@penstock/matrix';
 import { AppendInquiry, NO_ANSWERS } from '../append/inquiry.ts';
 import { type Checkpoint, requestKey } from '../attempt/checkpoint.ts';
-import { hasPart, partName } from '../attempt/parts.ts';
+import { hasPart, partName, splitPath } from '../attempt/parts.ts';
 import { CheckpointTrail } from '../durable/checkpoint-trail.ts';
 import { EndFlush } from '../durable/end-flush.ts';
 import { OriginFlush } from '../durable/origin-flush.ts';
@@ -19,13 +20,18 @@ import { type Origin, readBuffered } from '../origin/origin.ts';
 import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
 import { reserve, reserveSparse } from '../space/reserve.ts';
+import { OneRow } from '../small/one-row.ts';
 import { openTarget } from '../target/open.ts';
+import type { SharedDirectory } from '../target/shared-directory.ts';
 import { type Target, spanOf } from '../target/target.ts';
 import { openBytes } from '../origin/open-bytes.ts';
 import { NOTHING, SYNCING, type Step, WAITING, WRITING } from './phases.ts';
+import { claim } from './publishing.ts';
 import { planSharing } from './sharing.ts';
 import { FD_ORIGIN, type WriteState } from './state.ts';
 import { useSpareRows } from './waiting.ts';
+
+const { ENOENT } = constants.errno;
 
 export function prepareOpening(state: WriteState): Step {
   if (state.io.rows !== null) return reserveSpace(state, state.io.rows);
@@ -107,12 +113,63 @@ function openPlace(state: WriteState, finished: Checkpoint | null): Step {
   planMatrix(state, target, request.matrix ?? matrixFor(state, root.matrix));
   if (origin !== null && request.source.kind === 'shm') mapRows(state, origin, target);
   if (intake !== null) letBegin(state, target, intake);
-  return planSharing(state, target) ? WRITING : WAITING;
+  if (planSharing(state, target) || takeOneRow(state, target)) return WRITING;
+  return WAITING;
 }
 
+/**
+ * For a new small file whose bytes are computed, and which nothing holds back: takes the memory of its only row and reserves
+ * its space, so that it need not wait.
+ */
+function takeOneRow(state: WriteState, target: Target): boolean {
+  const { control, files, io, plan, request, thread } = state;
+  const { source } = files;
+  const size = plan.size!;
+  const fitsOneRow = size > 0 && size <= plan.rowPlan.ioBytes && state.isSmall;
+  if (source === null || request.publish !== 'atomic' || !fitsOneRow) return false;
+  if (state.isSummedUp || control.paused || target.checkpoint !== null || isPaced(state)) return false;
+  if (isWorthCheckpoints(state, target)) return false;
+  io.row = OneRow.take(thread, target, source, size, plan.rowPlan);
+  if (io.row === null) return false;
+  io.extent = io.row.extent;
+  state.countSmall();
+  claim(state);
+  reserve(target, size);
+  return true;
+}
+
+const isPaced = ({ control, request, thread: { rates, roots } }: WriteState): boolean =>
+  control.rate.bytesPerSecond > 0 ||
+  rates.host.bytesPerSecond > 0 ||
+  rates.roots[roots.indexOf(request.root)]!.bytesPerSecond > 0;
+
 function openTargetIn(root: Root, state: WriteState, isPublished: boolean): Target {
+  const directory = sharedDirectory(root, state);
+  try {
+    return openTargetBy(directory, root, state, isPublished);
+  } catch (error) {
+    if (directory === null) throw error;
+    directory.release();
+    // It was removed meanwhile: it is made again.
+    if (!(error instanceof IoError) || error.errno !== -ENOENT) throw error;
+    state.thread.directories.forget(directory);
+  }
+  return openTargetBy(null, root, state, isPublished);
+}
+
+/** The directory of a small file, which it shares with others; null for any other file. */
+function sharedDirectory(
+  root: Root,
+  { request, isSmall, intake, thread, arrival }: WriteState,
+): SharedDirectory | null {
+  if (!isSmall || intake !== null || request.publish !== 'atomic') return null;
+  return thread.directories.open(root, splitPath(request.path).directory, arrival, thread.arrivals);
+}
+
+function openTargetBy(directory: SharedDirectory | null, root: Root, state: WriteState, isPublished: boolean): Target {
   const { files, plan, control } = state;
   return openTarget(root, state.request, {
+    directory,
     identity: state.order,
     takenOver: files.takenOver,
     isPublished,

@@ -10,6 +10,8 @@ export interface WriteOrder extends AttemptIdentity {
   swept?: boolean;
   /** True if another attempt follows should the source fail. */
   willRetry?: boolean;
+  /** By the thread's own count: when it, or the bulk that it is of, was handed to the thread. If absent, now. */
+  arrival?: number;
   /** The attempt's place among the records of partial files. */
   partPlace?: number;
   /** Where the bytes arrive, if they are neither computed nor read; `request.source` may be of any kind then. */

@@ -1,12 +1,11 @@
 /** What the result of a write that has ended reports. */
-import type { RecordableHistogram } from 'node:perf_hooks';
-import { type LatencySummary, PHASES, type Phase, type WriteMode, type WriteResult } from '@penstock/contract';
+import { PHASES, type Phase, type WriteMode, type WriteResult } from '@penstock/contract';
 import type { Target } from '../target/target.ts';
 import type { WriteState } from './state.ts';
 
 export function resultOf(state: WriteState): WriteResult {
   const { request, thread } = state;
-  const { rows, readback } = state.io;
+  const { rows, row, readback } = state.io;
   const target = state.files.target!;
   const { resumedFrom } = state.files.trail!;
   const { source } = request;
@@ -34,10 +33,10 @@ export function resultOf(state: WriteState): WriteResult {
     matrix: { ...state.plan.shape, ioBytes: state.plan.rowPlan.ioBytes },
     durationsMs,
     bytesPerSecond: workingMs > 0 ? Math.round((sizeBytes / workingMs) * 1000) : 0,
-    writeLatencyUs: summarize(state.latency),
-    writes: rows?.writes ?? 0,
+    writeLatencyUs: state.latencies.summary(),
+    writes: (rows ?? row)?.writes ?? 0,
     reads: (rows?.reads ?? 0) + (readback?.reads ?? 0),
-    shortWrites: rows?.shortWrites ?? 0,
+    shortWrites: (rows ?? row)?.shortWrites ?? 0,
     retries: thread.engine.retries - state.retriesBefore,
     submitCalls: thread.engine.submitCalls - state.submitCallsBefore,
     hugePages: thread.arena.hugePages,
@@ -92,14 +91,3 @@ function copyResult({
 
 /** The clock is no finer, and further digits would only travel. */
 const wholeMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
-
-function summarize(latency: RecordableHistogram): LatencySummary {
-  if (latency.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
-  return {
-    count: latency.count,
-    p50: latency.percentile(50),
-    p90: latency.percentile(90),
-    p99: latency.percentile(99),
-    max: latency.max,
-  };
-}

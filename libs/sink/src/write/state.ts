@@ -2,7 +2,6 @@
  * What one write knows of itself: everything that its phases share. One is made for every file, so the groups are few, and
  * each has all of its fields from the beginning.
  */
-import type { RecordableHistogram } from 'node:perf_hooks';
 import { type MatrixShape, WriteAbortedError, type WriteRequest } from '@penstock/contract';
 import type { FileDigest } from '@penstock/digest';
 import type { Root } from '@penstock/disk';
@@ -21,10 +20,12 @@ import type { Arrivals } from '../rows/arrivals.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
 import type { Growth } from '../space/growth.ts';
 import type { Reflink } from '../space/reflink.ts';
+import type { OneRow } from '../small/one-row.ts';
 import { SMALL_FILE_BYTES_MAX } from '../space/reserve.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
 import { type Span, WHOLE_FILE } from '../target/edges.ts';
 import type { Target } from '../target/target.ts';
+import { Latencies } from '../thread/latencies.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import type { Readback } from '../verify/readback.ts';
 import type { WriteControl, WriteOrder } from './order.ts';
@@ -81,6 +82,8 @@ class WritePlan {
 /** The bytes under way. */
 class WriteIo {
   rows: RowPipeline | null = null;
+  /** In its place, for a small file that is one row. */
+  row: OneRow | null = null;
   /** The memory of the rows, while the write has some. */
   extent: RowExtent | null = null;
   /** How much row memory the write stands in line for. */
@@ -107,6 +110,8 @@ export class WriteState {
   readonly thread: WriterThread;
   readonly order: WriteOrder;
   readonly request: WriteRequest;
+  /** When it was handed to the thread, by the thread's count (SharedDirectories). */
+  readonly arrival: number;
   readonly control: WriteControl;
   readonly lane: LaneEvents;
   /** Where the bytes arrive; null if they are computed or read. */
@@ -129,18 +134,20 @@ export class WriteState {
   bytesDurable = 0;
   readonly submitCallsBefore: number;
   readonly retriesBefore: number;
-  readonly latency: RecordableHistogram;
+  readonly latencies: Latencies;
 
   constructor(thread: WriterThread, order: WriteOrder, control: WriteControl, lane: LaneEvents, intake: Intake | null) {
     this.thread = thread;
     this.order = order;
     this.request = order.request;
+    if (order.arrival === undefined) thread.arrivals += 1;
+    this.arrival = order.arrival ?? thread.arrivals;
     this.control = control;
     this.lane = lane;
     this.intake = intake;
     this.submitCallsBefore = thread.engine.submitCalls;
     this.retriesBefore = thread.engine.retries;
-    this.latency = thread.borrowHistogram();
+    this.latencies = new Latencies(thread.histograms);
   }
 
   /** True if the bytes arrive and can be brought again from anywhere. */
@@ -190,8 +197,8 @@ export class WriteState {
   }
 
   publishProgress(): void {
-    const { rows, reflink } = this.io;
-    const bytesWritten = reflink?.bytesShared ?? rows?.bytesWritten ?? this.files.trail?.resumedFrom ?? 0;
+    const { rows, row, reflink } = this.io;
+    const bytesWritten = reflink?.bytesShared ?? (rows ?? row)?.bytesWritten ?? this.files.trail?.resumedFrom ?? 0;
     if (this.request.durability === 'dsync' && rows !== null) this.bytesDurable = rows.contiguousBytes;
     this.control.publish(this.clock.phase, bytesWritten, this.bytesDurable, this.plan.size ?? 0, this.inFlight);
   }

@@ -4,13 +4,15 @@
  */
 import type { RowLease } from '../intake/row-lease.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
+import type { OneRow } from '../small/one-row.ts';
 import { SYNC_CACHE, SYNC_CHECKPOINT, SYNC_PARTIAL, WRITE_ROW } from '../thread/transfer.ts';
 import { NOTHING, PREPARED, SYNCING, type Step, WAITING, asStep } from './phases.ts';
 import { shareNext } from './sharing.ts';
 import type { WriteState } from './state.ts';
 
 export function prepareWriting(state: WriteState, slot: number): Step {
-  const { rows, partial, lease } = state.io;
+  const { rows, row, partial, lease } = state.io;
+  if (row !== null) return asStep(row.prepare(slot));
   if (rows === null) return shareNext(state);
   if (prepareCacheFlush(rows, slot)) return PREPARED;
   if (rows.holdsRefused) return asStep(rows.prepareRefused(slot));
@@ -28,7 +30,8 @@ export function completeWriting(
   refused: boolean,
   latencyMs: number,
 ): Step {
-  const { thread, latency, io } = state;
+  const { thread, latencies, io } = state;
+  if (io.row !== null) return completeRow(state, io.row, slot, result, refused, latencyMs);
   const rows = io.rows!;
   const purpose = thread.slots.purpose[slot]!;
   if (purpose === SYNC_CHECKPOINT) {
@@ -39,11 +42,25 @@ export function completeWriting(
     io.partial!.afterFlush(slot, result, refused);
     state.bytesDurable = Math.max(state.bytesDurable, rows.contiguousBytes);
   } else {
-    if (purpose === WRITE_ROW) latency.record(Math.max(1, Math.round(latencyMs * 1000)));
+    if (purpose === WRITE_ROW) latencies.record(latencyMs);
     if (rows.complete(slot, result, refused, latencyMs)) return PREPARED;
     io.partial?.noteRow();
   }
   return isOver(state, rows) ? SYNCING : NOTHING;
+}
+
+/** Of a small file. */
+function completeRow(
+  { latencies, failed }: WriteState,
+  row: OneRow,
+  slot: number,
+  result: number,
+  refused: boolean,
+  latencyMs: number,
+): Step {
+  latencies.record(latencyMs);
+  if (row.complete(slot, result, refused, latencyMs, failed)) return PREPARED;
+  return row.isWritten ? SYNCING : NOTHING;
 }
 
 /** True once all is written and reaped. */

@@ -1,0 +1,156 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { PHASES } from '@penstock/contract';
+import { RootWords } from '@penstock/disk';
+import type { JobBlock } from '@penstock/matrix';
+import { native } from '@penstock/native';
+import { type Bench, openBench, stamp } from '../thread/thread.fixture.ts';
+
+const WRITING = PHASES.indexOf('writing');
+const words = new RootWords(1, 2);
+
+let bench: Bench;
+beforeEach(() => {
+  bench = openBench({ rootWords: words });
+});
+afterEach(() => bench.end());
+
+const small = (path: string, seed: number): Parameters<Bench['write']>[0] => ({
+  path,
+  size: 4096,
+  source: { kind: 'pattern', pattern: 'stamp', seed },
+});
+
+/** A job block that calls `onWriting` once its write has its file open in the directory, and its row is next. */
+function hooked(index: number, onWriting: () => void): JobBlock {
+  const block = bench.control.job(index);
+  const publish = block.publish.bind(block);
+  block.publish = (phase, ...counts) => {
+    publish(phase, ...counts);
+    if (phase !== WRITING) return;
+    block.publish = publish;
+    onWriting();
+  };
+  return block;
+}
+
+/** The paths of what was opened while `work` ran. */
+async function openedBy(work: () => Promise<unknown>): Promise<string[]> {
+  const paths: string[] = [];
+  native.watchDescriptors({ opened: (fd) => paths.push(readlinkSync(`/proc/self/fd/${fd}`)), closing: () => {} });
+  try {
+    await work();
+  } finally {
+    native.watchDescriptors({ opened: () => {}, closing: () => {} });
+  }
+  return paths;
+}
+
+test('files that are handed over together share one opening of their directory, and it is closed with the last', async () => {
+  const directory = join(bench.directory, 'd');
+  mkdirSync(directory);
+  const paths = await openedBy(() => Promise.all([1, 2, 3, 4].map((seed) => bench.write(small(`d/${seed}`, seed)))));
+  expect(paths.filter((path) => path === directory)).toHaveLength(1);
+  for (const seed of [1, 2, 3, 4]) expect(bench.read(`d/${seed}`).equals(stamp(seed, 4096))).toBe(true);
+  const open = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // that of the listing itself
+    }
+  });
+  expect(open).not.toContain(directory);
+});
+
+test('a write that is handed over after its directory was replaced goes into the new one', async () => {
+  mkdirSync(join(bench.directory, 'd'));
+  let second: Promise<unknown> | undefined;
+  const block = hooked(0, () => {
+    renameSync(join(bench.directory, 'd'), join(bench.directory, 'moved'));
+    mkdirSync(join(bench.directory, 'd'));
+    second = bench.write(small('d/second', 2));
+  });
+  await bench.write(small('d/first', 1), { block });
+  await second;
+  expect(readdirSync(join(bench.directory, 'moved'))).toEqual(['first']);
+  expect(readdirSync(join(bench.directory, 'd'))).toEqual(['second']);
+});
+
+test('no write follows a directory out of its root: a link in its place is refused while others still write in it', async () => {
+  const outside = mkdtempSync(join(tmpdir(), 'outside-'));
+  try {
+    mkdirSync(join(bench.directory, 'd'));
+    let second: Promise<unknown> | undefined;
+    const block = hooked(0, () => {
+      renameSync(join(bench.directory, 'd'), join(bench.directory, 'moved'));
+      symlinkSync(outside, join(bench.directory, 'd'));
+      second = bench.write(small('d/second', 2));
+      second.catch(() => {}); // judged below
+    });
+    await bench.write(small('d/first', 1), { block });
+    await expect(second).rejects.toMatchObject({ code: 'EXDEV' });
+    expect(readdirSync(outside)).toEqual([]);
+  } finally {
+    rmSync(outside, { recursive: true });
+  }
+});
+
+test('a directory that is removed between two files that share it is made again for the second', async () => {
+  const directory = join(bench.directory, 'd');
+  mkdirSync(directory);
+  const block = hooked(0, () => {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+    rmdirSync(directory);
+  });
+  const writes = [bench.write(small('d/first', 1), { block }), bench.write(small('d/second', 2))];
+  const [first] = await Promise.allSettled(writes);
+  expect(first).toMatchObject({ status: 'rejected', reason: { code: 'ESTALE' } });
+  expect(readdirSync(directory)).toEqual(['second']);
+});
+
+test('a shared directory is recorded while it is open: the main thread closes it if the thread dies', async () => {
+  mkdirSync(join(bench.directory, 'd'));
+  let recorded: string[] = [];
+  const block = hooked(0, () => {
+    // Taken from a copy: the thread lives on, and will clear its own words.
+    const copy = new SharedArrayBuffer(words.buffer.byteLength);
+    new Int32Array(copy).set(new Int32Array(words.buffer));
+    recorded = new RootWords(1, 2, copy).take(0).map((fd) => readlinkSync(`/proc/self/fd/${fd}`));
+  });
+  await bench.write(small('d/first', 1), { block });
+  expect(recorded).toEqual([bench.directory, join(bench.directory, 'd')]);
+});
+
+test('a failed write does not close the directory under the others', async () => {
+  mkdirSync(join(bench.directory, 'd'));
+  await bench.write(small('d/stands', 9));
+  const writes = [1, 2, 3].map((seed) => bench.write(small(`d/${seed}`, seed)));
+  const refused = bench.write({ ...small('d/stands', 5), mode: 'create' }, { jobKey: 'other' });
+  const [outcome] = await Promise.allSettled([refused, ...writes]);
+  expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'EEXIST' } });
+  expect(existsSync(join(bench.directory, 'd/3'))).toBe(true);
+  expect(readFileSync(join(bench.directory, 'd/stands')).equals(stamp(9, 4096))).toBe(true);
+});
+
+test('a write that is cancelled while its only row is under way leaves nothing, and those beside it are whole', async () => {
+  const block = hooked(0, () => block.requestStop(1));
+  const writes = [bench.write(small('d/cancelled', 1), { block }), bench.write(small('d/beside', 2))];
+  const [cancelled] = await Promise.allSettled(writes);
+  expect(cancelled).toMatchObject({ status: 'rejected', reason: { name: 'WriteAbortedError' } });
+  expect(readdirSync(join(bench.directory, 'd'))).toEqual(['beside']);
+  expect(bench.read('d/beside').equals(stamp(2, 4096))).toBe(true);
+});
