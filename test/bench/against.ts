@@ -1,64 +1,48 @@
 /**
- * A case against itself in another build: `--against <checkout>`. Both builds' hosts run on this machine in one run, each
- * with a Redis and a directory of its own, and take turns, so that what a change costs is a ratio and not a memory.
+ * A case against itself in another build: `--against <checkout>`, `--compare <commit>`. The case is this checkout's; the
+ * hosts and commands are each build's own, with a Redis and a directory of their own. Both run on this machine in one
+ * run, in turns, so that what a change costs is a ratio and not a memory.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { System } from '../support/system.ts';
+import { type Build, System, buildIn } from '../support/system.ts';
 import type { BenchCase, PairedCase } from './case.ts';
-
-const CASES = 'test/dist/bench/cases/index.js';
-const SYSTEM = 'test/dist/support/system.js';
-/** The same in builds of before November 2026. */
-const SYSTEM_BEFORE = 'test/dist/system.js';
+import type { RatioTarget } from './targets.ts';
 
 /** A build of another checkout. */
 export interface OtherBuild {
   /** How the table names it. */
   name: string;
-  cases: readonly BenchCase[];
-  openSystem: () => Promise<System>;
+  build: Build;
 }
 
-/** Loads the bench of `checkout`. @throws (rejects) where there is no build */
-export async function loadBuild(checkout: string): Promise<OtherBuild> {
-  const isOlder = !existsSync(join(checkout, SYSTEM)) && existsSync(join(checkout, SYSTEM_BEFORE));
-  const system = isOlder ? SYSTEM_BEFORE : SYSTEM;
-  for (const file of [CASES, system]) {
-    if (!existsSync(join(checkout, file))) {
-      throw new Error(`--against ${checkout}: there is no ${file} in it. Run \`npm run build\` there first.`);
-    }
+/** The build in `checkout`, of `commit` where git cannot tell that there. @throws where there is none */
+export function builtCheckout(checkout: string, commit: string = commitOf(checkout)): OtherBuild {
+  const build = buildIn(checkout);
+  for (const file of Object.values(build)) {
+    if (!existsSync(file)) throw new Error(`${checkout}: there is no ${file}. Run \`npm run build\` there first.`);
   }
-  const load = async (file: string): Promise<unknown> => import(pathToFileURL(join(checkout, file)).href);
-  const { cases } = (await load(CASES)) as { cases: readonly BenchCase[] };
-  const { System: OtherSystem } = (await load(system)) as { System: typeof System };
-  return { name: `the build of ${commitOf(checkout)}`, cases, openSystem: () => OtherSystem.open() };
+  return { name: `the build of ${commit}`, build };
 }
 
 function commitOf(checkout: string): string {
   try {
-    return execFileSync('git', ['-C', checkout, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+    const asked = ['-C', checkout, 'rev-parse', '--short', 'HEAD'];
+    return execFileSync('git', asked, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
     return checkout; // an unpacked archive
   }
 }
 
-/**
- * The same case with the other build's subject as its peer, and `ratioMin` as its target.
- * @throws where it has no rate, or the other build does not know it
- */
-export function againstBuild(bench: BenchCase, other: OtherBuild, ratioMin: number): PairedCase {
+/** The same case with the other build's subject as its peer. @throws where it has no rate */
+export function againstBuild(bench: BenchCase, { name, build }: OtherBuild, target: RatioTarget): PairedCase {
   if (bench.kind !== 'paired') throw new Error(`${bench.name} measures no rate, so there is nothing to pair.`);
-  const before = other.cases.find(({ name }) => name === bench.name);
-  if (before?.kind !== 'paired') throw new Error(`${other.name} has no case ${bench.name}.`);
   return {
     ...bench,
-    peer: other.name,
-    target: { promise: 'a change keeps the speed', ratioMin, cpuRatioMax: null },
+    peer: name,
+    target,
     async open(system, options) {
-      const otherSystem = await other.openSystem();
+      const otherSystem = await System.open(build);
       const closers: (() => Promise<void>)[] = [() => otherSystem.close()];
       const close = async (): Promise<void> => {
         for (const step of closers.toReversed()) await step();
@@ -66,7 +50,7 @@ export function againstBuild(bench: BenchCase, other: OtherBuild, ratioMin: numb
       try {
         const ours = await bench.open(system, options);
         closers.push(ours.close);
-        const theirs = await before.open(otherSystem, options);
+        const theirs = await bench.open(otherSystem, options);
         closers.push(theirs.close);
         return { subject: ours.subject, peer: theirs.subject, close };
       } catch (error) {

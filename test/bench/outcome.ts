@@ -1,7 +1,7 @@
 /** Runs one case on a fresh system, and judges what came of it by its target. */
 import { System } from '../support/system.ts';
 import type { BenchCase, Measurement, OpenedCase } from './case.ts';
-import { type PairedResult, type Side, runPairs } from './pairs.ts';
+import { type PairedResult, type Side, figureRatio, runPairs } from './pairs.ts';
 import { settleDisk } from './peers/program.ts';
 import { type CeilingTarget, type RatioTarget, ceilingTargets, ratioTargets } from './targets.ts';
 
@@ -81,9 +81,11 @@ export type Verdict = 'met' | 'missed' | 'shown' | Unmeasured['verdict'];
 export function verdictOn(outcome: Outcome): Verdict {
   if (outcome.kind === 'unmeasured') return outcome.verdict;
   if (outcome.kind === 'measured') return outcome.result.value <= outcome.target.max ? 'met' : 'missed';
-  const { ratioMin, cpuRatioMax } = outcome.target;
-  if (ratioMin === null && cpuRatioMax === null) return 'shown';
+  const { ratioMin, cpuRatioMax, figureRatioMax = {} } = outcome.target;
+  const figures = Object.entries(figureRatioMax);
+  if (ratioMin === null && cpuRatioMax === null && figures.length === 0) return 'shown';
   const fast = ratioMin === null || outcome.result.ratio >= ratioMin;
   const cheap = cpuRatioMax === null || outcome.result.cpuRatio <= cpuRatioMax;
-  return fast && cheap ? 'met' : 'missed';
+  const prompt = figures.every(([name, max]) => (figureRatio(outcome.result, name) ?? NaN) <= max);
+  return fast && cheap && prompt ? 'met' : 'missed';
 }

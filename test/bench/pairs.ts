@@ -49,6 +49,13 @@ function cpuSecondsIn({ processes }: Sample): number {
   return processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
+/** Of a figure that both saw, named with its unit or without: the median of the ratios pair by pair; null where there is none. */
+export function figureRatio({ subject, peer }: PairedResult, name: string): number | null {
+  const full = Object.keys(subject[0]?.figures ?? {}).find((each) => each === name || each.startsWith(`${name} `));
+  if (full === undefined) return null;
+  return median(subject.map(({ figures }, index) => figures[full]! / (peer[index]!.figures[full] ?? NaN)));
+}
+
 /**
  * Runs all `pairs` times, in turns, the order reversed every round so that neither always follows the other. Of several
  * peers, as one program in several settings, the one of the highest median rate is what the subject is compared with.

@@ -2,90 +2,49 @@
  * The bench: `npm run bench [-- name…]`. Every case runs next to its peer in the same run; the results go to
  * test/bench/results/<date>.json, .md and .svg, and a target that is missed fails the run.
  */
-import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { System } from '../support/system.ts';
-import { againstBuild, loadBuild } from './against.ts';
-import { besideBench } from './beside.ts';
+import { System, checkoutRoot, scratch } from '../support/system.ts';
+import { againstBuild, builtCheckout } from './against.ts';
 import type { BenchCase } from './case.ts';
-import { cases } from './cases/index.ts';
+import { type BuiltCommit, buildCommit } from './compare.ts';
 import { type Machine, describeMachine } from './report/machine.ts';
 import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
+import { type Options, USAGE, readOptions } from './options.ts';
 import type { Sample } from './pairs.ts';
 import { writeResults } from './report/results.ts';
-import { PAIRS_MIN, figuresOf, figuresText, machineText } from './report/table.ts';
+import { figureRatiosOf, figuresOf, figuresText, machineText } from './report/table.ts';
 import { ceilingTargets, ratioTargets } from './targets.ts';
 
 const EXIT_MISSED = 1;
 const EXIT_USAGE = 2;
-
-/** Of a run against another build: noise takes more than a hundredth. */
-const RATIO_MIN = 0.97;
-
-const USAGE = `npm run bench -- [name…] [--pairs <n>] [--against <dir>] [--out <directory>] [--smoke] [--list]
-
-Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
-  --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
-  --against <dir>    each case against itself in another, built checkout; of all cases those that have a rate
-  --at-least <ratio> what fails such a run, of the other's rate (default: ${RATIO_MIN})
-  --out <directory>  where <date>.json, .md and .svg go (default: test/bench/results)
-  --smoke            once and small, to see that it runs: judges nothing, writes nothing unless --out is given
-  --list             says what there is, and what keeps it from running here
-`;
-
-interface Options {
-  chosen: BenchCase[];
-  pairs: number;
-  smoke: boolean;
-  list: boolean;
-  help: boolean;
-  /** Another checkout; null where each case has its own peer. */
-  against: string | null;
-  ratioMin: number;
-  /** Null: nothing is written. */
-  out: string | null;
-}
-
-/** @throws where they make no sense */
-function readOptions(): Options {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      pairs: { type: 'string', default: String(PAIRS_MIN) },
-      out: { type: 'string' },
-      against: { type: 'string' },
-      'at-least': { type: 'string', default: String(RATIO_MIN) },
-      smoke: { type: 'boolean', default: false },
-      list: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
-  if (unknown.length > 0) throw new Error(`No such bench: ${unknown.join(', ')}. --list says what there is.`);
-  const isChosen = ({ name, kind }: BenchCase): boolean =>
-    positionals.length > 0 ? positionals.includes(name) : values.against === undefined || kind === 'paired';
-  const chosen = cases.filter(isChosen);
-  const { smoke, list, help } = values;
-  if (!/^[1-9]\d*$/.test(values.pairs)) throw new Error(`--pairs takes a whole number from 1, not "${values.pairs}".`);
-  const pairs = smoke ? 1 : Number(values.pairs);
-  // npm runs scripts in the package's directory, and tells where it was called.
-  const given = (path: string | undefined): string | null =>
-    path === undefined ? null : resolve(process.env['INIT_CWD'] ?? '.', path);
-  const ratioMin = Number(values['at-least']);
-  if (!(ratioMin > 0)) throw new Error(`--at-least takes a ratio like 0.97, not "${values['at-least']}".`);
-  const out = given(values.out) ?? (smoke ? null : besideBench('results'));
-  return { chosen, pairs, smoke, list, help, out, against: given(values.against), ratioMin };
-}
+/** As a shell reports one that a signal ended: 128 and the signal's number. */
+const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143 };
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** The cases as they are to run. @throws (rejects) where the other build is none, or has no such case */
-async function planned({ chosen, against, ratioMin }: Options): Promise<BenchCase[]> {
-  if (against === null) return chosen;
-  const other = await loadBuild(against);
-  return chosen.map((bench) => againstBuild(bench, other, ratioMin));
+/** Another commit is built before anything runs, and removed however the run ends. */
+async function withCommit(commit: string, work: (built: BuiltCommit) => Promise<void>): Promise<void> {
+  const stopping = new AbortController();
+  let built: BuiltCommit | null = null;
+  for (const [signal, exitCode] of Object.entries(EXIT_OF_SIGNAL)) {
+    process.once(signal, () => {
+      stopping.abort();
+      process.exitCode = exitCode;
+      // While it is being built, the end of that removes it.
+      if (built === null) return;
+      built.remove();
+      process.exit();
+    });
+  }
+  say(`building ${commit}`);
+  built = await buildCommit(checkoutRoot, commit, scratch, stopping.signal).catch((error: Error) => refuse(error));
+  if (built === null) return;
+  try {
+    await work(built);
+  } finally {
+    built.remove();
+  }
 }
 
 const besideText = (bench: BenchCase): string => (bench.kind === 'paired' ? `against ${bench.peer}` : 'without a peer');
@@ -129,16 +88,18 @@ function sayOutcome(outcome: Outcome): void {
   saySide('ours', result.subjectMedian, result.subject);
   saySide('peer', result.peerMedian, result.peer);
   const floor = target.ratioMin === null ? '' : `, at least ${target.ratioMin}`;
+  const others = figureRatiosOf(outcome).map(({ name, ratio: of, max }) => `; ${name} ${of}, at most ${max}`);
   const ceiling = target.cpuRatioMax === null ? '' : `, at most ${target.cpuRatioMax}`;
   say(
-    `  ratio ${result.ratio.toFixed(2)} to ${peer}${floor}; CPU ${result.cpuRatio.toFixed(2)} of the peer's${ceiling}: ${verdict}`,
+    `  ratio ${result.ratio.toFixed(2)} to ${peer}${floor}${others.join('')}; CPU ${result.cpuRatio.toFixed(2)} of the peer's${ceiling}: ${verdict}`,
   );
 }
 
 /** What was asked for makes no sense. */
-function refuse({ message }: Error): void {
-  process.stderr.write(`${message}\n\n${USAGE}`);
-  process.exitCode = EXIT_USAGE;
+function refuse({ message }: Error, usage = ''): null {
+  process.stderr.write(`${message}\n${usage}`);
+  process.exitCode ??= EXIT_USAGE;
+  return null;
 }
 
 async function machine(): Promise<Machine> {
@@ -150,12 +111,14 @@ async function machine(): Promise<Machine> {
   }
 }
 
-async function main(options: Options): Promise<void> {
-  const { pairs, smoke, list, help, out } = options;
-  if (help) return say(USAGE);
-  if (list) return sayCases(options.chosen);
-  const chosen = await planned(options).catch((error: Error) => refuse(error));
-  if (chosen === undefined) return;
+/** The cases as they are to run. @throws where the other build is none, or a case has no rate */
+function planned({ chosen, against, targetOf }: Options, built: BuiltCommit | null): BenchCase[] {
+  if (against === null) return chosen;
+  const other = built ?? builtCheckout('checkout' in against ? against.checkout : '');
+  return chosen.map((bench) => againstBuild(bench, other, targetOf(bench.name)));
+}
+
+async function runAll(chosen: BenchCase[], { pairs, smoke, out, name }: Options): Promise<void> {
   const ranOn = await machine();
   say(machineText(ranOn));
   const outcomes: Outcome[] = [];
@@ -170,17 +133,37 @@ async function main(options: Options): Promise<void> {
   }
   if (out !== null) {
     const date = new Date().toISOString().slice(0, 10);
-    for (const file of writeResults(out, { date, machine: ranOn, pairs, smoke, outcomes })) say(`written: ${file}`);
+    for (const file of writeResults(out, name, { date, machine: ranOn, pairs, smoke, outcomes })) {
+      say(`written: ${file}`);
+    }
   }
   const verdicts = new Set(outcomes.map(verdictOn));
   // The figures of a smoke run are too small to judge.
   if (verdicts.has('failed') || (!smoke && verdicts.has('missed'))) process.exitCode = EXIT_MISSED;
 }
 
+async function main(options: Options): Promise<void> {
+  const { list, help, against, chosen } = options;
+  if (help) return say(USAGE);
+  if (list) return sayCases(chosen);
+  const runPlanned = async (built: BuiltCommit | null): Promise<void> => {
+    let cases: BenchCase[];
+    try {
+      cases = planned(options, built);
+    } catch (error) {
+      refuse(error as Error);
+      return;
+    }
+    await runAll(cases, options);
+  };
+  if (against !== null && 'commit' in against) return withCommit(against.commit, runPlanned);
+  return runPlanned(null);
+}
+
 let options: Options | null = null;
 try {
   options = readOptions();
 } catch (error) {
-  refuse(error as Error);
+  refuse(error as Error, `\n${USAGE}`);
 }
 if (options !== null) await main(options);

@@ -7,6 +7,8 @@ export interface RatioTarget {
   ratioMin: number | null;
   /** The most CPU seconds for one of the peer's; null likewise. */
   cpuRatioMax: number | null;
+  /** The most of what else both saw, for one of the peer's, by name without the unit: latencies. */
+  figureRatioMax?: Readonly<Record<string, number>>;
 }
 
 /** For a figure that has no peer. */

@@ -12,13 +12,27 @@ import { EmbeddedRedis } from '@penstock/redis';
 import { installedServer } from '@penstock/redis/installed-server';
 
 // Compiled code of the bench lies one level deeper, below dist.
-const repository = fileURLToPath(
+export const checkoutRoot: string = fileURLToPath(
   new URL(import.meta.url.includes('/test/dist/') ? '../../../' : '../../', import.meta.url),
 );
-export const hostEntry: string = join(repository, 'apps/host/dist/main.js');
-export const cliEntry: string = join(repository, 'apps/cli/dist/main.js');
-const scratch = join(repository, '.cache/scratch');
-const nativeFile = join(repository, '.cache/native.json');
+
+/** The programs of a built checkout. */
+export interface Build {
+  host: string;
+  cli: string;
+}
+
+export const buildIn = (checkout: string): Build => ({
+  host: join(checkout, 'apps/host/dist/main.js'),
+  cli: join(checkout, 'apps/cli/dist/main.js'),
+});
+
+const ownBuild = buildIn(checkoutRoot);
+export const hostEntry: string = ownBuild.host;
+export const cliEntry: string = ownBuild.cli;
+/** Where everything that is made here lies, on the checkout's own disk. */
+export const scratch: string = join(checkoutRoot, '.cache/scratch');
+const nativeFile = join(checkoutRoot, '.cache/native.json');
 
 /** A program that set-up found, with its environment; null where it is not to be had on this machine. */
 export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: Record<string, string> } | null {
@@ -49,6 +63,8 @@ export class System {
   readonly home: string;
   /** The directory of the root "data". */
   readonly data: string;
+  /** Whose hosts these are, and whose commands are to be used beside them. */
+  readonly build: Build;
   readonly redis: EmbeddedRedis;
   readonly queue: Queue;
   readonly events: QueueEvents;
@@ -56,9 +72,10 @@ export class System {
   readonly undo: (() => void)[] = [];
   readonly #hosts: HostProcess[] = [];
 
-  private constructor(home: string, data: string, redis: EmbeddedRedis) {
+  private constructor(home: string, data: string, build: Build, redis: EmbeddedRedis) {
     this.home = home;
     this.data = data;
+    this.build = build;
     this.redis = redis;
     const connection = { path: redis.socketPath };
     this.queue = new Queue('penstock', { connection });
@@ -68,12 +85,12 @@ export class System {
     this.events.on('error', () => {});
   }
 
-  static async open(): Promise<System> {
+  static async open(build: Build = ownBuild): Promise<System> {
     const home = makeHome();
     const data = join(home, 'data');
     mkdirSync(data);
     const redis = await EmbeddedRedis.open({ directory: join(home, 'redis'), server: installedServer() });
-    const system = new System(home, data, redis);
+    const system = new System(home, data, build, redis);
     await system.events.waitUntilReady();
     return system;
   }
@@ -88,7 +105,7 @@ export class System {
     const command = [
       ...wrapper,
       process.execPath,
-      hostEntry,
+      this.build.host,
       '--redis',
       `unix://${this.redis.socketPath}`,
       '--data',

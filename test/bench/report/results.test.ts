@@ -60,8 +60,8 @@ test('the chart shows each ratio by name, marks the targets, and leaves the ink 
 });
 
 test('a second run of a day takes nothing from the first', () => {
-  const first = writeResults(directory, report);
-  const second = writeResults(directory, { ...report, pairs: 7 });
+  const first = writeResults(directory, report.date, report);
+  const second = writeResults(directory, report.date, { ...report, pairs: 7 });
   expect([...first, ...second].map((file) => file.slice(directory.length + 1))).toEqual([
     '2026-01-31.json',
     '2026-01-31.md',

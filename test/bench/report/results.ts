@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { renderChart } from './chart.ts';
 import { type Report, renderTable } from './table.ts';
 
-/** Writes <date>.json, .md and .svg into `directory`; where that date is taken, <date>-2 and so on. Returns their paths. */
-export function writeResults(directory: string, report: Report): string[] {
+/** Writes <name>.json, .md and .svg into `directory`; where that name is taken, <name>-2 and so on. Returns their paths. */
+export function writeResults(directory: string, wanted: string, report: Report): string[] {
   mkdirSync(directory, { recursive: true });
-  const name = freeName(directory, report.date);
+  const name = freeName(directory, wanted);
   const files: [string, string][] = [
     ['json', `${JSON.stringify(report, null, 2)}\n`],
     ['md', renderTable(report)],
@@ -21,9 +21,9 @@ export function writeResults(directory: string, report: Report): string[] {
 }
 
 /** A name whose JSON file was not there, and now is ours. */
-function freeName(directory: string, date: string): string {
+function freeName(directory: string, wanted: string): string {
   for (let count = 1; ; count += 1) {
-    const name = count === 1 ? date : `${date}-${count}`;
+    const name = count === 1 ? wanted : `${wanted}-${count}`;
     try {
       closeSync(openSync(join(directory, `${name}.json`), 'wx'));
       return name;

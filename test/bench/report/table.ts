@@ -1,7 +1,7 @@
 /** A run as Markdown: what was measured beside what, what was promised of it, and on which machine. */
 import { type Measured, type Outcome, type Paired, verdictOn } from '../outcome.ts';
 import type { Machine } from './machine.ts';
-import { type Sample, median } from '../pairs.ts';
+import { type Sample, figureRatio, median } from '../pairs.ts';
 import type { ProcessUsage } from '../processes.ts';
 
 /** All that a run leaves behind. */
@@ -75,8 +75,13 @@ function pairedTable(paired: Paired[]): string {
         peer,
         `${result.subjectMedian.toFixed(0)} ${unit}${figuresText(figuresOf(result.subject))}`,
         `${result.peerMedian.toFixed(0)} ${unit}${figuresText(figuresOf(result.peer))}`,
-        result.ratio.toFixed(2),
-        atLeast(target.ratioMin),
+        [result.ratio.toFixed(2), ...figureRatiosOf(outcome).map((figure) => `${figure.name} ${figure.ratio}`)].join(
+          ', ',
+        ),
+        [
+          atLeast(target.ratioMin),
+          ...figureRatiosOf(outcome).map((figure) => `${figure.name} ${atMost(figure.max)}`),
+        ].join(', '),
         result.cpuRatio.toFixed(2),
         atMost(target.cpuRatioMax),
         verdictText(outcome),
@@ -138,6 +143,14 @@ export function figuresText(figures: Record<string, number>): string {
     return `${label} ${value.toFixed(1)} ${unit}`;
   });
   return texts.length === 0 ? '' : ` (${texts.join(', ')})`;
+}
+
+/** What is demanded of other figures than the rate, and what it was. */
+export function figureRatiosOf({ target, result }: Paired): { name: string; ratio: string; max: number }[] {
+  return Object.entries(target.figureRatioMax ?? {}).map(([name, max]) => {
+    const ratio = figureRatio(result, name);
+    return { name, ratio: ratio === null ? 'not seen' : ratio.toFixed(2), max };
+  });
 }
 
 /** What is missed stands out. */

@@ -1,0 +1,79 @@
+/** What the command line of the bench asks for. */
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { besideBench } from './beside.ts';
+import type { BenchCase } from './case.ts';
+import { cases } from './cases/index.ts';
+import { RATIO_MIN, readDemands } from './demands.ts';
+import { PAIRS_MIN } from './report/table.ts';
+import type { RatioTarget } from './targets.ts';
+
+export const USAGE: string = `npm run bench -- [name…] [--pairs <n>] [--compare <commit>] [--out <directory>] [--smoke] [--list]
+
+Runs every bench, or those named, each next to its peer in turns. Exits with 1 where a target is missed or a bench fails.
+  --pairs <n>        how often each side runs (default: ${PAIRS_MIN}; fewer are allowed, and the table says so)
+  --compare <commit> each case against itself in another commit of this repository, which is built in a folder that is
+                     removed afterwards; of all cases those that have a rate
+  --against <dir>    the same in another, built checkout
+  --at-least <ratio> what fails such a run, of the other's rate (default: ${RATIO_MIN}); <case>=<ratio> of one case's
+  --at-most <case>:<figure>=<ratio>
+                     the same of a figure like p99, or of the CPU: small-4k:p99=0.5, small-4k:cpu=1
+  --name <name>      what the results' files are called (default: the date)
+  --out <directory>  where <name>.json, .md and .svg go (default: test/bench/results)
+  --smoke            once and small, to see that it runs: judges nothing, writes nothing unless --out is given
+  --list             says what there is, and what keeps it from running here
+`;
+
+export interface Options {
+  chosen: BenchCase[];
+  pairs: number;
+  smoke: boolean;
+  list: boolean;
+  help: boolean;
+  /** What each case is paired with instead of its own peer; null where it is not. */
+  against: { checkout: string } | { commit: string } | null;
+  /** Of each case against another build. */
+  targetOf: (name: string) => RatioTarget;
+  /** Null: nothing is written. */
+  out: string | null;
+  name: string;
+}
+
+/** npm runs scripts in the package's directory, and tells where it was called. */
+const given = (path: string): string => resolve(process.env['INIT_CWD'] ?? '.', path);
+
+/** @throws where they make no sense */
+export function readOptions(): Options {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      pairs: { type: 'string', default: String(PAIRS_MIN) },
+      out: { type: 'string' },
+      name: { type: 'string', default: new Date().toISOString().slice(0, 10) },
+      against: { type: 'string' },
+      compare: { type: 'string' },
+      'at-least': { type: 'string', multiple: true, default: [] },
+      'at-most': { type: 'string', multiple: true, default: [] },
+      smoke: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const unknown = positionals.filter((name) => !cases.some((bench) => bench.name === name));
+  if (unknown.length > 0) throw new Error(`No such bench: ${unknown.join(', ')}. --list says what there is.`);
+  const { smoke, list, help, name, compare, against: checkout } = values;
+  if (compare !== undefined && checkout !== undefined) throw new Error('Give --compare or --against, not both.');
+  const against =
+    compare !== undefined ? { commit: compare } : checkout !== undefined ? { checkout: given(checkout) } : null;
+  const isChosen = (bench: BenchCase): boolean =>
+    positionals.length > 0 ? positionals.includes(bench.name) : against === null || bench.kind === 'paired';
+  const chosen = cases.filter(isChosen);
+  const rateless = against === null ? undefined : chosen.find((bench) => bench.kind !== 'paired');
+  if (rateless !== undefined) throw new Error(`${rateless.name} measures no rate, so there is nothing to pair.`);
+  if (!/^[1-9]\d*$/.test(values.pairs)) throw new Error(`--pairs takes a whole number from 1, not "${values.pairs}".`);
+  if (!/^[\w][\w.-]*$/.test(name)) throw new Error(`--name takes letters, digits, ".", "-" and "_", not "${name}".`);
+  const known = new Set<string>(cases.map((bench) => bench.name));
+  const targetOf = readDemands(values['at-least'], values['at-most'], known);
+  const out = values.out !== undefined ? given(values.out) : smoke ? null : besideBench('results');
+  return { chosen, pairs: smoke ? 1 : Number(values.pairs), smoke, list, help, against, targetOf, out, name };
+}
