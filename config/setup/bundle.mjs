@@ -82,13 +82,22 @@ export async function bundle(root) {
     platform: 'node',
     external: EXTERNAL,
     plugins: [keepPlaces(root)],
-    // Errors are told apart by the names of their classes.
-    output: { dir: folder, format: 'esm', keepNames: true, chunkFileNames: '[name]-[hash].js' },
+    output: {
+      dir: folder,
+      format: 'esm',
+      // Errors are told apart by the names of their classes.
+      keepNames: true,
+      chunkFileNames: '[name]-[hash].js',
+      // Each process holds the text of what it has loaded.
+      comments: { jsdoc: false, annotation: false, legal: true },
+    },
     logLevel: 'warn',
   });
   const files = output.map(({ fileName }) => fileName);
+  const parts = output.map(({ fileName, moduleIds = [] }) => [fileName, moduleIds.map((id) => relative(root, id))]);
+  writeWhole(join(folder, 'parts.json'), Object.fromEntries(parts));
   writeWhole(recordOf(root), { madeOf, files });
   // A process that runs loads some files later: those of the last bundle stay until the next.
-  const kept = new Set([...files, ...before, 'bundled.json']);
+  const kept = new Set([...files, ...before, 'bundled.json', 'parts.json']);
   for (const file of readdirSync(folder)) if (!kept.has(file)) rmSync(join(folder, file), { recursive: true });
 }

@@ -3,7 +3,8 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { BeforeHookResult, HookContext } from '@bull-board/api/typings/app';
-import { type RequestError, jobJsonSchema, parseJob } from '@penstock/contract';
+import type { RequestError } from '@penstock/contract';
+import { jobJsonSchema, parseJob } from '@penstock/contract/judging';
 import { JOB_NAME } from '@penstock/queue';
 import type { Queue } from 'bullmq';
 import type { FastifyPluginCallback } from 'fastify';
@@ -79,7 +80,7 @@ export function dashboard(queue: Queue, basePath: string): Dashboard {
 }
 
 function makeAdapter(queue: Queue, description: string): BullMQAdapter {
-  const adapter = new BullMQAdapter(queue, { description, jobDataSchema: jobJsonSchema });
+  const adapter = new BullMQAdapter(queue, { description, jobDataSchema: jobJsonSchema() });
   adapter.setFormatter('name', (job: ShownJob) => readableName(job));
   adapter.setFormatter('progress', readableProgress);
   adapter.setFormatter('returnValue', readableResult);

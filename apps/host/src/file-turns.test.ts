@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseJob } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { FileTurns, type TurnApplicant, wantedFile } from './file-turns.ts';
 
 const applicant = (createdAtMs: number, more: Partial<TurnApplicant> = {}): TurnApplicant => ({

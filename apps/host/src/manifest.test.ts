@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { parseJob, parseRequest, type WriteResult } from '@penstock/contract';
+import type { WriteResult } from '@penstock/contract';
+import { parseJob, parseRequest } from '@penstock/contract/judging';
 import type { ShardOutcome } from '@penstock/queue';
 import { manifestOf, withManifest } from './manifest.ts';
 

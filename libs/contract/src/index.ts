@@ -1,5 +1,5 @@
-/** The contract: what travels between producers, the queue, hosts and their threads, and how each of it is judged. */
-export { jobJsonSchema, type JobRequest, type JobRequestInput, parseJob, requestsOf, rootsOf } from './request/bulk.ts';
+/** The contract: what travels between producers, the queue, hosts and their threads. How it is judged: judging.ts. */
+export { type JobRequest, type JobRequestInput, requestsOf, rootsOf } from './request/job-request.ts';
 export { codeOfErrno, isRetryable, textOfCode } from './errors/errno.ts';
 export { fromWire } from './errors/from-wire.ts';
 export { IntegrityError } from './errors/integrity-error.ts';
@@ -37,21 +37,20 @@ export { isAtLeast } from './text/version.ts';
 export { type AppendAnswer, type AppendQuestion, type Fate } from './report/append-answer.ts';
 export { noProgress, type Phase, PHASES, type WriteProgress } from './report/progress.ts';
 export { knownBytes } from './request/known-bytes.ts';
-export { parseRequest } from './request/request.ts';
-export {
-  type Extent,
-  extentsEnd,
-  type ExtentsSource,
-  type FileSource,
-  type InlineSource,
-  type ManifestSource,
-  type PatternSource,
-  type PatternSourceInput,
-  type ShmSource,
-  type StreamSource,
-  type UrlSource,
-  type WriteSource,
-  type WriteSourceInput,
+export { extentsEnd } from './request/source-size.ts';
+export type {
+  Extent,
+  ExtentsSource,
+  FileSource,
+  InlineSource,
+  ManifestSource,
+  PatternSource,
+  PatternSourceInput,
+  ShmSource,
+  StreamSource,
+  UrlSource,
+  WriteSource,
+  WriteSourceInput,
 } from './request/source.ts';
 export {
   type BulkItem,

@@ -37,7 +37,7 @@ export {
   type WriteJob,
   WriteQueue,
   type WriteQueueOptions,
-} from '@penstock/queue';
+} from '@penstock/queue/client';
 
 export {
   type AbortReason,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { idForHost, queueNameOf, queueOfHost } from './names.ts';
+import { QueueKeys } from 'bullmq';
+import { idForHost, QUEUE_NAME, queueNameOf, queueOfHost, TAKEN_IDS } from './names.ts';
 
 describe('the queue of a job', () => {
   test('is told by its id', () => {
@@ -18,6 +19,10 @@ describe('the queue of a job', () => {
 });
 
 describe('an id of the producer', () => {
+  test('is none of the keys that this BullMQ has', () => {
+    expect([...TAKEN_IDS].toSorted()).toEqual(Object.keys(new QueueKeys().getKeys(QUEUE_NAME)).toSorted());
+  });
+
   test('that names the host already stays as it is', () => {
     expect(idForHost('nightly@disk-3', 'disk-3')).toBe('nightly@disk-3');
   });

@@ -1,6 +1,6 @@
 /** The names of queues and of jobs, and the options that a job gets by default. */
 import { ANY_HOST, HOST_NAME, RequestError } from '@penstock/contract';
-import { QueueKeys, type JobsOptions, type KeepJobs } from 'bullmq';
+import type { JobsOptions, KeepJobs } from 'bullmq';
 
 /** The BullMQ queue that any host takes writes from. Its keys have BullMQ's default prefix unless another is set. */
 export const QUEUE_NAME = 'penstock';
@@ -30,8 +30,31 @@ function hostOfId(jobId: string): string | undefined {
 /** The queue that the job is in: a job can be found by its id alone. */
 export const queueNameOf = (jobId: string): string => queueOfHost(hostOfId(jobId));
 
-/** BullMQ's own keys beside the jobs', which are named alike: a job called "wait" would overwrite the queue's list. */
-const TAKEN_IDS: ReadonlySet<string> = new Set(Object.keys(new QueueKeys().getKeys(QUEUE_NAME)));
+/**
+ * BullMQ's own keys beside the jobs', which are named alike: a job called "wait" would overwrite the queue's list. They
+ * stand here so that BullMQ need not be loaded for a name.
+ */
+export const TAKEN_IDS: ReadonlySet<string> = new Set([
+  '',
+  'active',
+  'wait',
+  'waiting-children',
+  'paused',
+  'id',
+  'delayed',
+  'prioritized',
+  'stalled-check',
+  'completed',
+  'failed',
+  'stalled',
+  'repeat',
+  'limiter',
+  'meta',
+  'events',
+  'pc',
+  'marker',
+  'de',
+]);
 
 /** How BullMQ's own keys of three parts begin. */
 const TAKEN_FIRST_PARTS: ReadonlySet<string> = new Set(['de', 'metrics', 'repeat']);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseRequest, WriteAbortedError } from '@penstock/contract';
+import { WriteAbortedError } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { Worker } from 'bullmq';
 import { redisOptions } from '../src/connection/address.ts';
 import { collect, progressOf, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseJob } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { WriterPool } from '@penstock/writer';
 import { SettableDisk, whyNoDisk } from '../../disks/settable-disk.ts';
 import { cliEntry } from '../../support/system.ts';

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type JobRequestInput, parseJob } from '@penstock/contract';
+import type { JobRequestInput } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { type RunningWrite, WriterPool } from '@penstock/writer';
 import { SettableDisk } from '../../disks/settable-disk.ts';
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statfsSync, 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseRequest } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { RingProducer } from '@penstock/matrix';
 import { type RunningStream, WriterPool } from '@penstock/writer';
 import { createPatternSource, readSource } from '@penstock/sources';

@@ -11,7 +11,8 @@ import {
 import { join } from 'node:path';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type JobRequestInput, isBulkResult, parseJob } from '@penstock/contract';
+import { type JobRequestInput, isBulkResult } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { STOP_CANCEL } from '@penstock/matrix';
 import type { PoolOptions } from '../src/pool/options.ts';
 import { WriterPool } from '../src/pool/pool.ts';

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, closeSync, constants, existsSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AioEngine, AioLoop, type OpenedEngine, openEngine } from '@penstock/aio';
-import { type WriteResult, formatBytes, parseRequest, toWire } from '@penstock/contract';
+import { type WriteResult, formatBytes, toWire } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { Arena, Control, HUGE_PAGE_BYTES, createArenaMemory } from '@penstock/matrix';
 import { NO_JOB, WriterThread, runWrite } from '@penstock/sink';
 import {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Command } from 'commander';
-import { parseRequest } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { type RequestOptions, addRequestOptions, judgeRequest, requestOf } from './request-options.ts';
 
 function optionsFrom(...args: string[]): RequestOptions {

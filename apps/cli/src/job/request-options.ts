@@ -10,7 +10,6 @@ import {
   MODES,
   MTIMES,
   PATTERN_NAMES,
-  parseJob,
   type PatternName,
   PUBLISHES,
   REFLINKS,
@@ -18,6 +17,7 @@ import {
   type WriteRequest,
   type WriteRequestInput,
 } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { parseHostName } from '@penstock/config';
 import { UsageError } from '../terminal/failures.ts';
 

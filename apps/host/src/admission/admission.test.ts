@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type JobRequestInput, parseJob } from '@penstock/contract';
+import type { JobRequestInput } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { jobKeyOf, partPrefix } from '@penstock/sink';
 import { Admission, type Applicant, type Ticket } from './admission.ts';
 

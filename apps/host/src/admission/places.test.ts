@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseJob } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { type Mount, RootMounts } from '@penstock/disk';
 import { Admission } from './admission.ts';
 

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { parseJob } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { Admission } from './admission.ts';
 import { askLeavingRoom } from './reserve.ts';
 

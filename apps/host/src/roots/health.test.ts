@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { IoError, type JobRequestInput, RootError, parseJob } from '@penstock/contract';
+import { IoError, type JobRequestInput, RootError } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import { type RootMounts } from '@penstock/disk';
 import { RootHealth } from './health.ts';
 import type { Condition } from './inspect.ts';

@@ -1,6 +1,4 @@
 /** An error as plain data: how errors cross threads, the queue and HTTP. */
-import { z } from 'zod';
-
 /** What worker threads post, and what the queue's progress and HTTP answers carry. */
 export interface WireError {
   name: string;
@@ -30,21 +28,3 @@ export interface WireError {
 
 /** The code of a bad request. */
 export const BAD_REQUEST = 'EBADREQUEST';
-
-export const wireErrorSchema: z.ZodType<WireError> = z.object({
-  name: z.string(),
-  message: z.string(),
-  code: z.string(),
-  syscall: z.string().exactOptional(),
-  errno: z.int().exactOptional(),
-  path: z.string().exactOptional(),
-  offset: z.number().exactOptional(),
-  length: z.number().exactOptional(),
-  hint: z.string().exactOptional(),
-  field: z.string().exactOptional(),
-  expected: z.string().exactOptional(),
-  found: z.string().exactOptional(),
-  by: z.string().exactOptional(),
-  why: z.string().exactOptional(),
-  retryable: z.boolean(),
-});

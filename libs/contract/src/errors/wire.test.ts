@@ -9,7 +9,7 @@ import { otherBytes } from './integrity-error.fixture.ts';
 import { IoError } from './io-error.ts';
 import { RequestError } from './request-error.ts';
 import { toWire } from './to-wire.ts';
-import { wireErrorSchema } from './wire-error.ts';
+import { wireErrorSchema } from './wire-error.fixture.ts';
 import { WriteAbortedError } from './write-aborted-error.ts';
 
 const SEED = 20_110_608;

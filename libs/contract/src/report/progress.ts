@@ -1,7 +1,5 @@
 /** What a running write reports, twice a second and once at its end: the job's progress in the queue. */
-import { z } from 'zod';
-import { wireErrorSchema, type WireError } from '../errors/wire-error.ts';
-import { countSchema, rateSchema } from '../fields/numbers.ts';
+import type { WireError } from '../errors/wire-error.ts';
 
 /** The phases of a write, in their order; 'paused' stands for any of them in which it was paused. */
 export const PHASES = [
@@ -54,20 +52,3 @@ export const noProgress = (phase: Phase): WriteProgress => ({
   inFlight: 0,
   phase,
 });
-
-export const progressSchema: z.ZodType<WriteProgress> = z.object({
-  progress: z.number().min(0).max(100),
-  bytesWritten: countSchema,
-  bytesDurable: countSchema,
-  totalBytes: countSchema,
-  bytesPerSecond: rateSchema,
-  etaMs: rateSchema.nullable(),
-  inFlight: countSchema,
-  phase: z.enum(PHASES),
-  limit: countSchema.exactOptional(),
-  note: z.string().exactOptional(),
-  host: z.string().exactOptional(),
-  error: wireErrorSchema.exactOptional(),
-});
-
-export const progressJsonSchema: object = z.toJSONSchema(progressSchema, { target: 'draft-7' });

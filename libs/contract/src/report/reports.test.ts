@@ -1,8 +1,9 @@
 // Progress and results: the schemas take what the writer reports, through JSON, and refuse what is not a report.
 import { expect, test } from '@jest/globals';
 import { toWire } from '../errors/to-wire.ts';
-import { progressJsonSchema, progressSchema, type WriteProgress } from './progress.ts';
-import { resultJsonSchema, resultSchema, type WriteResult } from './result.ts';
+import type { WriteProgress } from './progress.ts';
+import type { WriteResult } from './result.ts';
+import { progressJsonSchema, progressSchema, resultJsonSchema, resultSchema } from './schemas.fixture.ts';
 
 const progress: WriteProgress = {
   progress: 42.5,

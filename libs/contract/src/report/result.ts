@@ -1,7 +1,5 @@
 /** What a completed write returns: the job's return value in the queue. */
-import { z } from 'zod';
 import type { WireError } from '../errors/wire-error.ts';
-import { countSchema, rateSchema } from '../fields/numbers.ts';
 import type { ChecksumName } from '../fields/fields.ts';
 
 /** A distribution of durations, in microseconds. */
@@ -13,10 +11,8 @@ export interface LatencySummary {
   max: number;
 }
 
-/** How the bytes went to the file: kernel AIO or blocking calls, past the page cache or through it. */
-const WRITE_MODES = ['aio-direct', 'aio-buffered', 'sync-direct', 'sync-buffered'] as const;
 /** One of the ways in which bytes go to a file: kernel AIO or blocking calls, past the page cache or through it. */
-export type WriteMode = (typeof WRITE_MODES)[number];
+export type WriteMode = 'aio-direct' | 'aio-buffered' | 'sync-direct' | 'sync-buffered';
 
 /** What carries the I/O: libaio, the raw AIO system calls, or plain positional writes. In the order of preference. */
 const ENGINES = ['libaio', 'syscalls', 'positional'] as const;
@@ -26,10 +22,8 @@ export type Engine = (typeof ENGINES)[number];
 export type EngineChoice = 'auto' | Engine;
 export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES];
 
-/** How a copy was made: each byte read and written, or the source's blocks shared. */
-const COPY_WAYS = ['rows', 'reflink'] as const;
-/** One of the ways in which a copy is made. */
-export type CopyWay = (typeof COPY_WAYS)[number];
+/** One of the ways in which a copy is made: each byte read and written, or the source's blocks shared. */
+export type CopyWay = 'rows' | 'reflink';
 
 /** What a completed write came to. */
 export interface WriteResult {
@@ -98,64 +92,6 @@ export interface WriteResult {
   /** The index of the writer thread. */
   thread: number;
 }
-
-const latencySchema: z.ZodType<LatencySummary> = z.object({
-  count: countSchema,
-  p50: rateSchema,
-  p90: rateSchema,
-  p99: rateSchema,
-  max: rateSchema,
-});
-
-const checksumSchema: z.ZodType<NonNullable<WriteResult['checksum']>> = z.object({
-  algorithm: z.enum(['crc32c', 'sha256']),
-  value: z.string(),
-});
-
-export const resultSchema: z.ZodType<WriteResult> = z.object({
-  path: z.string(),
-  root: z.string(),
-  bytes: countSchema,
-  offset: countSchema.exactOptional(),
-  fileBytes: countSchema.exactOptional(),
-  checksum: checksumSchema.exactOptional(),
-  verified: z.literal('readback').exactOptional(),
-  noDirectReadbackReason: z.string().exactOptional(),
-  resumedFrom: countSchema.exactOptional(),
-  notKept: z.array(z.string()).exactOptional(),
-  mode: z.enum(WRITE_MODES),
-  engine: z.enum(ENGINES),
-  fallbackReason: z.string().exactOptional(),
-  durable: z.literal(false).exactOptional(),
-  copied: z.enum(COPY_WAYS).exactOptional(),
-  noReflinkReason: z.string().exactOptional(),
-  holeBytes: countSchema.exactOptional(),
-  extentEnds: z.array(countSchema).exactOptional(),
-  alignment: z.object({ memory: countSchema, offset: countSchema }),
-  matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),
-  durationsMs: z.object({
-    waiting: rateSchema,
-    opening: rateSchema,
-    writing: rateSchema,
-    syncing: rateSchema,
-    verifying: rateSchema,
-    publishing: rateSchema,
-    paused: rateSchema,
-    total: rateSchema,
-  }),
-  bytesPerSecond: rateSchema,
-  writeLatencyUs: latencySchema,
-  writes: countSchema,
-  reads: countSchema,
-  shortWrites: countSchema,
-  retries: countSchema,
-  submitCalls: countSchema,
-  hugePages: z.boolean(),
-  host: z.string().exactOptional(),
-  thread: countSchema,
-});
-
-export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });
 
 /** What became of one file of a bulk. */
 export type BulkItemResult =

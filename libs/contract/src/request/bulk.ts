@@ -9,31 +9,10 @@ import { commonBulk } from './common.ts';
 import { judge } from './judge.ts';
 import { isRecord, newBudget, plainList, plainRequest } from './plain.ts';
 import { type Fault, faultsBetween } from './faults.ts';
+import { type JobRequest, requestsOf } from './job-request.ts';
 import { bulkShape, judgeRequest, requestJsonSchema } from './request.ts';
 import type { WriteSource } from './source.ts';
-import {
-  type BulkRequest,
-  type BulkRequestInput,
-  withPublish,
-  type WriteRequest,
-  type WriteRequestInput,
-} from './write-request.ts';
-
-/** What a job of the queue asks for. */
-export type JobRequest = WriteRequest | BulkRequest;
-/** The same as a producer sends it. */
-export type JobRequestInput = WriteRequestInput | BulkRequestInput;
-
-/** The single requests that a bulk stands for. */
-export function requestsOf({ files, limit: _limit, target: _target, ...shared }: BulkRequest): WriteRequest[] {
-  return files.map((item) => withPublish({ ...shared, ...item }));
-}
-
-/** The roots that `request` names, each once: those of its files, and of the files that these are copies of. */
-export function rootsOf(request: JobRequest): string[] {
-  const requests = 'files' in request ? requestsOf(request) : [request];
-  return [...new Set(requests.flatMap(({ root, source }) => (source.kind === 'file' ? [root, source.root] : [root])))];
-}
+import type { BulkRequest, BulkRequestInput, WriteRequest } from './write-request.ts';
 
 /** Sources that a job of the queue cannot have, and why. */
 const NOT_QUEUED: Partial<Record<WriteSource['kind'], string>> = {
@@ -115,18 +94,18 @@ function queueable(request: WriteRequest): WriteRequest {
 }
 
 /** The JSON Schema of a bulk. It cannot express that an item needs a size from somewhere, nor that no file may come twice. */
-export const bulkJsonSchema: object = {
+export const bulkJsonSchema = (): object => ({
   ...z.toJSONSchema(bulkSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }),
   title: 'BulkRequest',
-};
+});
 
 /** The JSON Schema of whatever a job may carry. */
-export const jobJsonSchema: object = {
+export const jobJsonSchema = (): object => ({
   $schema: 'http://json-schema.org/draft-07/schema#',
   title: 'JobRequest',
   type: 'object',
   if: { required: ['files'] },
   // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own keyword
-  then: bulkJsonSchema,
-  else: requestJsonSchema,
-};
+  then: bulkJsonSchema(),
+  else: requestJsonSchema(),
+});

@@ -1,7 +1,7 @@
 /** Faults that no field has by itself: what does not go together in a request whose fields are right one by one. */
 import { CHECKSUM_DIGITS } from '../fields/fields.ts';
 import { SIZE_BYTES_MAX } from '../text/size.ts';
-import { extentsEnd, inlineBytes } from './source.ts';
+import { extentsEnd, inlineBytes } from './source-size.ts';
 import { changesInPlace, type WriteRequest } from './write-request.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** How many bytes a write comes to, as far as its request gives it. */
-import { extentsEnd, inlineBytes } from './source.ts';
+import { extentsEnd, inlineBytes } from './source-size.ts';
 import type { WriteRequest } from './write-request.ts';
 
 /** 0 if only the source knows. */

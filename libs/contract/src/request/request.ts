@@ -158,7 +158,7 @@ export function judgeRequest(plain: unknown): WriteRequest {
 }
 
 /** The request's JSON Schema (draft 7) as producers see it: before defaults. It cannot count the bytes of a path. */
-export const requestJsonSchema: object = {
+export const requestJsonSchema = (): object => ({
   ...z.toJSONSchema(requestSchema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }),
   title: 'WriteRequest',
   // A pattern has no size of its own; the default source is one.
@@ -173,4 +173,4 @@ export const requestJsonSchema: object = {
     },
   },
   else: { required: ['size'] },
-};
+});

@@ -23,6 +23,7 @@ import {
 } from '../fields/fields.ts';
 import { pathSchema, rootSchema, sizeSchema } from '../fields/scalars.ts';
 import { SIZE_BYTES_MAX } from '../text/size.ts';
+import { inlineBytes } from './source-size.ts';
 
 /** Bytes computed from a seed: see the sources room for what each pattern's bytes are. */
 export interface PatternSource {
@@ -247,12 +248,6 @@ const manifestSourceSchema = z.strictObject({
 });
 const streamSourceSchema = z.strictObject({ kind: z.literal('stream') });
 
-/** Bytes that so much base64 stands for. */
-export function inlineBytes(data: string): number {
-  const padding = data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0;
-  return Math.max(0, (data.length / 4) * 3 - padding);
-}
-
 /** What is wrong with a URL to be fetched, or null. Its address is judged by the host, once it is resolved. */
 function urlFault(text: string): string | null {
   if (!URL.canParse(text)) return 'it is no absolute URL';
@@ -290,13 +285,6 @@ const extentsSourceSchema = z
       }
     }
   });
-
-/** Where the last extent ends: the size of a file of which no other is said. */
-export function extentsEnd({ extents }: ExtentsSource): number {
-  let end = 0;
-  for (const { offset, size } of extents) end = Math.max(end, offset + size);
-  return end;
-}
 
 export const sourceSchema: z.ZodType<WriteSource, WriteSourceInput> = z
   .discriminatedUnion('kind', [

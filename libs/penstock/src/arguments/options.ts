@@ -1,13 +1,13 @@
 /** What a call can say of a write besides its path and its bytes, and the request that it comes to. */
 import {
   type FileSource,
-  parseRequest,
   RequestError,
   type WriteProgress,
   type WriteRequest,
   type WriteRequestInput,
   type WriteResult,
 } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { existingFile, inRoot, type PathLike, ROOT } from './paths.ts';
 
 /** How a call is watched and stopped. */

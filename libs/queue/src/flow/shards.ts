@@ -1,5 +1,6 @@
 /** The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow. */
-import { type JobRequest, type JobResult, type ManifestSource, parseJob } from '@penstock/contract';
+import type { JobRequest, JobResult, ManifestSource } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { Redis } from 'ioredis';
 import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';
 

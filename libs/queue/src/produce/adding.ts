@@ -1,12 +1,13 @@
 /** How jobs are added: each gets an id and a queue, all are counted, and they are sent in groups. */
 import { randomBytes } from 'node:crypto';
-import { type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
+import { type JobRequestInput, RequestError } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { JobsOptions } from 'bullmq';
 import type { WaitForRoom } from '../capacity/gate.ts';
 import { idForHost, JOB_NAME, queueNameOf } from '../names.ts';
-import { admit, type NewJob } from './counting.ts';
+import { admit, JOBS_AT_ONCE_MAX, type NewJob } from './counting.ts';
 import { parseNamed } from './given.ts';
-import { JOBS_AT_ONCE_MAX, type OpenQueues } from './open-queues.ts';
+import type { OpenQueues } from './open-queues.ts';
 
 /** A job as BullMQ takes it. */
 interface JobToAdd extends NewJob {

@@ -1,9 +1,13 @@
 /** What counts against the queue's capacity: jobs that are about to be added, and those that are there already. */
-import { type JobRequest, knownBytes, parseJob, requestsOf } from '@penstock/contract';
+import { type JobRequest, knownBytes, requestsOf } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { WaitForRoom } from '../capacity/gate.ts';
 import type { Held } from '../capacity/scripts.ts';
 import { QUEUE_NAME, queueNameOf, queueOfHost } from '../names.ts';
-import { JOBS_AT_ONCE_MAX, type OpenQueues } from './open-queues.ts';
+import type { OpenQueues } from './open-queues.ts';
+
+/** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
+export const JOBS_AT_ONCE_MAX = 1000;
 
 /** The states of jobs that have not ended. */
 const UNENDED = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children'] as const;

@@ -1,11 +1,6 @@
 /** Flows: shards that are written in any order, on any hosts, and then a manifest of what they came to. */
-import {
-  type JobRequest,
-  type JobRequestInput,
-  parseJob,
-  RequestError,
-  type WriteRequestInput,
-} from '@penstock/contract';
+import { type JobRequest, type JobRequestInput, RequestError, type WriteRequestInput } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { FlowJob, JobsOptions } from 'bullmq';
 import { assertList, parseNamed } from './given.ts';
 import { defaultJobOptions, idForHost, JOB_NAME, queueNameOf } from '../names.ts';

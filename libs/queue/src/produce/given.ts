@@ -1,5 +1,6 @@
 /** Judges what callers of the queue's client give, before anything is sent: programs leave things out or mix them up. */
-import { type JobRequest, type JobRequestInput, parseJob, parseSize, RequestError } from '@penstock/contract';
+import { type JobRequest, type JobRequestInput, parseSize, RequestError } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 
 /** Options that may be left out, also as null. @throws RequestError for what is no object */
 export function optionsOf<T extends object>(given: T | null | undefined): Partial<T> {

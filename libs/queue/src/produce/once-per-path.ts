@@ -1,6 +1,7 @@
 /** BullMQ's deduplication for writes: one at a time per file. */
 import { createHash } from 'node:crypto';
-import { parseRequest, type WriteRequestInput } from '@penstock/contract';
+import type { WriteRequestInput } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import type { JobsOptions } from 'bullmq';
 
 /**

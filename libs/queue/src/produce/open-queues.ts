@@ -17,9 +17,6 @@ import { WatchHub } from '../watch/hub.ts';
 /** A job of the queue, as BullMQ has it. */
 export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
 
-/** Jobs in one round trip: so few that the last is answered in time, so many that the round trip does not matter. */
-export const JOBS_AT_ONCE_MAX = 1000;
-
 /** A queue, the watches of its jobs and the orders to them. */
 export interface OpenQueue {
   queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;

@@ -1,15 +1,13 @@
 /** A producer's connection: made and checked when it is first used, made anew after a failover, its errors explained. */
 import { RequestError } from '@penstock/contract';
-import { Redis } from 'ioredis';
 import { type Connection, redisOptions } from '../connection/address.ts';
-import { checkRedis } from '../connection/check.ts';
 import type { ConnectionError } from '../connection/connection-error.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
 import { explain } from '../connection/explain.ts';
 import { againAfterFailover } from '../connection/failover.ts';
 import { refusalOf } from '../connection/refusals.ts';
 import { sever } from '../connection/sever.ts';
-import { OpenQueues } from './open-queues.ts';
+import type { OpenQueues } from './open-queues.ts';
 
 /** Which queue, and who is notified of its errors. */
 export interface WriteQueueOptions {
@@ -76,6 +74,12 @@ export class ProducerConnection {
 
   async #connect(): Promise<OpenQueues> {
     const { connection, prefix } = this.#options;
+    // BullMQ is by far the largest part of the client: a program that imports it and adds no job is not to load it.
+    const [{ Redis }, { checkRedis }, queues] = await Promise.all([
+      import('ioredis'),
+      import('../connection/check.ts'),
+      import('./open-queues.ts'),
+    ]);
     await checkRedis(connection, undefined, prefix);
     const redis = new Redis(redisOptions(connection));
     redis.on('error', (error) => {
@@ -86,7 +90,7 @@ export class ProducerConnection {
       this.#brokeBy = null;
     });
     try {
-      return await OpenQueues.open({ redis, connection, prefix, onError: (error) => this.#report(error) });
+      return await queues.OpenQueues.open({ redis, connection, prefix, onError: (error) => this.#report(error) });
     } catch (error) {
       sever(redis);
       throw this.explained(error);

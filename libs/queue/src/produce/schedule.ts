@@ -1,5 +1,6 @@
 /** Schedules: writes that are added again and again, by the clock. Hosts add them, so at least one must run. */
-import { ANY_HOST, type JobRequest, type JobRequestInput, parseJob, RequestError } from '@penstock/contract';
+import { ANY_HOST, type JobRequest, type JobRequestInput, RequestError } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { JobSchedulerJson, JobsOptions, Queue, RepeatOptions } from 'bullmq';
 import { assertName, assertRepeat } from './given.ts';
 import { JOB_NAME } from '../names.ts';

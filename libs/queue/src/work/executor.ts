@@ -5,10 +5,10 @@ import {
   type JobRequest,
   type JobResult,
   type ManifestSource,
-  parseJob,
   RequestError,
   type WriteProgress,
 } from '@penstock/contract';
+import { parseJob } from '@penstock/contract/judging';
 import type { Redis } from 'ioredis';
 import { BulkError, mayYetSucceed } from '../flow/bulk-error.ts';
 import { type ShardOutcome, shardsOf } from '../flow/shards.ts';

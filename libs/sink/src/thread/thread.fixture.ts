@@ -5,15 +5,8 @@ import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, r
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
-import {
-  type BulkRequest,
-  type BulkRequestInput,
-  type BulkResult,
-  type WriteRequestInput,
-  type WriteResult,
-  parseJob,
-  parseRequest,
-} from '@penstock/contract';
+import type { BulkRequest, BulkRequestInput, BulkResult, WriteRequestInput, WriteResult } from '@penstock/contract';
+import { parseJob, parseRequest } from '@penstock/contract/judging';
 import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
 import type { AskQueue } from '../append/inquiry.ts';
 import { BULK_LANES, runBulk } from '../bulk/bulk.ts';

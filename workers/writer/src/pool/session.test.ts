@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type JobResult, parseRequest } from '@penstock/contract';
+import type { JobResult } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { askNobody, NO_JOB } from '@penstock/sink';
 import type { WriterTask } from '../protocol.ts';
 import { Session } from './session.ts';

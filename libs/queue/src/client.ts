@@ -1,0 +1,12 @@
+/** The producer's side alone, for programs that may never use it: BullMQ is loaded when it connects, not before. */
+export { ConnectionError } from './connection/connection-error.ts';
+export type { Connection } from './connection/address.ts';
+export { UnknownJobError } from './jobs/job-errors.ts';
+export type { FlowIds, FlowOptions, WriteFlow } from './produce/flow.ts';
+export { oncePerPath } from './produce/once-per-path.ts';
+export type { WriteJob } from './produce/open-queues.ts';
+export type { WriteQueueOptions } from './produce/producer-connection.ts';
+export type { Repeat, Schedule } from './produce/schedule.ts';
+export { WriteQueue } from './produce/write-queue.ts';
+export type { SteeredState } from './steer/order-sender.ts';
+export type { WatchEvent } from './watch/watch.ts';
