@@ -64,6 +64,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'watch',
     'steer',
     'produce',
+    'ends',
     'work',
   ],
   'libs/redis': ['errors', 'directory', 'server'],

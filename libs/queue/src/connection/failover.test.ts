@@ -77,6 +77,42 @@ test('after a failover behind the same address a running job and one added then 
   expect(told.filter((message) => message.includes('replica')).length).toBeLessThanOrEqual(2);
 }, 60_000);
 
+test('after a failover the ends of jobs that come in one turn reach the new master, each once', async () => {
+  const JOBS = 8;
+  let begun = 0;
+  const allBegun = new AbortController();
+  const finish = new AbortController();
+  const worker = new WriteWorker({
+    connection: { url: address.url },
+    concurrency: JOBS,
+    host: 'a-host',
+    onError,
+    perform: async (request) => {
+      begun += 1;
+      if (begun === JOBS) allBegun.abort();
+      await once(finish.signal, 'abort');
+      return resultOf(request);
+    },
+  });
+  toClose.push(() => worker.close());
+  await worker.ready();
+  const queue = new WriteQueue({ connection: { url: address.url }, onError });
+  toClose.push(() => queue.close());
+  const ids = await queue.addBulk(Array.from({ length: JOBS }, (_, index) => ({ path: `at-once-${index}`, size: 1 })));
+  const seen = ids.map(async (id) => {
+    for await (const event of queue.watch(id)) if (event.type === 'completed') return event.type;
+    return 'lost';
+  });
+  if (!allBegun.signal.aborted) await once(allBegun.signal, 'abort');
+
+  await failOver();
+  const since = performance.now();
+  finish.abort();
+  expect(await Promise.all(seen)).toEqual(ids.map(() => 'completed'));
+  expect(performance.now() - since).toBeLessThan(15_000);
+  expect(await successor.client.zcard('bull:penstock:completed')).toBe(JOBS);
+}, 60_000);
+
 test('an order that is given after a failover reaches the host that has been writing all along', async () => {
   const begun = new AbortController();
   const worker = new WriteWorker({

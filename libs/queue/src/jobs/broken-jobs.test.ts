@@ -1,3 +1,4 @@
+import type { JobRequest, JobResult } from '@penstock/contract';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Queue } from 'bullmq';
 import { collect, resultOf, Stage } from '../stage.fixture.ts';
@@ -73,6 +74,32 @@ test('a job that cannot be read fails once, by its id and by what is wrong with 
   expect(await plain.getJobCounts()).toMatchObject({ failed: ids.size, active: 0, waiting: 0 });
   for (const id of ids.values())
     expect(stage.errors.filter(({ message }) => message.includes(`'${id}'`))).not.toEqual([]);
+  expect(stage.errors.every(({ name }) => name === 'BrokenJobError')).toBe(true);
+});
+
+test('jobs that cannot be read keep none from its end that is sent with the one that fetched them', async () => {
+  const plain = stage.plainQueue();
+  const queue = stage.queue();
+  const sound = await queue.addBulk(Array.from({ length: 40 }, () => write));
+  const broken: string[] = [];
+  for (let count = 0; count < 6; count += 1) {
+    const id = await addBroken(plain, (added) => stage.client.hset(key(added), 'ats', 'once'));
+    await stage.client.zrem('bull:penstock:delayed', id);
+    await stage.client.linsert('bull:penstock:wait', 'BEFORE', sound[5 + 4 * count]!, id);
+    broken.push(id);
+  }
+  const held: (() => void)[] = [];
+  const perform = async (request: JobRequest): Promise<JobResult> => {
+    // Their ends come in one turn.
+    await new Promise<void>((resolve) => {
+      if (held.push(resolve) === 1) setTimeout(() => held.splice(0).forEach((end) => end()), 20);
+    });
+    return resultOf(request);
+  };
+  await stage.worker(perform, { concurrency: 8 });
+  const lasts = await Promise.all([...sound, ...broken].map(async (id) => (await collect(queue.watch(id))).at(-1)));
+  expect(lasts.map((last) => last?.type)).toEqual([...sound.map(() => 'completed'), ...broken.map(() => 'failed')]);
+  expect(await plain.getJobCounts()).toMatchObject({ completed: 40, failed: 6, active: 0, waiting: 0 });
   expect(stage.errors.every(({ name }) => name === 'BrokenJobError')).toBe(true);
 });
 

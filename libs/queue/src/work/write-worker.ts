@@ -11,6 +11,7 @@ import { sever } from '../connection/sever.ts';
 import { within } from '../connection/deadline.ts';
 import { EarlyOrders } from '../steer/early-orders.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
+import { joinEnds } from '../ends/joint-ends.ts';
 import { HostBeat } from '../host-registry.ts';
 import { Leases } from './leases.ts';
 import { anyHostKey, DEFAULT_PREFIX, KEEP_COMPLETED, KEEP_FAILED, QUEUE_NAME, queueOfHost } from '../names.ts';
@@ -58,7 +59,8 @@ export interface WriteWorkerOptions {
   /** Called with the limits of this host and its roots: before the first job is taken, and when they change. */
   onLimits?: (limits: StandingLimits) => void;
   /**
-   * Called with a text for the log when the queue stands still, because it was paused or limited, and when it goes on.
+   * Called with a text for the log when the queue stands still, because it was paused or limited, and when it goes on; and
+   * once if the ends of jobs cannot be sent to Redis together.
    */
   onNote?: (text: string) => void;
   /** Called with what no job's result shows: a lost connection, a lost lock. Repetitions are left out. */
@@ -174,6 +176,7 @@ export class WriteWorker {
     const { trouble } = await checkRedis(connection, undefined, this.#options.prefix);
     if (trouble !== null) throw trouble;
     const worker = this.#openWorker();
+    joinEnds(worker, (text) => this.#options.onNote?.(text)); // beneath what looks at their answers
     const broken = new BrokenJobs(worker, (error) => this.#report(error));
     try {
       await connected(worker, connection);
