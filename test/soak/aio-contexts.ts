@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 20;
 const aioNr = (): number => Number(readFileSync('/proc/sys/fs/aio-nr', 'latin1'));
 
 /** Contexts that the process has now: each is a mapping of its memory. 0 once it is gone. */
-function contextsOf(pid: number): number {
+export function contextsOf(pid: number): number {
   try {
     return readFileSync(`/proc/${pid}/maps`, 'latin1').split('/[aio]').length - 1;
   } catch {

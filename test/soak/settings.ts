@@ -18,7 +18,7 @@ export interface SoakSettings {
 }
 
 /** A scenario: runs its trials, tells `findings` what it sees. */
-export type Scenario<T extends SoakSettings = SoakSettings> = (settings: T, findings: Findings) => Promise<void>;
+export type Scenario<T = SoakSettings> = (settings: T, findings: Findings) => Promise<void>;
 
 let help: string | undefined;
 

@@ -82,6 +82,9 @@ export class System {
     this.events = new QueueEvents('penstock', { connection });
     // Redis is killed on purpose in some tests: the clients reconnect, and what they say meanwhile is expected.
     this.queue.on('error', () => {});
+    // Each wait for a job's end listens to both, and some tests wait for hundreds at once.
+    this.queue.setMaxListeners(0);
+    this.events.setMaxListeners(0);
     this.events.on('error', () => {});
   }
 
