@@ -11,6 +11,7 @@ const ENTRIES = {
   'roots-asker': 'apps/host/dist/roots/asker-thread.js',
   'parts-remover': 'apps/host/dist/left-parts/remover.js',
   writer: 'workers/writer/dist/thread/worker.js',
+  freer: 'workers/writer/dist/freeing/freer-thread.js',
   digest: 'libs/digest/dist/worker.js',
 };
 /** Packages with files beside their code: native ones, and one that starts threads by files of its own. */

@@ -68,7 +68,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'work',
   ],
   'libs/redis': ['errors', 'directory', 'server'],
-  'workers/writer': ['protocol.ts', 'thread', 'death', 'pool'],
+  'workers/writer': ['protocol.ts', 'thread', 'death', 'freeing', 'pool'],
   'libs/penstock': ['arguments', 'run', 'stream'],
   config: ['process', 'settings', 'tuning'],
   'apps/host': ['admission', 'left-parts', 'roots'],

@@ -120,7 +120,7 @@ export class Host {
   #openAdmission(): Admission {
     const { redis, roots, devices } = this.#options;
     const ask = redis.kind === 'embedded' ? askLeavingRoom(askKernel, redis.directory) : undefined;
-    const admission = new Admission(ask, this.#mounts);
+    const admission = new Admission(ask, this.#mounts, (root) => this.pool.whenFreed(root));
     for (const root of roots) {
       const device = devices.get(root.name) ?? null;
       if (device !== null) admission.add(root, device);

@@ -101,7 +101,7 @@ async function main(): Promise<void> {
 
 /** Ends the process though threads of it are inside calls to a disk that does not answer: they are not waited for. */
 function endWithout(): void {
-  log('ends without its threads that a disk holds: their jobs are back in the queue');
+  log('ends without its threads that a disk holds: jobs that are not completed are back in the queue');
   // The process may still be seen until the disk has answered: the kernel keeps threads that are inside the call.
   native.exitNow(0);
 }

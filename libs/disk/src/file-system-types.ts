@@ -10,3 +10,10 @@ export const OVERLAYFS_MAGIC = 0x794c7630;
 
 /** True for file systems that keep their files in memory: nothing on them survives power loss. */
 export const isInMemory = (type: number): boolean => type === TMPFS_MAGIC || type === RAMFS_MAGIC;
+
+/**
+ * True where the kernel frees a file's blocks inside the call that lets go of its last name or descriptor. Others leave that
+ * to a server, and some (NFS) give a file that is still open another name when it is removed.
+ */
+export const freesAtOnce = (type: number): boolean =>
+  type === EXT4_MAGIC || type === XFS_MAGIC || type === BTRFS_MAGIC || isInMemory(type);

@@ -58,6 +58,10 @@ const F_GETFL = 3;
 /** fcntl(2) F_GETFL: the flags an open file has, or -errno. */
 export const statusFlags = (fd: number): number => fail(fcntlC(fd, F_GETFL, 0));
 
+const F_DUPFD_CLOEXEC = 1030;
+/** fcntl(2) F_DUPFD_CLOEXEC: a second descriptor of what `fd` has open, or -errno. */
+export const duplicate = (fd: number): number => openedBy(fcntlC(fd, F_DUPFD_CLOEXEC, 0));
+
 const dup3C = libc.func('int dup3(int, int, int)');
 /** dup3(2): closes `to` and makes it a second descriptor of what `from` has open. Returns `to`, or -errno. */
 export const duplicateTo = (from: number, to: number): number => fail(dup3C(from, to, O_CLOEXEC));

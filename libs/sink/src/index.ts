@@ -5,6 +5,8 @@ export { namesUpTo, tokenOf } from './attempt/earlier-parts.ts';
 export { NO_JOB } from './append/record.ts';
 export { type AskQueue, askNobody } from './append/inquiry.ts';
 export { CHECKPOINTS_DEFAULT, type CheckpointCadence } from './attempt/checkpoint.ts';
+export { Freeing } from './device/freeing.ts';
+export { freeNext } from './device/free-next.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';
 export { runWrite } from './write/lane.ts';

@@ -36,6 +36,8 @@ export interface WriterSetup {
   checkpoints?: CheckpointCadence;
   /** Where partial files are recorded; absent: nowhere. */
   partFiles?: PartFiles;
+  /** The words of FreeingTable, for as many thread slots; absent: each thread frees the blocks of its files itself. */
+  freeing?: SharedArrayBuffer;
   /** The libaio to load, if it is not under its usual name. */
   libaio?: string;
 }
@@ -100,8 +102,8 @@ export type ToWriter = WriterTask[] | QueueAnswer | 'end' | 'wake';
 interface WriterUp {
   threadIndex: number;
 }
-/** Writer thread to main thread. */
-export type FromWriter = WriterAnswer[] | WriterQuestion | WriterUp;
+/** Writer thread to main thread; 'frees' when it has put something into the FreeingTable. */
+export type FromWriter = WriterAnswer[] | WriterQuestion | WriterUp | 'frees';
 
 /** The compiled entry of the writer thread; the same file from `src/` and from `dist/`. */
 export const writerEntry: URL = new URL('../dist/thread/worker.js', import.meta.url);

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { JobRequestInput } from '@penstock/contract';
 import { parseJob } from '@penstock/contract/judging';
@@ -137,4 +138,37 @@ test('a disk that cannot be asked fails the write with the call and the path', a
     syscall: 'statfs',
     path: join(home, 'one'),
   });
+});
+
+test('a job that needs space which is becoming free is let through when it is, and not refused', async () => {
+  const freed: (() => void)[] = [];
+  const roots: string[] = [];
+  const whenFreed = (root: string): Promise<void> => {
+    roots.push(root);
+    return new Promise((resolve) => freed.push(resolve));
+  };
+  const gate = new Admission(() => Promise.resolve({ ...disk }), undefined, whenFreed);
+  gate.add({ name: 'one', path: join(home, 'one'), writable: true }, 1);
+  let isAdmitted = false;
+  const admitted = gate.admit(write(12_000_000)).finally(() => (isAdmitted = true));
+  const frees = async (count: number, availableBytes: number): Promise<void> => {
+    while (freed.length < count) await setImmediate();
+    expect(isAdmitted).toBe(false);
+    disk.availableBytes = availableBytes;
+    freed[count - 1]!();
+  };
+  await frees(1, 11_000_000); // not enough yet
+  await frees(2, 12_000_000);
+  await admitted;
+  expect(roots).toEqual(['one', 'one', 'one']);
+});
+
+test('what no such disk could hold is refused at once, whatever is becoming free', async () => {
+  const gate = new Admission(
+    () => Promise.resolve({ ...disk }),
+    undefined,
+    () => new Promise(() => {}),
+  );
+  gate.add({ name: 'one', path: join(home, 'one'), writable: true }, 1);
+  await expect(gate.admit(write(30_000_000))).rejects.toMatchObject({ code: 'EFBIG' });
 });

@@ -1,10 +1,10 @@
 /**
  * Lets a job through to a thread once there is room for what it will write: free on its file system, and not promised
  * to another job of this host. A job that finds none is refused with ENOSPC, and waits in the queue (see libs/queue,
- * wait/verdict.ts); one that no such disk could ever hold is refused for good.
+ * wait/verdict.ts), unless space is becoming free; one that no such disk could ever hold is refused for good.
  */
 import { constants } from 'node:os';
-import { IoError, type JobRequest, PHASES, formatBytes } from '@penstock/contract';
+import { IoError, type JobRequest, PHASES, formatBytes, inTime } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
 import type { RootConfig } from '@penstock/disk';
 import { type AskSpace, type FileSystem, answerInTime, type Reading } from './file-system.ts';
@@ -16,6 +16,9 @@ const { EFBIG, ENOSPC } = constants.errno;
 
 /** An older answer is enough for a write that leaves, with all that is promised, three quarters of what is free. */
 const AMPLE_SHARE = 4;
+
+/** How long a job waits for the next file to be freed before it is refused, and tried again later. */
+const FREED_MS_MAX = 10_000;
 
 const WRITING = PHASES.indexOf('writing');
 
@@ -50,15 +53,21 @@ interface Claim {
 /** The ticket of a job that takes no space. */
 export const NOTHING_RESERVED: Ticket = { follow: () => {}, release: () => {} };
 
+/** Resolves when the next file is freed whose blocks a write to `root` has let go of; null if there is none. */
+export type WhenFreed = (root: string) => Promise<void> | null;
+
 export class Admission {
   readonly #places: Places;
+  readonly #whenFreed: WhenFreed;
 
   /**
    * @param ask what tests have instead of statfs
    * @param mounts absent: nothing is mounted below any root
+   * @param whenFreed absent: nothing is ever being freed
    */
-  constructor(ask?: AskSpace, mounts?: Mounts) {
+  constructor(ask?: AskSpace, mounts?: Mounts, whenFreed: WhenFreed = () => null) {
     this.#places = new Places(ask, mounts);
+    this.#whenFreed = whenFreed;
   }
 
   /** From now on `root` is known to be on the device of this number. */
@@ -90,12 +99,24 @@ export class Admission {
     if (claims.every((claim, index) => faultOf(claim, readings[index]!) === null))
       return grant(claims, isBulk(request));
     // Much may have been allocated or freed since that answer: a job is refused by a new one alone.
-    const newest = await Promise.all(claims.map(({ place }) => place.fileSystem.lookAgain()));
-    for (const [index, claim] of claims.entries()) {
-      const fault = faultOf(claim, newest[index]!);
-      if (fault !== null) throw fault;
+    for (;;) {
+      // Asked before the disk is: what is freed in between is in its answer.
+      const freed = claims.map(({ place }) => this.#whenFreed(place.root.name));
+      const newest = await Promise.all(claims.map(({ place }) => place.fileSystem.lookAgain()));
+      const faults = claims.map((claim, index) => faultOf(claim, newest[index]!));
+      const at = faults.findIndex((fault) => fault !== null);
+      if (at === -1) return grant(claims, isBulk(request));
+      await this.#becomingFree(faults[at]!, freed[at]!);
     }
-    return grant(claims, isBulk(request));
+  }
+
+  /** Resolves when there may be more room than at the `fault`. @throws (rejects with) the fault if nothing is being freed */
+  async #becomingFree(fault: IoError, freed: Promise<void> | null): Promise<void> {
+    const refuse = (): never => {
+      throw fault;
+    };
+    if (freed === null || fault.errno !== -ENOSPC) refuse();
+    else await inTime(FREED_MS_MAX, freed, refuse);
   }
 }
 

@@ -165,7 +165,8 @@ class BulkRun {
     for (const { root, directory, keys } of directories.values()) {
       const open = this.#thread.roots.find(root);
       if (open === undefined) continue;
-      sweepDirectory(open, directory, (dirFd) => earlierPartsOfAll(dirFd, keys, this.#order.attemptToken));
+      const names = (dirFd: number): readonly string[] => earlierPartsOfAll(dirFd, keys, this.#order.attemptToken);
+      sweepDirectory(open, directory, names, this.#thread.freeing);
     }
   }
 

@@ -20,7 +20,8 @@
 import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native } from '@penstock/native';
-import { forgetsFreed, fileSystemOf, statAt } from '@penstock/disk';
+import { forgetsFreed, fileSystemOf, freesAtOnce, statAt } from '@penstock/disk';
+import { Freeing } from './freeing.ts';
 
 const { EISDIR, ENOENT } = constants.errno;
 
@@ -29,7 +30,9 @@ export const NO_FILE = -1;
 /** Instead of a descriptor: the file cannot be opened, so only a syncfs can flush its removal. */
 export const CLOSED_FILE = -2;
 
-/** True if the open file or directory `fd` is on such a file system. */
+const FREED_HERE = new Freeing();
+
+/** True if the open file `fd` is on such a file system. */
 function isForgetful(fd: number): boolean {
   const stat = statAt(fd, '');
   return typeof stat !== 'number' && forgetsFreed(fileSystemOf(fd, ''), stat.device);
@@ -42,7 +45,7 @@ function holdFile(dirFd: number, name: string): number {
   return fd === -ENOENT ? NO_FILE : CLOSED_FILE;
 }
 
-/** What a rename has replaced on such a file system: it is to be flushed after the directory. */
+/** What a rename has replaced: on such a file system it is to be flushed after the directory. */
 export interface Replaced {
   /** Keeps the blocks of the replaced file; or NO_FILE or CLOSED_FILE. */
   fd: number;
@@ -73,6 +76,24 @@ export function renameOver(dirFd: number, from: string, to: string, replaced: Re
   return result;
 }
 
+/**
+ * The same on a file system with a journal, if the file that is replaced is so large that another thread is to free it:
+ * `replaced` gets a descriptor of it.
+ */
+export function renameKeeping(dirFd: number, from: string, to: string, replaced: Replaced): number {
+  const fd = keepFile(dirFd, to);
+  const result = native.renameat(dirFd, from, dirFd, to);
+  if (result === 0) replaced.fd = fd;
+  else if (fd >= 0) native.close(fd);
+  return result;
+}
+
+/** Keeps the blocks of the file `name`, whatever its permissions are: a descriptor or NO_FILE. */
+function keepFile(dirFd: number, name: string): number {
+  const fd = native.openat(dirFd, name, native.O_PATH | native.O_NOFOLLOW, 0);
+  return fd >= 0 ? fd : NO_FILE;
+}
+
 /** A directory was made under the name since it was checked. A plain rename would be refused, so this one is undone. */
 function exchangeBack(dirFd: number, from: string, to: string): number {
   const result = native.renameat2(dirFd, from, dirFd, to, native.RENAME_EXCHANGE);
@@ -84,13 +105,23 @@ function isDirectory(dirFd: number, name: string): boolean {
   return typeof stat !== 'number' && stat.isDirectory;
 }
 
-/** Removes `name`: 0 or -errno. On such a file system it waits for flushes, so it is for what is seldom done. */
-export function removeFile(dirFd: number, name: string): number {
-  if (!isForgetful(dirFd)) return native.unlinkat(dirFd, name);
-  const fd = holdFile(dirFd, name);
+/**
+ * Removes `name`: 0 or -errno. On such a file system it waits for flushes, so it is for what is seldom done.
+ * @param freeing frees its blocks if they are many; absent: this thread does
+ */
+export function removeFile(dirFd: number, name: string, freeing: Freeing = FREED_HERE): number {
+  const stat = statAt(dirFd, name);
+  if (typeof stat === 'number') return stat;
+  const { device, linkCount, allocatedBytes } = stat;
+  const fileSystem = fileSystemOf(dirFd, '');
+  const forgets = forgetsFreed(fileSystem, device);
+  const bytes = linkCount === 1 && freesAtOnce(fileSystem.type) ? allocatedBytes : 0;
+  let fd = NO_FILE;
+  if (forgets) fd = holdFile(dirFd, name);
+  else if (freeing.takes(bytes)) fd = keepFile(dirFd, name);
   const result = native.unlinkat(dirFd, name);
-  if (result === 0) flushRemoved(dirFd, fd);
-  if (fd >= 0) native.close(fd);
+  if (result === 0 && forgets) flushRemoved(dirFd, fd);
+  if (fd >= 0) freeing.close(fd, bytes, device);
   return result;
 }
 

@@ -60,7 +60,8 @@ export class EndFlush {
 
   /** True if what was replaced is to be flushed, after the name. */
   get replacedIsDue(): boolean {
-    return this.#target.replaced.fd !== NO_FILE || this.#everythingIsDue;
+    const { forgetsFreed, replaced } = this.#target;
+    return (forgetsFreed && replaced.fd !== NO_FILE) || this.#everythingIsDue;
   }
 
   /** Prepares the flush of the name, and once that is done the one of what was replaced; false if there is nothing to do now. @throws IoError */
@@ -98,11 +99,11 @@ export class EndFlush {
     replaced.name = null;
   }
 
-  /** Removes and closes what was replaced. Nothing may be in flight. */
+  /** Removes and closes what was replaced, or leaves that to another thread. Nothing may be in flight. */
   close(): void {
     this.#removeReplaced();
-    const { replaced } = this.#target;
-    if (replaced.fd >= 0) native.close(replaced.fd);
+    const { replaced, replacedBytes, standing } = this.#target;
+    if (replaced.fd >= 0) this.#thread.freeing.close(replaced.fd, replacedBytes, standing.device);
     replaced.fd = NO_FILE;
   }
 

@@ -3,6 +3,7 @@ import { native } from '@penstock/native';
 import { removeCheckpoint } from '../attempt/checkpoint.ts';
 import { earlierParts } from '../attempt/earlier-parts.ts';
 import { removeFile } from '../device/freed-blocks.ts';
+import type { Freeing } from '../device/freeing.ts';
 import { cutOffEarlier } from '../append/lengthening.ts';
 import { tryLock } from '../attempt/lock.ts';
 import { type Root, openBeneath, openDirectory, statAt } from '@penstock/disk';
@@ -12,16 +13,21 @@ import { type AttemptIdentity, splitPath } from '../attempt/parts.ts';
 type PartOwner = Pick<AttemptIdentity, 'jobKey' | 'attemptToken'>;
 
 /** Removes the partial files that attempts of `jobKey` up to this one left beside `path` below `root`. */
-export function sweepParts(root: Root, path: string, { jobKey, attemptToken }: PartOwner): void {
-  sweepDirectory(root, splitPath(path).directory, (dirFd) => earlierParts(dirFd, jobKey, attemptToken));
+export function sweepParts(root: Root, path: string, { jobKey, attemptToken }: PartOwner, freeing: Freeing): void {
+  sweepDirectory(root, splitPath(path).directory, (dirFd) => earlierParts(dirFd, jobKey, attemptToken), freeing);
 }
 
 /** Removes the partial files with these names in `directory` below `root`. */
-export function sweepDirectory(root: Root, directory: string, names: (dirFd: number) => readonly string[]): void {
+export function sweepDirectory(
+  root: Root,
+  directory: string,
+  names: (dirFd: number) => readonly string[],
+  freeing: Freeing,
+): void {
   const dirFd = openDirectory(root, directory);
   if (dirFd < 0) return; // no directory, so nothing in it; or the attempt itself will report what is wrong
   try {
-    for (const name of names(dirFd)) removeFile(dirFd, name); // most are not there
+    for (const name of names(dirFd)) removeFile(dirFd, name, freeing); // most are not there
   } finally {
     native.close(dirFd);
   }

@@ -12,6 +12,7 @@ import { native } from '@penstock/native';
 import { type Checkpoint, readCheckpoint } from '../attempt/checkpoint.ts';
 import { earlierParts } from '../attempt/earlier-parts.ts';
 import { removeFile } from '../device/freed-blocks.ts';
+import type { Freeing } from '../device/freeing.ts';
 import { tryLock } from '../attempt/lock.ts';
 import { type AttemptIdentity, partName, splitPath } from '../attempt/parts.ts';
 import { isForeign, isPlanted } from '../attempt/planted.ts';
@@ -20,24 +21,32 @@ import { type Root, openDirectory, statAt } from '@penstock/disk';
 const { ENOENT } = constants.errno;
 
 /** Takes over a part for `path` below `root`; true if there was one with a checkpoint: it has this attempt's name now. */
-export function takeOverPart(root: Root, path: string, { jobKey, attemptToken }: AttemptIdentity): boolean {
+export function takeOverPart(root: Root, path: string, identity: AttemptIdentity, freeing: Freeing): boolean {
+  const { jobKey, attemptToken } = identity;
   const dirFd = openDirectory(root, splitPath(path).directory);
   if (dirFd < 0) return false; // no directory, so nothing in it; or the attempt itself will report what is wrong
   try {
-    return takeFurthest(dirFd, earlierParts(dirFd, jobKey, attemptToken), jobKey, partName(jobKey, attemptToken));
+    const names = earlierParts(dirFd, jobKey, attemptToken);
+    return takeFurthest(dirFd, names, jobKey, partName(jobKey, attemptToken), freeing);
   } finally {
     native.close(dirFd);
   }
 }
 
-function takeFurthest(dirFd: number, names: readonly string[], jobKey: string, ownName: string): boolean {
+function takeFurthest(
+  dirFd: number,
+  names: readonly string[],
+  jobKey: string,
+  ownName: string,
+  freeing: Freeing,
+): boolean {
   let furthest = '';
   let furthestBytes = 0;
   for (const name of names) {
     const durableBytes = durableBytesOf(dirFd, name, jobKey);
     if (durableBytes === null) continue;
     const loser = durableBytes > furthestBytes ? furthest : name;
-    if (loser !== '') removeFile(dirFd, loser);
+    if (loser !== '') removeFile(dirFd, loser, freeing);
     if (loser === name) continue;
     furthest = name;
     furthestBytes = durableBytes;

@@ -79,6 +79,11 @@ export class Growth implements RowRoom {
     this.#stepBytes = Math.min(this.#stepBytes * 2, this.#unseen ? UNSEEN_STEP_BYTES_MAX : STEP_BYTES_MAX);
   }
 
+  /** How much is reserved behind position `end`. */
+  spareBehind(end: number): number {
+    return Math.max(0, this.#end - end);
+  }
+
   /** The file was cut at position `end`: the space reserved behind it is free. */
   afterCut(end: number): void {
     this.#end = Math.min(this.#end, this.#aligned(end));

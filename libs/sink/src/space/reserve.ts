@@ -5,6 +5,7 @@ import { GATHERED_BYTES_MAX } from '@penstock/matrix';
 import { native, roundUp } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFileOrThrow } from '../device/freed-blocks.ts';
+import type { Cut, Freeing } from '../device/freeing.ts';
 import { fileSystemOf } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
 
@@ -14,18 +15,111 @@ const { EFBIG, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
 export const SMALL_FILE_BYTES_MAX: number = GATHERED_BYTES_MAX;
 
 /**
- * Makes the target ready for `size` bytes from its base offset on: checks that there is room, empties a file that is replaced
- * in place, and reserves space, so that no write extends the file (such a write is synchronous inside io_submit and takes
- * the inode's lock). The space of a new file is rounded up to the offset alignment, and cut once all is written. For a
- * target that is grown or append-only nothing is reserved here.
- * @throws IoError ENOSPC if the bytes do not fit now, EFBIG if the file system could never hold them; an existing file is
- * untouched then
+ * Makes the target ready for its bytes: checks that there is room, empties a file that is replaced in place, and reserves
+ * space, so that no write extends the file (such a write is synchronous inside io_submit and takes the inode's lock).
+ * While another thread empties the file, or frees space that this one needs, the write waits.
  */
-export function reserve(target: Target, size: number): void {
+export class Reserving {
+  readonly #target: Target;
+  readonly #size: number;
+  /** How many bytes are data, if holes are kept; else null. */
+  readonly #dataBytes: number | null;
+  readonly #freeing: Freeing;
+  #isChecked = false;
+  #isDone = false;
+  #isEmptied: boolean;
+  #emptying: Cut | null = null;
+
+  constructor(target: Target, size: number, dataBytes: number | null, freeing: Freeing) {
+    this.#target = target;
+    this.#size = size;
+    this.#dataBytes = dataBytes;
+    this.#freeing = freeing;
+    this.#isEmptied = target.existingBytes === 0 || target.isResumed || (target.keepsRest && dataBytes === null);
+  }
+
+  /**
+   * True once all is reserved; false while blocks are being freed: it is to be asked again when the thread is woken.
+   * @throws IoError ENOSPC if the bytes do not fit now, EFBIG if the file system could never hold them; an existing file is
+   * untouched then
+   */
+  advance(): boolean {
+    try {
+      return this.#advance();
+    } catch (error) {
+      if (mayFitSoon(error, this.#target, this.#freeing)) return false;
+      throw error;
+    }
+  }
+
+  /** False while the write waits for it. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  #advance(): boolean {
+    if (!this.#isChecked) this.#check();
+    this.#isChecked = true;
+    if (!this.#isEmptied && !this.#empty()) return false;
+    this.#isEmptied = true;
+    if (this.#dataBytes === null) reserve(this.#target, this.#size);
+    // No write extends it, and writes that allocate inside a hole are about as fast as after fallocate.
+    else truncateTo(this.#target, roundUp(this.#size, this.#target.alignment.offset));
+    this.#isDone = true;
+    return true;
+  }
+
+  #check(): void {
+    const { existingBytes } = this.#target;
+    // For a small file fallocate itself may find out: it takes next to nothing of a full disk before it fails.
+    const isSmall = this.#dataBytes === null && this.#size <= SMALL_FILE_BYTES_MAX && existingBytes === 0;
+    if (!isSmall) assertRoom(this.#target, this.#dataBytes ?? this.#size);
+  }
+
+  /** False while another thread does it. */
+  #empty(): boolean {
+    const { fd, path, standing } = this.#target;
+    if (this.#emptying === null) {
+      this.#emptying = this.#freeing.cut(fd, 0, standing.allocatedBytes, standing.device);
+      if (this.#emptying === null) {
+        cutFileOrThrow(fd, path, 0);
+        return true;
+      }
+    }
+    const result = this.#emptying.result();
+    if (result === null) return false;
+    this.forget();
+    if (result < 0) throw new IoError({ syscall: 'ftruncate', errno: result, path, length: 0 });
+    return true;
+  }
+
+  /** The write is over. */
+  forget(): void {
+    this.#emptying?.forget();
+    this.#emptying = null;
+  }
+}
+
+const mayFitSoon = (error: unknown, { standing }: Target, freeing: Freeing): boolean =>
+  error instanceof IoError && error.errno === -ENOSPC && freeing.isUnderWay(standing.device);
+
+/** The same for a new small file, in one step; false if space that it needs is becoming free. @throws IoError */
+export function reserveSmall(target: Target, size: number, freeing: Freeing): boolean {
+  try {
+    reserve(target, size);
+    return true;
+  } catch (error) {
+    if (mayFitSoon(error, target, freeing)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Reserves `size` bytes from the target's base offset on. The space of a new file is rounded up to the offset alignment, and
+ * cut once all is written. For a target that is grown or append-only nothing is reserved here.
+ */
+function reserve(target: Target, size: number): void {
   const { baseOffset, keepsRest, existingBytes, isResumed } = target;
-  // For a small file fallocate itself may find out: it takes next to nothing of a full disk before it fails.
-  if (size > SMALL_FILE_BYTES_MAX || existingBytes > 0) assertRoom(target, size);
-  if (existingBytes > 0 && !keepsRest && !isResumed) cutFileOrThrow(target.fd, target.path, 0);
   if (size === 0 || target.isGrown || target.appendsOnly) return;
   // Behind the range may be bytes of another write: not a byte more than the request's.
   const length = keepsRest ? size : roundUp(size, target.alignment.offset);
@@ -37,17 +131,6 @@ export function reserve(target: Target, size: number): void {
   }
   if (result >= 0) return;
   throw new IoError({ syscall: 'fallocate', errno: result, path: target.path, offset: baseOffset, length });
-}
-
-/**
- * Makes the target ready for a copy that keeps holes: a file of `size` bytes that is one hole, in which the data will be
- * written. No write extends it, and writes that allocate inside it are about as fast as after fallocate.
- * @throws IoError as reserve() does, for the `dataBytes` that will be written
- */
-export function reserveSparse(target: Target, size: number, dataBytes: number): void {
-  assertRoom(target, dataBytes);
-  if (target.existingBytes > 0 && !target.isResumed) cutFileOrThrow(target.fd, target.path, 0);
-  truncateTo(target, roundUp(size, target.alignment.offset));
 }
 
 /** Checked before fallocate, which would fill the disk before it failed. @throws IoError ENOSPC, EFBIG */
@@ -86,8 +169,12 @@ export function truncateTo(target: Target, size: number): void {
  */
 export function cutPadding(target: Target, size: number, grew: boolean): void {
   if (size === 0) return;
-  const { baseOffset, keepsRest, existingBytes, alignment } = target;
+  const fileEnd = endOfFile(target, size);
+  if (grew || roundUp(target.baseOffset + size, target.alignment.offset) > fileEnd) truncateTo(target, fileEnd);
+}
+
+/** Where the file ends with a write of `size` bytes. */
+export function endOfFile({ baseOffset, keepsRest, existingBytes }: Target, size: number): number {
   const end = baseOffset + size;
-  const fileEnd = keepsRest ? Math.max(end, existingBytes) : end;
-  if (grew || roundUp(end, alignment.offset) > fileEnd) truncateTo(target, fileEnd);
+  return keepsRest ? Math.max(end, existingBytes) : end;
 }

@@ -4,7 +4,16 @@
  */
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
-import { type FileStat, type Root, fileSystemOf, groundOf, openParent, statAt, statFd } from '@penstock/disk';
+import {
+  type FileStat,
+  type Root,
+  fileSystemOf,
+  freesAtOnce,
+  groundOf,
+  openParent,
+  statAt,
+  statFd,
+} from '@penstock/disk';
 import { native } from '@penstock/native';
 import type { Answers } from '../append/inquiry.ts';
 import { readCheckpoint } from '../attempt/checkpoint.ts';
@@ -12,6 +21,7 @@ import { lockAlone } from '../attempt/lock.ts';
 import { type AttemptIdentity, partKey, partName, splitPath } from '../attempt/parts.ts';
 import { DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from '../device/direct-refused.ts';
 import { NO_FILE, removeFile } from '../device/freed-blocks.ts';
+import type { Freeing } from '../device/freeing.ts';
 import { APPENDS_ONLY, assertFirstAppend } from '../append/append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { refuseEarly } from './early-refusals.ts';
@@ -44,6 +54,7 @@ export interface TargetOptions {
   refusingDevices: RefusingDevices;
   /** The directory of the file, if this write shares it with others; null: it opens its own. */
   directory: SharedDirectory | null;
+  freeing: Freeing;
   /**
    * Records each descriptor as it is opened, and -1 before it is closed: if the thread is terminated, the main thread closes
    * what is recorded. `index` is FD_TARGET or FD_DIRECTORY.
@@ -153,10 +164,11 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       forgetsFreed: flush.forgetsFreed,
       unpublishedName: made,
       replaced: { fd: NO_FILE, name: null },
+      replacedBytes: replaces && existing.linkCount === 1 && freesAtOnce(ground.type) ? existing.allocatedBytes : 0,
       finalName,
     };
   } catch (error) {
-    if (made !== null) removeFile(dirFd, made);
+    if (made !== null) removeFile(dirFd, made, options.freeing);
     for (const index of [FD_TARGET, FD_DIRECTORY]) options.recordFd(index, -1); // before the numbers are used again, for other files
     if (fd >= 0) native.close(fd);
     if (shared === null) native.close(dirFd); // whoever passed it releases it

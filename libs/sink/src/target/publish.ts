@@ -3,7 +3,8 @@ import { constants } from 'node:os';
 import { IoError, type WriteRequest } from '@penstock/contract';
 import { native } from '@penstock/native';
 import { statAt } from '@penstock/disk';
-import { renameOver } from '../device/freed-blocks.ts';
+import { renameKeeping, renameOver } from '../device/freed-blocks.ts';
+import type { Freeing } from '../device/freeing.ts';
 import type { AttemptIdentity } from '../attempt/parts.ts';
 import { isForeign } from '../attempt/planted.ts';
 import { renameNoReplace } from './rename-new.ts';
@@ -39,16 +40,15 @@ export function ownedBy(dirFd: number, name: string, identity: AttemptIdentity):
 }
 
 /** Gives the file its final name, by one rename: readers see either the old file or the whole new one. @throws IoError */
-export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity): void {
+export function publish(target: Target, request: WriteRequest, identity: AttemptIdentity, freeing: Freeing): void {
   if (request.publish === 'atomic' && !target.isPublished) {
     const from = target.unpublishedName!;
-    const replaced = target.forgetsFreed ? target.replaced : null;
     let result =
       request.mode === 'create'
         ? renameNoReplace(target.dirFd, from, target.finalName, () => target.notKept.push(SEEN_EMPTY))
-        : renameOver(target.dirFd, from, target.finalName, replaced);
+        : replace(target, from, freeing);
     if (result === -EEXIST && ownedBy(target.dirFd, target.finalName, identity)) {
-      result = renameOver(target.dirFd, from, target.finalName, replaced);
+      result = replace(target, from, freeing);
     }
     if (result === -ENOENT) {
       // A later attempt of this job has removed it and does the write now. If there is none, a retry is right.
@@ -58,4 +58,14 @@ export function publish(target: Target, request: WriteRequest, identity: Attempt
     if (result < 0) throw new IoError({ syscall: 'renameat', errno: result, path: target.path });
   }
   target.unpublishedName = null; // from here on a failure must not remove it
+}
+
+/** Renames `from` over what has the final name: 0 or -errno. */
+function replace(
+  { dirFd, finalName, forgetsFreed, replaced, replacedBytes }: Target,
+  from: string,
+  freeing: Freeing,
+): number {
+  if (!forgetsFreed && freeing.takes(replacedBytes)) return renameKeeping(dirFd, from, finalName, replaced);
+  return renameOver(dirFd, from, finalName, forgetsFreed ? replaced : null);
 }

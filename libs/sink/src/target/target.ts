@@ -3,6 +3,7 @@ import { native } from '@penstock/native';
 import { type FileStat, linkCountOf, statAt } from '@penstock/disk';
 import type { Checkpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
+import { FREED_ELSEWHERE_BYTES_MIN, type Freeing } from '../device/freeing.ts';
 import { type Span, WHOLE_FILE, spanFrom } from './edges.ts';
 import type { Lengthening } from '../append/lengthening.ts';
 import type { FlushMode, TargetMode } from './io-mode.ts';
@@ -20,8 +21,10 @@ export interface Target extends TargetMode, FlushMode {
   isSeen: boolean;
   /** True if it grows with what arrives, and readers see it meanwhile: its size follows the rows (space/seen-growth.ts). */
   isGrown: boolean;
-  /** What publishing has replaced, if `forgetsFreed`. */
+  /** What publishing has replaced, if `forgetsFreed` or `replacedBytes` are many. */
   readonly replaced: Replaced;
+  /** How much becomes free with the file that is replaced, as far as was known when this one was opened. */
+  readonly replacedBytes: number;
   /** The size of the existing file that is written in place; nothing of that is changed before reserve(). */
   existingBytes: number;
   /** True if the rest of the file stays as it is: for an overwrite or an append. */
@@ -58,8 +61,11 @@ export function spanOf({ fd, path, baseOffset, existingBytes, keepsRest }: Targe
   return keepsRest ? spanFrom(fd, path, baseOffset, existingBytes, align) : WHOLE_FILE;
 }
 
-/** Removes the file if it was not published, then closes it, which releases its lock. Nothing may be in flight. */
-export function closeTarget(target: Target): void {
+/**
+ * Removes the file if it was not published, then closes it, which releases its lock. Nothing may be in flight.
+ * @param bytesMax what it takes up at most
+ */
+export function closeTarget(target: Target, bytesMax: number, freeing: Freeing): void {
   const { dirFd, directory, unpublishedName } = target;
   if (unpublishedName !== null) {
     // While it is locked, and only if the name is still this file's: another file may have replaced it.
@@ -67,10 +73,15 @@ export function closeTarget(target: Target): void {
     if (typeof standing !== 'number' && standing.identity === target.identity) native.unlinkat(dirFd, unpublishedName);
   }
   // It was removed here, or replaced by another write while this one ended.
-  if (target.forgetsFreed && hasNoName(target.fd)) flushRemoved(dirFd, target.fd);
-  native.close(target.fd);
+  const mayBeLarge = bytesMax >= FREED_ELSEWHERE_BYTES_MIN;
+  const isGone = (target.forgetsFreed || mayBeLarge) && linkCountOf(target.fd) === 0;
+  if (isGone && target.forgetsFreed) flushRemoved(dirFd, target.fd);
+  freeing.close(target.fd, isGone && mayBeLarge ? allocatedBytesOf(target.fd) : 0, target.standing.device);
   if (directory === null) native.close(dirFd);
   else directory.release();
 }
 
-const hasNoName = (fd: number): boolean => linkCountOf(fd) === 0;
+function allocatedBytesOf(fd: number): number {
+  const stat = statAt(fd, '');
+  return typeof stat === 'number' ? 0 : stat.allocatedBytes;
+}

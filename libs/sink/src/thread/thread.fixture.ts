@@ -7,10 +7,19 @@ import { fileURLToPath } from 'node:url';
 import { AioEngine, AioLoop, type AioPort, type PortFactory, libaioPort, syscallPort } from '@penstock/aio';
 import type { BulkRequest, BulkRequestInput, BulkResult, WriteRequestInput, WriteResult } from '@penstock/contract';
 import { parseJob, parseRequest } from '@penstock/contract/judging';
-import { Arena, type ArenaMemory, Control, type JobBlock, type RingOutlet, createArenaMemory } from '@penstock/matrix';
+import {
+  Arena,
+  type ArenaMemory,
+  Control,
+  type FreeingTable,
+  type JobBlock,
+  type RingOutlet,
+  createArenaMemory,
+} from '@penstock/matrix';
 import type { AskQueue } from '../append/inquiry.ts';
 import { BULK_LANES, runBulk } from '../bulk/bulk.ts';
 import type { CheckpointCadence } from '../attempt/checkpoint.ts';
+import { Freeing } from '../device/freeing.ts';
 import { type RootConfig, type RootWords, Roots } from '@penstock/disk';
 import { createPatternSource, readSource } from '@penstock/sources';
 import { WriterThread } from './thread.ts';
@@ -72,6 +81,8 @@ export interface BenchOptions {
   askQueue?: AskQueue;
   /** Where the thread, which is number 0, records the directories that it has open. */
   rootWords?: RootWords;
+  /** Where files are left to be freed by the test; absent: the thread frees them itself. */
+  freeing?: FreeingTable;
 }
 
 /** The bytes of the pattern "stamp", which are different at every position. */
@@ -116,6 +127,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     index: 0,
     checkpoints: options.checkpoints,
     askQueue: options.askQueue,
+    freeing: options.freeing === undefined ? undefined : new Freeing(options.freeing),
   });
   const control = new Control(1, 64);
   let jobs = 0;

@@ -6,6 +6,7 @@ import { type AskQueue, askNobody } from '../append/inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from '../attempt/checkpoint.ts';
 import { RefusingDevices } from '../device/direct-refused.ts';
 import { DeviceFlows } from '../device/device-flow.ts';
+import { Freeing } from '../device/freeing.ts';
 import { FlushGroups } from '../device/flush-groups.ts';
 import { type PartFiles, PartRecords } from '../attempt/part-records.ts';
 import type { Roots } from '@penstock/disk';
@@ -44,6 +45,8 @@ export class WriterThread {
   readonly rowClock: RowClock;
   readonly refusingDevices: RefusingDevices = new RefusingDevices();
   readonly stopClock: StopClock;
+  /** Frees the blocks of large files, or has them freed. */
+  readonly freeing: Freeing;
   /** How many small files are being written: large writes leave them room in the device's queue. */
   smallWrites = 0;
   /** How many writes and bulks have been handed to the thread. */
@@ -68,6 +71,8 @@ export class WriterThread {
     askQueue?: AskQueue | undefined;
     /** If absent, partial files are not recorded. */
     partFiles?: PartFiles | undefined;
+    /** If absent, this thread frees the blocks of its files itself. */
+    freeing?: Freeing | undefined;
   }) {
     this.engine = parts.engine;
     this.loop = parts.loop;
@@ -85,6 +90,7 @@ export class WriterThread {
     this.checkpoints = parts.checkpoints ?? CHECKPOINTS_DEFAULT;
     this.askQueue = parts.askQueue ?? askNobody;
     this.partRecords = parts.partFiles === undefined ? null : new PartRecords(parts.partFiles);
+    this.freeing = parts.freeing ?? new Freeing();
     this.slots = new SlotTable(parts.engine.depth);
   }
 }

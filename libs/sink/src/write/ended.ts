@@ -30,8 +30,10 @@ export function closeWrite(state: WriteState): void {
   if (state.failed) leaveFailed(state);
   io.partial?.close();
   if (files.origin !== null) closeOrigin(files.origin);
+  files.reserving?.forget();
+  files.cut?.forget();
   files.endFlush?.close();
-  if (files.target !== null) closeTarget(files.target);
+  if (files.target !== null) closeTarget(files.target, state.plan.size ?? Number.POSITIVE_INFINITY, thread.freeing);
   intake?.ring.confirmEnd();
 }
 
@@ -41,7 +43,7 @@ function leaveFailed(state: WriteState): void {
   const { target } = files;
   if (target === null) {
     const root = files.takenOver ? thread.roots.find(request.root) : undefined;
-    if (root !== undefined) sweepParts(root, request.path, order);
+    if (root !== undefined) sweepParts(root, request.path, order, thread.freeing);
   } else if (isKeptForNextAttempt(state, target)) {
     if (target.unpublishedName !== null) recordPart(state, true);
     target.unpublishedName = null;
@@ -84,6 +86,6 @@ function isKeptForNextAttempt(state: WriteState, target: Target): boolean {
 export function sweepEarlier({ files, order, request, thread }: WriteState): void {
   const root = thread.roots.find(request.root);
   if (files.target !== null || !order.again || root?.writable !== true) return;
-  if (order.swept !== true && hasPart(request)) sweepParts(root, request.path, order);
+  if (order.swept !== true && hasPart(request)) sweepParts(root, request.path, order, thread.freeing);
   if (changesInPlace(request)) sweepLengthening(root, request.path, order.jobKey);
 }

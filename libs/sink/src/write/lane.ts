@@ -78,7 +78,7 @@ class WriteLane implements Lane, LaneEvents {
     const state = this.#state;
     if (state.finished || state.failed || this.#isStopped()) return false;
     state.io.digest?.advance();
-    const drains = state.control.paused && state.clock.phase <= WRITING;
+    const drains = state.control.paused && state.clock.phase <= WRITING && !state.isReserving;
     let step = drains ? drain(state, slot) : this.#prepareInPhase(slot);
     while (step >= 0) {
       this.#goOn(step);

@@ -19,8 +19,8 @@ import { RowLease } from '../intake/row-lease.ts';
 import { type Origin, readBuffered } from '../origin/origin.ts';
 import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
-import { reserve, reserveSparse } from '../space/reserve.ts';
 import { OneRow } from '../small/one-row.ts';
+import { Reserving, reserveSmall } from '../space/reserve.ts';
 import { openTarget } from '../target/open.ts';
 import type { SharedDirectory } from '../target/shared-directory.ts';
 import { type Target, spanOf } from '../target/target.ts';
@@ -51,7 +51,7 @@ function openAll(state: WriteState): Step {
   recordPart(state, false);
   // Before anything can be refused, or an earlier attempt's partial file would stay for ever.
   if (order.again && order.swept !== true && hasPart(request)) {
-    files.takenOver = takeOverPart(root, request.path, order) && request.publish === 'atomic';
+    files.takenOver = takeOverPart(root, request.path, order, state.thread.freeing) && request.publish === 'atomic';
   }
   if (intake === null) openSource(state);
   else plan.size = request.size ?? null;
@@ -134,8 +134,11 @@ function takeOneRow(state: WriteState, target: Target): boolean {
   io.extent = io.row.extent;
   state.countSmall();
   claim(state);
-  reserve(target, size);
-  return true;
+  if (reserveSmall(target, size, thread.freeing)) return true;
+  io.row = null; // it waits for the space like any other
+  state.returnRows();
+  state.uncountSmall();
+  return false;
 }
 
 const isPaced = ({ control, request, thread: { rates, roots } }: WriteState): boolean =>
@@ -178,6 +181,7 @@ function openTargetBy(directory: SharedDirectory | null, root: Root, state: Writ
     answers: files.inquiry?.answers ?? NO_ANSWERS,
     grows: state.intake !== null && (state.isStream || plan.size === null),
     refusingDevices: state.thread.refusingDevices,
+    freeing: state.thread.freeing,
     recordFd: (index, fd) => control.recordFd(index, fd),
   });
 }
@@ -263,13 +267,16 @@ function letBegin(
 
 // -------------------------------------------------------------------------------------------------------- the space
 
-/** Reserves space for all bytes, if their number is known, so that no row extends the file. */
+/** Reserves space for all bytes, if their number is known, so that no row extends the file. NOTHING while blocks are freed. */
 function reserveSpace(state: WriteState, rows: RowPipeline): Step {
   const { files, plan } = state;
   const target = files.target!;
-  const { size } = plan;
-  if (state.keepsHoles) reserveSparse(target, size!, Math.min(size!, files.origin!.allocatedBytes));
-  else reserve(target, size ?? 0);
+  if (files.reserving === null) {
+    const size = plan.size ?? 0;
+    const dataBytes = state.keepsHoles ? Math.min(size, files.origin!.allocatedBytes) : null;
+    files.reserving = new Reserving(target, size, dataBytes, state.thread.freeing);
+  }
+  if (!files.reserving.advance()) return NOTHING;
   if (isWorthCheckpoints(state, target)) files.trail!.begin(state.thread.checkpoints);
   useSpareRows(state, rows);
   return rows.exhausted ? SYNCING : WRITING; // at once for an empty file, or one that is all hole

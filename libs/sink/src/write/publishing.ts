@@ -34,7 +34,7 @@ export function beginPublishing(state: WriteState): Step {
   state.assertHeld();
   state.thread.roots.assertUnmoved(request.root, files.rootGeneration);
   files.trail!.finish(state.plan.size!);
-  publish(target, request, order);
+  publish(target, request, order, state.thread.freeing);
   endFlush.notePublished(order.again);
   if (target.replaced.fd >= 0) recordReplaced(state, target.replaced.fd);
   if (request.durability === 'none' && !endFlush.replacedIsDue) return DONE;

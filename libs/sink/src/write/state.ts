@@ -8,6 +8,7 @@ import type { Root } from '@penstock/disk';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
 import type { DirectSource } from '@penstock/sources';
 import type { AppendInquiry } from '../append/inquiry.ts';
+import type { Cut } from '../device/freeing.ts';
 import type { FlushWaiter } from '../device/flush-groups.ts';
 import type { CheckpointTrail } from '../durable/checkpoint-trail.ts';
 import type { EndFlush } from '../durable/end-flush.ts';
@@ -21,7 +22,7 @@ import type { RowPipeline } from '../rows/pipeline.ts';
 import type { Growth } from '../space/growth.ts';
 import type { Reflink } from '../space/reflink.ts';
 import type { OneRow } from '../small/one-row.ts';
-import { SMALL_FILE_BYTES_MAX } from '../space/reserve.ts';
+import { type Reserving, SMALL_FILE_BYTES_MAX } from '../space/reserve.ts';
 import type { SeenGrowth } from '../space/seen-growth.ts';
 import { type Span, WHOLE_FILE } from '../target/edges.ts';
 import type { Target } from '../target/target.ts';
@@ -56,6 +57,9 @@ class WriteFiles {
   origin: Origin | null = null;
   /** The origin's flush, if its holes are kept. */
   originFlush: OriginFlush | null = null;
+  reserving: Reserving | null = null;
+  /** The last cut, while another thread makes it. */
+  cut: Cut | null = null;
   trail: CheckpointTrail | null = null;
   endFlush: EndFlush | null = null;
   /** True if permissions or a time were set, which fdatasync does not make durable. */
@@ -187,6 +191,11 @@ export class WriteState {
   get offsetAlignment(): number {
     const { target, origin } = this.files;
     return Math.max(target!.alignment.offset, origin?.alignment.offset ?? 1);
+  }
+
+  /** True while it waits for space, with its rows; a pause begins behind that. */
+  get isReserving(): boolean {
+    return this.files.reserving?.isDone === false;
   }
 
   /** Bytes of all rows in memory of this process: of a mapped segment only the padded end needs one. */

@@ -179,6 +179,13 @@ export class DevicePools {
     return this.#isOne || key === SEVERAL ? names : names.filter((name) => this.#devices.get(name) === key);
   }
 
+  /** Resolves when the next large file is freed of those that writes to `root` let go of; null if there is none. */
+  whenFreed(root: string): Promise<void> | null {
+    const keys = this.#only === null ? [this.#keyFor([root]), SEVERAL] : [...this.#pools.keys()];
+    const freed = keys.flatMap((key) => this.#pools.get(key as number)?.pool.whenFreed() ?? []);
+    return freed.length === 0 ? null : Promise.race(freed);
+  }
+
   /** Wakes every thread to look at the limits: they have changed. */
   wake(): void {
     for (const { pool } of this.#pools.values()) pool.wake();

@@ -43,15 +43,20 @@ export interface PoolOptions {
 }
 
 /** What all threads of a pool share, as the pool has made it. */
-export type SharedParts = Pick<WriterSetup, 'control' | 'threadSlots' | 'jobSlots' | 'arenas' | 'rates' | 'rootWords'>;
+export type SharedParts = Pick<
+  WriterSetup,
+  'control' | 'threadSlots' | 'jobSlots' | 'arenas' | 'rates' | 'rootWords'
+> & { freeing: SharedArrayBuffer };
 
 /** The workerData of every thread of a pool. */
-export function setupOf(options: PoolOptions, shared: SharedParts): WriterSetup {
+export function setupOf(options: PoolOptions, { freeing, ...shared }: SharedParts): WriterSetup {
   const { depth, roots, engine, checkpointBytes, shmDirectory, shmGroupId, libaio, partFiles } = options;
   return {
     ...shared,
     depth,
     cleansUpItself: !isMainThread,
+    // A thread that cleans up after itself must close each of its descriptors itself.
+    ...(isMainThread ? { freeing } : {}),
     roots,
     engine,
     ...(checkpointBytes === undefined ? {} : { checkpoints: { ...CHECKPOINTS_DEFAULT, bytes: checkpointBytes } }),

@@ -16,6 +16,7 @@ import { type AskQueue, askNobody, BULK_LANES, NO_JOB, jobKeyOf, tokenOf } from 
 import { RootWords } from '@penstock/disk';
 import { type WriterSession, type WriteTask, type WriterTask, writerEntry } from '../protocol.ts';
 import { AfterDeath } from '../death/after-death.ts';
+import { Freer } from '../freeing/freer.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type PoolOptions, setupOf } from './options.ts';
 import { Parking } from './parking.ts';
@@ -27,6 +28,8 @@ import { isInCall } from './thread-call.ts';
 const DEAF_MS = 1000;
 /** How long a closing pool waits for a thread that left writes behind. */
 const LEFT_MS = 500;
+/** How long one waits for blocks that are being freed. If the process ends before, the kernel frees them as it ends. */
+const FREEING_MS = 2000;
 
 // Row memory must outlive the I/O that still writes from it: it is held here until its contexts are destroyed.
 const heldArenas = new Set<ArenaMemory[]>();
@@ -53,6 +56,7 @@ export class WriterPool {
   readonly #afterDeath: AfterDeath;
   readonly #diskWatch: DiskWatch;
   readonly #parking: Parking;
+  readonly #freer: Freer;
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
   readonly #onFree: (() => void) | undefined;
   readonly #askQueue: AskQueue;
@@ -90,6 +94,7 @@ export class WriterPool {
       isIdle: () => !this.#closing && this.#freeJobSlots.length === this.jobSlots,
       park: () => this.#endSessions(),
     });
+    this.#freer = new Freer(threadSlots, () => this.wake());
     const setup = setupOf(options, {
       control: this.#control.buffer,
       threadSlots,
@@ -97,6 +102,7 @@ export class WriterPool {
       arenas: this.#arenas,
       rates: this.rates.buffer,
       rootWords: this.rootWords.buffer,
+      freeing: this.#freer.table.buffer,
     });
     this.#piscina = new Piscina({
       filename: (options.entry ?? writerEntry).href,
@@ -229,7 +235,12 @@ export class WriterPool {
     return this.#freeJobSlots.length;
   }
 
-  /** Wakes every thread to look at the limits: they have changed. */
+  /** Resolves when the next large file is freed; null if none is being freed. */
+  whenFreed(): Promise<void> | null {
+    return this.#freer.whenFreed();
+  }
+
+  /** Wakes every thread to look at the words that it shares with this one: they have changed. */
   wake(): void {
     for (const session of this.#sessions.keys()) session.wake();
   }
@@ -265,7 +276,11 @@ export class WriterPool {
 
   #openMissingSessions(): void {
     while (this.#sessions.size < this.#threadCount) {
-      const session = new Session({ askQueue: this.#askQueue, onReturn: (task) => this.#free(task) });
+      const session = new Session({
+        askQueue: this.#askQueue,
+        onReturn: (task) => this.#free(task),
+        onFreeing: () => this.#freer.look(),
+      });
       this.#sessions.set(session, this.#serve(session));
     }
   }
@@ -288,6 +303,7 @@ export class WriterPool {
     const unanswered = session.takeUnanswered();
     await this.#afterDeath.deadAreGone(this.#piscina.threads);
     this.#onThreadDeath?.(cause);
+    this.#freer.look(); // its message may have died with it
     await this.#afterDeath.closeLeftOpen(unanswered.map(({ task }) => task));
     this.#rejectAll(unanswered, cause);
   }
@@ -326,13 +342,15 @@ export class WriterPool {
       leftBehind ||= session.leftBehind > 0;
     }
     const gone = this.#giveBack().then(() => true);
-    return leftBehind ? Promise.race([gone, setTimeout(LEFT_MS, false)]) : gone;
+    if (!leftBehind && !this.#freer.table.isBusy) return gone;
+    return Promise.race([gone, setTimeout(leftBehind ? LEFT_MS : FREEING_MS, false)]);
   }
 
   async #giveBack(): Promise<void> {
     await Promise.all(this.#sessions.values());
     await this.#piscina.destroy();
     await this.#afterDeath.close();
+    await this.#freer.close();
     heldArenas.delete(this.#arenas);
   }
 }

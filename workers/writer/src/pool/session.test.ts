@@ -10,7 +10,11 @@ let session: Session;
 let received: unknown[];
 let returned: number[];
 beforeEach(() => {
-  session = new Session({ askQueue: askNobody, onReturn: ({ jobSlot }) => returned.push(jobSlot) });
+  session = new Session({
+    askQueue: askNobody,
+    onReturn: ({ jobSlot }) => returned.push(jobSlot),
+    onFreeing: () => {},
+  });
   received = [];
   returned = [];
 });

@@ -25,6 +25,8 @@ export interface SessionOptions {
   askQueue: AskQueue;
   /** Called when the thread has answered a task that was left behind: its slot and its rows are free again. */
   onReturn: (task: WriterTask) => void;
+  /** Called when the thread has left something to be freed. */
+  onFreeing: () => void;
 }
 
 export class Session {
@@ -53,7 +55,9 @@ export class Session {
     this.far = port2;
     this.ready = new Promise((resolve) => {
       port1.on('message', (message: FromWriter) => {
-        if (Array.isArray(message)) {
+        if (message === 'frees') {
+          options.onFreeing();
+        } else if (Array.isArray(message)) {
           this.#takeAnswers(message);
         } else if ('question' in message) {
           void this.#answer(message);

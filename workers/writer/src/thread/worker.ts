@@ -8,8 +8,8 @@ import { threadId, workerData } from 'node:worker_threads';
 import { AioLoop } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
-import { Arena, Control, RateTable } from '@penstock/matrix';
-import { WriterThread, runBulk, runWrite } from '@penstock/sink';
+import { Arena, Control, FreeingTable, RateTable } from '@penstock/matrix';
+import { Freeing, WriterThread, runBulk, runWrite } from '@penstock/sink';
 import { RootWords, Roots } from '@penstock/disk';
 import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from '../protocol.ts';
 import { openThreadEngine } from './engine.ts';
@@ -29,6 +29,12 @@ const rootWords = new RootWords(setup.threadSlots, setup.roots.length, setup.roo
 const roots = new Roots(setup.roots, rootWords, index);
 const rates = new RateTable(setup.roots.length, setup.rates);
 const questions = new Questions();
+const freeing =
+  setup.freeing === undefined
+    ? undefined
+    : new Freeing(new FreeingTable(setup.threadSlots, setup.freeing), index, () => post('frees'));
+/** Into the port of the session. */
+let post: (message: FromWriter) => void = () => {};
 let starting: Promise<WriterThread> | undefined;
 
 function claim(): number {
@@ -59,7 +65,7 @@ async function start(): Promise<WriterThread> {
   const { engine, reason: engineReason } = await openThreadEngine(setup, block, threadEnd);
   const loop = new AioLoop(engine, dieWith, () => block.turn());
   const { segments, checkpoints, partFiles } = setup;
-  const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints, partFiles };
+  const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints, partFiles, freeing };
   return new WriterThread({ ...parts, askQueue: questions.ask });
 }
 
@@ -89,7 +95,8 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
 /** Takes tasks from the session's port and answers each, until 'end' comes. */
 export default async function serve({ port }: WriterSession): Promise<void> {
   let answers: WriterAnswer[] = [];
-  questions.post = (message) => port.postMessage(message);
+  post = (message) => port.postMessage(message);
+  questions.post = post;
   const send = (): void => {
     const ended = answers;
     answers = [];

@@ -1,0 +1,56 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { expect, test } from '@jest/globals';
+import { native } from '@penstock/native';
+import { TO_CLOSE } from '@penstock/matrix';
+import { Freer } from './freer.ts';
+
+const never = (): boolean => false;
+const orderOf = (fd: number) => ({ fd, device: 1, bytes: 10, end: TO_CLOSE });
+
+const isOpen = (fd: number): boolean => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).includes('freer-test');
+  } catch {
+    return false;
+  }
+};
+const threads = (): number => readdirSync('/proc/self/task').length;
+
+test('it frees what is in the table, of a thread too that died before it could report it, and its own thread ends with it', async () => {
+  await stat('.'); // libuv's own threads come with the first call that needs them
+  const before = threads();
+  let freed = 0;
+  const freer = new Freer(2, () => (freed += 1));
+  expect(freer.whenFreed()).toBeNull();
+  const fds = [0, 1, 1].map((thread) => {
+    const fd = native.memfdCreate('freer-test');
+    expect(freer.table.order(thread, orderOf(fd), never)).toBeGreaterThanOrEqual(0);
+    return fd;
+  });
+  expect(freer.table.bytesLeft()).toBe(30);
+  freer.look();
+  await freer.whenFreed();
+  await freer.close();
+  expect(fds.filter(isOpen)).toEqual([]);
+  expect(freed).toBe(3);
+  expect(freer.table.isBusy).toBe(false);
+  expect(threads()).toBeLessThanOrEqual(before);
+});
+
+test('a cut comes before what is only to be closed, since a write waits for it', () => {
+  const { table } = new Freer(1, () => {});
+  const slots = [TO_CLOSE, TO_CLOSE, 5].map((end) => table.order(0, { ...orderOf(-1), end }, never));
+  expect(table.take()).toBe(slots[2]);
+  expect(table.resultOf(slots[2]!)).toBeNull();
+  table.finish(slots[2]!, -28);
+  expect(table.resultOf(slots[2]!)).toBe(-28);
+  expect([table.take(), table.take(), table.take()]).toEqual([slots[0], slots[1], -1]);
+});
+
+test('a slot whose result is still to be looked at is not given to the next order', () => {
+  const { table } = new Freer(1, () => {});
+  const slot = table.order(0, { ...orderOf(-1), end: 0 }, never);
+  table.finish(table.take(), 0);
+  expect(table.order(0, orderOf(-1), (kept) => kept === slot)).not.toBe(slot);
+});
