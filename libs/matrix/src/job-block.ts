@@ -73,6 +73,8 @@ export class JobBlock {
   readonly #at: number;
   readonly #doubles: Float64Array;
   #rate: RateCell | undefined;
+  /** Main thread: where the threads that help this job's own one publish what they do of it. */
+  helpers: readonly JobBlock[] = [];
 
   constructor(words: Int32Array, doubles: Float64Array, at: number) {
     this.#words = words;
@@ -88,6 +90,7 @@ export class JobBlock {
 
   /** Main thread, before the job is handed to a thread. */
   reset(): void {
+    this.helpers = [];
     for (let word = 0; word < JOB_WORDS; word += 1) Atomics.store(this.#words, this.#at + word, 0);
   }
 
@@ -111,8 +114,14 @@ export class JobBlock {
     return this.#at + JOB_COPIES + (sequence & 1) * COPY_WORDS;
   }
 
-  /** Main thread: the last whole reading. */
+  /** Main thread: the last whole reading; of a job of several threads, theirs together. */
   read(): JobReading {
+    let reading = this.#readOwn();
+    for (const helper of this.helpers) reading = together(reading, helper.read());
+    return reading;
+  }
+
+  #readOwn(): JobReading {
     const words = this.#words;
     // Each further round means that the writer published meanwhile, which takes a row's I/O: this ends at once.
     for (;;) {
@@ -226,6 +235,19 @@ export class JobBlock {
     }
     return fds;
   }
+}
+
+/** A job is done once all of its threads are, and paused once none of them has anything under way. */
+function together(one: JobReading, other: JobReading): JobReading {
+  const isOver = (phase: Phase): boolean => phase === 'done' || phase === 'paused';
+  const resting: Phase = one.phase === 'paused' ? 'paused' : other.phase;
+  return {
+    phase: one.phase === other.phase || (isOver(one.phase) && isOver(other.phase)) ? resting : 'writing',
+    bytesWritten: one.bytesWritten + other.bytesWritten,
+    bytesDurable: one.bytesDurable + other.bytesDurable,
+    totalBytes: one.totalBytes + other.totalBytes,
+    inFlight: one.inFlight + other.inFlight,
+  };
 }
 
 const tenthsNow = (): number => Math.floor(monotonicMs() / 100);

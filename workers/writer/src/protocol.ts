@@ -61,9 +61,12 @@ export interface WriteTask {
   ring?: RingOutlet;
 }
 
-/** One attempt at a bulk. */
-interface BulkTask extends BulkOrder {
-  /** The words of a Control of no thread: a job block for each item that runs at a time. */
+/** One attempt at a bulk, or a thread's share in it. */
+export interface BulkTask extends BulkOrder {
+  /**
+   * The words of a Control of no thread: a job block for each item that runs at a time, and behind them one for the progress
+   * of a thread that helps.
+   */
   lanes: SharedArrayBuffer;
   laneCount: number;
   /** As of a WriteTask. */

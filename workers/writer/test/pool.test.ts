@@ -121,7 +121,7 @@ test('when a thread dies amid a segment of shared memory, its mapping goes with 
   expect(descriptorsIn(directory)).toEqual(rootsOnly);
 });
 
-test('a bulk runs beside single writes, on one thread, and every file is right', async () => {
+test('a bulk runs beside single writes, and every file is right', async () => {
   const running = openPool();
   const files = Array.from({ length: 200 }, (_, index) => ({ path: `bulk/${index}` }));
   const [bulk, single] = await Promise.all([

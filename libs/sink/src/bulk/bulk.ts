@@ -56,13 +56,26 @@ export interface BulkOrder {
   job: string;
   /** The first of its places among the records of partial files (PartRecords): it has one for each of BULK_LANES. */
   partPlace?: number;
+  /** What this thread has to do with it, if several carry it out; absent: it alone does. */
+  share?: BulkShare;
+}
+
+/** A thread's part in a bulk of several threads. */
+interface BulkShare {
+  /** How many threads there are. */
+  count: number;
+  /** False of the one that leads; the others publish their progress in the last block of their lanes. */
+  helps: boolean;
+  /** One word: the index of the next file that none of them has taken. */
+  next: SharedArrayBuffer;
 }
 
 /**
  * Writes all items of `order` on `thread`. Progress is published in `control`, and its stop word is obeyed; the items'
  * descriptors are recorded in the blocks of `lanes`, one for each item that runs.
  *
- * An item that fails stops no other: its error is in the result.
+ * An item that fails stops no other: its error is in the result. If several threads share the bulk, `items` has those that this
+ * one has written.
  * @throws (rejects with) WriteAbortedError if stopped; what was published by then stays
  */
 export function runBulk(
@@ -71,7 +84,9 @@ export function runBulk(
   control: JobBlock,
   lanes: Control,
 ): Promise<BulkResult> {
-  return new BulkRun(thread, order, control).run(lanes);
+  const helps = order.share?.helps === true;
+  const shown = helps ? lanes.job(lanes.jobs - 1) : control;
+  return new BulkRun(thread, order, control, shown).run(lanes, helps ? lanes.jobs - 1 : lanes.jobs);
 }
 
 /** One attempt at a bulk, while it runs. */
@@ -81,8 +96,8 @@ class BulkRun {
   readonly #control: JobBlock;
   readonly #requests: readonly WriteRequest[];
   readonly #progress: BulkProgress;
-  /** The index of the first item that no lane has taken. */
-  #next = 0;
+  /** One word: the index of the first item that no lane has taken. */
+  readonly #next: Int32Array;
   #aborted = false;
 
   readonly #items: BulkItemResult[];
@@ -96,7 +111,7 @@ class BulkRun {
   #reads = 0;
   #shortWrites = 0;
 
-  constructor(thread: WriterThread, order: BulkOrder, control: JobBlock) {
+  constructor(thread: WriterThread, order: BulkOrder, control: JobBlock, shown: JobBlock) {
     this.#thread = thread;
     this.#order = order;
     this.#control = control;
@@ -104,11 +119,13 @@ class BulkRun {
     this.#arrival = thread.arrivals;
     this.#requests = requestsOf(order.bulk);
     this.#items = Array.from({ length: this.#requests.length });
-    this.#progress = new BulkProgress(control);
+    this.#next = new Int32Array(order.share?.next ?? new ArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    this.#progress = new BulkProgress(shown);
+    if (order.share?.helps === true) return; // the total is shown once
     for (const { size = 0 } of this.#requests) this.#progress.totalBytes += size;
   }
 
-  async run(lanes: Control): Promise<BulkResult> {
+  async run(lanes: Control, laneCount: number): Promise<BulkResult> {
     const begunAt = performance.now();
     const { engine, index } = this.#thread;
     const { retries, submitCalls } = engine;
@@ -117,10 +134,10 @@ class BulkRun {
     this.#progress.publish(WRITING);
     this.#thread.bulks += 1;
     const share = Math.max(1, Math.floor(THREAD_LANES / this.#thread.bulks));
-    const length = Math.min(lanes.jobs, share);
+    const length = Math.min(laneCount, share);
     await Promise.all(Array.from({ length }, (_, lane) => this.#work(lanes.job(lane), lane)));
     this.#thread.bulks -= 1;
-    if (this.#aborted || this.#next < this.#requests.length) {
+    if (this.#aborted || !this.#allTaken) {
       throw new WriteAbortedError(STOP_REASONS[this.#control.stop] ?? 'lost'); // no stop word: the job's lease has expired
     }
     // 100 % only if every file is in its place.
@@ -170,11 +187,15 @@ class BulkRun {
     }
   }
 
+  get #allTaken(): boolean {
+    return Atomics.load(this.#next, 0) >= this.#requests.length;
+  }
+
   /** Writes one item after the other, until none is left or the job is stopped. */
   async #work(block: JobBlock, lane: number): Promise<void> {
-    while (this.#next < this.#requests.length && this.#control.stop === STOP_NONE && !this.#aborted) {
-      const index = this.#next;
-      this.#next += 1;
+    while (!this.#allTaken && this.#control.stop === STOP_NONE && !this.#aborted) {
+      const index = Atomics.add(this.#next, 0, 1);
+      if (index >= this.#requests.length) return; // another thread was faster
       // A lane is one write at a time.
       await this.#write(index, block, lane);
     }
@@ -222,7 +243,7 @@ class BulkRun {
     const wire = toWire(error);
     const { name, code, retryable } = wire;
     const { path } = this.#requests[index]!;
-    const inFull = this.#failed <= ERRORS_IN_FULL_MAX;
+    const inFull = this.#failed <= ERRORS_IN_FULL_MAX / (this.#order.share?.count ?? 1);
     this.#items[index] = {
       path,
       error: inFull ? wire : { name, code, retryable, message: `${code}: ${textOfCode(code)}` },

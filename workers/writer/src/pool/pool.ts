@@ -2,12 +2,14 @@
 import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { Piscina } from 'piscina';
-import type { JobRequest, JobResult, WriteRequest } from '@penstock/contract';
+import type { BulkResult, JobRequest, JobResult, WriteRequest } from '@penstock/contract';
 import {
   type ArenaMemory,
   Control,
   type JobBlock,
   RateTable,
+  STOP_NONE,
+  STOP_SHUTDOWN,
   createArenaMemory,
   createRing,
   turnTime,
@@ -22,6 +24,7 @@ import { type PoolOptions, setupOf } from './options.ts';
 import { Parking } from './parking.ts';
 import type { RunningStream, RunningWrite, WriterDied } from './running.ts';
 import { Session, type Unanswered } from './session.ts';
+import { bulkTasks, helpersOf, joinResults } from './shared-bulk.ts';
 import { isInCall } from './thread-call.ts';
 
 /** How long a thread that left a write behind may take to turn, or to be found in a call, before it counts as deaf. */
@@ -51,6 +54,8 @@ export class WriterPool {
   /** The control words of the rings of streams that run. */
   readonly #rings = new Set<SharedArrayBuffer>();
   readonly #freeJobSlots: number[];
+  /** By job slot: how many threads have not yet answered, of a job that several carry out. */
+  readonly #sharesOut = new Map<number, number>();
   /** By job slot: made with the first write that has it. */
   readonly #blocks: JobBlock[] = [];
   readonly #afterDeath: AfterDeath;
@@ -150,13 +155,10 @@ export class WriterPool {
    */
   run(request: JobRequest, jobName: string, starts: number, job: string = NO_JOB): RunningWrite {
     const { block, attempt } = this.#takeSlot(starts, job);
-    if ('files' in request) {
-      // Words of the bulk's own, gone with it: few jobs are bulks, and they need many.
-      const lanes = new Control(0, Math.min(BULK_LANES, request.files.length));
-      const bulk = { bulk: request, jobName, lanes: lanes.buffer, laneCount: lanes.jobs };
-      return this.#begin(block, { ...bulk, ...attempt });
-    }
-    return this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt });
+    if (!('files' in request)) return this.#begin(block, [{ request, jobKey: jobKeyOf(jobName, request), ...attempt }]);
+    const tasks = bulkTasks(request, { jobName, ...attempt }, this.#threadCount);
+    block.helpers = helpersOf(tasks);
+    return this.#begin(block, tasks);
   }
 
   /**
@@ -175,7 +177,8 @@ export class WriterPool {
     const { block, attempt } = this.#takeSlot(starts, job);
     const { inlet, outlet: ring } = createRing(this.#arenas);
     this.#rings.add(inlet.control);
-    const running = this.#begin(block, { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, willRetry });
+    const task = { request, jobKey: jobKeyOf(jobName, request), ...attempt, ring, willRetry };
+    const running = this.#begin(block, [task]);
     return { ...running, inlet };
   }
 
@@ -194,15 +197,17 @@ export class WriterPool {
     };
   }
 
-  #begin(block: JobBlock, task: WriterTask): RunningWrite {
-    const session = this.#leastBusy();
+  /** Each of `tasks`, which have one slot, is another thread's. */
+  #begin(block: JobBlock, tasks: WriterTask[]): RunningWrite {
+    const { jobSlot } = tasks[0]!;
+    const sessions = this.#leastBusy(tasks.length);
     return {
       block,
-      done: this.#finish(session, task),
-      wake: () => session.wake(),
+      done: tasks.length === 1 ? this.#finish(sessions[0]!, tasks[0]!) : this.#finishAll(block, sessions, tasks),
+      wake: () => sessions.forEach((session) => session.wake()),
       isSilent: () => this.silentSinceMs !== null,
       leave: (error) => {
-        if (session.leave(task.jobSlot, error)) this.#endIfDeaf(session);
+        for (const session of sessions) if (session.leave(jobSlot, error)) this.#endIfDeaf(session);
       },
     };
   }
@@ -253,8 +258,37 @@ export class WriterPool {
     }
   }
 
-  /** Its thread is done with the task. */
+  /** The same for a bulk's threads. If one fails, the work of the others is for nothing: they are stopped, and waited for. */
+  async #finishAll(block: JobBlock, sessions: readonly Session[], tasks: readonly WriterTask[]): Promise<JobResult> {
+    this.#sharesOut.set(tasks[0]!.jobSlot, tasks.length);
+    const failures: unknown[] = [];
+    const runs = tasks.map(async (task, index) => {
+      const session = sessions[index]!;
+      try {
+        return (await session.run(task)) as BulkResult;
+      } catch (error) {
+        failures.push(error);
+        // While the slot is surely this job's still.
+        if (block.stop === STOP_NONE) block.requestStop(STOP_SHUTDOWN);
+        for (const other of sessions) other.wake();
+        throw error;
+      } finally {
+        if (!session.isLeft(task.jobSlot)) this.#free(task);
+      }
+    });
+    await Promise.allSettled(runs);
+    if (failures.length > 0) throw failures[0]; // the others were stopped for it
+    return joinResults(await Promise.all(runs));
+  }
+
+  /** Its thread is done with the task: the slot is free, unless another thread has a share in the job. */
   #free(task: WriterTask): void {
+    const left = (this.#sharesOut.get(task.jobSlot) ?? 1) - 1;
+    if (left > 0) {
+      this.#sharesOut.set(task.jobSlot, left);
+      return;
+    }
+    this.#sharesOut.delete(task.jobSlot);
     if ('ring' in task && task.ring !== undefined) this.#rings.delete(task.ring.control);
     this.#freeJobSlots.push(task.jobSlot);
     if (this.#freeJobSlots.length === this.jobSlots) this.#parking.begin();
@@ -266,12 +300,14 @@ export class WriterPool {
     this.#sessions.clear();
   }
 
-  #leastBusy(): Session {
+  /** The `count` sessions with the fewest tasks, the least busy one first. */
+  #leastBusy(count: number): Session[] {
     this.#openMissingSessions();
     let least: Session | undefined;
     for (const session of this.#sessions.keys())
       if (least === undefined || session.running < least.running) least = session;
-    return least!;
+    if (count === 1) return [least!];
+    return [...this.#sessions.keys()].toSorted((one, other) => one.running - other.running).slice(0, count);
   }
 
   #openMissingSessions(): void {
