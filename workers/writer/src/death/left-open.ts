@@ -1,7 +1,8 @@
 /** Closes what a writer thread that died left open or mapped: descriptors belong to the process. */
 import { readlinkSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { native } from '@penstock/native';
+import { statAt } from '@penstock/disk';
 import { Control, type JobBlock } from '@penstock/matrix';
 import { isPartOf } from '@penstock/sink';
 
@@ -28,17 +29,30 @@ export function closeLeftOpen({ control, threads, jobs, firstSlot, slots, attemp
 
 function closeBlock(block: JobBlock, attemptToken: string): void {
   const fds = block.openFds();
-  const parts = fds.map(nameOf).filter((name) => isPartOf(name, attemptToken));
-  for (const part of parts) for (const fd of fds) native.unlinkat(fd, part); // one of them is its directory; the others answer ENOTDIR
+  for (const fd of fds) {
+    const path = pathOf(fd);
+    if (isPartOf(basename(path), attemptToken)) removePart(fd, path);
+  }
   for (const fd of fds) native.close(fd);
   const mapping = block.openMapping();
   if (mapping !== null) native.munmap(mapping.address, mapping.lengthBytes);
 }
 
-/** The name of an open file; '' if /proc does not show it, and then the next attempt's sweep removes it. */
-function nameOf(fd: number): string {
+/** Removes the name of the open file `fd`, if it still is this file's: its directory may be other writes' too, or moved. */
+function removePart(fd: number, path: string): void {
+  const name = basename(path);
+  const dirFd = native.openat(native.AT_FDCWD, dirname(path), native.O_PATH | native.O_DIRECTORY, 0);
+  if (dirFd < 0) return;
+  const [open, standing] = [statAt(fd, ''), statAt(dirFd, name)];
+  const isItself = typeof open !== 'number' && typeof standing !== 'number' && open.identity === standing.identity;
+  if (isItself) native.unlinkat(dirFd, name);
+  native.close(dirFd);
+}
+
+/** The path of an open file; '' if /proc does not show it, and then the next attempt's sweep removes it. */
+function pathOf(fd: number): string {
   try {
-    return basename(readlinkSync(`/proc/self/fd/${fd}`));
+    return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
     return '';
   }
