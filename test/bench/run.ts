@@ -3,15 +3,18 @@
  * test/bench/results/<date>.json, .md and .svg, and a target that is missed fails the run.
  */
 import { System, checkoutRoot, scratch } from '../support/system.ts';
-import { againstBuild, builtCheckout } from './against.ts';
+import { type OtherBuild, againstBuild, builtCheckout } from './against.ts';
 import type { BenchCase } from './case.ts';
-import { type BuiltCommit, buildCommit } from './compare.ts';
+import { cases as allCases } from './cases/index.ts';
+import { buildCommit } from './compare.ts';
+import { takeCores, takeDisk } from './disk.ts';
 import { type Machine, describeMachine } from './report/machine.ts';
 import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
 import { type Options, USAGE, readOptions } from './options.ts';
 import type { Sample } from './pairs.ts';
+import { merged, readRecords, writeDocuments, writeRecord } from './report/records.ts';
 import { writeResults } from './report/results.ts';
-import { figureRatiosOf, figuresOf, figuresText, machineText } from './report/table.ts';
+import { type Report, figureRatiosOf, figuresOf, figuresText, machineText } from './report/table.ts';
 import { ceilingTargets, ratioTargets } from './targets.ts';
 
 const EXIT_MISSED = 1;
@@ -23,28 +26,23 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Another commit is built before anything runs, and removed however the run ends. */
-async function withCommit(commit: string, work: (built: BuiltCommit) => Promise<void>): Promise<void> {
-  const stopping = new AbortController();
-  let built: BuiltCommit | null = null;
-  for (const [signal, exitCode] of Object.entries(EXIT_OF_SIGNAL)) {
-    process.once(signal, () => {
-      stopping.abort();
-      process.exitCode = exitCode;
-      // While it is being built, the end of that removes it.
-      if (built === null) return;
-      built.remove();
-      process.exit();
-    });
-  }
-  say(`building ${commit}`);
-  built = await buildCommit(checkoutRoot, commit, scratch, stopping.signal).catch((error: Error) => refuse(error));
-  if (built === null) return;
-  try {
-    await work(built);
-  } finally {
-    built.remove();
-  }
+/** What is removed however the run ends: another commit's build, another disk. */
+const removals: (() => void)[] = [];
+const stopping = new AbortController();
+
+function removeAll(): void {
+  for (const remove of removals.splice(0).toReversed()) remove();
+}
+
+for (const [signal, exitCode] of Object.entries(EXIT_OF_SIGNAL)) {
+  process.once(signal, () => {
+    process.exitCode = exitCode;
+    stopping.abort();
+    // What is being built is removed by the end of that.
+    if (removals.length === 0) return;
+    removeAll();
+    process.exit();
+  });
 }
 
 const besideText = (bench: BenchCase): string => (bench.kind === 'paired' ? `against ${bench.peer}` : 'without a peer');
@@ -95,11 +93,10 @@ function sayOutcome(outcome: Outcome): void {
   );
 }
 
-/** What was asked for makes no sense. */
-function refuse({ message }: Error, usage = ''): null {
+/** What was asked for makes no sense, or cannot be had here. */
+function refuse({ message }: Error, usage = ''): void {
   process.stderr.write(`${message}\n${usage}`);
   process.exitCode ??= EXIT_USAGE;
-  return null;
 }
 
 async function machine(): Promise<Machine> {
@@ -111,18 +108,39 @@ async function machine(): Promise<Machine> {
   }
 }
 
-/** The cases as they are to run. @throws where the other build is none, or a case has no rate */
-function planned({ chosen, against, targetOf }: Options, built: BuiltCommit | null): BenchCase[] {
-  if (against === null) return chosen;
-  const other = built ?? builtCheckout('checkout' in against ? against.checkout : '');
-  return chosen.map((bench) => againstBuild(bench, other, targetOf(bench.name)));
+/** The build that cases are paired with; null where each has its own peer. @throws (rejects) where it is none */
+async function otherBuild({ against }: Options): Promise<OtherBuild | null> {
+  if (against === null) return null;
+  if ('checkout' in against) return builtCheckout(against.checkout);
+  say(`building ${against.commit}`);
+  const built = await buildCommit(checkoutRoot, against.commit, scratch, stopping.signal);
+  removals.push(built.remove);
+  return built;
 }
 
-async function runAll(chosen: BenchCase[], { pairs, smoke, out, name }: Options): Promise<void> {
+/** The kind of machine that was asked for. @throws where this one cannot be it */
+function takeMachine({ cores, disk, smoke }: Options): void {
+  if (cores !== null) takeCores(cores);
+  if (disk === null) return;
+  say(`making a disk: ${disk}`);
+  removals.push(takeDisk(disk, { smoke }));
+}
+
+function keep(report: Report, { out, name, record }: Options): void {
+  if (out !== null) for (const file of writeResults(out, name, report)) say(`written: ${file}`);
+  if (record === null) return;
+  const all = allCases.map((bench) => bench.name);
+  writeRecord(checkoutRoot, record, merged(readRecords(checkoutRoot).get(record), report, all));
+  for (const file of writeDocuments(checkoutRoot)) say(`written: ${file}`);
+}
+
+async function runAll(options: Options, other: OtherBuild | null): Promise<void> {
+  const { chosen, pairs, smoke, targetOf } = options;
+  const cases = other === null ? chosen : chosen.map((bench) => againstBuild(bench, other, targetOf(bench.name)));
   const ranOn = await machine();
   say(machineText(ranOn));
   const outcomes: Outcome[] = [];
-  for (const bench of chosen) {
+  for (const bench of cases) {
     say(`${bench.name}: ${bench.what}\n  ${besideText(bench)}`);
     // One that goes wrong must not take the results of the others with it.
     const outcome = await runCase(bench, { pairs, warmups: smoke ? 0 : 1, smoke }).catch((error: Error) =>
@@ -131,33 +149,29 @@ async function runAll(chosen: BenchCase[], { pairs, smoke, out, name }: Options)
     sayOutcome(outcome);
     outcomes.push(outcome);
   }
-  if (out !== null) {
-    const date = new Date().toISOString().slice(0, 10);
-    for (const file of writeResults(out, name, { date, machine: ranOn, pairs, smoke, outcomes })) {
-      say(`written: ${file}`);
-    }
-  }
+  const date = new Date().toISOString().slice(0, 10);
+  keep({ date, machine: ranOn, against: other?.name ?? null, pairs, smoke, outcomes }, options);
   const verdicts = new Set(outcomes.map(verdictOn));
   // The figures of a smoke run are too small to judge.
   if (verdicts.has('failed') || (!smoke && verdicts.has('missed'))) process.exitCode = EXIT_MISSED;
 }
 
 async function main(options: Options): Promise<void> {
-  const { list, help, against, chosen } = options;
-  if (help) return say(USAGE);
-  if (list) return sayCases(chosen);
-  const runPlanned = async (built: BuiltCommit | null): Promise<void> => {
-    let cases: BenchCase[];
-    try {
-      cases = planned(options, built);
-    } catch (error) {
-      refuse(error as Error);
-      return;
-    }
-    await runAll(cases, options);
-  };
-  if (against !== null && 'commit' in against) return withCommit(against.commit, runPlanned);
-  return runPlanned(null);
+  if (options.help) return say(USAGE);
+  if (options.list) return sayCases(options.chosen);
+  if (options.documents) {
+    for (const file of writeDocuments(checkoutRoot)) say(`written: ${file}`);
+    return;
+  }
+  let other: OtherBuild | null;
+  try {
+    takeMachine(options);
+    other = await otherBuild(options);
+  } catch (error) {
+    refuse(error as Error);
+    return;
+  }
+  await runAll(options, other);
 }
 
 let options: Options | null = null;
@@ -166,4 +180,8 @@ try {
 } catch (error) {
   refuse(error as Error, `\n${USAGE}`);
 }
-if (options !== null) await main(options);
+try {
+  if (options !== null) await main(options);
+} finally {
+  removeAll();
+}

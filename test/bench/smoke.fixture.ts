@@ -6,13 +6,8 @@ import type { ProcessUsage } from './processes.ts';
 
 export const SMOKE = { pairs: 1, warmups: 0, smoke: true };
 
-/** One case of most files of cases: with a peer that is fio, cp or a worker, and with none. */
-export const QUICK_CASES: ReadonlySet<string> = new Set<BenchCase['name']>([
-  'copy-cp',
-  'small-4k',
-  'steering',
-  'idle-host',
-]);
+/** One with a peer that is a program, one with a worker, and one without a peer; the others take minutes. */
+export const QUICK_CASES: ReadonlySet<string> = new Set<BenchCase['name']>(['copy-cp', 'files-4k', 'idle-host']);
 
 /** What became of the cases that ran. */
 export const outcomes: Outcome[] = [];

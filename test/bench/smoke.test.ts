@@ -15,7 +15,7 @@ test('table, chart and machine can be told of what ran here', async () => {
   const system = await System.open();
   const machine = await describeMachine(system).finally(() => system.close());
   expect(machine.redis).toMatch(/^\d+\.\d+/);
-  const table = renderTable({ date: '2026-01-31', machine, ...SMOKE, outcomes });
+  const table = renderTable({ against: null, date: '2026-01-31', machine, ...SMOKE, outcomes });
   const chart = renderChart(outcomes, 'smoke');
   expect(outcomes.length).toBeGreaterThan(0);
   for (const { name, kind } of outcomes) {

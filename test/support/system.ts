@@ -45,10 +45,22 @@ export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: R
   return found === undefined ? null : { bin: found.bin, env: found.env ?? {} };
 }
 
-/** A fresh directory on the checkout's own disk. */
+let homes = scratch;
+
+/** Has every home from now on made below `directory`, on another disk for instance. */
+export function makeHomesIn(directory: string): void {
+  homes = directory;
+}
+
+/** Where homes are made. */
+export function homesDirectory(): string {
+  mkdirSync(homes, { recursive: true });
+  return homes;
+}
+
+/** A fresh directory, on the checkout's own disk by default. */
 export function makeHome(): string {
-  mkdirSync(scratch, { recursive: true });
-  return mkdtempSync(join(scratch, 'e2e-'));
+  return mkdtempSync(join(homesDirectory(), 'e2e-'));
 }
 
 export interface HostProcess {

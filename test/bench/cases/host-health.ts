@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { statfsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type { System } from '../../support/system.ts';
+import { type System, homesDirectory } from '../../support/system.ts';
 import { besideBench } from '../beside.ts';
 import type { MeasuredCase } from '../case.ts';
 import { openHost } from '../subjects/host.ts';
@@ -58,7 +58,7 @@ const memoryFlat: MeasuredCase = {
   what: "growth of the host's peak RSS from a write of 1 GiB to one of 16 GiB, on one thread",
   missing({ smoke }) {
     if (smoke) return null;
-    const { bavail, bsize } = statfsSync(besideBench(''));
+    const { bavail, bsize } = statfsSync(homesDirectory());
     const freeGiB = Math.floor((bavail * bsize) / GIB);
     return freeGiB >= 20 ? null : `20 GiB of free disk are needed, there are ${freeGiB}: free some`;
   },

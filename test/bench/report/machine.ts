@@ -1,11 +1,10 @@
 /** The machine a bench ran on: what a reader needs to know before comparing figures. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { System } from '../../support/system.ts';
-import { besideBench } from '../beside.ts';
+import { type System, checkoutRoot } from '../../support/system.ts';
 import { fioVersion } from '../peers/fio.ts';
 
 export interface Machine {
@@ -29,6 +28,8 @@ interface FileSystem {
   type: string;
   device: string;
   options: string;
+  /** Whether its changes go through a journal of its own; null where nothing tells. */
+  journal: boolean | null;
   /** The block device's attributes below /sys, by name; empty where there is none to be seen. */
   queue: Record<string, string>;
 }
@@ -44,7 +45,7 @@ export async function describeMachine(system: System): Promise<Machine> {
     fio: fioVersion(),
     fileSystem: fileSystemAt(system.data),
     loadAverage: Math.round(loadavg()[0]! * 100) / 100,
-    commit: commitOf(besideBench('')),
+    commit: commitOf(checkoutRoot),
   };
 }
 
@@ -57,12 +58,17 @@ async function redisVersion(socketPath: string): Promise<string> {
   }
 }
 
+/** What a record of the bench itself changes: the commit that was measured stays the same. */
+const RECORDED = ['docs/bench', 'docs/bench.md', 'README.md'];
+
 function commitOf(directory: string): string | null {
-  const git = spawnSync('git', ['describe', '--always', '--dirty', '--exclude=*'], {
-    cwd: directory,
-    encoding: 'utf8',
-  });
-  return git.status === 0 ? git.stdout.trim() : null;
+  const git = (...args: string[]): string | null => {
+    const { status, stdout } = spawnSync('git', args, { cwd: directory, encoding: 'utf8' });
+    return status === 0 ? stdout.trim() : null;
+  };
+  const commit = git('rev-parse', '--short', 'HEAD');
+  const changes = git('status', '--porcelain', '--', ':/', ...RECORDED.map((path) => `:(top,exclude)${path}`));
+  return commit !== null && changes !== '' ? `${commit}-dirty` : commit;
 }
 
 /** What `directory` lies on, as mountinfo tells it: proc_pid_mountinfo(5). */
@@ -72,9 +78,21 @@ function fileSystemAt(directory: string): FileSystem {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
   const mount = mounts.map((line) => line.split(' ')).findLast((fields) => fields[2] === number);
   // btrfs gives its subvolumes numbers of their own, which no mount has.
-  if (mount === undefined) return { type: 'unknown', device: number, options: '', queue: {} };
+  if (mount === undefined) return { type: 'unknown', device: number, options: '', journal: null, queue: {} };
   const [type = 'unknown', source = number] = mount.slice(mount.indexOf('-') + 1);
-  return { type, device: source, options: mount[5]!, queue: queueOf(number) };
+  const queue = queueOf(number);
+  return { type, device: source, options: mount[5]!, journal: journalOf(type, number), queue };
+}
+
+/** jbd2 lists the journal of each mounted ext4 by its device. */
+function journalOf(type: string, number: string): boolean | null {
+  if (type === 'xfs') return true;
+  if (type !== 'ext4') return null;
+  try {
+    return existsSync(`/proc/fs/jbd2/${basename(realpathSync(`/sys/dev/block/${number}`))}-8`);
+  } catch {
+    return null; // a container without /sys
+  }
 }
 
 // The layout of glibc's dev_t.

@@ -50,6 +50,7 @@ export const outcomes: Outcome[] = [
 ];
 
 export const report: Report = {
+  against: null,
   date: '2026-01-31',
   machine: {
     cpu: 'A CPU',
@@ -59,7 +60,7 @@ export const report: Report = {
     node: 'v20.20.2',
     redis: '7.0.15',
     fio: null,
-    fileSystem: { type: 'ext4', device: '/dev/vda', options: 'rw', queue: { scheduler: '[none]' } },
+    fileSystem: { type: 'ext4', device: '/dev/vda', options: 'rw', journal: null, queue: { scheduler: '[none]' } },
     loadAverage: 0.1,
     commit: 'abc1234',
   },

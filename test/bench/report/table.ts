@@ -6,6 +6,8 @@ import type { ProcessUsage } from '../processes.ts';
 
 /** All that a run leaves behind. */
 export interface Report {
+  /** The build that every case was paired with; null where each had its own peer. */
+  against: string | null;
   date: string;
   machine: Machine;
   pairs: number;
@@ -13,27 +15,46 @@ export interface Report {
   outcomes: Outcome[];
 }
 
+/** How a report is written: on a page of its own, or under a heading of one with others. */
+export interface Placing {
+  title: string;
+  /** Of the headings below it, to tell them from those of others. */
+  suffix?: string;
+  level?: number;
+}
+
 /** Fewer pairs than this prove nothing, and a table of them says so. */
 export const PAIRS_MIN = 5;
 
-export function renderTable({ date, machine, pairs, smoke, outcomes }: Report): string {
+export const METHOD: string =
+  "Each row ran beside its peer in this one run, in turns, after a warm-up, the disk at rest before each; rates are medians, the ratio is the median of the pairs' ratios. CPU is that of every process that took part, Redis and the producer included; kernel threads, which write back what buffered peers left, are not.";
+
+export function renderTable(report: Report): string {
+  return renderReport(report, { title: `Penstock's bench, ${report.date}` });
+}
+
+export function renderReport(
+  { date, machine, pairs, smoke, outcomes }: Report,
+  { title, suffix = '', level = 1 }: Placing,
+): string {
   const paired = outcomes.filter((outcome) => outcome.kind === 'paired');
   const measured = outcomes.filter((outcome) => outcome.kind === 'measured');
   const unmeasured = outcomes.filter((outcome) => outcome.kind === 'unmeasured');
+  const heading = '#'.repeat(level);
   return [
-    `# Penstock's bench, ${date}`,
+    `${heading} ${title}`,
     ...(smoke ? ['**A smoke run: small, to see that it runs. Its figures mean nothing.**'] : []),
     ...(!smoke && pairs < PAIRS_MIN
       ? [`**Only ${pairs} of at least ${PAIRS_MIN} pairs: the medians prove little.**`]
       : []),
-    machineText(machine),
-    `Each row ran beside its peer in this one run, in turns, ${pairs} pairs after a warm-up, the disk at rest before each; rates are medians, the ratio is the median of the pairs' ratios. CPU is that of every process that took part, Redis and the producer included; kernel threads, which write back what buffered peers left, are not.`,
+    `${machineText(machine)}\n- ${date}, ${pairs} pairs`,
+    ...(level === 1 ? [METHOD] : []),
     ...(paired.length === 0 ? [] : [pairedTable(paired)]),
     ...(measured.length === 0 ? [] : [measuredTable(measured)]),
     ...(unmeasured.length === 0
       ? []
       : [unmeasured.map(({ name, verdict, reason }) => `- ${name} ${verdict}: ${reason}`).join('\n')]),
-    '## Processes',
+    `${heading}# Processes${suffix}`,
     'CPU seconds and peak resident memory, medians of the runs.',
     processTable(paired, measured),
     '',
@@ -55,14 +76,18 @@ export function machineText({
   loadAverage,
   commit,
 }: Machine): string {
-  const { type, device, options, queue } = fileSystem;
+  const { device, options, queue } = fileSystem;
   const attributes = Object.entries(queue).map(([name, value]) => `${name} ${value}`);
   return [
-    `- ${cores} cores, ${cpu}; ${memoryGiB} GiB; load ${loadAverage} at the start`,
-    `- ${[`${type} (${options}) on ${device}`, ...attributes].join(', ')}`,
+    `- ${cores} ${cores === 1 ? 'core' : 'cores'}, ${cpu}; ${memoryGiB} GiB; load ${loadAverage} at the start`,
+    `- ${[`${fileSystemText(fileSystem)} (${options}) on ${device}`, ...attributes].join(', ')}`,
     `- Linux ${kernel}, Node ${node}, Redis ${redis}, ${fio ?? 'no fio'}${commit === null ? '' : `, commit ${commit}`}`,
   ].join('\n');
 }
+
+/** "ext4 without a journal". */
+export const fileSystemText = ({ type, journal }: Machine['fileSystem']): string =>
+  journal === false ? `${type} without a journal` : type;
 
 function pairedTable(paired: Paired[]): string {
   return table(
@@ -162,7 +187,8 @@ function verdictText(outcome: Outcome): string {
 const atLeast = (value: number | null): string => (value === null ? 'none' : `at least ${value}`);
 const atMost = (value: number | null): string => (value === null ? 'none' : `at most ${value}`);
 
-function table(head: string[], rows: string[][]): string {
+/** The columns from `rightFrom` on hold figures. */
+export function table(head: string[], rows: string[][], rightFrom: number = head.length): string {
   const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  return [line(head), line(head.map((_, index) => (index < rightFrom ? '---' : '---:'))), ...rows.map(line)].join('\n');
 }

@@ -1,0 +1,57 @@
+/** Other kinds of machine that one machine can be: fewer cores, and other file systems on a loop device. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Undo, mayMount, run } from '../support/loop-disk.fixture.ts';
+import { makeHomesIn, scratch } from '../support/system.ts';
+
+const GIB = 1024 ** 3;
+/** All that the cases write, but for the one that needs more and says so. */
+const SIZE_BYTES = 16 * GIB;
+const SMOKE_BYTES = GIB;
+const PIECE_BYTES = 4 * 1024 ** 2;
+
+/** How each is made. ext4 has a journal, other than where this repository's own disk has none. */
+const MAKERS: Readonly<Record<string, readonly string[]>> = {
+  ext4: ['mkfs.ext4', '-q', '-F'],
+  xfs: ['mkfs.xfs', '-q', '-f'],
+  btrfs: ['mkfs.btrfs', '-q', '-f'],
+};
+export const DISKS: readonly string[] = Object.keys(MAKERS);
+
+/** From now on this process, and all that it starts, has so many cores. @throws where taskset is not installed */
+export function takeCores(count: number): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', `0-${count - 1}`, String(process.pid)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+/** Mounts a fresh file system for the files of the bench; returns what removes it. @throws where that cannot be done */
+export function takeDisk(kind: string, { smoke }: { smoke: boolean }): () => void {
+  if (!mayMount()) throw new Error(`--disk ${kind} needs root, losetup and a loop device`);
+  mkdirSync(scratch, { recursive: true });
+  const home = mkdtempSync(join(scratch, 'disk-'));
+  const undo: Undo = [() => rmSync(home, { recursive: true, force: true })];
+  const remove = (): void => {
+    for (const step of undo.splice(0).toReversed()) step();
+  };
+  try {
+    const image = join(home, 'disk.img');
+    // Written once, so that no row pays for blocks that the image gets only then.
+    const count = (smoke ? SMOKE_BYTES : SIZE_BYTES) / PIECE_BYTES;
+    run('dd', 'if=/dev/zero', `of=${image}`, `bs=${PIECE_BYTES}`, `count=${count}`, 'oflag=direct', 'status=none');
+    const device = run('losetup', '--find', '--show', '--direct-io=on', image).trim();
+    undo.push(() => run('losetup', '--detach', device));
+    const [maker = '', ...options] = MAKERS[kind]!;
+    run(maker, ...options, device);
+    const mount = join(home, 'mnt');
+    mkdirSync(mount);
+    run('mount', device, mount);
+    undo.push(() => run('umount', mount));
+    makeHomesIn(mount);
+    return remove;
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
