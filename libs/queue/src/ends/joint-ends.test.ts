@@ -72,6 +72,15 @@ test('a Redis that refuses the script for many gets the ends one by one, and tha
   expect(joint.notes).toEqual([expect.stringMatching(/^ends of jobs are sent to Redis one by one.*compil/s)]);
 }, 60_000);
 
+test('a Redis that is busy for a moment gets those ends one by one, and later ones together again', async () => {
+  const busy = "if redis.call('INCR', '{joint}busy') <= 3 then return redis.error_reply('BUSY Redis is busy.') end";
+  const alone = await run({ joint: false, each: 40 });
+  const joint = await run({ joint: true, each: 40, before: (worker) => defining(worker, (lua) => `${busy}\n${lua}`) });
+  expect(comparable(joint)).toEqual(comparable(alone));
+  expect(Number(await stage.client.get('{joint}busy'))).toBeGreaterThan(6);
+  expect(joint.notes).toEqual([]);
+}, 60_000);
+
 test('another BullMQ is left to end its jobs one by one, and that is noted once', async () => {
   const alone = await run({ joint: false, each: 5 });
   const joint = await run({

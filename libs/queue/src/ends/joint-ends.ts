@@ -18,6 +18,8 @@ const ENDS_MAX = 32;
 /** Of results in one call, so that a bulk's does not hold up the ends of others. */
 const RESULT_CHARS_MAX = 128 * 1024;
 const END_SCRIPT = 'moveToFinished';
+/** Refusals that pass by themselves, and are of no script in particular: another's runs for long, the data are loaded. */
+const PASSING = /^(?:BUSY|LOADING)\b/;
 const COMMAND = 'penstockEndJobs';
 
 /** BullMQ's client, with what ioredis has beneath it. */
@@ -135,7 +137,7 @@ class JointEnds {
 
   /**
    * Redis refused the whole call, or there was no answer. A refusal may be of this script alone: then each end is sent by
-   * itself, which gets its own answer, and if one is accepted so are all that follow.
+   * itself, which gets its own answer, and if one is accepted so are all that follow, unless the refusal passes.
    */
   #refused(ends: readonly End[], error: Error): void {
     const refusal = refusalOf(error);
@@ -150,7 +152,7 @@ class JointEnds {
   async #tryAlone({ args, resolve, reject }: End, refused: string): Promise<void> {
     try {
       resolve(await this.#alone(args));
-      this.#turnOff(refused);
+      if (!PASSING.test(refused)) this.#turnOff(refused);
     } catch (error) {
       reject(error);
     }
