@@ -22,8 +22,8 @@ const SAMPLES = 400;
 const SAMPLE_EVERY_MS_MIN = 500;
 /** How often it is said how things are. */
 const SAY_EVERY_MS = 60_000;
-/** Garbage of a few minutes says nothing of a trend: memory is then shown, not judged. */
-const JUDGED_MINUTES_MIN = 10;
+/** Of less, memory is shown and not judged: V8 and the allocator come to their sizes in the first ten minutes or so. */
+const JUDGED_MINUTES_MIN = 30;
 /** What work has left open is closed, and what is parked when idle is parked. */
 const REST_MS = 3000;
 const REST_MS_MAX = 60_000;
