@@ -100,6 +100,19 @@ function run(left: number): CountingLane {
   return lane;
 }
 
+test('what a lane has filled is submitted before the next slots are offered, and without waiting for events', async () => {
+  const lane = new CountingLane(8);
+  lane.afterPrepare = () => loop.filled(524_288);
+  loop.add(lane);
+  await lane.ended;
+  // Two at a time, until no slot is free: only then an event is waited for.
+  expect(port.offered.slice(0, 2)).toEqual([
+    [0, 1],
+    [2, 3],
+  ]);
+  expect(port.calls.slice(0, 4)).toEqual(['setup', 'submit', 'submit', 'getevents']);
+});
+
 test('a lane with endless work does not starve another', async () => {
   const endless = run(Number.POSITIVE_INFINITY);
   const short = [run(20), run(20), run(20)];

@@ -50,6 +50,9 @@ const BREATH_AFTER_MS = 20;
 /** Lanes are asked whether they may go on once so long has passed: seldom enough to cost nothing. */
 const ASK_AFTER_MS = 50;
 
+/** Bytes that lanes fill before what they have prepared is submitted: the device would run dry while they fill the next. */
+const FILLED_BYTES_MAX = 1_048_576;
+
 export class AioLoop {
   readonly #engine: AioEngine;
   /** In the order of their turns, a ring; the next turn is that of `#nextLane`. */
@@ -60,6 +63,8 @@ export class AioLoop {
   #askedAt = 0;
   /** The earliest time that a lane of this turn asked to be asked again, of performance.now(). */
   #deadline: number = Number.POSITIVE_INFINITY;
+  /** Bytes that lanes have put into rows since the last submit. */
+  #filledBytes = 0;
   /** Set while nothing is in flight and the deadline is waited for. */
   #alarm: NodeJS.Timeout | undefined;
   #running = false;
@@ -106,6 +111,14 @@ export class AioLoop {
     if (time < this.#deadline) this.#deadline = time;
   }
 
+  /**
+   * For a lane in prepare() that has computed or copied `bytes` into the row of its slot, which takes about as long as the
+   * device needs for them: after FILLED_BYTES_MAX the batch is submitted before another slot is offered.
+   */
+  filled(bytes: number): void {
+    this.#filledBytes += bytes;
+  }
+
   /** Runs the loop again after every lane had nothing to prepare. */
   wake(): void {
     this.#woken = true;
@@ -141,10 +154,15 @@ export class AioLoop {
     for (let waits = 1; ; waits += 1) {
       this.#deadline = Number.POSITIVE_INFINITY;
       this.#onTurn();
-      this.#offerSlots();
-      this.#askLanes(performance.now());
-      // A call may block for as long as the disk does: the rest of its batch is as old as that.
-      while (!engine.submit(this.#askedAt + ASK_AFTER_MS)) this.#askLanes(performance.now());
+      let isCut: boolean;
+      do {
+        this.#filledBytes = 0;
+        this.#offerSlots();
+        isCut = this.#filledBytes >= FILLED_BYTES_MAX;
+        this.#askLanes(performance.now());
+        // A call may block for as long as the disk does: the rest of its batch is as old as that.
+        while (!engine.submit(this.#askedAt + ASK_AFTER_MS)) this.#askLanes(performance.now());
+      } while (isCut);
       const completed = engine.reap(this.#waitMs());
       const now = performance.now();
       this.#askLanes(now);
@@ -175,7 +193,7 @@ export class AioLoop {
   #offerSlots(): void {
     const lanes = this.#lanes;
     let refusals = 0; // lanes in a row that wanted nothing: a full round of them ends the turn
-    while (refusals < lanes.length && this.#engine.freeSlots > 0) {
+    while (refusals < lanes.length && this.#engine.freeSlots > 0 && this.#filledBytes < FILLED_BYTES_MAX) {
       if (this.#nextLane >= lanes.length) this.#nextLane = 0;
       const lane = lanes[this.#nextLane]!;
       this.#nextLane += 1;

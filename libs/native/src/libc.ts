@@ -21,6 +21,8 @@ interface SyscallNumbers {
   renameat2: number;
   memfd_create: number;
   gettid: number;
+  preadv2: number;
+  cachestat: number;
 }
 
 const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
@@ -34,6 +36,8 @@ const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
     renameat2: 316,
     memfd_create: 319,
     gettid: 186,
+    preadv2: 327,
+    cachestat: 451,
   },
   arm64: {
     io_setup: 0,
@@ -45,6 +49,8 @@ const SYSCALLS: Readonly<Record<string, SyscallNumbers>> = {
     renameat2: 276,
     memfd_create: 279,
     gettid: 178,
+    preadv2: 286,
+    cachestat: 451,
   },
 };
 

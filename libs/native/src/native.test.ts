@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -66,6 +66,20 @@ test('dropping the page cache of a descriptor that is none returns its errno', (
   expect(native.dropPageCache(fd)).toBe(0);
   closeSync(fd);
   expect(native.dropPageCache(-1)).toBe(-constants.errno.EBADF);
+});
+
+test('counts the pages that are cached, and reads those without waiting', () => {
+  const fd = openSync(thisFile, 'r');
+  const buffer = new Uint8Array(new ArrayBuffer(8));
+  readSync(fd, buffer, 0, 8, 0); // from now on it is cached
+  const pages = native.cachedPages(fd, 0, 8);
+  if (pages >= 0) expect(pages).toBe(1); // this kernel has the call, and the file is this user's
+  buffer.fill(0);
+  expect(native.preadNowait(fd, native.addressOf(buffer), 8, 0)).toBe(8);
+  expect(Buffer.from(buffer).toString()).toBe('import {');
+  closeSync(fd);
+  expect(native.cachedPages(-1, 0, 8)).toBeLessThan(0);
+  expect(native.preadNowait(-1, native.addressOf(buffer), 8, 0)).toBe(-EBADF);
 });
 
 test('shared memory has one address in every thread', async () => {

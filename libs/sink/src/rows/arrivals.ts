@@ -29,7 +29,7 @@ export class Arrivals extends RowFeed implements RowStock {
     headBytes: number,
     declaredSize: number | null,
   ) {
-    super(headBytes + (declaredSize ?? Number.POSITIVE_INFINITY), null);
+    super(headBytes + (declaredSize ?? Number.POSITIVE_INFINITY), null, false);
     this.#headBytes = headBytes;
     this.#declaredSize = declaredSize;
     this.#ring = ring;

@@ -1,9 +1,13 @@
-/** Rows that are read from a file before they are written; its holes may be passed over. */
+/**
+ * Rows that are read from a file before they are written: at once if the page cache has them, else from the disk. Its holes
+ * may be passed over.
+ */
 import { constants } from 'node:os';
 import { native, roundUp } from '@penstock/native';
+import { CachedReads } from '../origin/cached-reads.ts';
 import type { Origin } from '../origin/origin.ts';
 import type { Target } from '../target/target.ts';
-import { READ_ROW } from '../thread/transfer.ts';
+import { READ_ROW, WRITE_ROW } from '../thread/transfer.ts';
 import { RowFeed } from './feed.ts';
 
 const { ENXIO } = constants.errno;
@@ -11,17 +15,24 @@ const { ENXIO } = constants.errno;
 export class CopiedFeed extends RowFeed {
   readonly #source: Origin;
   readonly #target: Target;
+  readonly #cached: CachedReads;
+  /** The address of the thread's row memory. */
+  readonly #arenaAddress: number;
   readonly #keepsHoles: boolean;
 
-  constructor(origin: Origin, target: Target, end: number, keepsHoles: boolean) {
-    super(end, origin);
+  constructor(origin: Origin, target: Target, arenaAddress: number, end: number, keepsHoles: boolean) {
+    super(end, origin, true);
     this.#source = origin;
     this.#target = target;
+    this.#cached = new CachedReads(origin);
+    this.#arenaAddress = arenaAddress;
     this.#keepsHoles = keepsHoles;
   }
 
-  override next(_row: number, _rowStart: number, _position: number, _length: number): number {
-    return READ_ROW;
+  override next(_row: number, rowStart: number, position: number, length: number): number {
+    // Rows that begin behind others' bytes are not read directly, so a position is an offset of the source here.
+    const isRead = this.#cached.read(this.#arenaAddress + rowStart, length, this.#source.start + position);
+    return isRead ? WRITE_ROW : READ_ROW;
   }
 
   /** Data is widened at both ends to what direct I/O takes: two lseeks an extent. A hole is not written, and stays one. */

@@ -14,11 +14,14 @@ export abstract class RowFeed {
   dataEnd: number;
   /** What rows are read from; null if they are not read. */
   readonly origin: Origin | null;
+  /** True if next() moves the bytes of a row that it returns WRITE_ROW for. */
+  readonly movesBytes: boolean;
 
-  constructor(end: number, origin: Origin | null) {
+  constructor(end: number, origin: Origin | null, movesBytes: boolean) {
     this.end = end;
     this.dataEnd = end;
     this.origin = origin;
+    this.movesBytes = movesBytes;
   }
 
   /** What hands out rows that are full already; null if the bytes go into any free row. */
@@ -85,7 +88,7 @@ export class ComputedFeed extends RowFeed {
   readonly #prepared: Uint8Array;
 
   constructor(source: DirectSource, arena: Uint8Array, plan: RowPlan, headBytes: number, size: number) {
-    super(headBytes + size, null);
+    super(headBytes + size, null, !source.constant);
     this.#source = source;
     this.#arena = arena;
     this.#rowBytes = plan.ioBytes;

@@ -19,7 +19,7 @@ export class MappedFeed extends RowFeed {
   readonly #target: Target;
 
   constructor(segment: Origin, mapping: Mapping, target: Target, end: number) {
-    super(end, segment);
+    super(end, segment, false);
     this.#segment = segment;
     this.#mapping = mapping;
     this.#target = target;

@@ -195,6 +195,7 @@ export class RowPipeline {
     this.#rowPosition[row] = position;
     slots.carry(slot, row, position);
     const purpose = feed.next(row, this.#bytes.startOf(row), position, length);
+    if (purpose === WRITE_ROW && feed.movesBytes) this.#thread.loop.filled(length);
     if (purpose === WRITE_ROW) this.#beginWrite(slot, length, pieceBytes);
     else if (purpose === READ_ROW) this.#beginRead(slot, length, pieceBytes);
     else this.#beginPrefix(slot, length, pieceBytes);

@@ -4,7 +4,7 @@ import { RowFeed } from './feed.ts';
 
 export class PrefixFeed extends RowFeed {
   constructor(end: number) {
-    super(end, null);
+    super(end, null, false);
   }
 
   override get isPaced(): boolean {

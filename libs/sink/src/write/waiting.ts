@@ -186,7 +186,7 @@ function feedOf(state: WriteState, target: Target): RowFeed {
   if (origin === null) return new ComputedFeed(source!, thread.arena.bytes, plan.rowPlan, headBytes, size);
   const { mapping } = origin;
   if (mapping !== null) return new MappedFeed(origin, mapping, target, headBytes + size);
-  return new CopiedFeed(origin, target, headBytes + size, state.keepsHoles);
+  return new CopiedFeed(origin, target, thread.arena.address, headBytes + size, state.keepsHoles);
 }
 
 function paceOf({ thread, request, control, offsetAlignment }: WriteState): Pace {
