@@ -28,6 +28,7 @@ export type PairedName =
   | 'node-handles'
   | 'copy-cp'
   | 'copy-dd'
+  | 'copy-cached'
   | 'threads-2'
   | 'jobs-4'
   | 'files-4k'
@@ -68,6 +69,7 @@ export const ratioTargets: Readonly<Record<PairedName, RatioTarget>> = {
   'node-handles': aheadOfNode,
   'copy-cp': aheadOfTools,
   'copy-dd': aheadOfTools,
+  'copy-cached': aheadOfTools,
   'threads-2': shown('what a second thread gains where the first one already fills the device'),
   'jobs-4': shown('what it costs to share a thread between jobs'),
   'files-4k': aheadOfWorker(1.6),

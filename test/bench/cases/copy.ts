@@ -1,4 +1,7 @@
-/** Copying a file through the queue against cp and dd; the source is not in the page cache, the copy is flushed. */
+/**
+ * Copying a file through the queue against cp and dd; the copy is flushed. The source is not in the page cache, but for
+ * `copy-cached`, where all of it is.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import type { PairedCase } from '../case.ts';
 import { openHost } from '../subjects/host.ts';
@@ -10,17 +13,23 @@ const forget = (file: string): void => {
   execFileSync('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
 };
 
+/** Reads a file into the page cache. */
+const recall = (file: string): void => {
+  execFileSync('cat', [file], { stdio: ['ignore', 'ignore', 'inherit'] });
+};
+
 type CommandLine = [program: string, ...args: string[]];
 
 function againstTool(
   name: PairedCase['name'],
   peer: string,
   commands: (from: string, to: string) => CommandLine[],
+  ready: (source: string) => void = forget,
 ): PairedCase {
   return {
     kind: 'paired',
     name,
-    what: '1 GiB copy through the queue, rows of 1 MiB, fresh file, fdatasync',
+    what: `1 GiB copy through the queue${ready === recall ? ' of a cached source' : ''}, rows of 1 MiB, fresh file, fdatasync`,
     peer,
     unit: 'MiB/s',
     missing: () => (spawnSync('dd', ['--version']).status === 0 ? null : 'dd of GNU coreutils is not installed'),
@@ -36,14 +45,14 @@ function againstTool(
         subject: {
           async prepare() {
             await subject.prepare();
-            forget(from);
+            ready(from);
           },
           run: subject.run,
         },
         peer: {
           async prepare() {
             system.remove('tool.dat');
-            forget(from);
+            ready(from);
           },
           async run() {
             let seconds = 0;
@@ -62,12 +71,15 @@ function againstTool(
   };
 }
 
+const cpAndSync = (from: string, to: string): CommandLine[] => [
+  ['cp', from, to],
+  ['sync', '-d', to],
+];
+
 export const copies: PairedCase[] = [
-  againstTool('copy-cp', 'cp, then sync -d', (from, to) => [
-    ['cp', from, to],
-    ['sync', '-d', to],
-  ]),
+  againstTool('copy-cp', 'cp, then sync -d', cpAndSync),
   againstTool('copy-dd', 'dd direct in rows of 1 MiB, fdatasync', (from, to) => [
     ['dd', `if=${from}`, `of=${to}`, 'bs=1M', 'iflag=direct', 'oflag=direct', 'conv=fdatasync', 'status=none'],
   ]),
+  againstTool('copy-cached', 'cp, then sync -d', cpAndSync, recall),
 ];
