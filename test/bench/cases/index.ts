@@ -4,6 +4,7 @@ import { copies } from './copy.ts';
 import { files } from './files.ts';
 import { hostHealth } from './host-health.ts';
 import { largeWrites } from './large-write.ts';
+import { writerLoop } from './loop-rate.ts';
 import { sideBySide } from './side-by-side.ts';
 import { smallFiles } from './small-files.ts';
 import { steerings } from './steering.ts';
@@ -15,5 +16,6 @@ export const cases: BenchCase[] = [
   ...files,
   ...smallFiles,
   ...hostHealth,
+  ...writerLoop,
   ...steerings,
 ];
