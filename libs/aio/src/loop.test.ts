@@ -102,7 +102,7 @@ function run(left: number): CountingLane {
 
 test('what a lane has filled is submitted before the next slots are offered, and without waiting for events', async () => {
   const lane = new CountingLane(8);
-  lane.afterPrepare = () => loop.filled(524_288);
+  lane.afterPrepare = () => loop.filled(2_097_152);
   loop.add(lane);
   await lane.ended;
   // Two at a time, until no slot is free: only then an event is waited for.

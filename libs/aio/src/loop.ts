@@ -50,8 +50,11 @@ const BREATH_AFTER_MS = 20;
 /** Lanes are asked whether they may go on once so long has passed: seldom enough to cost nothing. */
 const ASK_AFTER_MS = 50;
 
-/** Bytes that lanes fill before what they have prepared is submitted: the device would run dry while they fill the next. */
-const FILLED_BYTES_MAX = 1_048_576;
+/**
+ * Bytes that lanes fill before what they have prepared is submitted: the device would run dry while they fill the next. It is
+ * as much as the kernel merges into one request here.
+ */
+const FILLED_BYTES_MAX = 4_194_304;
 
 export class AioLoop {
   readonly #engine: AioEngine;

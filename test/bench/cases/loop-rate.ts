@@ -28,7 +28,8 @@ const loopCost: MeasuredCase = {
     const [small, ...others] = Object.entries(found);
     const [, { cpuUs, heapBytes }] = small!;
     const figures: Record<string, number> = { 'heap B': heapBytes! };
-    for (const [name, { perSecond }] of others) figures[`${name.replaceAll(',', '')}: thousand iocbs/s`] = perSecond / 1000;
+    for (const [name, { perSecond }] of others)
+      figures[`${name.replaceAll(',', '')}: thousand iocbs/s`] = perSecond / 1000;
     return { value: cpuUs!, processes: [usage], figures };
   },
 };
