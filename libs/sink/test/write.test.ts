@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   renameSync,
+  statfsSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -74,6 +75,19 @@ describe('exact', () => {
     expect(sha256(bench.read('rows.dat'))).toBe(sha256(readSource(createPatternSource('counter', 3), 0, size)));
     expect(result.matrix.ioBytes % result.alignment.offset).toBe(0);
   });
+
+  test.each([1000, 5000, 70_001])(
+    'the row that ends a new file of %i bytes ends with a block of the file system',
+    async (size) => {
+      const blockBytes = statfsSync(bench.directory).bsize;
+      for (const publish of ['atomic', 'in-place'] as const) {
+        const result = await bench.write({ path: `${publish}.dat`, size, publish });
+        if (result.alignment.offset === 1) return; // a disk without direct I/O asks for nothing, and nothing is padded
+        expect(result.alignment.offset % blockBytes).toBe(0);
+        expect(result.matrix.ioBytes % blockBytes).toBe(0);
+      }
+    },
+  );
 
   test('the program of 2011, as a request, writes its 1 MiB', async () => {
     const result = await bench.write({ path: 'forum.dat', size: 1_048_576, matrix: { rows: 1024, rowBytes: 1024 } });

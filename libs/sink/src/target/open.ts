@@ -118,7 +118,9 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
     const isGrown = options.grows && !atomic;
     // Rows end at block boundaries: then every row that was not written is a hole, which a later write finds (seen-end.ts).
-    if (isGrown && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
+    // And ext4 and XFS carry out a direct write that ends within a new block while it is submitted, with the file locked.
+    const endsRowsAtBlocks = isGrown || (!changesInPlace(request) && stat.directAlignment !== null);
+    if (endsRowsAtBlocks && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
     const mayBeCut = !fresh && !atomic && !appendsOnly;
     const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
     if (request.mode === 'create') markOwner(fd, identity);
