@@ -4,7 +4,7 @@
  */
 import {
   type JobRequest,
-  type JobResult,
+  type ShortResult,
   WriteAbortedError,
   type WriteProgress,
   isBulkResult,
@@ -57,7 +57,7 @@ export class Attempts {
    * Carries out `request`, and resolves with its result.
    * @throws (rejects with) what it failed with; RootError if a root is at fault, and not the job
    */
-  async perform(request: JobRequest, job: WriteJobInfo, report: Report): Promise<JobResult> {
+  async perform(request: JobRequest, job: WriteJobInfo, report: Report): Promise<ShortResult> {
     const { health, pool } = this.#options;
     const runnable = await withManifest(request, job);
     const jobName = `${job.id}@${job.createdAtMs}`;
@@ -66,7 +66,7 @@ export class Attempts {
     const silence = pool.silenceOf(runnable);
     if (silence !== null) throw silence;
     const file = wantedFile(runnable);
-    const write = (): Promise<JobResult> => this.#beginUntilSteady(runnable, job, jobName, report);
+    const write = (): Promise<ShortResult> => this.#beginUntilSteady(runnable, job, jobName, report);
     const turn = file === null ? null : await this.#turns.take(file, turnOf(runnable, job));
     try {
       return await (turn === null ? write() : turn.hold(write));
@@ -75,7 +75,12 @@ export class Attempts {
     }
   }
 
-  async #beginUntilSteady(request: JobRequest, job: WriteJobInfo, jobName: string, report: Report): Promise<JobResult> {
+  async #beginUntilSteady(
+    request: JobRequest,
+    job: WriteJobInfo,
+    jobName: string,
+    report: Report,
+  ): Promise<ShortResult> {
     for (let begins = 1; ; begins += 1) {
       // A second time only if a root was to be opened anew.
       const result = await this.#begin(request, job, jobName, begins, report);
@@ -90,7 +95,7 @@ export class Attempts {
     jobName: string,
     begins: number,
     report: Report,
-  ): Promise<JobResult | 'again'> {
+  ): Promise<ShortResult | 'again'> {
     const { admission, health } = this.#options;
     const applicant = { request, jobName, starts: job.starts };
     let ticket: Ticket | null = null;
@@ -111,7 +116,7 @@ export class Attempts {
   /** @throws RootError if a root is at fault, and not the job */
   async #isToBeginAgain(
     request: JobRequest,
-    outcome: { error: unknown } | { result: JobResult },
+    outcome: { error: unknown } | { result: ShortResult },
     begins: number,
   ): Promise<boolean> {
     const { health } = this.#options;
@@ -137,7 +142,7 @@ export class Attempts {
     }
   }
 
-  async #write(request: JobRequest, { job, jobName, ticket }: Admitted, report: Report): Promise<JobResult> {
+  async #write(request: JobRequest, { job, jobName, ticket }: Admitted, report: Report): Promise<ShortResult> {
     const { host, pool, sampling, fallbacks, stopGraceMs } = this.#options;
     const slot = pool.enter(request);
     if (slot !== null) await this.#awaitSlot(slot, job);

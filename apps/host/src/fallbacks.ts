@@ -1,5 +1,5 @@
 /** Logs why writes do not go the best way: once for each root and reason, and not for each write. */
-import type { JobResult } from '@penstock/contract';
+import type { ShortResult } from '@penstock/contract';
 import type { Log } from '@penstock/config';
 
 /** Reasons that are logged and remembered: memory stays bounded even if each write has a reason of its own. */
@@ -13,7 +13,7 @@ export class FallbackLog {
     this.#log = log;
   }
 
-  note(root: string, { fallbackReason }: Pick<JobResult, 'fallbackReason'>): void {
+  note(root: string, { fallbackReason }: Pick<ShortResult, 'fallbackReason'>): void {
     if (fallbackReason === undefined) return;
     const text = `root ${root}: ${fallbackReason}`;
     if (this.#logged.has(text) || this.#logged.size === LOGGED_MAX) return;

@@ -6,6 +6,7 @@ import {
   requestsOf,
   type WireError,
   type WriteRequest,
+  type ShortWriteResult,
   type WriteResult,
 } from '@penstock/contract';
 import type { ShardOutcome, WriteJobInfo } from '@penstock/queue';
@@ -46,7 +47,7 @@ function entriesOf(shard: ShardOutcome): Entry[] {
 }
 
 /** Without what belongs to one attempt rather than to the file. */
-function entryOf({ path, root, host, bytes, checksum, offset, fileBytes }: WriteResult): Entry {
+function entryOf({ path, root, host, bytes, checksum, offset, fileBytes }: ShortWriteResult): Entry {
   return {
     path,
     root,

@@ -68,11 +68,19 @@ export {
   type Engine,
   ENGINE_CHOICES,
   type EngineChoice,
-  isBulkResult,
   type JobResult,
   type LatencySummary,
   type WriteMode,
   type WriteResult,
 } from './report/result.ts';
+export {
+  completeResult,
+  isBulkResult,
+  shortLatency,
+  type ShortResult,
+  type ShortWriteResult,
+  TIMED_PHASES,
+  USUAL_ALIGNMENT,
+} from './report/short-result.ts';
 export { formatBytes, parseSize, SIZE_BYTES_MAX } from './text/size.ts';
 export { ROOT_UNUSABLE, RootError } from './errors/root-error.ts';

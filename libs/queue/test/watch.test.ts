@@ -48,6 +48,25 @@ test('tells a job’s whole life in its order', async () => {
   expect(events[3]).toHaveProperty('delayMs', expect.closeTo(200, -2.4));
 });
 
+test('tells a result that was stored without what goes without saying as a whole one', async () => {
+  const queue = stage.queue();
+  await stage.worker(async (request) => {
+    const { reads: _reads, alignment: _alignment, writeLatencyUs: _latency, ...rest } = resultOf(request);
+    return { ...rest, matrix: { rows: 1, rowBytes: 4096 }, durationsMs: { writing: 1, total: 1 } };
+  });
+  const id = await queue.add(write);
+  const whole = {
+    reads: 0,
+    alignment: { memory: 512, offset: 512 },
+    matrix: { rows: 1, rowBytes: 4096, ioBytes: 4096 },
+    durationsMs: { waiting: 0, writing: 1, total: 1 },
+    writeLatencyUs: { count: 0, p99: 0, max: 0 },
+  };
+  const events = await collect(queue.watch(id)); // from the stream of events
+  expect(events.at(-1)).toMatchObject({ type: 'completed', result: whole });
+  expect(await collect(stage.queue().watch(id))).toMatchObject([{ type: 'completed', result: whole }]); // from the job
+});
+
 test('tells the end of a job that ended before it was watched', async () => {
   const queue = stage.queue();
   await stage.worker(async (request) => {

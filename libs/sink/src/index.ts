@@ -9,7 +9,7 @@ export { Freeing } from './device/freeing.ts';
 export { freeNext } from './device/free-next.ts';
 export { WriterThread } from './thread/thread.ts';
 export { BULK_LANES, type BulkOrder, runBulk } from './bulk/bulk.ts';
-export { runWrite } from './write/lane.ts';
+export { runTask, runWrite } from './write/lane.ts';
 export { makeSegmentDirectory, openSegmentDirectory, type SegmentDirectory } from './origin/segment-directory.ts';
 export { type PartFiles, type PartRecord, recordsIn, recordsInPlaces, textOfRecords } from './attempt/part-records.ts';
 export { type LeftPartFate, removeLeftPart } from './earlier/left-part.ts';

@@ -17,9 +17,11 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { libaioPort, syscallPort } from '@penstock/aio';
-import { type WriteRequestInput, PATTERN_NAMES } from '@penstock/contract';
+import { completeResult, type WriteRequestInput, PATTERN_NAMES } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { STOP_CANCEL, STOP_LOST, STOP_SHUTDOWN } from '@penstock/matrix';
 import { createPatternSource, readSource } from '@penstock/sources';
+import { runTask } from '../src/write/lane.ts';
 import { type Bench, openBench, sha256 } from '../src/thread/thread.fixture.ts';
 import { watchedPort } from '../src/thread/watched-port.fixture.ts';
 
@@ -41,6 +43,20 @@ async function failureOf(promise: Promise<unknown>): Promise<Record<string, unkn
   }
   throw new Error('the write was expected to fail');
 }
+
+test('a small file is reported without what is 0 or goes without saying, and as a whole result where it is read', async () => {
+  const request = parseRequest({ path: 'short.dat', size: 4096 });
+  const order = { request, jobKey: 'short', attemptToken: '1', again: false, job: 'test//short/1' };
+  const short = await runTask(bench.thread, order, bench.control.job(0));
+  for (const field of ['reads', 'shortWrites', 'retries']) expect(short).not.toHaveProperty(field);
+  for (const phase of ['verifying', 'paused']) expect(short.durationsMs).not.toHaveProperty(phase);
+  expect(Object.keys(short.writeLatencyUs!)).toEqual(['count', 'max']);
+  expect(short.matrix).toEqual({ rows: 1, rowBytes: 4096 });
+  const { durationsMs, writeLatencyUs, ...whole } = completeResult(short);
+  expect(whole).toMatchObject({ reads: 0, shortWrites: 0, matrix: { ioBytes: 4096 } });
+  expect(durationsMs).toMatchObject({ verifying: 0, paused: 0 });
+  expect(writeLatencyUs).toMatchObject({ count: 1, p50: writeLatencyUs.max, p99: writeLatencyUs.max });
+});
 
 describe('exact', () => {
   test.each(PATTERN_NAMES)('a file of %s has exactly the bytes asked for, at every edge size', async (pattern) => {

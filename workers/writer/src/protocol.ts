@@ -4,7 +4,7 @@ import type {
   AppendAnswer,
   AppendQuestion,
   EngineChoice,
-  JobResult,
+  ShortResult,
   WireError,
   WriteRequest,
 } from '@penstock/contract';
@@ -76,7 +76,7 @@ export interface BulkTask extends BulkOrder {
 export type WriterTask = WriteTask | BulkTask;
 
 /** How the attempt on `jobSlot` ended. Errors lose their name, code and fields between threads: they travel as data. */
-export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: JobResult } | { ok: false; error: WireError });
+export type WriterAnswer = { jobSlot: number } & ({ ok: true; result: ShortResult } | { ok: false; error: WireError });
 
 /** What a write has to ask the queue; `number` is unique among the thread's questions. */
 export interface WriterQuestion {

@@ -2,7 +2,7 @@
  * Roots that cannot be used, whatever is written there: read-only, unmounted, gone, or failing one write after another.
  * Their jobs go back to the queue for another host; the host looks again until they are well.
  */
-import { type JobRequest, type JobResult, RootError, type WireError, hintFor, rootsOf } from '@penstock/contract';
+import { type JobRequest, type ShortResult, RootError, type WireError, hintFor, rootsOf } from '@penstock/contract';
 import type { RootConfig, RootMounts } from '@penstock/disk';
 import { type Condition, type Inspect, inspectRoot } from './inspect.ts';
 import { isOfDisk, suspectsOf } from './suspects.ts';
@@ -115,7 +115,7 @@ export class RootHealth {
    */
   async judge(
     request: JobRequest,
-    outcome: { error: unknown } | { result: JobResult },
+    outcome: { error: unknown } | { result: ShortResult },
   ): Promise<RootError | 'again' | null> {
     let again = false;
     for (const { name, error } of suspectsOf(request, outcome, (root) => this.#patients.get(root)?.root.path)) {

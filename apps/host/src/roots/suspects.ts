@@ -1,7 +1,7 @@
 /** Which roots may be the reason of a write that failed, by its error alone. */
 import {
   type JobRequest,
-  type JobResult,
+  type ShortResult,
   type WireError,
   isBulkResult,
   requestsOf,
@@ -33,7 +33,7 @@ type PathOf = (name: string) => string | undefined;
 /** A failure for each root that may be its reason: of a bulk, one for each root and code. */
 export function suspectsOf(
   request: JobRequest,
-  outcome: { error: unknown } | { result: JobResult },
+  outcome: { error: unknown } | { result: ShortResult },
   pathOf: PathOf,
 ): Suspect[] {
   if ('error' in outcome) return suspectsAmong(rootsOf(request), toWire(outcome.error), pathOf);

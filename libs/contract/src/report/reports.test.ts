@@ -64,9 +64,9 @@ test.each([
   expect(progressSchema.safeParse(candidate).success).toBe(false);
 });
 
-test('a result of another engine or without its latencies is refused', () => {
+test('a result of another engine or without its durations is refused', () => {
   expect(resultSchema.safeParse({ ...result, engine: 'magic' }).success).toBe(false);
-  expect(resultSchema.safeParse({ ...result, writeLatencyUs: undefined }).success).toBe(false);
+  expect(resultSchema.safeParse({ ...result, durationsMs: undefined }).success).toBe(false);
 });
 
 test('the JSON Schemas require what the types require', () => {

@@ -135,6 +135,3 @@ export interface BulkResult {
 
 /** What a completed job returns. */
 export type JobResult = WriteResult | BulkResult;
-
-/** True for what a bulk returns, false for what a single write does. */
-export const isBulkResult = (result: JobResult): result is BulkResult => 'items' in result;

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { wireErrorSchema } from '../errors/wire-error.fixture.ts';
 import { PHASES, type WriteProgress } from './progress.ts';
-import type { LatencySummary, WriteResult } from './result.ts';
+import type { WriteResult } from './result.ts';
+import { completeResult, type ShortWriteResult } from './short-result.ts';
 
 /** Bytes, requests, entries: a whole number from 0 to 2^53-1. */
 const countSchema: z.ZodType<number, number> = z.int().min(0);
@@ -27,20 +28,26 @@ export const progressSchema: z.ZodType<WriteProgress> = z.object({
 
 export const progressJsonSchema: object = z.toJSONSchema(progressSchema, { target: 'draft-7' });
 
-const latencySchema: z.ZodType<LatencySummary> = z.object({
+/** 0 if it is left out. */
+const zeroOr = countSchema.exactOptional();
+const phaseSchema = rateSchema.exactOptional();
+/** The maximum if it is left out. */
+const percentileSchema = rateSchema.exactOptional();
+
+const latencySchema = z.object({
   count: countSchema,
-  p50: rateSchema,
-  p90: rateSchema,
-  p99: rateSchema,
+  p50: percentileSchema,
+  p90: percentileSchema,
+  p99: percentileSchema,
   max: rateSchema,
 });
 
-const checksumSchema: z.ZodType<NonNullable<WriteResult['checksum']>> = z.object({
+const checksumSchema = z.object({
   algorithm: z.enum(['crc32c', 'sha256']),
   value: z.string(),
 });
 
-export const resultSchema: z.ZodType<WriteResult> = z.object({
+const shortSchema: z.ZodType<ShortWriteResult, ShortWriteResult> = z.object({
   path: z.string(),
   root: z.string(),
   bytes: countSchema,
@@ -59,28 +66,33 @@ export const resultSchema: z.ZodType<WriteResult> = z.object({
   noReflinkReason: z.string().exactOptional(),
   holeBytes: countSchema.exactOptional(),
   extentEnds: z.array(countSchema).exactOptional(),
-  alignment: z.object({ memory: countSchema, offset: countSchema }),
-  matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema }),
+  alignment: z.object({ memory: countSchema, offset: countSchema }).exactOptional(),
+  matrix: z.object({ rows: countSchema, rowBytes: countSchema, ioBytes: countSchema.exactOptional() }),
   durationsMs: z.object({
-    waiting: rateSchema,
-    opening: rateSchema,
-    writing: rateSchema,
-    syncing: rateSchema,
-    verifying: rateSchema,
-    publishing: rateSchema,
-    paused: rateSchema,
+    waiting: phaseSchema,
+    opening: phaseSchema,
+    writing: phaseSchema,
+    syncing: phaseSchema,
+    verifying: phaseSchema,
+    publishing: phaseSchema,
+    paused: phaseSchema,
     total: rateSchema,
   }),
   bytesPerSecond: rateSchema,
-  writeLatencyUs: latencySchema,
+  writeLatencyUs: latencySchema.exactOptional(),
   writes: countSchema,
-  reads: countSchema,
-  shortWrites: countSchema,
-  retries: countSchema,
-  submitCalls: countSchema,
+  reads: zeroOr,
+  shortWrites: zeroOr,
+  retries: zeroOr,
+  submitCalls: zeroOr,
   hugePages: z.boolean(),
   host: z.string().exactOptional(),
   thread: countSchema,
 });
 
-export const resultJsonSchema: object = z.toJSONSchema(resultSchema, { target: 'draft-7' });
+/** Takes a result as it is stored, and completes it. */
+export const resultSchema: z.ZodType<WriteResult, ShortWriteResult> = shortSchema.transform((short) =>
+  completeResult(short),
+);
+
+export const resultJsonSchema: object = z.toJSONSchema(shortSchema, { target: 'draft-7' });

@@ -1,7 +1,8 @@
 /** Runs the writes of this process: each takes its turn, runs on a thread, is watched, and ends as its caller expects. */
 import { randomUUID } from 'node:crypto';
 import {
-  type JobResult,
+  completeResult,
+  type ShortResult,
   type WireError,
   WriteAbortedError,
   type WriteRequest,
@@ -197,8 +198,8 @@ function limited<T extends RunningWrite>(running: T, { limit }: WriteRequest): T
   return running;
 }
 
-function asFileResult(result: JobResult): FileResult {
+function asFileResult(result: ShortResult): FileResult {
   if (isBulkResult(result)) throw new Error('a bulk was written where one file was asked for');
-  const { root: _root, host: _host, ...rest } = result;
+  const { root: _root, host: _host, ...rest } = completeResult(result);
   return { ...rest, path: `/${result.path}` };
 }

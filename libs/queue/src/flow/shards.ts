@@ -1,5 +1,5 @@
 /** The shards of a flow as the job that waited for them sees them: what each came to, in the order of the flow. */
-import type { JobRequest, JobResult, ManifestSource } from '@penstock/contract';
+import type { JobRequest, ManifestSource, ShortResult } from '@penstock/contract';
 import { parseJob } from '@penstock/contract/judging';
 import type { Redis } from 'ioredis';
 import { type Children, faultOfFlow, inOrder } from './whole-flow.ts';
@@ -9,7 +9,7 @@ export type ShardOutcome = {
   id: string;
   /** What it asked for; null if its job is no longer kept. */
   request: JobRequest | null;
-} & ({ result: JobResult } | { failedReason: string });
+} & ({ result: ShortResult } | { failedReason: string });
 
 /**
  * The ends of the shards that `declared` asks for, of the job whose hash is at `key`.
@@ -28,7 +28,7 @@ export async function shardsOf(key: string, declared: ManifestSource, redis: Red
     const request = requests[index]!;
     const failedReason = children.failures.get(id);
     return failedReason === undefined
-      ? { id, request, result: children.results.get(id) as JobResult }
+      ? { id, request, result: children.results.get(id) as ShortResult }
       : { id, request, failedReason };
   });
 }

@@ -1,5 +1,12 @@
 /** Judges what a job's progress and result hold: workers of other programs may take jobs and report anything. */
-import { escapeControls, type JobResult, type WireError, type WriteProgress } from '@penstock/contract';
+import {
+  completeResult,
+  escapeControls,
+  type JobResult,
+  type ShortWriteResult,
+  type WireError,
+  type WriteProgress,
+} from '@penstock/contract';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -20,8 +27,23 @@ export function isProgress(value: unknown): value is WriteProgress {
   );
 }
 
+/** The whole result that `value`, the return value of a job, stands for; null if it is no host's. */
+export function jobResultOf(value: unknown): JobResult | null {
+  const result: unknown = isShortResult(value) ? completeResult(value) : value;
+  return isJobResult(result) ? result : null;
+}
+
+function isShortResult(value: unknown): value is ShortWriteResult {
+  const { items, matrix, writeLatencyUs } = recordOf(value);
+  return (
+    items === undefined &&
+    areNumbers(matrix, ['rowBytes']) &&
+    isAbsentOr(areNumbers(writeLatencyUs, ['count', 'max']), writeLatencyUs)
+  );
+}
+
 /** True if `value` has every field of a host's result, of a single write or of a bulk, that its readers use. */
-export function isJobResult(value: unknown): value is JobResult {
+function isJobResult(value: unknown): value is JobResult {
   const { items, durationsMs } = recordOf(value);
   if (!areNumbers(value, ['bytes', 'bytesPerSecond']) || !areNumbers(durationsMs, ['total'])) return false;
   return items === undefined ? hasWriteFields(recordOf(value)) : hasBulkFields(recordOf(value));

@@ -1,5 +1,5 @@
 /** What a producer has open: the queue of any host and those of single hosts, all on one connection to Redis. */
-import type { JobRequest, JobResult } from '@penstock/contract';
+import type { JobRequest, ShortResult } from '@penstock/contract';
 import { type FlowJob, FlowProducer, type Job, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FreedSubscription } from '../capacity/freed-subscription.ts';
@@ -15,11 +15,11 @@ import { OrderSender } from '../steer/order-sender.ts';
 import { WatchHub } from '../watch/hub.ts';
 
 /** A job of the queue, as BullMQ has it. */
-export type WriteJob = Job<JobRequest, JobResult, typeof JOB_NAME>;
+export type WriteJob = Job<JobRequest, ShortResult, typeof JOB_NAME>;
 
 /** A queue, the watches of its jobs and the orders to them. */
 export interface OpenQueue {
-  queue: Queue<JobRequest, JobResult, typeof JOB_NAME>;
+  queue: Queue<JobRequest, ShortResult, typeof JOB_NAME>;
   hub: WatchHub;
   orders: OrderSender;
 }
@@ -105,7 +105,7 @@ export class OpenQueues {
 
 function openQueue({ redis, connection, prefix, onError }: OpenQueuesOptions, queueName: string): OpenQueue {
   const prefixed = prefix === undefined ? {} : { prefix };
-  const queue = new Queue<JobRequest, JobResult, typeof JOB_NAME>(queueName, {
+  const queue = new Queue<JobRequest, ShortResult, typeof JOB_NAME>(queueName, {
     connection: redis,
     ...prefixed,
     defaultJobOptions,

@@ -1,6 +1,6 @@
 /** One watch of a job: what is reported of it, from a snapshot of the job and the stream's events after that. */
 import type { JobResult, WireError, WriteProgress } from '@penstock/contract';
-import { foreignResult, isJobResult, isProgress } from '../jobs/foreign.ts';
+import { foreignResult, isProgress, jobResultOf } from '../jobs/foreign.ts';
 import { unknown, vanished } from '../jobs/job-errors.ts';
 import { errorOf } from './failed-reason.ts';
 import { isAfter, type Snapshot, timeOf } from './snapshot.ts';
@@ -179,7 +179,8 @@ export class Watch {
   }
 
   #endCompleted(returned: unknown): void {
-    if (isJobResult(returned)) this.#end({ type: 'completed', result: returned });
+    const result = jobResultOf(returned);
+    if (result !== null) this.#end({ type: 'completed', result });
     else {
       const error = foreignResult(this.jobId, returned);
       this.#end({ type: 'failed', error, attemptsMade: this.#attemptsMade + 1 });

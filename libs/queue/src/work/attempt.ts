@@ -1,5 +1,5 @@
 /** One attempt at a job: the job as it was taken, its lock, the orders to it, and when its work has ended. */
-import { type JobResult, WriteAbortedError } from '@penstock/contract';
+import { type ShortResult, WriteAbortedError } from '@penstock/contract';
 import type { Job } from 'bullmq';
 import { hasPast } from '../jobs/starts.ts';
 import type { Order } from '../steer/order.ts';
@@ -8,7 +8,7 @@ import { LockLostError } from './lock-lost-error.ts';
 import type { ProgressReporter } from './progress-reporter.ts';
 
 /** A job as BullMQ hands it to a worker. */
-export type TakenJob = Job<unknown, JobResult>;
+export type TakenJob = Job<unknown, ShortResult>;
 
 /** From the moment its job was handed out. What few attempts need is made when it is asked for. */
 export class Attempt {

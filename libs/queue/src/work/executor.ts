@@ -3,7 +3,7 @@ import {
   ANY_HOST,
   isBulkResult,
   type JobRequest,
-  type JobResult,
+  type ShortResult,
   type ManifestSource,
   RequestError,
   type WriteProgress,
@@ -54,7 +54,7 @@ export type Perform = (
   request: JobRequest,
   job: WriteJobInfo,
   report: (progress: WriteProgress) => void,
-) => Promise<JobResult>;
+) => Promise<ShortResult>;
 
 export interface ExecutorOptions {
   /** The name of this host. */

@@ -2,7 +2,14 @@
  * How an attempt ended, as one value: made once, when its work is over (executor.ts), recorded once (conclusion.ts), and
  * turned once into what BullMQ takes for that end.
  */
-import { type JobResult, RootError, WriteAbortedError, type WireError, isBulkResult, toWire } from '@penstock/contract';
+import {
+  type ShortResult,
+  RootError,
+  WriteAbortedError,
+  type WireError,
+  isBulkResult,
+  toWire,
+} from '@penstock/contract';
 import { DelayedError, UnrecoverableError, WaitingError } from 'bullmq';
 import { BulkError } from '../flow/bulk-error.ts';
 import { verdictOn, type WaitCause } from '../wait/verdict.ts';
@@ -17,7 +24,7 @@ interface Failure {
 }
 
 export type Outcome =
-  | { readonly kind: 'completed'; readonly result: JobResult }
+  | { readonly kind: 'completed'; readonly result: ShortResult }
   /** Another attempt would end the same way: the job has failed, whatever attempts are left. */
   | { readonly kind: 'failed'; readonly failure: Failure }
   /** The attempt counts; the job's own attempts and backoff decide about the next. */
@@ -90,7 +97,7 @@ function stackOf(caught: unknown, error: WireError): string {
 export const stackHead = ({ name, message }: WireError): string => `${name}: ${message}`;
 
 /** A line for each file of a bulk that failed: the first of them. */
-export function failedFilesOf(result: JobResult): string[] {
+export function failedFilesOf(result: ShortResult): string[] {
   if (!isBulkResult(result)) return [];
   const failures = result.items.filter((item) => 'error' in item);
   const lines = failures.slice(0, FAILURES_LOGGED_MAX).map(({ path, error }) => `failed '${path}': ${error.message}`);
@@ -99,7 +106,7 @@ export function failedFilesOf(result: JobResult): string[] {
 }
 
 /** The job's result, for BullMQ to record. @throws for every other outcome: what BullMQ takes for it */
-export function resultOf(outcome: Outcome): JobResult {
+export function resultOf(outcome: Outcome): ShortResult {
   switch (outcome.kind) {
     case 'completed':
       return outcome.result;

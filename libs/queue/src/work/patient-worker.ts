@@ -4,7 +4,7 @@
  * of times a second; and if Redis refuses the record of a job's completion, BullMQ records a failure instead.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobResult } from '@penstock/contract';
+import type { ShortResult } from '@penstock/contract';
 import { type Job, type Span, WaitingError, Worker } from 'bullmq';
 import { refusalOf } from '../connection/refusals.ts';
 
@@ -14,7 +14,7 @@ const PAUSE_MS_MAX = 2000;
 const PAUSE_STEP_MS = 100;
 
 /** The worker of a queue of writes. */
-export type JobWorker = PatientWorker<unknown, JobResult>;
+export type JobWorker = PatientWorker<unknown, ShortResult>;
 
 export class PatientWorker<Data, Result> extends Worker<Data, Result> {
   /** Refusals since Redis last carried a command out; those of one pause count as one. */

@@ -1,5 +1,5 @@
 /** The host's side of the queue: takes jobs, has each performed (executor.ts) and its end recorded (conclusion.ts). */
-import { type AppendAnswer, type AppendQuestion, type JobResult, WriteAbortedError } from '@penstock/contract';
+import { type AppendAnswer, type AppendQuestion, type ShortResult, WriteAbortedError } from '@penstock/contract';
 import type { Redis } from 'ioredis';
 import { BrokenJobs } from '../jobs/broken-jobs.ts';
 import { CapacityScripts } from '../capacity/scripts.ts';
@@ -212,7 +212,7 @@ export class WriteWorker {
 
   #openWorker(): JobWorker {
     const { connection, prefix, concurrency, host, lockDurationMs, stalledIntervalMs } = this.#options;
-    const worker = new PatientWorker<unknown, JobResult>(
+    const worker = new PatientWorker<unknown, ShortResult>(
       this.#queueName,
       (job, token) => this.#process(job, token ?? ''),
       {
@@ -301,7 +301,7 @@ export class WriteWorker {
   }
 
   /** One attempt, from the job that BullMQ hands out to what it is to record of it. */
-  async #process(job: TakenJob, token: string): Promise<JobResult> {
+  async #process(job: TakenJob, token: string): Promise<ShortResult> {
     const { broken, executor, conclusion } = this.#opened!;
     // It was being fetched when the drain began.
     if (this.#draining) return resultOf(await conclusion.putBack(job, token));

@@ -14,7 +14,7 @@ import {
   WriteAbortedError,
   type WriteMode,
   type WriteRequest,
-  type WriteResult,
+  type ShortWriteResult,
   requestsOf,
   textOfCode,
   toWire,
@@ -24,7 +24,7 @@ import { sweepDirectory } from '../earlier/sweep.ts';
 import { earlierPartsOfAll } from '../attempt/earlier-parts.ts';
 import { jobKeyOf, splitPath } from '../attempt/parts.ts';
 import type { WriterThread } from '../thread/thread.ts';
-import { runWrite } from '../write/lane.ts';
+import { runTask } from '../write/lane.ts';
 import { BulkProgress, ItemControl } from './progress.ts';
 
 const OPENING: number = PHASES.indexOf('opening');
@@ -217,14 +217,14 @@ class BulkRun {
       ...place,
     };
     try {
-      this.#succeed(index, await runWrite(this.#thread, order, control));
+      this.#succeed(index, await runTask(this.#thread, order, control));
     } catch (error) {
       control.takeBack();
       this.#fail(index, error);
     }
   }
 
-  #succeed(index: number, result: WriteResult): void {
+  #succeed(index: number, result: ShortWriteResult): void {
     const { path, bytes, checksum, notKept, mode, fallbackReason } = result;
     const item = checksum === undefined ? { path, bytes } : { path, bytes, checksum };
     this.#items[index] = notKept === undefined ? item : { ...item, notKept };
@@ -233,8 +233,8 @@ class BulkRun {
     this.#fallbackReason ??= fallbackReason;
     if (result.durable === false) this.#isKept = false;
     this.#writes += result.writes;
-    this.#reads += result.reads;
-    this.#shortWrites += result.shortWrites;
+    this.#reads += result.reads ?? 0;
+    this.#shortWrites += result.shortWrites ?? 0;
   }
 
   #fail(index: number, error: unknown): void {

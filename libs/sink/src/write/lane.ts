@@ -6,7 +6,14 @@
  *
  * The first failure stops the preparing. When the last slot is reaped everything is closed, and the failure handed on.
  */
-import { IoError, WriteAbortedError, type WriteResult, toWire } from '@penstock/contract';
+import {
+  completeResult,
+  IoError,
+  type ShortWriteResult,
+  toWire,
+  WriteAbortedError,
+  type WriteResult,
+} from '@penstock/contract';
 import type { Lane } from '@penstock/aio';
 import { STOP_CANCEL, STOP_LOST, STOP_NONE, STOP_REASONS } from '@penstock/matrix';
 import { Intake } from '../intake/intake.ts';
@@ -40,7 +47,12 @@ import { completeWriting, prepareWriting } from './writing.ts';
  * Carries out `order` on `thread`; progress goes to `control`, and its stop flag is obeyed.
  * @throws (rejects with) IoError, RequestError for what only this host can judge, WriteAbortedError when stopped
  */
-export function runWrite(thread: WriterThread, order: WriteOrder, control: WriteControl): Promise<WriteResult> {
+export async function runWrite(thread: WriterThread, order: WriteOrder, control: WriteControl): Promise<WriteResult> {
+  return completeResult(await runTask(thread, order, control));
+}
+
+/** The same with the result in its short form: for who passes it on. */
+export function runTask(thread: WriterThread, order: WriteOrder, control: WriteControl): Promise<ShortWriteResult> {
   return new Promise((resolve, reject) => {
     thread.loop.add(new WriteLane(thread, order, control, resolve, reject));
   });
@@ -48,14 +60,14 @@ export function runWrite(thread: WriterThread, order: WriteOrder, control: Write
 
 class WriteLane implements Lane, LaneEvents {
   readonly #state: WriteState;
-  readonly #resolve: (result: WriteResult) => void;
+  readonly #resolve: (result: ShortWriteResult) => void;
   readonly #reject: (error: unknown) => void;
 
   constructor(
     thread: WriterThread,
     order: WriteOrder,
     control: WriteControl,
-    resolve: (result: WriteResult) => void,
+    resolve: (result: ShortWriteResult) => void,
     reject: (error: unknown) => void,
   ) {
     const { ring, request } = order;

@@ -1,11 +1,20 @@
-/** What the result of a write that has ended reports. */
-import { PHASES, type Phase, type WriteMode, type WriteResult } from '@penstock/contract';
+/** What the result of a write that has ended reports, in the form in which it travels and is stored. */
+import {
+  PHASES,
+  shortLatency,
+  type ShortWriteResult,
+  TIMED_PHASES,
+  USUAL_ALIGNMENT,
+  type WriteMode,
+  type WriteResult,
+} from '@penstock/contract';
 import type { Target } from '../target/target.ts';
 import type { WriteState } from './state.ts';
 
-export function resultOf(state: WriteState): WriteResult {
+/** Without what completeResult() of the contract fills in. */
+export function resultOf(state: WriteState): ShortWriteResult {
   const { request, thread } = state;
-  const { rows, row, readback } = state.io;
+  const { rows, row } = state.io;
   const target = state.files.target!;
   const { resumedFrom } = state.files.trail!;
   const { source } = request;
@@ -14,7 +23,8 @@ export function resultOf(state: WriteState): WriteResult {
   const mode: WriteMode = `${asynchronous ? 'aio' : 'sync'}-${target.bypassesCache ? 'direct' : 'buffered'}`;
   const fallbackReason = [thread.engineReason, target.modeReason].filter((reason) => reason !== undefined).join('; ');
   const durationsMs = durationsOf(state.clock.ms);
-  const workingMs = durationsMs.total - durationsMs.waiting - durationsMs.paused;
+  const { total, waiting = 0, paused = 0 } = durationsMs;
+  const workingMs = total - waiting - paused;
   return {
     path: request.path,
     root: request.root,
@@ -29,33 +39,51 @@ export function resultOf(state: WriteState): WriteResult {
     ...(target.notKept.length > 0 ? { notKept: target.notKept } : {}),
     ...checkResult(state, target),
     ...copyResult(state),
-    alignment: target.alignment,
-    matrix: { ...state.plan.shape, ioBytes: state.plan.rowPlan.ioBytes },
+    matrix: matrixOf(state),
     durationsMs,
     bytesPerSecond: workingMs > 0 ? Math.round((sizeBytes / workingMs) * 1000) : 0,
-    writeLatencyUs: state.latencies.summary(),
     writes: (rows ?? row)?.writes ?? 0,
-    reads: (rows?.reads ?? 0) + (readback?.reads ?? 0),
-    shortWrites: (rows ?? row)?.shortWrites ?? 0,
-    retries: thread.engine.retries - state.retriesBefore,
-    submitCalls: thread.engine.submitCalls - state.submitCallsBefore,
+    ...unusual(state, target),
     hugePages: thread.arena.hugePages,
     thread: thread.index,
   };
 }
 
-function durationsOf(phaseMs: Float64Array): WriteResult['durationsMs'] {
-  const ms = (phase: Phase): number => wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
-  return {
-    waiting: ms('waiting'),
-    opening: ms('opening'),
-    writing: ms('writing'),
-    syncing: ms('syncing'),
-    verifying: ms('verifying'),
-    publishing: ms('publishing'),
-    paused: ms('paused'),
-    total: wholeMicroseconds(phaseMs.reduce((sum, duration) => sum + duration, 0)),
-  };
+function matrixOf({ plan: { shape, rowPlan } }: WriteState): ShortWriteResult['matrix'] {
+  const { rows, rowBytes } = shape;
+  return rowPlan.ioBytes === rowBytes ? { rows, rowBytes } : { rows, rowBytes, ioBytes: rowPlan.ioBytes };
+}
+
+type Times = ShortWriteResult['durationsMs'];
+
+function durationsOf(phaseMs: Float64Array): Times {
+  let total = 0;
+  for (const ms of phaseMs) total += ms;
+  const times: Times = { total: wholeMicroseconds(total) };
+  for (const phase of TIMED_PHASES) {
+    const ms = wholeMicroseconds(phaseMs[PHASES.indexOf(phase)]!);
+    if (ms > 0) times[phase] = ms;
+  }
+  return times;
+}
+
+/** What most results leave out, where it is not as completeResult() fills it in. */
+function unusual(state: WriteState, { alignment: { memory, offset } }: Target): Partial<ShortWriteResult> {
+  const { thread, latencies } = state;
+  const { rows, row, readback } = state.io;
+  const said: Partial<ShortWriteResult> = {};
+  if (memory !== USUAL_ALIGNMENT || offset !== USUAL_ALIGNMENT) said.alignment = { memory, offset };
+  const writeLatencyUs = latencies.summary();
+  if (writeLatencyUs.count > 0) said.writeLatencyUs = shortLatency(writeLatencyUs);
+  const reads = (rows?.reads ?? 0) + (readback?.reads ?? 0);
+  if (reads > 0) said.reads = reads;
+  const shortWrites = (rows ?? row)?.shortWrites ?? 0;
+  if (shortWrites > 0) said.shortWrites = shortWrites;
+  const retries = thread.engine.retries - state.retriesBefore;
+  if (retries > 0) said.retries = retries;
+  const submitCalls = thread.engine.submitCalls - state.submitCallsBefore;
+  if (submitCalls > 0) said.submitCalls = submitCalls;
+  return said;
 }
 
 function checkResult(

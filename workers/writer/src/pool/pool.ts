@@ -2,7 +2,7 @@
 import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { Piscina } from 'piscina';
-import type { BulkResult, JobRequest, JobResult, WriteRequest } from '@penstock/contract';
+import type { BulkResult, JobRequest, ShortResult, WriteRequest } from '@penstock/contract';
 import {
   type ArenaMemory,
   Control,
@@ -250,7 +250,7 @@ export class WriterPool {
     for (const session of this.#sessions.keys()) session.wake();
   }
 
-  async #finish(session: Session, task: WriterTask): Promise<JobResult> {
+  async #finish(session: Session, task: WriterTask): Promise<ShortResult> {
     try {
       return await session.run(task);
     } finally {
@@ -259,7 +259,7 @@ export class WriterPool {
   }
 
   /** The same for a bulk's threads. If one fails, the work of the others is for nothing: they are stopped, and waited for. */
-  async #finishAll(block: JobBlock, sessions: readonly Session[], tasks: readonly WriterTask[]): Promise<JobResult> {
+  async #finishAll(block: JobBlock, sessions: readonly Session[], tasks: readonly WriterTask[]): Promise<ShortResult> {
     this.#sharesOut.set(tasks[0]!.jobSlot, tasks.length);
     const failures: unknown[] = [];
     const runs = tasks.map(async (task, index) => {

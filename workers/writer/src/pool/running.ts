@@ -1,5 +1,5 @@
 /** A write that a pool has running, and how its caller reaches it. */
-import type { JobResult } from '@penstock/contract';
+import type { ShortResult } from '@penstock/contract';
 import type { JobBlock, RingInlet } from '@penstock/matrix';
 
 /** One attempt that runs now. */
@@ -9,7 +9,7 @@ export interface RunningWrite {
    * Rejects with a WireError if its thread reports a failure, and with an Error if this side ends it: its thread died, or
    * it was left behind.
    */
-  readonly done: Promise<JobResult>;
+  readonly done: Promise<ShortResult>;
   /** To be called after a change of the block, so that the thread notices it even if all its writes wait. */
   wake(): void;
   /** True while nothing comes back from the disk, as far as watch() has seen. */

@@ -5,13 +5,13 @@
  * The decision: libs/README.md#task-per-thread.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type JobResult, toWire } from '@penstock/contract';
+import { type ShortResult, toWire } from '@penstock/contract';
 import type { AskQueue } from '@penstock/sink';
 import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '../protocol.ts';
 
 interface Waiting {
   task: WriterTask;
-  resolve: (result: JobResult) => void;
+  resolve: (result: ShortResult) => void;
   reject: (error: unknown) => void;
   /** Its caller's promise was rejected already. */
   left: boolean;
@@ -89,7 +89,7 @@ export class Session {
    * Rejects with the failure as the thread reports it, a WireError: plain data that the queue records as it is. Never
    * settles by itself if the thread dies (see takeUnanswered).
    */
-  run(task: WriterTask): Promise<JobResult> {
+  run(task: WriterTask): Promise<ShortResult> {
     if ('ring' in task) {
       // At once: a producer that ends before would close the port, and one that is closed cannot be transferred.
       this.#near.postMessage([task] satisfies ToWriter, [task.ring.port]);

@@ -9,7 +9,7 @@ import { AioLoop } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
 import { Arena, Control, FreeingTable, RateTable } from '@penstock/matrix';
-import { Freeing, WriterThread, runBulk, runWrite } from '@penstock/sink';
+import { Freeing, WriterThread, runBulk, runTask } from '@penstock/sink';
 import { RootWords, Roots } from '@penstock/disk';
 import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from '../protocol.ts';
 import { openThreadEngine } from './engine.ts';
@@ -84,7 +84,7 @@ async function write(task: WriterTask): Promise<WriterAnswer> {
     const result =
       'bulk' in task
         ? await runBulk(thread, task, job, new Control(0, task.laneCount, task.lanes))
-        : await runWrite(thread, task, job);
+        : await runTask(thread, task, job);
     return { jobSlot, ok: true, result };
   } catch (error) {
     if ('ring' in task) task.ring.port.close(); // the write itself has done so, if it was begun
