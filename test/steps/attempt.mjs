@@ -3,7 +3,8 @@
  * urls. Started with the pool's options, it says that it is ready, and makes each attempt that it is sent.
  */
 import process from 'node:process';
-import { parseRequest, toWire } from '@penstock/contract';
+import { toWire } from '@penstock/contract';
+import { parseRequest } from '@penstock/contract/judging';
 import { WriterPool } from '@penstock/writer';
 
 const { Fetcher } = await import(new URL('../../workers/fetcher/dist/index.js', import.meta.url));
