@@ -20,13 +20,17 @@ const EXTERNAL = ['koffi', 'msgpackr-extract', 'piscina', 'undici'];
 const bundleOf = (root) => join(root, 'apps/cli/dist/bundle');
 const recordOf = (root) => join(bundleOf(root), 'bundled.json');
 
-/** What a bundle is made of, each with its time: the projects as they were compiled, the packages, and this file. */
+/** What a bundle may be made of: the compiled projects, the packages, and this file. */
 function ingredients(root) {
   const { references } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8'));
-  const files = references.map(({ path }) => join(path, 'dist/.tsbuildinfo'));
-  files.push('node_modules/.package-lock.json', 'config/setup/bundle.mjs');
-  return Object.fromEntries(files.map((file) => [file, statSync(join(root, file)).mtimeMs]));
+  const projects = references.map(({ path }) => join(path, 'dist/.tsbuildinfo'));
+  return [...projects, 'node_modules/.package-lock.json', 'config/setup/bundle.mjs'];
 }
+
+const timeOf = (root, file) => statSync(join(root, file)).mtimeMs;
+
+/** Compiled code of this repository. */
+const isOurs = (root, id) => id.startsWith(root) && id.includes(`${sep}dist${sep}`) && !id.includes('node_modules');
 
 const readRecord = (root) => {
   try {
@@ -39,7 +43,8 @@ const readRecord = (root) => {
 /** @param {string} root */
 export function isBundled(root) {
   try {
-    return JSON.stringify(readRecord(root).madeOf) === JSON.stringify(ingredients(root));
+    const madeOf = Object.entries(readRecord(root).madeOf);
+    return madeOf.length > 0 && madeOf.every(([file, time]) => timeOf(root, file) === time);
   } catch {
     return false;
   }
@@ -52,11 +57,10 @@ export function isBundled(root) {
 function keepPlaces(root) {
   const folder = bundleOf(root);
   const names = new Map(Object.entries(ENTRIES).map(([name, file]) => [join(root, file), name]));
-  const ours = `${sep}dist${sep}`;
   return {
     name: 'keep-places',
     transform(code, id) {
-      if (!id.startsWith(root) || id.includes('node_modules') || !id.includes(ours)) return null;
+      if (!isOurs(root, id)) return null;
       return code.replaceAll(
         /new URL\('(?<file>\.[^']+\.js)', import\.meta\.url\)|import\.meta\.url/g,
         (whole, file) => {
@@ -73,23 +77,28 @@ function keepPlaces(root) {
 /** @param {string} root */
 export async function bundle(root) {
   const folder = bundleOf(root);
-  const madeOf = ingredients(root);
+  const entries = Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [name, join(root, file)]));
+  const started = new Set(Object.values(entries));
+  const times = ingredients(root).map((file) => [file, timeOf(root, file)]);
   const before = readRecord(root).files;
   // Only here: a checkout that is ready loads none of it.
   const { build } = await import('rolldown');
   mkdirSync(folder, { recursive: true });
   const { output } = await build({
-    input: Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [name, join(root, file)])),
+    input: entries,
     platform: 'node',
     external: EXTERNAL,
     plugins: [keepPlaces(root)],
+    // Of a room whose entrance is imported for one function the rest is left out.
+    treeshake: { moduleSideEffects: (id) => (isOurs(root, id) && !started.has(id) ? false : undefined) },
     output: {
       dir: folder,
       format: 'esm',
       // Errors are told apart by the names of their classes.
       keepNames: true,
       chunkFileNames: '[name]-[hash].js',
-      // Each process holds the text of what it has loaded.
+      // Each process holds the text of what it has loaded: in one byte for each character, if all are of ASCII.
+      charset: 'ascii',
       comments: { jsdoc: false, annotation: false, legal: true },
     },
     logLevel: 'warn',
@@ -97,6 +106,10 @@ export async function bundle(root) {
   const files = output.map(({ fileName }) => fileName);
   const parts = output.map(({ fileName, moduleIds = [] }) => [fileName, moduleIds.map((id) => relative(root, id))]);
   writeWhole(join(folder, 'parts.json'), Object.fromEntries(parts));
+  // What was compiled beside it, as tests are, makes no other bundle.
+  const modules = output.flatMap(({ moduleIds = [] }) => moduleIds);
+  const isIn = (project) => modules.some((id) => id.startsWith(join(root, dirname(project)) + sep));
+  const madeOf = Object.fromEntries(times.filter(([file]) => !file.endsWith('.tsbuildinfo') || isIn(file)));
   writeWhole(recordOf(root), { madeOf, files });
   // A process that runs loads some files later: those of the last bundle stay until the next.
   const kept = new Set([...files, ...before, 'bundled.json', 'parts.json']);

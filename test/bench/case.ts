@@ -26,7 +26,7 @@ export interface PairedCase extends CaseBase {
   kind: 'paired';
   name: PairedName;
   peer: string;
-  unit: 'MiB/s' | 'jobs/s' | 'files/s';
+  unit: 'MiB/s' | 'jobs/s' | 'files/s' | 'starts/min';
   /** Instead of the one in targets.ts. */
   target?: RatioTarget;
   /** Makes all sides ready on a fresh system. */

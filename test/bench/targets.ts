@@ -36,7 +36,11 @@ export type PairedName =
   | 'files-1m'
   | 'small-4k'
   | 'bulk-4k'
-  | 'small-beside-large';
+  | 'small-beside-large'
+  | 'start-version'
+  | 'start-host'
+  | 'write-beside-host'
+  | 'write-alone';
 
 export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host' | 'loop-cost' | 'steering' | 'limit-exact';
 
@@ -78,6 +82,10 @@ export const ratioTargets: Readonly<Record<PairedName, RatioTarget>> = {
   'small-4k': { promise: 'a durable file costs little more than its job', ratioMin: 0.6, cpuRatioMax: null },
   'bulk-4k': shown('what many tiny files gain by coming as one job'),
   'small-beside-large': shown('what is left to small files while a large write fills the device'),
+  'start-version': shown('what the command line adds to the start of Node'),
+  'start-host': shown('what a host adds to it, and what memory it takes at rest'),
+  'write-beside-host': shown('what a command of a script costs where a host runs'),
+  'write-alone': shown('what it costs where none does'),
 };
 
 export const ceilingTargets: Readonly<Record<MeasuredName, CeilingTarget>> = {

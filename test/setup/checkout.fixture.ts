@@ -75,7 +75,7 @@ fs.writeFileSync(process.env.ROOT + '/libs/one/dist/.tsbuildinfo', '');`,
       'rolldown.js',
       `exports.build = async () => {
   require('node:fs').appendFileSync(process.env.ROOT + '/rolldown.log', 'rolldown\\n');
-  return { output: [] };
+  return { output: [{ fileName: 'one.js', moduleIds: [process.env.ROOT + '/libs/one/dist/index.js'] }] };
 };`,
     );
   }

@@ -7,6 +7,7 @@ import { largeWrites } from './large-write.ts';
 import { writerLoop } from './loop-rate.ts';
 import { sideBySide } from './side-by-side.ts';
 import { smallFiles } from './small-files.ts';
+import { startings } from './starting.ts';
 import { steerings } from './steering.ts';
 
 export const cases: BenchCase[] = [
@@ -17,5 +18,6 @@ export const cases: BenchCase[] = [
   ...smallFiles,
   ...hostHealth,
   ...writerLoop,
+  ...startings,
   ...steerings,
 ];
