@@ -33,6 +33,7 @@ export interface TargetMode {
   modeReason: string | undefined;
   /** False if nothing of it survives power loss, whatever is flushed. */
   isKept: boolean;
+  /** Multiples of which its rows' addresses, offsets and lengths are. */
   alignment: Alignment;
 }
 

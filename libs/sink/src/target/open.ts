@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { IoError, RequestError, type WriteRequest, changesInPlace } from '@penstock/contract';
 import {
+  type Alignment,
   type FileStat,
   type Root,
   fileSystemOf,
@@ -120,7 +121,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     // Rows end at block boundaries: then every row that was not written is a hole, which a later write finds (seen-end.ts).
     // And ext4 and XFS carry out a direct write that ends within a new block while it is submitted, with the file locked.
     const endsRowsAtBlocks = isGrown || (!changesInPlace(request) && stat.directAlignment !== null);
-    if (endsRowsAtBlocks && mode.direct) mode.alignment.offset = Math.max(mode.alignment.offset, fileSystem.blockBytes);
+    const isWidened = endsRowsAtBlocks && mode.direct;
+    const alignment = isWidened ? wholeBlocks(mode.alignment, fileSystem.blockBytes) : mode.alignment;
     const mayBeCut = !fresh && !atomic && !appendsOnly;
     const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
     if (request.mode === 'create') markOwner(fd, identity);
@@ -133,7 +135,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
     const flush = chooseFlush(parent, stat, fileSystem, directAndRenamed);
     if (appendsOnly) assertFirstAppend(fd, path, identity);
-    const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, mode.alignment.offset, request, options);
+    const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, alignment.offset, request, options);
     const existingBytes = lengthening?.fileBytes ?? sizeBytes;
     return {
       fd,
@@ -160,7 +162,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       bypassesCache: mode.bypassesCache,
       modeReason: mode.modeReason,
       isKept: mode.isKept,
-      alignment: mode.alignment,
+      alignment,
+      demands: mode.alignment,
       flushGroup: flush.flushGroup,
       flushedTogether: flush.flushedTogether,
       forgetsFreed: flush.forgetsFreed,
@@ -219,6 +222,11 @@ function openFile(
   if (fd < 0) throw openFailure(fd, path, request);
   return { fd, direct };
 }
+
+const wholeBlocks = ({ memory, offset }: Alignment, blockBytes: number): Alignment => ({
+  memory,
+  offset: Math.max(offset, blockBytes),
+});
 
 /** True if every byte overwrites one whose block is allocated already. */
 function standsWhole({ mode, offset = 0 }: WriteRequest, stat: FileStat, size: number | null): boolean {

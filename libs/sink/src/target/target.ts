@@ -1,6 +1,6 @@
 /** The file being written: its record while it is open, and its closing. */
 import { native } from '@penstock/native';
-import { type FileStat, linkCountOf, statAt } from '@penstock/disk';
+import { type Alignment, type FileStat, linkCountOf, statAt } from '@penstock/disk';
 import type { Checkpoint } from '../attempt/checkpoint.ts';
 import { type Replaced, flushRemoved } from '../device/freed-blocks.ts';
 import { FREED_ELSEWHERE_BYTES_MIN, type Freeing } from '../device/freeing.ts';
@@ -25,6 +25,8 @@ export interface Target extends TargetMode, FlushMode {
   readonly replaced: Replaced;
   /** How much becomes free with the file that is replaced, as far as was known when this one was opened. */
   readonly replacedBytes: number;
+  /** What direct I/O on it demands; its rows may be aligned to more (`alignment`). */
+  demands: Alignment;
   /** The size of the existing file that is written in place; nothing of that is changed before reserve(). */
   existingBytes: number;
   /** True if the rest of the file stays as it is: for an overwrite or an append. */

@@ -68,7 +68,7 @@ function durationsOf(phaseMs: Float64Array): Times {
 }
 
 /** What most results leave out, where it is not as completeResult() fills it in. */
-function unusual(state: WriteState, { alignment: { memory, offset } }: Target): Partial<ShortWriteResult> {
+function unusual(state: WriteState, { demands: { memory, offset } }: Target): Partial<ShortWriteResult> {
   const { thread, latencies } = state;
   const { rows, row, readback } = state.io;
   const said: Partial<ShortWriteResult> = {};
