@@ -40,7 +40,8 @@ export type PairedName =
   | 'start-version'
   | 'start-host'
   | 'write-beside-host'
-  | 'write-alone';
+  | 'write-alone'
+  | 'small-beside-replace';
 
 export type MeasuredName = 'event-loop-delay' | 'memory-flat' | 'idle-host' | 'loop-cost' | 'steering' | 'limit-exact';
 
@@ -86,6 +87,7 @@ export const ratioTargets: Readonly<Record<PairedName, RatioTarget>> = {
   'start-host': shown('what a host adds to it, and what memory it takes at rest'),
   'write-beside-host': shown('what a command of a script costs where a host runs'),
   'write-alone': shown('what it costs where none does'),
+  'small-beside-replace': shown('small files are not held up while the blocks of large ones are freed'),
 };
 
 export const ceilingTargets: Readonly<Record<MeasuredName, CeilingTarget>> = {

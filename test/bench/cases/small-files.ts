@@ -2,6 +2,7 @@
 import type { PairedCase } from '../case.ts';
 import { openPeerWorker } from '../peers/worker.ts';
 import { MIB } from '../subjects/large-write.ts';
+import { replaceLarge } from '../subjects/replacing.ts';
 import { saturate } from '../subjects/saturation.ts';
 import { SMALL_BYTES } from '../subjects/small-jobs.ts';
 import { CONCURRENCY, JOBS_PER_THREAD, THREADS, countOf, openSmallHost, smallSide } from '../subjects/small-side.ts';
@@ -89,4 +90,38 @@ const beside: PairedCase = {
   },
 };
 
-export const smallFiles: PairedCase[] = [small4k, bulk4k, beside];
+const besideReplace: PairedCase = {
+  kind: 'paired',
+  name: 'small-beside-replace',
+  what: `4 KiB files as in small-4k while four files of 512 MiB are replaced by empty ones, one after another, on the same host`,
+  peer: 'the same small files alone',
+  unit: 'jobs/s',
+  missing: () => null,
+  async open(system, options) {
+    const host = await openSmallHost(system);
+    const replacing = replaceLarge(system, 4, (options.smoke ? 16 : 512) * MIB);
+    const { queue, events } = system;
+    const alone = { queue, events, pids: host.pids };
+    const small = smallSide(countOf(options), {
+      ...alone,
+      directory: 'beside',
+      async during(run) {
+        const [result] = await Promise.all([run(), replacing.run()]);
+        return result;
+      },
+    });
+    return {
+      subject: {
+        async prepare() {
+          await replacing.prepare();
+          await small.prepare();
+        },
+        run: small.run,
+      },
+      peer: smallSide(countOf(options), { ...alone, directory: 'alone' }),
+      close: host.close,
+    };
+  },
+};
+
+export const smallFiles: PairedCase[] = [small4k, bulk4k, beside, besideReplace];
