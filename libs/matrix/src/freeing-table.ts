@@ -87,6 +87,18 @@ export class FreeingTable {
     return bytes;
   }
 
+  /** Writer thread: sleeps until an order for the file system `device` has gone on, `ms` at most; false if there is none. */
+  sleep(device: number, ms: number): boolean {
+    for (let slot = 0; slot < this.#slots; slot += 1) {
+      const at = slot * SLOT_WORDS;
+      const state = Atomics.load(this.#words, at + STATE);
+      if (state === FREE || this.#words[at + DEVICE] !== device) continue;
+      Atomics.wait(this.#words, at + STATE, state, ms);
+      return true;
+    }
+    return false;
+  }
+
   /** True while anything is not carried out. */
   get isBusy(): boolean {
     for (let slot = 0; slot < this.#slots; slot += 1)
@@ -109,6 +121,7 @@ export class FreeingTable {
     if (found === -1) return -1;
     this.#last = found;
     Atomics.store(this.#words, found * SLOT_WORDS + STATE, UNDER_WAY);
+    Atomics.notify(this.#words, found * SLOT_WORDS + STATE);
     return found;
   }
 
@@ -126,5 +139,6 @@ export class FreeingTable {
   finish(slot: number, result: number): void {
     this.#words[slot * SLOT_WORDS + RESULT] = result;
     Atomics.store(this.#words, slot * SLOT_WORDS + STATE, FREE);
+    Atomics.notify(this.#words, slot * SLOT_WORDS + STATE);
   }
 }

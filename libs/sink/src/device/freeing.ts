@@ -8,6 +8,7 @@
  *
  * The decision: libs/README.md#freed-elsewhere.
  */
+import { performance } from 'node:perf_hooks';
 import type { Device } from '@penstock/disk';
 import { type FreeingTable, TO_CLOSE } from '@penstock/matrix';
 import { native } from '@penstock/native';
@@ -16,6 +17,9 @@ import { native } from '@penstock/native';
 export const FREED_ELSEWHERE_BYTES_MIN = 8_388_608;
 /** When more than this waits to be freed, threads free for themselves: writes must not outrun the freeing for long. */
 const LEFT_BYTES_MAX = 17_179_869_184;
+
+/** How long a row of a stream waits for space in all, in a call, as it would wait if its thread freed the file itself. */
+const SLEEP_MS_MAX = 2000;
 
 /** A cut that another thread makes. */
 export interface Cut {
@@ -74,6 +78,20 @@ export class Freeing {
   /** True while space of `device` is becoming free. */
   isUnderWay(device: Device): boolean {
     return this.#table !== null && this.#table.bytesLeft(numberOf(device)) > 0;
+  }
+
+  /**
+   * Sleeps until no space of `device` is becoming free any more, or SLEEP_MS_MAX have passed: for what cannot be asked again
+   * later. False if nothing was waited for.
+   */
+  sleep(device: Device): boolean {
+    const until = performance.now() + SLEEP_MS_MAX;
+    let slept = false;
+    for (let left = SLEEP_MS_MAX; left > 0; left = until - performance.now()) {
+      if (this.#table?.sleep(numberOf(device), left) !== true) break;
+      slept = true;
+    }
+    return slept;
   }
 
   #order(fd: number, bytes: number, device: Device, end: number): number {

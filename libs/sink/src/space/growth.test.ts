@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Freeing } from '../device/freeing.ts';
 import { Growth } from './growth.ts';
 import type { Target } from '../target/target.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
@@ -14,7 +15,11 @@ beforeEach(() => {
   bench = openBench();
   const path = join(bench.directory, 'growing');
   fd = openSync(path, 'w+');
-  growth = new Growth({ fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 } } as Target, 0);
+  growth = new Growth(
+    { fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 } } as Target,
+    new Freeing(),
+    0,
+  );
 });
 afterEach(async () => {
   closeSync(fd);

@@ -8,9 +8,10 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native, roundUp } from '@penstock/native';
 import { fileSystemOf } from '@penstock/disk';
+import type { Freeing } from '../device/freeing.ts';
 import type { Target } from '../target/target.ts';
 
-const { ENOSYS, EOPNOTSUPP } = constants.errno;
+const { ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
 
 const STEP_BYTES_MIN = 16_777_216;
 const STEP_BYTES_MAX = 1_073_741_824;
@@ -38,6 +39,7 @@ export class Growth implements RowRoom {
   /** The position where the reserved space ends. */
   #end = 0;
   readonly #unseen: boolean;
+  readonly #freeing: Freeing;
   /** False if space stays taken after the file is cut: a stream of 3 MiB took 16 MiB of a btrfs for good. */
   readonly #reserves: boolean;
 
@@ -46,8 +48,9 @@ export class Growth implements RowRoom {
    * @param from the first position that has no space yet, such a multiple too
    * @param unseen true: only space is reserved, and the caller sets the size of the file
    */
-  constructor(target: Target, base: number, from: number = 0, unseen: boolean = false) {
+  constructor(target: Target, freeing: Freeing, base: number, from: number = 0, unseen: boolean = false) {
     this.#target = target;
+    this.#freeing = freeing;
     this.#base = base;
     this.#end = from;
     this.#unseen = unseen;
@@ -60,10 +63,16 @@ export class Growth implements RowRoom {
     const { offset } = this.#target.alignment;
     const wanted = lastEnd === Number.POSITIVE_INFINITY ? this.#nextStep() : lastEnd - this.#end;
     let step = Math.max(needed, roundUp(wanted, offset));
-    for (;;) {
+    for (let waited = false; ;) {
       const result = this.#reserve(step);
       if (result >= 0) break;
       if (step === needed) {
+        // Once more whatever there is to wait for: it may have become free since the call failed.
+        if (result === -ENOSPC && !waited) {
+          this.#freeing.sleep(this.#target.standing.device);
+          waited = true;
+          continue;
+        }
         const { path } = this.#target;
         throw new IoError({
           syscall: 'fallocate',

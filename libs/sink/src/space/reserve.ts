@@ -44,12 +44,7 @@ export class Reserving {
    * untouched then
    */
   advance(): boolean {
-    try {
-      return this.#advance();
-    } catch (error) {
-      if (mayFitSoon(error, this.#target, this.#freeing)) return false;
-      throw error;
-    }
+    return this.#isDone || unlessFull(this.#target, this.#freeing, () => this.#advance());
   }
 
   /** False while the write waits for it. */
@@ -100,18 +95,25 @@ export class Reserving {
   }
 }
 
-const mayFitSoon = (error: unknown, { standing }: Target, freeing: Freeing): boolean =>
-  error instanceof IoError && error.errno === -ENOSPC && freeing.isUnderWay(standing.device);
+/**
+ * Calls `reserves`; false if that finds no space, and some is becoming free. @throws what it throws
+ */
+function unlessFull({ standing }: Target, freeing: Freeing, reserves: () => boolean): boolean {
+  try {
+    return reserves();
+  } catch (error) {
+    if (!(error instanceof IoError) || error.errno !== -ENOSPC) throw error;
+    if (freeing.isUnderWay(standing.device)) return false;
+    return reserves(); // it may have become free since, and nobody would wake this write
+  }
+}
 
 /** The same for a new small file, in one step; false if space that it needs is becoming free. @throws IoError */
 export function reserveSmall(target: Target, size: number, freeing: Freeing): boolean {
-  try {
+  return unlessFull(target, freeing, () => {
     reserve(target, size);
     return true;
-  } catch (error) {
-    if (mayFitSoon(error, target, freeing)) return false;
-    throw error;
-  }
+  });
 }
 
 /**

@@ -9,6 +9,7 @@
  */
 import { roundUp } from '@penstock/native';
 import { cutFileOrThrow } from '../device/freed-blocks.ts';
+import type { Freeing } from '../device/freeing.ts';
 import { Growth, type RowRoom } from './growth.ts';
 import { truncateTo } from './reserve.ts';
 import { forgetSeenEnd, recordSeenEnd } from '../target/seen-end.ts';
@@ -45,7 +46,7 @@ export class SeenGrowth implements RowRoom {
   constructor(
     target: Target,
     base: number,
-    o: { headBytes: number; rowBytes: number; rowCount: number; isStream: boolean },
+    o: { headBytes: number; rowBytes: number; rowCount: number; isStream: boolean; freeing: Freeing },
   ) {
     this.#target = target;
     this.#base = base;
@@ -57,7 +58,7 @@ export class SeenGrowth implements RowRoom {
     this.#size = keepsRest || isResumed ? existingBytes : 0;
     const standing = Math.max(0, this.#size - base);
     // Not for what is there already: XFS would require the same space once more.
-    this.#space = new Growth(target, base, standing - (standing % alignment.offset), true);
+    this.#space = new Growth(target, o.freeing, base, standing - (standing % alignment.offset), true);
   }
 
   /** True if fixEnd() is to be called when nothing is in flight, to make the size exact. */
