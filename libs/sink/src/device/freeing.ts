@@ -13,7 +13,7 @@ import type { Device } from '@penstock/disk';
 import { type FreeingTable, TO_CLOSE } from '@penstock/matrix';
 import { native } from '@penstock/native';
 
-/** Less is freed where it is let go of: that takes no longer than to order it. */
+/** Less is freed where it is let go of: two milliseconds at most, on a mount that discards. */
 export const FREED_ELSEWHERE_BYTES_MIN = 8_388_608;
 /** When more than this waits to be freed, threads free for themselves: writes must not outrun the freeing for long. */
 const LEFT_BYTES_MAX = 17_179_869_184;
