@@ -202,7 +202,7 @@ async function stream(): Promise<{ done: Promise<WriteResult>; size: number }> {
   const size = 17 * MIB + 5; // one step of 16 MiB, and one of 32
   const chunk = stamp(3, MIB);
   for (let at = 0; at < size; at += MIB) await producer.pushAll(chunk.subarray(0, Math.min(MIB, size - at)));
-  await until(() => statSync(pathOf(bench.names()[0]!)).size > 20 * MIB);
+  await until(() => statSync(pathOf(bench.parts()[0]!)).size > 20 * MIB);
   producer.end();
   return { done, size };
 }
@@ -216,6 +216,15 @@ test('what a stream has reserved ahead and not filled is cut off by another thre
   expect((await done).bytes).toBe(size);
   expect(statSync(pathOf('a')).size).toBe(size);
   expect(statSync(pathOf('a')).blocks * 512).toBeLessThan(size + MIB);
+});
+
+test('a stream that replaces a large file leaves that to be freed too', async () => {
+  put('a');
+  const { done, size } = await stream();
+  await until(() => table.isBusy);
+  free(); // the space that it had reserved ahead
+  expect((await done).bytes).toBe(size);
+  expect(kept()).toHaveLength(1);
 });
 
 test('where there is no other thread all is freed at once', async () => {

@@ -42,12 +42,16 @@ export function beginPublishing(state: WriteState): Step {
   return NOTHING;
 }
 
-/** The source is closed, and its word of the job's block names the file that was replaced instead. */
-function recordReplaced({ control, files }: WriteState, fd: number): void {
+/**
+ * The source, or the second descriptor of a stream's file, is closed, and its word of the job's block names the file that was
+ * replaced instead.
+ */
+function recordReplaced({ control, files, io }: WriteState, fd: number): void {
   control.recordFd(FD_ORIGIN, -1);
   control.recordMapping(null);
   if (files.origin !== null) closeOrigin(files.origin);
   files.origin = null;
+  io.partial?.close();
   control.recordFd(FD_ORIGIN, fd);
 }
 
