@@ -51,10 +51,19 @@ export class RootWords {
     Atomics.store(this.#words, this.#at(thread, this.#roots + place), fd + 1);
   }
 
-  /** Called by the main thread after a writer thread's end: the descriptors that it left open; their words become 0. */
+  /** Called by the main thread after a writer thread's end: the roots that it left open; their words become 0. */
   take(thread: number): number[] {
+    return this.#take(thread, 0, this.#roots);
+  }
+
+  /** The same of directories below them. */
+  takeDirectories(thread: number): number[] {
+    return this.#take(thread, this.#roots, this.#roots + DIRECTORIES_MAX);
+  }
+
+  #take(thread: number, from: number, to: number): number[] {
     const fds: number[] = [];
-    for (let index = 0; index < this.#roots + DIRECTORIES_MAX; index += 1) {
+    for (let index = from; index < to; index += 1) {
       const word = Atomics.exchange(this.#words, this.#at(thread, index), 0);
       if (word > 0) fds.push(word - 1);
     }

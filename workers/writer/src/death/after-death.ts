@@ -87,8 +87,12 @@ export class AfterDeath {
       const result = block.context === 0 || !isMainThread ? 0 : await this.#destroy(block);
       await this.#ringsAreQuiet(index);
       if (result === 0) this.#forgetPages(index);
-      const rootFds = rootWords.take(index);
-      if (isMainThread) for (const fd of rootFds) native.close(fd); // else the thread itself has
+      const [rootFds, directories] = [rootWords.take(index), rootWords.takeDirectories(index)];
+      if (isMainThread) {
+        // Else the thread itself has. Roots are open as mere paths, and their closing waits for nothing.
+        for (const fd of rootFds) native.close(fd);
+        await this.#undertaker.closeDescriptors(directories);
+      }
       block.release();
       if (result < 0) onFailure(new IoError({ syscall: 'io_destroy', errno: result }));
     }

@@ -15,6 +15,7 @@ port.on('message', (duty: Duty | 'end') => {
   }
   let result = 0;
   if ('context' in duty) result = kernel.destroy(duty.context);
+  else if ('fds' in duty) for (const fd of duty.fds) native.close(fd);
   else for (const left of duty.leftOpen) closeLeftOpen(left);
   port.postMessage({ number: duty.number, result } satisfies Done);
 });

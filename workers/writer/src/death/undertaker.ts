@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads';
 import type { LeftOpen } from './left-open.ts';
 
 /** What is to be done after a death. */
-export type Duty = { number: number } & ({ context: number } | { leftOpen: LeftOpen[] });
+export type Duty = { number: number } & ({ context: number } | { leftOpen: LeftOpen[] } | { fds: number[] });
 /** It is done; `result` is that of io_destroy, or 0. */
 export interface Done {
   number: number;
@@ -40,6 +40,10 @@ export class Undertaker {
   /** Closes, unmaps and removes what attempts left. Their thread's context is destroyed. */
   async closeLeftOpen(leftOpen: LeftOpen[]): Promise<void> {
     if (leftOpen.length > 0) await this.#order((number) => ({ number, leftOpen }));
+  }
+
+  async closeDescriptors(fds: number[]): Promise<void> {
+    if (fds.length > 0) await this.#order((number) => ({ number, fds }));
   }
 
   /** True while something has not been done yet. */
