@@ -17,7 +17,6 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { PHASES } from '@penstock/contract';
 import { RootWords } from '@penstock/disk';
 import type { JobBlock } from '@penstock/matrix';
-import { native } from '@penstock/native';
 import { type Bench, openBench, stamp } from '../thread/thread.fixture.ts';
 
 const WRITING = PHASES.indexOf('writing');
@@ -48,32 +47,24 @@ function hooked(index: number, onWriting: () => void): JobBlock {
   return block;
 }
 
-/** The paths of what was opened while `work` ran. */
-async function openedBy(work: () => Promise<unknown>): Promise<string[]> {
-  const paths: string[] = [];
-  native.watchDescriptors({ opened: (fd) => paths.push(readlinkSync(`/proc/self/fd/${fd}`)), closing: () => {} });
-  try {
-    await work();
-  } finally {
-    native.watchDescriptors({ opened: () => {}, closing: () => {} });
-  }
-  return paths;
-}
-
-test('files that are handed over together share one opening of their directory, and it is closed with the last', async () => {
-  const directory = join(bench.directory, 'd');
-  mkdirSync(directory);
-  const paths = await openedBy(() => Promise.all([1, 2, 3, 4].map((seed) => bench.write(small(`d/${seed}`, seed)))));
-  expect(paths.filter((path) => path === directory)).toHaveLength(1);
-  for (const seed of [1, 2, 3, 4]) expect(bench.read(`d/${seed}`).equals(stamp(seed, 4096))).toBe(true);
-  const open = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return ''; // that of the listing itself
-    }
-  });
-  expect(open).not.toContain(directory);
+test('writes that had been handed over when a directory was opened share it for 50 ms, and it is closed with the last', () => {
+  mkdirSync(join(bench.directory, 'd'));
+  const { directories, roots } = bench.thread;
+  const root = roots.get('data', 'root', true);
+  const opened = [
+    directories.open(root, 'd', 1, 2, 1000),
+    directories.open(root, 'd', 2, 2, 1049), // the second write had been handed over by then
+    directories.open(root, 'd', 3, 3, 1049), // the third had not
+    directories.open(root, 'd', 3, 3, 1099), // too long ago
+  ].map((directory) => directory!);
+  const fds = opened.map(({ fd }) => fd);
+  expect(fds[1]).toBe(fds[0]);
+  expect(new Set(fds).size).toBe(3);
+  opened[0]!.release();
+  expect(readlinkSync(`/proc/self/fd/${fds[1]}`)).toBe(join(bench.directory, 'd'));
+  for (const directory of opened.slice(1)) directory.release();
+  expect(fds.map((fd) => existsSync(`/proc/self/fd/${fd}`))).toEqual([false, false, false, false]);
+  expect(words.takeDirectories(0)).toEqual([]);
 });
 
 test('a write that is handed over after its directory was replaced goes into the new one', async () => {

@@ -39,7 +39,7 @@ export class SharedDirectory {
   /** The newest write that had been handed over when it was opened. */
   readonly arrival: number;
   readonly place: number;
-  readonly openedAtMs: number = performance.now();
+  readonly openedAtMs: number;
   users = 1;
   readonly #owner: SharedDirectories;
 
@@ -51,6 +51,7 @@ export class SharedDirectory {
     key: string,
     arrival: number,
     place: number,
+    nowMs: number,
   ) {
     this.#owner = owner;
     this.fd = fd;
@@ -58,6 +59,7 @@ export class SharedDirectory {
     this.generation = root.generation;
     this.arrival = arrival;
     this.place = place;
+    this.openedAtMs = nowMs;
     this.stat = statFd(fd, path);
     this.fileSystem = fileSystemOf(fd, path);
     this.ground = groundOf(fd, this.fileSystem, this.stat.device);
@@ -89,10 +91,16 @@ export class SharedDirectories {
    * @returns null if as many directories are shared as can be recorded: the write opens its own
    * @throws IoError
    */
-  open(root: Root, path: string, arrival: number, newestArrival: number): SharedDirectory | null {
+  open(
+    root: Root,
+    path: string,
+    arrival: number,
+    newestArrival: number,
+    nowMs: number = performance.now(),
+  ): SharedDirectory | null {
     const key = `${root.name}\0${path}`;
     const newest = this.#newest.get(key);
-    if (newest !== undefined && isGoodFor(newest, root, arrival)) {
+    if (newest !== undefined && isGoodFor(newest, root, arrival, nowMs)) {
       newest.users += 1;
       return newest;
     }
@@ -102,7 +110,7 @@ export class SharedDirectories {
     try {
       fd = openParent(root, path);
       this.#roots.recordDirectory(place, fd);
-      const directory = new SharedDirectory(this, fd, root, `${root.path}/${path}`, key, newestArrival, place);
+      const directory = new SharedDirectory(this, fd, root, `${root.path}/${path}`, key, newestArrival, place, nowMs);
       this.#newest.set(key, directory);
       return directory;
     } catch (error) {
@@ -129,5 +137,9 @@ export class SharedDirectories {
   }
 }
 
-const isGoodFor = ({ generation, arrival, openedAtMs }: SharedDirectory, root: Root, wanted: number): boolean =>
-  generation === root.generation && arrival >= wanted && performance.now() - openedAtMs < SHARED_MS;
+const isGoodFor = (
+  { generation, arrival, openedAtMs }: SharedDirectory,
+  root: Root,
+  wanted: number,
+  nowMs: number,
+): boolean => generation === root.generation && arrival >= wanted && nowMs - openedAtMs < SHARED_MS;
