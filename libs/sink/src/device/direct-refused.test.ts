@@ -173,3 +173,18 @@ test('a device that refuses is remembered, and no other', () => {
   expect(devices.has({ major: 0, minor: 39 })).toBe(true);
   expect(devices.has({ major: 0, minor: 40 })).toBe(false);
 });
+
+test('a pause that comes as the only row of a small file is refused lets that row end, from memory that is still its own', async () => {
+  openRefusing(PWRITE, 'failed');
+  const block = bench.control.job(0);
+  const { engine } = bench;
+  const reap = engine.reap.bind(engine);
+  engine.reap = (timeoutMs) => {
+    const completed = reap(timeoutMs);
+    if (completed > 0) block.pause(true); // before the lane is told of the refusal
+    return completed;
+  };
+  const result = await bench.write({ path: 'a', size: 150_001, source }, { block });
+  expect(result.mode).toBe('aio-buffered');
+  expectStamp('a', 150_001);
+});
