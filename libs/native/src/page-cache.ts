@@ -25,12 +25,13 @@ const sysconfC = libc.func('long sysconf(int)');
 export const PAGE_BYTES: number = Number(sysconfC(SC_PAGESIZE));
 
 const syscallCachestat = libc.func('long syscall(long, long, void *, void *, long)');
-/** struct cachestat_range: off u64 @0, len u64 @8; struct cachestat: nr_cache u64 @0 and four more. */
+/** struct cachestat_range: off u64 @0, len u64 @8; struct cachestat: nr_cache u64 @0, nr_dirty u64 @8 and three more. */
 const cacheRange = new Uint32Array(new ArrayBuffer(16));
 const cacheCounts = new Uint32Array(new ArrayBuffer(40));
+const NR_DIRTY = 2;
 /**
  * cachestat(2): how many pages of the `length` bytes at `offset` the page cache has, or -errno; -ENOSYS before Linux 6.5,
- * -EPERM for a file that the process could only read.
+ * -EPERM for a file that the process could only read. lastDirtyPages() says how many of them the disk does not have yet.
  */
 export function cachedPages(fd: number, offset: number, length: number): number {
   cacheRange[0] = lowWord(offset);
@@ -40,6 +41,9 @@ export function cachedPages(fd: number, offset: number, length: number): number 
   const result = fail(Number(syscallCachestat(NR.cachestat, fd, cacheRange, cacheCounts, 0)));
   return result < 0 ? result : cacheCounts[0]!; // of one iocb they are fewer than 2^32
 }
+
+/** Of the pages that the last cachedPages() has counted, those that were changed since they were last written out. */
+export const lastDirtyPages = (): number => cacheCounts[NR_DIRTY]!;
 
 const RWF_NOWAIT = 8;
 const syscallPreadv2 = libc.func('int64_t syscall(long, long, void *, long, int64_t, long, long)');

@@ -1,7 +1,10 @@
 /**
- * Reads of a source that the page cache has: memory to memory, where direct I/O would write the dirty pages out first and then
- * have the disk read what is there already. Only what is cached as a whole is read so, and nothing that is not cached is
- * brought into the cache.
+ * Reads of a source that the page cache has: memory to memory, where direct I/O would have the disk read what is there already.
+ * Only what is cached as a whole is read so, and nothing that is not cached is brought into the cache.
+ *
+ * Dirty pages are not read so: a program that has such a page mapped can go on storing into it, and no time of the file
+ * changes, by which a copy is known to be half of each version (assertUnchanged). A direct read has them written out first,
+ * and the next store into one changes the file's times.
  *
  * The decision: libs/README.md#cached-rows-of-a-copy.
  */
@@ -32,7 +35,7 @@ export class CachedReads {
     if (!this.#isKnown || length < READ_BYTES_MIN || !origin.direct) return false;
     const pages = native.cachedPages(origin.fd, offset, length);
     if (pages < 0) this.#isKnown = false;
-    if (pages < pagesOf(offset, length)) return false;
+    if (pages < pagesOf(offset, length) || native.lastDirtyPages() > 0) return false;
     // Reads that are in flight keep what the flags were when they were submitted.
     const flags = this.#statusFlags;
     if (native.setStatusFlags(origin.fd, flags & ~native.O_DIRECT) < 0) return false;
