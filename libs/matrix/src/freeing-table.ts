@@ -106,22 +106,31 @@ export class FreeingTable {
     return false;
   }
 
-  /** The thread that frees: takes an order, one that a write waits for (a cut) before others; -1 if there is none. */
+  /**
+   * The thread that frees: takes an order, one that a write waits for (a cut) before others; -1 if there is none. One that was
+   * asked to end may still be at work as the next begins: each order is taken by one of them, for what is closed twice may be
+   * another file by then.
+   */
   take(): number {
+    for (;;) {
+      const slot = this.#nextOrdered();
+      if (slot === -1) return -1;
+      this.#last = slot;
+      const at = slot * SLOT_WORDS + STATE;
+      if (Atomics.compareExchange(this.#words, at, ORDERED, UNDER_WAY) !== ORDERED) continue;
+      Atomics.notify(this.#words, at);
+      return slot;
+    }
+  }
+
+  #nextOrdered(): number {
     let found = -1;
     for (let index = 1; index <= this.#slots; index += 1) {
       const slot = (this.#last + index) % this.#slots;
       if (Atomics.load(this.#words, slot * SLOT_WORDS + STATE) !== ORDERED) continue;
-      if (this.orderIn(slot).end !== TO_CLOSE) {
-        found = slot;
-        break;
-      }
+      if (this.orderIn(slot).end !== TO_CLOSE) return slot;
       if (found === -1) found = slot;
     }
-    if (found === -1) return -1;
-    this.#last = found;
-    Atomics.store(this.#words, found * SLOT_WORDS + STATE, UNDER_WAY);
-    Atomics.notify(this.#words, found * SLOT_WORDS + STATE);
     return found;
   }
 

@@ -2,7 +2,7 @@
 export { Arena, type ArenaMemory, HUGE_PAGE_BYTES, type RowExtent, createArenaMemory } from './arena.ts';
 export { GATHERED_BYTES_MAX, type RowPlan, chooseMatrix, chooseStreamMatrix, planRows } from './plan.ts';
 export { Control } from './control.ts';
-export { FREEING_SLOTS, FreeingTable, TO_CLOSE } from './freeing-table.ts';
+export { FREEING_SLOTS, type FreeingOrder, FreeingTable, TO_CLOSE } from './freeing-table.ts';
 export {
   JobBlock,
   type JobReading,

@@ -10,6 +10,7 @@ const table = new FreeingTable(threadSlots, words);
 
 port.postMessage(FREER_UP);
 port.on('message', (order: 'look' | 'end') => {
-  while (freeNext(table)) port.postMessage(FREED);
+  // Nothing was left when it was asked to end: what has come since is the next thread's.
   if (order === 'end') port.close();
+  else while (freeNext(table)) port.postMessage(FREED);
 });

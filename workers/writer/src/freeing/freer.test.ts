@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
-import { TO_CLOSE } from '@penstock/matrix';
+import { type FreeingOrder, FreeingTable, TO_CLOSE } from '@penstock/matrix';
 import { Freer } from './freer.ts';
 
 const never = (): boolean => false;
@@ -53,4 +53,18 @@ test('a slot whose result is still to be looked at is not given to the next orde
   const slot = table.order(0, { ...orderOf(-1), end: 0 }, never);
   table.finish(table.take(), 0);
   expect(table.order(0, orderOf(-1), (kept) => kept === slot)).not.toBe(slot);
+});
+
+test('an order that another thread takes in the same moment, as one that was asked to end may, is not taken twice', () => {
+  const { table } = new Freer(1, () => {});
+  let ofOther = -1;
+  class Raced extends FreeingTable {
+    override orderIn(slot: number): FreeingOrder {
+      if (ofOther === -1) ofOther = table.take();
+      return super.orderIn(slot);
+    }
+  }
+  const slot = table.order(0, orderOf(-1), never);
+  expect(new Raced(1, table.buffer).take()).toBe(-1);
+  expect(ofOther).toBe(slot);
 });
