@@ -75,6 +75,8 @@ export class JobBlock {
   #rate: RateCell | undefined;
   /** Main thread: where the threads that help this job's own one publish what they do of it. */
   helpers: readonly JobBlock[] = [];
+  /** Main thread: the thread that publishes here has ended what it does of the job, and others may go on. */
+  hasEnded = false;
 
   constructor(words: Int32Array, doubles: Float64Array, at: number) {
     this.#words = words;
@@ -91,6 +93,7 @@ export class JobBlock {
   /** Main thread, before the job is handed to a thread. */
   reset(): void {
     this.helpers = [];
+    this.hasEnded = false;
     for (let word = 0; word < JOB_WORDS; word += 1) Atomics.store(this.#words, this.#at + word, 0);
   }
 
@@ -116,9 +119,13 @@ export class JobBlock {
 
   /** Main thread: the last whole reading; of a job of several threads, theirs together. */
   read(): JobReading {
-    let reading = this.#readOwn();
-    for (const helper of this.helpers) reading = together(reading, helper.read());
-    return reading;
+    if (this.helpers.length === 0) return this.#readOwn();
+    const blocks = [this, ...this.helpers];
+    const readings = blocks.map((block) => block.#readOwn());
+    return together(
+      readings,
+      readings.every(({ phase }, index) => isAtRest(phase) || blocks[index]!.hasEnded),
+    );
   }
 
   #readOwn(): JobReading {
@@ -237,17 +244,25 @@ export class JobBlock {
   }
 }
 
-/** A job is done once all of its threads are, and paused once none of them has anything under way. */
-function together(one: JobReading, other: JobReading): JobReading {
-  const isOver = (phase: Phase): boolean => phase === 'done' || phase === 'paused';
-  const resting: Phase = one.phase === 'paused' ? 'paused' : other.phase;
+/**
+ * A job is done once all of its threads are, and paused once none of them has anything under way.
+ * @param atRest true if that is so: a thread that has ended is in no pause, and not done if files of it have failed
+ */
+function together(readings: readonly JobReading[], atRest: boolean): JobReading {
+  const sum = (field: 'bytesWritten' | 'bytesDurable' | 'totalBytes' | 'inFlight'): number =>
+    readings.reduce((total, reading) => total + reading[field], 0);
+  const { phase } = readings[0]!;
+  const isOne = readings.every((reading) => reading.phase === phase);
+  const isPaused = atRest && readings.some((reading) => reading.phase === 'paused');
   return {
-    phase: one.phase === other.phase || (isOver(one.phase) && isOver(other.phase)) ? resting : 'writing',
-    bytesWritten: one.bytesWritten + other.bytesWritten,
-    bytesDurable: one.bytesDurable + other.bytesDurable,
-    totalBytes: one.totalBytes + other.totalBytes,
-    inFlight: one.inFlight + other.inFlight,
+    phase: isOne ? phase : isPaused ? 'paused' : 'writing',
+    bytesWritten: sum('bytesWritten'),
+    bytesDurable: sum('bytesDurable'),
+    totalBytes: sum('totalBytes'),
+    inFlight: sum('inFlight'),
   };
 }
+
+const isAtRest = (phase: Phase): boolean => phase === 'done' || phase === 'paused';
 
 const tenthsNow = (): number => Math.floor(monotonicMs() / 100);

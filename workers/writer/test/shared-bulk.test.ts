@@ -90,6 +90,24 @@ test('a bulk is paused once none of its threads has anything under way, and goes
   expect(await done).toMatchObject({ failed: 0, bytes: 1000 * SIZE });
 });
 
+test('a bulk of which one thread has ended, with files that failed, is paused once the other has nothing under way', async () => {
+  pool = new WriterPool(poolOptions(directory));
+  const failing = Array.from({ length: 100 }, (_, index) => `d/${index}`);
+  for (const path of failing) mkdirSync(join(directory, path), { recursive: true });
+  const large = { path: 'large', size: '1GiB' };
+  const files = [large, ...failing.map((path) => ({ path, size: SIZE }))];
+  const running = pool.run(parseJob({ files, durability: 'none' }), 'job', 1);
+  const { block, done } = running;
+  while (![block, ...block.helpers].some(({ hasEnded }) => hasEnded)) await setImmediate();
+  block.pause(true);
+  running.wake();
+  while (block.read().phase !== 'paused') await setImmediate();
+  expect(block.read().inFlight).toBe(0);
+  const forget = stopRunning(running, STOP_CANCEL, 5000, { awaited: true });
+  await expect(done).rejects.toMatchObject({ code: 'ECANCELED' });
+  forget();
+});
+
 test('if one of its threads dies, a bulk fails once the other has stopped: nothing of it is written after that', async () => {
   pool = new WriterPool(poolOptions(directory, { entry: throwing }));
   const { done } = pool.run(bulk(1000), 'job', 1);

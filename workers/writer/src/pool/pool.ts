@@ -261,6 +261,7 @@ export class WriterPool {
   /** The same for a bulk's threads. If one fails, the work of the others is for nothing: they are stopped, and waited for. */
   async #finishAll(block: JobBlock, sessions: readonly Session[], tasks: readonly WriterTask[]): Promise<ShortResult> {
     this.#sharesOut.set(tasks[0]!.jobSlot, tasks.length);
+    const blocks = [block, ...block.helpers];
     const failures: unknown[] = [];
     const runs = tasks.map(async (task, index) => {
       const session = sessions[index]!;
@@ -273,6 +274,7 @@ export class WriterPool {
         for (const other of sessions) other.wake();
         throw error;
       } finally {
+        blocks[index]!.hasEnded = true;
         if (!session.isLeft(task.jobSlot)) this.#free(task);
       }
     });
