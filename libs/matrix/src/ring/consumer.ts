@@ -158,9 +158,13 @@ export class RingConsumer {
     return ended ? this.#tailBytes() === 0 || this.#tailTaken : this.#wholeBlocks() === 0;
   }
 
-  /** Other writes may have the rows from now on, and `carriedBytes` are kept for the next grant. */
+  /**
+   * To be called once `isEmptied` was true: other writes may have the rows from now on, and `carriedBytes` are kept for the
+   * next grant. If the producer has ended in between, those are its last, and `wantsRows` asks for rows to take them.
+   */
   leaveRows(): void {
-    assert(this.isEmptied, 'rows of a ring were given away that hold bytes');
+    const isTaken = Atomics.load(this.#words, FILLED) === this.#taken;
+    assert(this.#isQuiet() && isTaken, 'rows of a ring were given away that hold bytes');
     this.#rowCount = 0;
   }
 

@@ -70,14 +70,15 @@ class Reader {
     if (row !== undefined) this.consumer.release(row);
   }
 
-  /** Takes all that is there, and the rows away with it; false where a copy is under way. */
-  leave(): boolean {
+  /** Takes all that is there, and the rows away with it; false where a copy is under way. `meanwhile` runs as they go. */
+  leave(meanwhile: () => void = () => {}): boolean {
     while (this.take());
     while (this.#held.length > 0) this.release();
     if (!this.consumer.isEmptied) return false;
     const { carriedBytes, partialRow, cutBytes } = this.consumer;
     const start = this.#start + partialRow * STRIDE + cutBytes;
     this.#carry = bytes.slice(start, start + carriedBytes);
+    meanwhile();
     this.consumer.leaveRows();
     this.hasRows = false;
     return true;
@@ -177,6 +178,19 @@ test('rows are not taken away while a copy into them is under way, and what it b
   producer.end();
   reader.finish();
   expect(reader.received).toEqual([1, 2, 3, 4, 5]);
+});
+
+test('a producer that ends at the moment in which its rows are taken away gets others for its last bytes', () => {
+  const { inlet, outlet } = createRing([arena]);
+  const producer = new RingProducer(inlet);
+  const reader = new Reader(outlet, { rowBytes: 16, rowCount: 2 }, 0, 4);
+  reader.grant();
+  producer.push(Uint8Array.of(1, 2, 3)); // less than a block
+  reader.consumer.withdraw();
+  expect(reader.leave(() => producer.end())).toBe(true);
+  expect([reader.received, reader.consumer.exhausted, reader.consumer.wantsRows]).toEqual([[], false, true]);
+  reader.finish();
+  expect(reader.received).toEqual([1, 2, 3]);
 });
 
 test('none is lost between two threads, whenever rows are taken away', async () => {
