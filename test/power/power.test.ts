@@ -1,6 +1,7 @@
 // Power cuts on disks that remember what they did, and what they may lose: whole files compared. As root only: they are
 // mounted. `npm run test:long` tries many more of them.
-import { statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, fsyncSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { openWriter } from 'penstock';
@@ -43,5 +44,72 @@ testOnDisk(
       expect(run('debugfs', '-R', `stat <${inode}>`, image)).toMatch(/Links: 0 /);
     }
     recording.close();
+  },
+);
+
+/** Makes and flushes small files, among them neighbours in the inode table of what was made last, or is made next. */
+function flushNeighbours(directory: string, name: string): void {
+  for (const index of [0, 1, 2]) {
+    const fd = openSync(join(directory, `${name}${index}`), 'w');
+    writeSync(fd, 'x');
+    fsyncSync(fd);
+    closeSync(fd);
+  }
+}
+
+testOnDisk(
+  { ...DISKS.ext2, sizeBytes: 16_777_216 },
+  (name) =>
+    `on ${name} a file that is being written lists no block of an earlier file, though only its neighbours are flushed`,
+  async (home, kind) => {
+    const disk = await RecordedDisk.open(home, kind.make, kind.sizeBytes, 'defaults');
+    let inode = 0;
+    let position = 0;
+    try {
+      const filler = join(disk.mount, 'filler');
+      const fd = openSync(filler, 'w');
+      for (let mebibytes = 0; mebibytes < 13; mebibytes += 1) writeSync(fd, Buffer.alloc(1_048_576, 0xff));
+      fsyncSync(fd);
+      closeSync(fd);
+      rmSync(filler);
+      run('sync', '--file-system', disk.mount);
+      flushNeighbours(disk.mount, 'before');
+      const writer = await openWriter({ threads: 1 });
+      let noteWritten: () => void;
+      const written = new Promise<void>((resolve) => {
+        noteWritten = resolve;
+      });
+      const pieces = async function* (): AsyncGenerator<Uint8Array> {
+        for (let piece = 0; piece < 10; piece += 1) yield Buffer.alloc(65_536, piece);
+        await written;
+        inode = statSync(
+          join(
+            disk.mount,
+            readdirSync(disk.mount).find((name) => name.endsWith('.part'))!,
+          ),
+        ).ino;
+        flushNeighbours(disk.mount, 'after');
+        position = disk.position;
+        yield Buffer.alloc(65_536, 10);
+      };
+      await writer.writeFile(join(disk.mount, 'a'), pieces(), {
+        size: 720_896,
+        matrix: { rows: 2, rowBytes: 65_536 },
+        onProgress: ({ bytesWritten }) => {
+          if (bytesWritten >= 655_360) noteWritten();
+        },
+      });
+      await writer.close();
+    } finally {
+      await disk.close();
+    }
+    const recording = new Recording(disk.recordingPath, join(home, 'durable'), kind.sizeBytes);
+    const image = join(home, 'image');
+    recording.cut(image, position, 'lost', kind.atomBytes, () => 0);
+    recording.close();
+    const stat = run('debugfs', '-R', `stat <${inode}>`, image);
+    expect(stat).toContain('(DIND)');
+    expect(stat).toContain('Flags: 0x0'); // the attribute S is off again
+    expect(spawnSync('e2fsck', ['-fn', image], { encoding: 'utf8' }).stdout).not.toContain('llegal block');
   },
 );

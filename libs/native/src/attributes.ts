@@ -30,6 +30,13 @@ export function fileFlags(fd: number): number {
   return result < 0 ? result : inodeFlags[0]!;
 }
 
+const FS_IOC_SETFLAGS = 0x40086602; // the same on x64 and arm64
+/** The FS_IOC_SETFLAGS ioctl, of all flags at once: 0 or -errno. */
+export function setFileFlags(fd: number, flags: number): number {
+  inodeFlags[0] = flags;
+  return fail(ioctlC(fd, FS_IOC_SETFLAGS, inodeFlags));
+}
+
 const fsetxattrC = libc.func('int fsetxattr(int, str, void *, size_t, int)');
 /** fsetxattr(2): 0 or -errno. */
 export const fsetxattr = (fd: number, name: string, value: Uint8Array): number =>

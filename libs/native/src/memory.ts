@@ -19,8 +19,10 @@ export const copyTo = (address: number, bytes: Uint8Array): void => {
 
 export const PROT_READ = 1;
 export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 32;
 const mmapC = libc.func('int64_t mmap(uint64_t, size_t, int, int, int, int64_t)');
-/** mmap(2) of a file's first `length` bytes, wherever the kernel likes: the address, or -errno. */
+/** mmap(2) of a file's first `length` bytes, or of zeros (MAP_ANONYMOUS), wherever the kernel likes: the address, or -errno. */
 export const mmap = (length: number, protection: number, flags: number, fd: number): number =>
   fail(Number(mmapC(0, length, protection, flags, fd, 0)));
 

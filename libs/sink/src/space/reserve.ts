@@ -6,6 +6,7 @@ import { native, roundUp } from '@penstock/native';
 import { fillGaps } from './allocated.ts';
 import { cutFileOrThrow } from '../device/freed-blocks.ts';
 import type { Cut, Freeing } from '../device/freeing.ts';
+import { allocateIndirect } from '../device/indirect-blocks.ts';
 import { fileSystemOf } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
 
@@ -130,6 +131,10 @@ function reserve(target: Target, size: number): void {
   if (result === -ENOSPC && (keepsRest || isResumed)) result = fillGaps(target.fd, baseOffset, length);
   if (result === -EOPNOTSUPP || result === -ENOSYS) {
     result = baseOffset + length > existingBytes ? native.ftruncate(target.fd, baseOffset + length) : 0;
+    const isEmpty = !keepsRest && !isResumed;
+    if (result === 0 && isEmpty && target.forgetsFreed) {
+      result = allocateIndirect(target.fd, target.path, target.alignment.offset, length);
+    }
   }
   if (result >= 0) return;
   throw new IoError({ syscall: 'fallocate', errno: result, path: target.path, offset: baseOffset, length });
