@@ -4,8 +4,24 @@ import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 
 const NUMBERS = {
-  x64: { io_setup: 206, io_submit: 209, io_getevents: 208, io_pgetevents: 333, memfd_create: 319, seccomp: 317 },
-  arm64: { io_setup: 0, io_submit: 2, io_getevents: 4, io_pgetevents: 292, memfd_create: 279, seccomp: 277 },
+  x64: {
+    io_setup: 206,
+    io_submit: 209,
+    io_getevents: 208,
+    io_pgetevents: 333,
+    memfd_create: 319,
+    seccomp: 317,
+    fstatfs: 138,
+  },
+  arm64: {
+    io_setup: 0,
+    io_submit: 2,
+    io_getevents: 4,
+    io_pgetevents: 292,
+    memfd_create: 279,
+    seccomp: 277,
+    fstatfs: 44,
+  },
 }[process.arch];
 
 // <linux/filter.h>, <linux/seccomp.h>

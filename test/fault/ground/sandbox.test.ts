@@ -10,8 +10,9 @@ import { patternBytes } from '../../support/expected-bytes.ts';
 import { has, run } from '../../support/loop-disk.fixture.ts';
 import { System, cliEntry } from '../../support/system.ts';
 
-const { EACCES, ENOSYS, EPERM } = constants.errno;
+const { EACCES, EIO, ENOSYS, EPERM } = constants.errno;
 const seccompFixture = fileURLToPath(new URL('../../support/seccomp.fixture.mjs', import.meta.url));
+const cutFileFixture = fileURLToPath(new URL('cut-file.fixture.mjs', import.meta.url));
 const openedEngineFixture = fileURLToPath(new URL('opened-engine.fixture.mjs', import.meta.url));
 
 interface Refused {
@@ -176,4 +177,11 @@ withAio('doctor makes the same trial: it names the call that is refused, and how
     verdict: 'warn',
     found: expect.stringMatching(/^sync-.*io_submit EPERM/),
   });
+});
+
+test('where the file system of a file that is cut elsewhere cannot be asked, that is the result, and the file is closed', () => {
+  const env = { ...process.env, ...preload([{ call: 'fstatfs', errno: EIO }]) };
+  const { stdout, stderr } = spawnSync(process.execPath, [cutFileFixture], { encoding: 'utf8', env });
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual({ found: true, result: -EIO, isClosed: true });
 });
