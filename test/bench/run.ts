@@ -7,7 +7,7 @@ import { type OtherBuild, againstBuild, builtCheckout } from './against.ts';
 import type { BenchCase } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
 import { buildCommit } from './compare.ts';
-import { takeCores, takeDisk } from './disk.ts';
+import { takeCores, takeDisk, keepHomesApart } from './disk.ts';
 import { type Machine, describeMachine } from './report/machine.ts';
 import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
 import { type Options, USAGE, readOptions } from './options.ts';
@@ -121,9 +121,11 @@ async function otherBuild({ against }: Options): Promise<OtherBuild | null> {
 /** The kind of machine that was asked for. @throws where this one cannot be it */
 function takeMachine({ cores, disk, smoke }: Options): void {
   if (cores !== null) takeCores(cores);
-  if (disk === null) return;
-  say(`making a disk: ${disk}`);
-  removals.push(takeDisk(disk, { smoke }));
+  if (disk !== null) {
+    say(`making a disk: ${disk}`);
+    removals.push(takeDisk(disk, { smoke }));
+  }
+  keepHomesApart();
 }
 
 function keep(report: Report, { out, name, record }: Options): void {

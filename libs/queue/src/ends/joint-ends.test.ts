@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -64,6 +65,42 @@ async function defining(worker: Worker, change: (lua: string) => string): Promis
   const define = client.defineCommand;
   client.defineCommand = (name, definition) => define(name, { ...definition, lua: change(definition.lua) });
 }
+
+test('ends that come one after another while Redis is busy wait for it together', async () => {
+  const count = 64;
+  const queue = new Queue('slow', { connection: redisOptions(stage.connection, 'worker') });
+  toClose.push(() => queue.close());
+  await queue.addBulk(Array.from({ length: count }, () => ({ name: 'write', data: {} })));
+  const begun = new Signal();
+  const held: (() => void)[] = [];
+  const perform = (): Promise<void> =>
+    new Promise((resolve) => {
+      held.push(resolve);
+      if (held.length === count) begun.give();
+    });
+  const connection = redisOptions(stage.connection, 'worker');
+  const worker = new Worker('slow', perform, { connection, concurrency: count, skipLockRenewal: true });
+  toClose.push(() => worker.close(true));
+  joinEnds(worker, () => {});
+  let ended = 0;
+  const allEnded = new Signal();
+  worker.on('completed', () => {
+    ended += 1;
+    if (ended === count) allEnded.give();
+  });
+  await begun.given;
+  await worker.pause(true); // fetches nothing more
+  await stage.client.config('RESETSTAT');
+  await stage.client.client('PAUSE', 500);
+  for (const end of held) {
+    end();
+    await setImmediate(); // each in a turn of its own
+  }
+  await allEnded.given;
+  const stats = await stage.client.info('commandstats');
+  const calls = Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)![1]);
+  expect(calls).toBeLessThan(10); // two were under way when Redis stopped answering, and the others need two
+}, 20_000);
 
 test('a Redis that refuses the script for many gets the ends one by one, and that is noted once', async () => {
   const alone = await run({ joint: false, each: 20 });

@@ -1,6 +1,7 @@
 /**
- * The ends of jobs, sent together: all that come in one turn of the event loop go out in one call of a script, and each
- * caller gets the answer that it would have had alone. Every job is still ended by itself, by BullMQ's own script.
+ * The ends of jobs, sent together: all that come in one turn of the event loop, or while Redis is busy with earlier ones,
+ * go out in one call of a script, and each caller gets the answer that it would have had alone. Every job is still ended
+ * by itself, by BullMQ's own script.
  */
 import type { RedisQueueBackend, Worker } from 'bullmq';
 import { isDemotion, refusalOf, NOT_PERMITTED } from '../connection/refusals.ts';
@@ -17,6 +18,8 @@ import {
 const ENDS_MAX = 32;
 /** Of results in one call, so that a bulk's does not hold up the ends of others. */
 const RESULT_CHARS_MAX = 128 * 1024;
+/** While so many are under way, ends wait for the next: one that Redis works at, and one that it finds when that is done. */
+const CALLS_MAX = 2;
 const END_SCRIPT = 'moveToFinished';
 /** Refusals that pass by themselves, and are of no script in particular: another's runs for long, the data are loaded. */
 const PASSING = /^(?:BUSY|LOADING)\b/;
@@ -54,6 +57,7 @@ class JointEnds {
   /** The connection that the script has been defined for; null before the first end. */
   #client: Client | null = null;
   #waiting: End[] = [];
+  #callsUnderWay = 0;
   #isOn = true;
 
   /** `run` has BullMQ's own scripts run. */
@@ -89,14 +93,20 @@ class JointEnds {
 
   #send(): void {
     const ends = this.#waiting;
-    this.#waiting = [];
-    for (let from = 0; from < ends.length;) {
+    let from = 0;
+    while (from < ends.length && this.#callsUnderWay < CALLS_MAX) {
       const to = this.#callEnd(ends, from);
-      const call = ends.slice(from, to);
-      if (call.length === 1) this.#sendAlone(call[0]!);
-      else void this.#sendTogether(call);
+      void this.#call(ends.slice(from, to));
       from = to;
     }
+    this.#waiting = ends.slice(from);
+  }
+
+  async #call(ends: readonly End[]): Promise<void> {
+    this.#callsUnderWay += 1;
+    await (ends.length === 1 ? this.#sendAlone(ends[0]!) : this.#sendTogether(ends));
+    this.#callsUnderWay -= 1;
+    if (this.#waiting.length > 0) this.#send();
   }
 
   /** Up to which of `ends` one call goes that begins with the one at `from`. */
@@ -110,8 +120,9 @@ class JointEnds {
     return to;
   }
 
-  #sendAlone({ args, resolve, reject }: End): void {
-    this.#alone(args).then(resolve, reject);
+  /** Never rejects. */
+  #sendAlone({ args, resolve, reject }: End): Promise<void> {
+    return this.#alone(args).then(resolve, reject);
   }
 
   async #alone(args: unknown[]): Promise<unknown> {
@@ -130,7 +141,7 @@ class JointEnds {
       const answer = answers[index];
       if (!(answer instanceof Error)) end.resolve(answer);
       // By a call of its own, the client learns of it too, and connects anew; nothing was done.
-      else if (isDemotion(answer)) this.#sendAlone(end);
+      else if (isDemotion(answer)) void this.#sendAlone(end);
       else end.reject(answer);
     }
   }
