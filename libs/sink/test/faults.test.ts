@@ -28,10 +28,11 @@ function openFaulty(options: FaultyOptions): ReturnType<typeof faultyPort> {
   return port;
 }
 
-/** Eight writes and copies of odd sizes at once, in rows of 16 KiB. */
+/** Eight writes and copies of odd sizes at once, in rows of 16 KiB, and eight files of one row. */
 function startAll(): { path: string; expected: Uint8Array; done: Promise<unknown> }[] {
-  return Array.from({ length: 8 }, (_, index) => {
-    const size = index * 123_456 + (index % 3);
+  return Array.from({ length: 16 }, (_, index) => {
+    const isOneRow = index >= 8;
+    const size = isOneRow ? index * 1021 : index * 123_456 + (index % 3);
     const expected = stamp(index, size);
     const matrix = { rows: 4, rowBytes: 16_384 };
     const request: WriteRequestInput = {
@@ -40,7 +41,7 @@ function startAll(): { path: string; expected: Uint8Array; done: Promise<unknown
       matrix,
       source: { kind: 'pattern', pattern: 'stamp', seed: index },
     };
-    if (index % 2 === 1) {
+    if (!isOneRow && index % 2 === 1) {
       writeFileSync(join(bench.archive, `${index}.in`), expected);
       request.source = { kind: 'file', root: 'archive', path: `${index}.in` };
     }
