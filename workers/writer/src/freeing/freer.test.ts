@@ -1,5 +1,7 @@
+import { createHook } from 'node:async_hooks';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { type FreeingOrder, FreeingTable, TO_CLOSE } from '@penstock/matrix';
@@ -36,6 +38,30 @@ test('it frees what is in the table, of a thread too that died before it could r
   expect(freed).toBe(3);
   expect(freer.table.isBusy).toBe(false);
   expect(threads()).toBeLessThanOrEqual(before);
+});
+
+test('after several files there is one timer by which the idle thread ends: no other ends it while it frees again', async () => {
+  const freed: true[] = [];
+  const freer = new Freer(1, () => freed.push(true));
+  freer.table.order(0, orderOf(native.memfdCreate('freer-test')), never);
+  freer.look();
+  await freer.whenFreed();
+  const timers = new Set<number>();
+  const hook = createHook({
+    init: (id, type) => void (type === 'Timeout' && timers.add(id)),
+    destroy: (id) => void timers.delete(id),
+  });
+  hook.enable();
+  for (let file = 0; file < 3; file += 1) {
+    freer.table.order(0, orderOf(native.memfdCreate('freer-test')), never);
+  }
+  freer.look();
+  while (freer.table.isBusy); // so that all are freed before the first message is read
+  while (freed.length < 4) await setImmediate();
+  await setImmediate(); // destroy is called then
+  expect(timers.size).toBe(1);
+  hook.disable();
+  await freer.close();
 });
 
 test('a cut comes before what is only to be closed, since a write waits for it', () => {

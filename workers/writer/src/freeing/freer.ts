@@ -92,7 +92,9 @@ export class Freer {
     this.#waiting = [];
     for (const resolve of waiting) resolve();
     this.#onFreed();
-    if (!this.table.isBusy) this.#idleTimer = startTimer(() => this.#end(), IDLE_MS).unref();
+    if (this.table.isBusy) return;
+    clearTimeout(this.#idleTimer); // several messages may come once nothing is left
+    this.#idleTimer = startTimer(() => this.#end(), IDLE_MS).unref();
   }
 
   #end(): void {
