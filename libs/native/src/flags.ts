@@ -21,6 +21,7 @@ export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 
 export const RESOLVE_NO_MAGICLINKS = 0x02;

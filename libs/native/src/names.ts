@@ -24,5 +24,5 @@ export const renameat2 = (fromDirFd: number, from: string, toDirFd: number, to: 
 
 const linkatC = libc.func('int linkat(int, str, int, str, int)');
 /** linkat(2): 0 or -errno. */
-export const linkat = (fromDirFd: number, from: string, toDirFd: number, to: string): number =>
-  fail(linkatC(fromDirFd, from, toDirFd, to, 0));
+export const linkat = (fromDirFd: number, from: string, toDirFd: number, to: string, flags: number = 0): number =>
+  fail(linkatC(fromDirFd, from, toDirFd, to, flags));

@@ -7,14 +7,16 @@
  * takes that for a list, and zeroes what cannot be the number of a block, also in the blocks that it leads to: those may
  * belong to a file that was acknowledged long before.
  *
- * In a file with the attribute S (chattr +S) the kernel writes each of them, and waits for it, before it changes the inode.
- * So a file has the attribute while one block behind each of them is written, before its bytes are.
+ * So one block behind each of them is written before the file's bytes are. A new file gets its name only after they are
+ * flushed: of a file without a name e2fsck follows nothing, whatever the disk has lost. One that is written in place has the
+ * attribute S (chattr +S) meanwhile, with which the kernel writes each of them, and waits for it, before it changes the
+ * inode: then only a power loss before the flush after it can meet the one without the other.
  */
 import { constants } from 'node:os';
-import { fileSystemOf } from '@penstock/disk';
+import { type FileSystem, fileSystemOf } from '@penstock/disk';
 import { native } from '@penstock/native';
 
-const { EDQUOT, ENOSPC } = constants.errno;
+const { EDQUOT, ENOENT, ENOSPC } = constants.errno;
 
 // <linux/fs.h>, of FS_IOC_GETFLAGS.
 const FS_SYNC_FL = 0x8;
@@ -24,8 +26,39 @@ const FS_EXTENT_FL = 0x80000;
 const LISTED_BY_INODE = 12;
 const LISTED_BYTES = 4;
 
-/** Each costs a flush, in a call, and a stop waits for no more than these: the kernel writes the rest when it likes. */
+/** Each costs a write, or a flush, in a call, and a stop waits for no more than these: the kernel writes the rest when it likes. */
 const INDIRECT_BLOCKS_MAX = 16;
+
+/** Flags of openat(2) for a file that has a name. */
+const NAMED = native.O_CREAT | native.O_EXCL | native.O_NOFOLLOW;
+
+/**
+ * Makes the file `name`, which is to have `size` bytes, with its indirect blocks: a descriptor, or -errno; null if it needs
+ * none, or they have to be allocated later. It has no name until they are flushed, and of such a file e2fsck follows nothing.
+ * @param flags of openat(2)
+ */
+export function createIndirect(
+  dirFd: number,
+  name: string,
+  flags: number,
+  permissions: number,
+  size: number | null,
+  { blockBytes }: FileSystem,
+): number | null {
+  if (size === null || size <= LISTED_BY_INODE * blockBytes) return null;
+  const directoryFlags = native.fileFlags(dirFd);
+  // Where files have extents, directories have.
+  if (directoryFlags < 0 || (directoryFlags & FS_EXTENT_FL) !== 0) return null;
+  const fd = native.openat(dirFd, '.', (flags & ~NAMED) | native.O_TMPFILE, permissions);
+  if (fd < 0) return null;
+  let result = touchBehindEach(fd, blockBytes, blockBytes, size);
+  if (result === 0) result = native.fsync(fd);
+  const path = `/proc/self/fd/${fd}`;
+  if (result === 0) result = native.linkat(native.AT_FDCWD, path, dirFd, name, native.AT_SYMLINK_FOLLOW);
+  if (result === 0) return fd;
+  native.close(fd);
+  return result === -ENOENT ? null : result; // there is no /proc
+}
 
 const ZEROS_BYTES = 65_536;
 let zeros = 0;

@@ -132,7 +132,7 @@ function reserve(target: Target, size: number): void {
   if (result === -EOPNOTSUPP || result === -ENOSYS) {
     result = baseOffset + length > existingBytes ? native.ftruncate(target.fd, baseOffset + length) : 0;
     const isEmpty = !keepsRest && !isResumed;
-    if (result === 0 && isEmpty && target.forgetsFreed) {
+    if (result === 0 && isEmpty && target.forgetsFreed && !target.hasIndirect) {
       result = allocateIndirect(target.fd, target.path, target.alignment.offset, length);
     }
   }

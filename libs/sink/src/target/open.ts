@@ -9,6 +9,7 @@ import {
   type FileStat,
   type Root,
   fileSystemOf,
+  forgetsFreed,
   freesAtOnce,
   groundOf,
   openParent,
@@ -23,6 +24,7 @@ import { type AttemptIdentity, partKey, partName, splitPath } from '../attempt/p
 import { DIRECT_REFUSED, type RefusingDevices, reopenBuffered } from '../device/direct-refused.ts';
 import { NO_FILE, removeFile } from '../device/freed-blocks.ts';
 import type { Freeing } from '../device/freeing.ts';
+import { createIndirect } from '../device/indirect-blocks.ts';
 import { APPENDS_ONLY, assertFirstAppend } from '../append/append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { refuseEarly } from './early-refusals.ts';
@@ -100,7 +102,8 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const replaces = atomic && existing?.isFile === true;
     const permissions = modeOfFresh(request, replaces);
     const triesDirect = !appendsOnly && root.direct !== 'off';
-    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, { appendsOnly, triesDirect });
+    const how = { appendsOnly, triesDirect, size: part ? options.size : null, parent, shared };
+    const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, how);
     fd = opened.fd;
     options.recordFd(FD_TARGET, fd);
     const stat = statFd(fd, path);
@@ -124,7 +127,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const isWidened = endsRowsAtBlocks && mode.direct;
     const alignment = isWidened ? wholeBlocks(mode.alignment, fileSystem.blockBytes) : mode.alignment;
     const mayBeCut = !fresh && !atomic && !appendsOnly;
-    const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : stat.sizeBytes;
+    const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : fresh ? 0 : stat.sizeBytes;
     if (request.mode === 'create') markOwner(fd, identity);
     if (marked) {
       const result = renameOpenNoReplace(dirFd, name, finalName);
@@ -167,6 +170,7 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       flushGroup: flush.flushGroup,
       flushedTogether: flush.flushedTogether,
       forgetsFreed: flush.forgetsFreed,
+      hasIndirect: opened.hasIndirect,
       unpublishedName: made,
       replaced: { fd: NO_FILE, name: null },
       replacedBytes: replaces && existing.linkCount === 1 && freesAtOnce(ground.type) ? existing.allocatedBytes : 0,
@@ -189,6 +193,17 @@ function assertStands(dirFd: number, name: string, path: string, identity: strin
   throw new IoError({ syscall: 'openat', errno: -EBUSY, path, hint });
 }
 
+/** How a file is opened. */
+interface Opening {
+  appendsOnly: boolean;
+  triesDirect: boolean;
+  /** How many bytes a new file will have, if that is known, and it gets its final name later. */
+  size: number | null;
+  /** The directory. */
+  parent: FileStat;
+  shared: SharedDirectory | null;
+}
+
 /**
  * Opens `name`, with O_DIRECT if the file system offers it.
  * @param permissions of the file to make, less the umask; null to open an existing one
@@ -200,8 +215,8 @@ function openFile(
   path: string,
   permissions: number | null,
   request: WriteRequest,
-  { appendsOnly, triesDirect }: { appendsOnly: boolean; triesDirect: boolean },
-): { fd: number; direct: boolean } {
+  { appendsOnly, triesDirect, size, parent, shared }: Opening,
+): { fd: number; direct: boolean; hasIndirect: boolean } {
   const fresh = permissions !== null;
   // O_NONBLOCK: a FIFO swapped in must not hang the thread; regular files ignore it.
   const flags =
@@ -211,6 +226,15 @@ function openFile(
     (request.durability === 'dsync' ? native.O_DSYNC : 0) |
     (appendsOnly ? native.O_APPEND : 0) |
     (fresh ? native.O_CREAT | native.O_EXCL : 0);
+  if (fresh && triesDirect && size !== null) {
+    const fileSystem = shared?.fileSystem ?? fileSystemOf(dirFd, path);
+    if (forgetsFreed(fileSystem, parent.device)) {
+      const made = createIndirect(dirFd, name, flags | native.O_DIRECT, permissions, size, fileSystem);
+      if (made === -EEXIST && partKey(name) !== '') throw earlierStands(path);
+      if (made !== null && made < 0) throw openFailure(made, path, request);
+      if (made !== null) return { fd: made, direct: true, hasIndirect: true };
+    }
+  }
   let fd = triesDirect ? native.openat(dirFd, name, flags | native.O_DIRECT, permissions ?? 0) : -EINVAL;
   const direct = fd !== -EINVAL;
   if (!direct) {
@@ -220,7 +244,7 @@ function openFile(
   }
   if (fd === -EEXIST && partKey(name) !== '') throw earlierStands(path);
   if (fd < 0) throw openFailure(fd, path, request);
-  return { fd, direct };
+  return { fd, direct, hasIndirect: false };
 }
 
 const wholeBlocks = ({ memory, offset }: Alignment, blockBytes: number): Alignment => ({

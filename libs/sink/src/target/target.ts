@@ -21,6 +21,8 @@ export interface Target extends TargetMode, FlushMode {
   isSeen: boolean;
   /** True if it grows with what arrives, and readers see it meanwhile: its size follows the rows (space/seen-growth.ts). */
   isGrown: boolean;
+  /** True if its indirect blocks were allocated, and flushed, before it had a name (device/indirect-blocks.ts). */
+  hasIndirect: boolean;
   /** What publishing has replaced, if `forgetsFreed` or `replacedBytes` are many. */
   readonly replaced: Replaced;
   /** How much becomes free with the file that is replaced, as far as was known when this one was opened. */
