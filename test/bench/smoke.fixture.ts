@@ -14,10 +14,9 @@ export const outcomes: Outcome[] = [];
 
 function expectUsage(processes: ProcessUsage[]): void {
   expect(processes).not.toHaveLength(0);
-  for (const { cpuSeconds, peakRssBytes } of processes) {
-    expect(cpuSeconds).toBeGreaterThanOrEqual(0);
-    expect(peakRssBytes).toBeGreaterThan(0);
-  }
+  for (const { cpuSeconds } of processes) expect(cpuSeconds).toBeGreaterThanOrEqual(0);
+  // Of several, one may have ended before it was looked at: a sync with nothing to flush.
+  expect(Math.max(...processes.map(({ peakRssBytes }) => peakRssBytes))).toBeGreaterThan(0);
 }
 
 /** Declares a test of each of these cases. */
