@@ -94,7 +94,7 @@ export async function bundle(root) {
     output: {
       dir: folder,
       format: 'esm',
-      // Errors are told apart by the names of their classes.
+      // Errors are distinguished by the names of their classes.
       keepNames: true,
       chunkFileNames: '[name]-[hash].js',
       // Each process holds the text of what it has loaded: in one byte for each character, if all are of ASCII.

@@ -16,7 +16,7 @@ export interface OtherBuild {
   build: Build;
 }
 
-/** The build in `checkout`, of `commit` where git cannot tell that there. @throws where there is none */
+/** The build in `checkout`, of `commit` if git does not report it there. @throws if there is none */
 export function builtCheckout(checkout: string, commit: string = commitOf(checkout)): OtherBuild {
   const build = buildIn(checkout);
   for (const file of Object.values(build)) {
@@ -34,7 +34,7 @@ function commitOf(checkout: string): string {
   }
 }
 
-/** The same case with the other build's subject as its peer. @throws where it has no rate */
+/** The same case with the other build's subject as its peer. @throws if it has no rate */
 export function againstBuild(bench: BenchCase, { name, build }: OtherBuild, target: RatioTarget): PairedCase {
   if (bench.kind !== 'paired') throw new Error(`${bench.name} measures no rate, so there is nothing to pair.`);
   return {

@@ -11,7 +11,7 @@ export interface BenchOptions {
 
 interface CaseBase {
   what: string;
-  /** Why the case cannot run on this machine, and what to do; null where it can. */
+  /** Why the case cannot run on this machine, and what to do; null if it can. */
   missing(options: BenchOptions): string | null;
 }
 

@@ -24,7 +24,7 @@ interface Where {
   signal?: AbortSignal | undefined;
 }
 
-/** Runs to the end; returns what it said. @throws (rejects) where it fails, with the end of what it said */
+/** Runs to the end; returns what it said. @throws (rejects) if it fails, with the end of what it said */
 async function run(what: string, command: string, args: readonly string[], { cwd, signal }: Where): Promise<string> {
   const env = { ...process.env, npm_config_prefer_offline: 'true', FORCE_COLOR: '0' };
   // A group of its own: npm is ended with all that it has started.
@@ -46,7 +46,7 @@ async function run(what: string, command: string, args: readonly string[], { cwd
   }
 }
 
-/** The commit's short name. @throws (rejects) where the repository has none such */
+/** The commit's short name. @throws (rejects) if the repository has none such */
 function shortName(commit: string, where: Where): Promise<string> {
   const what = `--compare ${commit}: there is no such commit in ${where.cwd}`;
   return run(what, 'git', ['rev-parse', '--short', '--verify', `${commit}^{commit}`], where);
@@ -71,7 +71,7 @@ async function linkPackages(from: string, to: string, where: Where): Promise<voi
 
 /**
  * Builds `commit` below `scratch`.
- * @throws (rejects) where there is no such commit, it does not build, or `signal` is given; nothing is left then
+ * @throws (rejects) if there is no such commit, it does not build, or `signal` is given; nothing is left then
  */
 export async function buildCommit(
   repository: string,

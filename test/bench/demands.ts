@@ -19,7 +19,7 @@ function ratioIn(option: string, text: string, given: string | undefined): numbe
 
 /**
  * Reads `--at-least <ratio>` and `<case>=<ratio>` of rates, and `--at-most <case>:<figure>=<ratio>` of what else was seen:
- * the figure "cpu" is the CPU of all processes. Returns the target of each case. @throws where one makes no sense
+ * the figure "cpu" is the CPU of all processes. Returns the target of each case. @throws if one makes no sense
  */
 export function readDemands(
   atLeast: readonly string[],

@@ -19,14 +19,14 @@ const MAKERS: Readonly<Record<string, readonly string[]>> = {
 };
 export const DISKS: readonly string[] = Object.keys(MAKERS);
 
-/** From now on this process, and all that it starts, has so many cores. @throws where taskset is not installed */
+/** From now on this process, and all that it starts, has so many cores. @throws if taskset is not installed */
 export function takeCores(count: number): void {
   execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', `0-${count - 1}`, String(process.pid)], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
 
-/** Mounts a fresh file system for the files of the bench; returns what removes it. @throws where that cannot be done */
+/** Mounts a fresh file system for the files of the bench; returns what removes it. @throws if that cannot be done */
 export function takeDisk(kind: string, { smoke }: { smoke: boolean }): () => void {
   if (!mayMount()) throw new Error(`--disk ${kind} needs root, losetup and a loop device`);
   mkdirSync(scratch, { recursive: true });

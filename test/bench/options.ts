@@ -38,14 +38,14 @@ export interface Options {
   smoke: boolean;
   list: boolean;
   help: boolean;
-  /** What each case is paired with instead of its own peer; null where it is not. */
+  /** What each case is paired with instead of its own peer; null if it is not. */
   against: { checkout: string } | { commit: string } | null;
   /** Of each case against another build. */
   targetOf: (name: string) => RatioTarget;
   /** Null: nothing is written. */
   out: string | null;
   name: string;
-  /** What the run is kept as; null where it is not. */
+  /** What the run is kept as; null if it is not. */
   record: string | null;
   documents: boolean;
   /** Null: all that there are. */
@@ -54,10 +54,10 @@ export interface Options {
   disk: string | null;
 }
 
-/** npm runs scripts in the package's directory, and tells where it was called. */
+/** npm runs scripts in the package's directory, and reports from which one it was called. */
 const given = (path: string): string => resolve(process.env['INIT_CWD'] ?? '.', path);
 
-/** @throws where they make no sense */
+/** @throws if they make no sense */
 export function readOptions(): Options {
   const { values, positionals } = parseArgs({
     allowPositionals: true,

@@ -49,7 +49,7 @@ function cpuSecondsIn({ processes }: Sample): number {
   return processes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
-/** Of a figure that both saw, named with its unit or without: the median of the ratios pair by pair; null where there is none. */
+/** Of a figure that both saw, named with its unit or without: the median of the ratios pair by pair; null if there is none. */
 export function figureRatio({ subject, peer }: PairedResult, name: string): number | null {
   const full = Object.keys(subject[0]?.figures ?? {}).find((each) => each === name || each.startsWith(`${name} `));
   if (full === undefined) return null;

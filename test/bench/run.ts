@@ -108,7 +108,7 @@ async function machine(): Promise<Machine> {
   }
 }
 
-/** The build that cases are paired with; null where each has its own peer. @throws (rejects) where it is none */
+/** The build that cases are paired with; null if each has its own peer. @throws (rejects) if it is none */
 async function otherBuild({ against }: Options): Promise<OtherBuild | null> {
   if (against === null) return null;
   if ('checkout' in against) return builtCheckout(against.checkout);
@@ -118,7 +118,7 @@ async function otherBuild({ against }: Options): Promise<OtherBuild | null> {
   return built;
 }
 
-/** The kind of machine that was asked for. @throws where this one cannot be it */
+/** The kind of machine that was asked for. @throws if this one cannot be it */
 function takeMachine({ cores, disk, smoke }: Options): void {
   if (cores !== null) takeCores(cores);
   if (disk !== null) {

@@ -3,7 +3,7 @@
 /** For a case that runs beside a peer. */
 export interface RatioTarget {
   promise: string;
-  /** The least median ratio to the peer's rate; null where the ratio is shown and nothing is promised of it. */
+  /** The least median ratio to the peer's rate; null if the ratio is shown and nothing is promised of it. */
   ratioMin: number | null;
   /** The most CPU seconds for one of the peer's; null likewise. */
   cpuRatioMax: number | null;

@@ -57,7 +57,7 @@ interface SettingsOfAll {
   sizeBytes: number;
 }
 
-/** Runs one scenario and tells how it went; what it throws is a violation too. `extent` is how long, as an option. */
+/** Runs one scenario and reports how it went; what it throws is a violation too. `extent` is how long, as an option. */
 async function carryOut<T extends SettingsOfAll>(
   name: string,
   scenario: Scenario<T>,

@@ -34,7 +34,7 @@ export const cliEntry: string = ownBuild.cli;
 export const scratch: string = join(checkoutRoot, '.cache/scratch');
 const nativeFile = join(checkoutRoot, '.cache/native.json');
 
-/** A program that set-up found, with its environment; null where it is not to be had on this machine. */
+/** A program that set-up found, with its environment; null if it is not to be had on this machine. */
 export function foundProgram(name: 'strace' | 'chromium'): { bin: string; env: Record<string, string> } | null {
   if (!existsSync(nativeFile)) return null;
   const record = JSON.parse(readFileSync(nativeFile, 'utf8')) as Record<

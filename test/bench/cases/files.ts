@@ -23,7 +23,7 @@ interface Files {
   count: number;
 }
 
-/** @throws where the last file of a round does not hold the bytes that were asked for */
+/** @throws if the last file of a round does not hold the bytes that were asked for */
 function checkLast(directory: string, count: number, sizeBytes: number): void {
   const seed = count - 1;
   const found = readFileSync(join(directory, `${seed}.dat`));

@@ -52,7 +52,7 @@ const bulk4k: PairedCase = {
     const count = countOf(options);
     const side = { queue, events, pids: host.pids };
     return {
-      // Three bulks: one for each thread, and one more.
+      // Three bulks, each carried out by both threads.
       subject: smallSide(count, { ...side, directory: 'bulk', filesPerJob: options.smoke ? 50 : 1000 }),
       peer: smallSide(count, { ...side, directory: 'single' }),
       close: host.close,

@@ -13,7 +13,7 @@ export interface PeerWorker {
 }
 
 export interface PeerWorkerOptions {
-  /** Beside this file; it is told the socket, the queue's name, the concurrency, and the arguments. */
+  /** Beside this file; it is given the socket, the queue's name, the concurrency, and the arguments. */
   script: string;
   queueName: string;
   concurrency: number;

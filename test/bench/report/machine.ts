@@ -28,7 +28,7 @@ interface FileSystem {
   type: string;
   device: string;
   options: string;
-  /** Whether its changes go through a journal of its own; null where nothing tells. */
+  /** Whether its changes go through a journal of its own; null if nothing reports it. */
   journal: boolean | null;
   /** The block device's attributes below /sys, by name; empty where there is none to be seen. */
   queue: Record<string, string>;

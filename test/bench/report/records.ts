@@ -37,7 +37,7 @@ export function readRecords(checkout: string): Records {
   );
 }
 
-/** The run as it is kept: of some cases only, they take the place of those in the run that is there. @throws where that is of another commit */
+/** The run as it is kept: of some cases only, they take the place of those in the run that is there. @throws if that is of another commit */
 export function merged(before: Report | undefined, now: Report, all: readonly string[]): Report {
   const isWhole = all.every((name) => now.outcomes.some((outcome) => outcome.name === name));
   if (isWhole || before === undefined) return now;
@@ -71,7 +71,7 @@ export function renderPage(records: Records): string {
   return [`# Penstock's bench\n`, `${intro}\n`, ...sections].join('\n');
 }
 
-/** README with its tables written anew. @throws where the marks of their place are gone */
+/** README with its tables written anew. @throws if the marks of their place are gone */
 export function withTables(readme: string, records: Records): string {
   const begin = BEGIN.exec(readme);
   const end = readme.indexOf(END);

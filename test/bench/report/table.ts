@@ -6,7 +6,7 @@ import type { ProcessUsage } from '../processes.ts';
 
 /** All that a run leaves behind. */
 export interface Report {
-  /** The build that every case was paired with; null where each had its own peer. */
+  /** The build that every case was paired with; null if each had its own peer. */
   against: string | null;
   date: string;
   machine: Machine;

@@ -27,7 +27,7 @@ export interface SmallSide extends Omit<SmallFiles, 'directory' | 'count'> {
   directory: string;
   /** Before the jobs of a round are added; removes what an earlier one left, for instance. */
   beforeRound?: (directory: string) => void;
-  /** After the clock has stopped. @throws where the files of the round are not what was asked for */
+  /** After the clock has stopped. @throws if the files of the round are not what was asked for */
   afterRound?: (directory: string) => void;
   /** What goes on while the jobs run; they alone by default. */
   during?: (run: () => Promise<SmallRun>) => Promise<SmallRun>;

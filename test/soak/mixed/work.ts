@@ -97,7 +97,7 @@ export class MixedWork {
     return { path, size, source: { kind: 'pattern', pattern: 'random', seed } };
   }
 
-  /** Adds a job and waits for its end: null where it is completed, else why it is not. */
+  /** Adds a job and waits for its end: null if it is completed, else why it is not. */
   async #ended(id: string): Promise<WireError | null> {
     for await (const event of this.#queue.watch(id)) {
       if (event.type === 'completed') return null;

@@ -82,7 +82,7 @@ export interface Ended {
   jobs: Record<string, unknown>;
   /** By job: the events of its life, in their order. */
   events: Record<string, string[]>;
-  /** What the worker was told of, in the order of the alphabet. */
+  /** What the worker reported, in the order of the alphabet. */
   errors: string[];
   notes: string[];
   scriptCalls: number;

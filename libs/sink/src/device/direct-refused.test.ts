@@ -181,7 +181,7 @@ test('a pause that comes as the only row of a small file is refused lets that ro
   const reap = engine.reap.bind(engine);
   engine.reap = (timeoutMs) => {
     const completed = reap(timeoutMs);
-    if (completed > 0) block.pause(true); // before the lane is told of the refusal
+    if (completed > 0) block.pause(true); // before the lane learns of the refusal
     return completed;
   };
   const result = await bench.write({ path: 'a', size: 150_001, source }, { block });

@@ -18,7 +18,7 @@ export const FREED_ELSEWHERE_BYTES_MIN = 8_388_608;
 /** When more than this waits to be freed, threads free for themselves: writes must not outrun the freeing for long. */
 const LEFT_BYTES_MAX = 17_179_869_184;
 
-/** How long a row of a stream waits for space in all, in a call, as it would wait if its thread freed the file itself. */
+/** How long one row of a stream waits for space, in a call, as it would wait if its thread freed the file itself. */
 const SLEEP_MS_MAX = 2000;
 
 /** A cut that another thread makes. */
