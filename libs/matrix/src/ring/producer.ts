@@ -176,15 +176,16 @@ export class RingProducer {
 
   /**
    * For a thread that cannot await anything any more: pushes what `next` hands out, piece by piece until it has none, and
-   * blocks the thread while there are no rows for it, but not beyond `deadline` (of performance.now()).
+   * blocks the thread while there are no rows for it, but not beyond `deadline` (of performance.now()). Returns null once
+   * all is pushed, else what is left of the piece that found no row.
    */
-  pushBlocked(next: () => Uint8Array | null, deadline: number): void {
+  pushBlocked(next: () => Uint8Array | null, deadline: number): Uint8Array | null {
     const words = this.#words;
     for (let piece = next(); piece !== null; piece = next()) {
       let taken = this.push(piece);
       while (taken < piece.byteLength) {
         const leftMs = deadline - performance.now();
-        if (this.closed || leftMs <= 0) return;
+        if (this.closed || leftMs <= 0) return piece.subarray(taken);
         this.#askForRows();
         const freed = Atomics.load(words, FREED);
         // In slices: rows may also be granted, which is another word.
@@ -192,6 +193,7 @@ export class RingProducer {
         taken += this.push(piece.subarray(taken));
       }
     }
+    return null;
   }
 
   /** Resolves with true once the write has its file, with or without rows; with false if it has ended first. */

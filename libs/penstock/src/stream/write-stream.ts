@@ -14,6 +14,8 @@ const DESTROY_GRACE_MS = 10_000;
 /** How long destroy() itself waits until what was written is in the file; after that only `'close'` shows that it is. */
 const DESTROY_BLOCKS_MS = 100;
 
+const NOT_IN_TIME = `not all that was written came into the file within ${DESTROY_GRACE_MS} ms after the stream was destroyed`;
+
 const NO_BYTES = Buffer.alloc(0);
 
 /**
@@ -49,7 +51,7 @@ export class FileWriteStream extends Writable {
   readonly #over = new AbortController();
   #producer: RingProducer | null = null;
   /** The rest of the write that waits for rows. */
-  #unpushed: Buffer[] = [];
+  #unpushed: Uint8Array[] = [];
   /** How many of the writes after that one have been pushed early, because the stream or the process ended. */
   #takenAhead = 0;
   /** The file is changed in place, and keeps what was written. */
@@ -150,12 +152,28 @@ export class FileWriteStream extends Writable {
     if (producer.closed) return;
     // Node's pipeline() ends as soon as this returns, and its caller may read the file then.
     const deadline = performance.now() + DESTROY_BLOCKS_MS;
-    producer.pushBlocked(() => this.#nextWaiting(), deadline);
-    producer.end();
-    producer.standing()(deadline);
-    const grace = setTimeout(() => this.#over.abort(error), DESTROY_GRACE_MS);
+    const rest = producer.pushBlocked(() => this.#nextWaiting(), deadline);
+    if (rest === null) {
+      producer.end();
+      producer.standing()(deadline);
+    } else {
+      void this.#endLate(producer, rest);
+    }
+    const grace = setTimeout(() => this.#over.abort(error ?? new Error(NOT_IN_TIME)), DESTROY_GRACE_MS);
     const forget = (): void => clearTimeout(grace);
     this.#ended!.then(forget, forget);
+  }
+
+  /** The rows are still others': `rest`, and what waits behind it, goes into them as they come, before 'close'. */
+  async #endLate(producer: RingProducer, rest: Uint8Array): Promise<void> {
+    const pieces = [rest];
+    // All of it now: once destroy() has returned, the base class forgets what it kept.
+    for (let piece = this.#nextWaiting(); piece !== null; piece = this.#nextWaiting()) pieces.push(piece);
+    this.#unpushed = pieces;
+    while (!this.#pushOn()) {
+      if (!(await producer.writable())) return; // the write's own end says why
+    }
+    producer.end();
   }
 
   // ------------------------------------------------------------------------------------ what the base class calls
@@ -283,12 +301,13 @@ export class FileWriteStream extends Writable {
    * @internal
    */
   override _destroy(error: Error | null, callback: Callback): void {
-    const close = (): void => {
+    const close: Callback = (failure) => {
       this.#onOver(this);
-      callback(error);
+      // What write() had taken is not in the file: as good as a failed write. Of a file that was to go, nothing is missing.
+      callback(error ?? (this.#keeps ? failure : null));
     };
-    if (this.#ended === null) close();
-    else void report(this.#ended, close); // however it ended: the reason is `error`
+    if (this.#ended === null) close(null);
+    else void report(this.#ended, close);
   }
 }
 
