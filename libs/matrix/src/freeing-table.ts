@@ -16,6 +16,9 @@ const RESULT = 3;
 const BYTES = 2; // counted in doubles, so words 4 and 5
 const END = 3; // words 6 and 7
 
+/** Behind the slots: orders carried out, modulo 2^32 (the thread that frees). */
+const COUNT_WORDS = 2;
+
 const FREE = 0;
 const ORDERED = 1;
 const UNDER_WAY = 2;
@@ -46,8 +49,9 @@ export class FreeingTable {
   /** @param threads thread slots @param buffer of the table that the main thread made for as many */
   constructor(threads: number, buffer?: SharedArrayBuffer) {
     this.#slots = threads * FREEING_SLOTS;
-    this.buffer = buffer ?? new SharedArrayBuffer(this.#slots * SLOT_WORDS * 4);
-    assert(this.buffer.byteLength === this.#slots * SLOT_WORDS * 4, 'a FreeingTable was made over another shape');
+    const bytes = (this.#slots * SLOT_WORDS + COUNT_WORDS) * 4;
+    this.buffer = buffer ?? new SharedArrayBuffer(bytes);
+    assert(this.buffer.byteLength === bytes, 'a FreeingTable was made over another shape');
     this.#words = new Int32Array(this.buffer);
     this.#doubles = new Float64Array(this.buffer);
   }
@@ -87,16 +91,9 @@ export class FreeingTable {
     return bytes;
   }
 
-  /** Writer thread: sleeps until an order for the file system `device` has gone on, `ms` at most; false if there is none. */
-  sleep(device: number, ms: number): boolean {
-    for (let slot = 0; slot < this.#slots; slot += 1) {
-      const at = slot * SLOT_WORDS;
-      const state = Atomics.load(this.#words, at + STATE);
-      if (state === FREE || this.#words[at + DEVICE] !== device) continue;
-      Atomics.wait(this.#words, at + STATE, state, ms);
-      return true;
-    }
-    return false;
+  /** Orders carried out so far, modulo 2^32: it changes before the order's bytes no longer count as left. */
+  get freedCount(): number {
+    return Atomics.load(this.#words, this.#slots * SLOT_WORDS);
   }
 
   /** True while anything is not carried out. */
@@ -117,9 +114,7 @@ export class FreeingTable {
       if (slot === -1) return -1;
       this.#last = slot;
       const at = slot * SLOT_WORDS + STATE;
-      if (Atomics.compareExchange(this.#words, at, ORDERED, UNDER_WAY) !== ORDERED) continue;
-      Atomics.notify(this.#words, at);
-      return slot;
+      if (Atomics.compareExchange(this.#words, at, ORDERED, UNDER_WAY) === ORDERED) return slot;
     }
   }
 
@@ -147,7 +142,7 @@ export class FreeingTable {
   /** The thread that frees: the order is carried out and its descriptor closed. */
   finish(slot: number, result: number): void {
     this.#words[slot * SLOT_WORDS + RESULT] = result;
-    Atomics.store(this.#words, slot * SLOT_WORDS + STATE, FREE);
-    Atomics.notify(this.#words, slot * SLOT_WORDS + STATE);
+    Atomics.add(this.#words, this.#slots * SLOT_WORDS, 1);
+    Atomics.store(this.#words, slot * SLOT_WORDS + STATE, FREE); // last: who sees nothing left sees that it was freed
   }
 }

@@ -8,7 +8,6 @@
  *
  * The decision: libs/README.md#freed-elsewhere.
  */
-import { performance } from 'node:perf_hooks';
 import type { Device } from '@penstock/disk';
 import { type FreeingTable, TO_CLOSE } from '@penstock/matrix';
 import { native } from '@penstock/native';
@@ -18,8 +17,8 @@ export const FREED_ELSEWHERE_BYTES_MIN = 8_388_608;
 /** When more than this waits to be freed, threads free for themselves: writes must not outrun the freeing for long. */
 const LEFT_BYTES_MAX = 17_179_869_184;
 
-/** How long one row of a stream waits for space, in a call, as it would wait if its thread freed the file itself. */
-const SLEEP_MS_MAX = 2000;
+/** Space is no longer expected when nothing at all was freed for so long: one call that frees a terabyte takes less. */
+const STALLED_MS = 10_000;
 
 /** A cut that another thread makes. */
 export interface Cut {
@@ -34,6 +33,8 @@ export class Freeing {
   readonly #table: FreeingTable | null;
   readonly #thread: number;
   readonly #ordered: () => void;
+  /** For how long nothing at all may be freed, until writes do not wait for it any more. */
+  readonly stalledMs: number;
   /** Slots whose result is still to be looked at. */
   readonly #kept = new Set<number>();
   readonly #isKept = (slot: number): boolean => this.#kept.has(slot);
@@ -42,7 +43,13 @@ export class Freeing {
    * @param table null: there is no other thread, and this one frees
    * @param ordered called when there is something new in the table
    */
-  constructor(table: FreeingTable | null = null, thread: number = 0, ordered: () => void = () => {}) {
+  constructor(
+    table: FreeingTable | null = null,
+    thread: number = 0,
+    ordered: () => void = () => {},
+    stalledMs: number = STALLED_MS,
+  ) {
+    this.stalledMs = stalledMs;
     this.#table = table;
     this.#thread = thread;
     this.#ordered = ordered;
@@ -80,18 +87,9 @@ export class Freeing {
     return this.#table !== null && this.#table.bytesLeft(numberOf(device)) > 0;
   }
 
-  /**
-   * Sleeps until no space of `device` is becoming free any more, or SLEEP_MS_MAX have passed: for what cannot be asked again
-   * later. False if nothing was waited for.
-   */
-  sleep(device: Device): boolean {
-    const until = performance.now() + SLEEP_MS_MAX;
-    let slept = false;
-    for (let left = SLEEP_MS_MAX; left > 0; left = until - performance.now()) {
-      if (this.#table?.sleep(numberOf(device), left) !== true) break;
-      slept = true;
-    }
-    return slept;
+  /** How often something has become free, of any device: the loop is woken each time. */
+  get freedCount(): number {
+    return this.#table === null ? 0 : this.#table.freedCount;
   }
 
   #order(fd: number, bytes: number, device: Device, end: number): number {

@@ -59,6 +59,10 @@ export class Arrivals extends RowFeed implements RowStock {
     return this.#ring.takenBytes;
   }
 
+  override endBehind(position: number, length: number): number {
+    return this.#declaredSize === null && this.#ring.exhausted ? position + length : this.end;
+  }
+
   override next(_row: number, _rowStart: number, position: number, length: number): number {
     const arrived = position + length - this.#headBytes;
     if (this.#declaredSize === null) {

@@ -49,6 +49,11 @@ export abstract class RowFeed {
     return Math.min(bytesMax, this.dataEnd - position);
   }
 
+  /** Where the bytes end, as far as that is known if the next row is one of `length` bytes at `position`. */
+  endBehind(_position: number, _length: number): number {
+    return this.end;
+  }
+
   /**
    * Puts the `length` bytes at `position` into `row`, which begins at `rowStart` of the arena, or leaves that to a read.
    * @returns the purpose of the slot's next iocb: WRITE_ROW, READ_ROW or READ_PREFIX

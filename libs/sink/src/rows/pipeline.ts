@@ -188,6 +188,9 @@ export class RowPipeline {
     const feed = this.#prefix !== null && position < this.#prefix.end ? this.#prefix : this.#feed;
     // No longer than a piece, or what is begun would go on for all of it: only what has arrived is as long as it is.
     const wanted = feed.lengthAt(position, Math.min(this.#plan.ioBytes, pieceBytes));
+    const reached = position + this.#paddedLength(position, wanted);
+    // What has arrived is taken once it has its space: until then it stands where it is.
+    if (this.#growth?.reach(reached, feed.endBehind(position, wanted), this) === false) return false;
     const length = feed.isPaced ? this.#pace.admit(wanted, feed.splitsRows) : wanted;
     if (length === 0) return false;
     this.#stock.take();
@@ -235,7 +238,7 @@ export class RowPipeline {
   #beginPrefix(slot: number, length: number, pieceBytes: number): void {
     const { row, position } = this.#thread.slots;
     const address = this.#bytes.addressOf(row[slot]!);
-    const offset = this.#targetOffset(position[slot]!);
+    const offset = this.#span.start + position[slot]!;
     const wholeBytes = roundUp(length, this.#target.alignment.offset);
     this.#transfers.begin(slot, READ_PREFIX, address, offset, wholeBytes, pieceBytes);
     this.#transfers.submit(slot);
@@ -252,13 +255,11 @@ export class RowPipeline {
     const row = slots.row[slot]!;
     const position = slots.position[slot]!;
     const { end } = this.#feed;
-    const isExact = this.#transfers.bufferedFd >= 0 && this.#isAlone(position);
-    const padded = isExact ? length : roundUp(length, this.#target.alignment.offset);
+    const padded = this.#paddedLength(position, length);
     this.#bytes.fillEdges(row, position, length, padded, end);
-    this.#growth?.reach(position + padded, end, this);
     this.#bytes.addToDigest(row, position, length);
     const address = this.#feed.addressOf(this.#bytes.addressOf(row), position, padded);
-    this.#transfers.begin(slot, WRITE_ROW, address, this.#targetOffset(position), padded, pieceBytes);
+    this.#transfers.begin(slot, WRITE_ROW, address, this.#span.start + position, padded, pieceBytes);
     this.#takeAhead(slot);
     if (this.#transfers.areHeld) return this.#transfers.hold(slot);
     this.#transfers.submit(slot);
@@ -266,12 +267,13 @@ export class RowPipeline {
   }
 
   /**
-   * True if all before it is written: amid direct writes the page cache could keep, and write back, what stood before
-   * them in the page that it shares with them.
+   * The length that is written for `length` bytes. Without padding only if all before it is written: amid direct writes the
+   * page cache could keep, and write back, what stood before them in the page that it shares with them.
    */
-  #isAlone(position: number): boolean {
-    for (const carried of this.#rowPosition) if (carried < position) return false;
-    return true;
+  #paddedLength(position: number, length: number): number {
+    let isExact = this.#transfers.bufferedFd >= 0;
+    if (isExact) for (const carried of this.#rowPosition) if (carried < position) isExact = false;
+    return isExact ? length : roundUp(length, this.#target.alignment.offset);
   }
 
   /** Of a file that is only appended to, what stands there already of the slot's row. */
@@ -386,11 +388,6 @@ export class RowPipeline {
   #releaseRow(slot: number): void {
     this.#stock.put(this.#thread.slots.row[slot]!);
     this.#transfers.release(slot);
-  }
-
-  /** The file offset in the target of what stands at `position`. */
-  #targetOffset(position: number): number {
-    return this.#span.start + position;
   }
 
   /** The file offset in the source of the first byte of the row at `position`. */

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Freeing } from '../device/freeing.ts';
+import { statFd } from '@penstock/disk';
 import { Growth } from './growth.ts';
 import type { Target } from '../target/target.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
@@ -16,8 +16,8 @@ beforeEach(() => {
   const path = join(bench.directory, 'growing');
   fd = openSync(path, 'w+');
   growth = new Growth(
-    { fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 } } as Target,
-    new Freeing(),
+    { fd, path, existingBytes: 0, alignment: { memory: 512, offset: 4096 }, standing: statFd(fd, path) } as Target,
+    bench.thread,
     0,
   );
 });

@@ -8,10 +8,10 @@ import { constants } from 'node:os';
 import { IoError } from '@penstock/contract';
 import { native, roundUp } from '@penstock/native';
 import { fileSystemOf } from '@penstock/disk';
-import type { Freeing } from '../device/freeing.ts';
 import type { Target } from '../target/target.ts';
+import { type SpaceThread, SpaceWait } from './space-wait.ts';
 
-const { ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
+const { ENOSYS, EOPNOTSUPP } = constants.errno;
 
 const STEP_BYTES_MIN = 16_777_216;
 const STEP_BYTES_MAX = 1_073_741_824;
@@ -25,9 +25,10 @@ export interface RowRoom {
    * @param lastEnd the position where the last row will end, if it is known by now: nothing is reserved behind it; else
    * Infinity
    * @param rows how many bytes are written without a gap
+   * @returns false while there is none and some is becoming free: it is to be asked again when the thread is woken
    * @throws IoError if there is no room up to `end`
    */
-  reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): void;
+  reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): boolean;
 }
 
 /** The room of a file, in steps. */
@@ -39,7 +40,7 @@ export class Growth implements RowRoom {
   /** The position where the reserved space ends. */
   #end = 0;
   readonly #unseen: boolean;
-  readonly #freeing: Freeing;
+  readonly #wait: SpaceWait;
   /** False if space stays taken after the file is cut: a stream of 3 MiB took 16 MiB of a btrfs for good. */
   readonly #reserves: boolean;
 
@@ -48,44 +49,39 @@ export class Growth implements RowRoom {
    * @param from the first position that has no space yet, such a multiple too
    * @param unseen true: only space is reserved, and the caller sets the size of the file
    */
-  constructor(target: Target, freeing: Freeing, base: number, from: number = 0, unseen: boolean = false) {
+  constructor(target: Target, thread: SpaceThread, base: number, from: number = 0, unseen: boolean = false) {
     this.#target = target;
-    this.#freeing = freeing;
+    this.#wait = new SpaceWait(thread, target.standing.device);
     this.#base = base;
     this.#end = from;
     this.#unseen = unseen;
     this.#reserves = !fileSystemOf(target.fd, target.path).keepsCutSpace;
   }
 
-  reach(end: number, lastEnd: number): void {
-    if (end <= this.#end) return;
+  reach(end: number, lastEnd: number): boolean {
+    return end <= this.#end || this.#grow(end, lastEnd);
+  }
+
+  #grow(end: number, lastEnd: number): boolean {
     const needed = end - this.#end;
     const { offset } = this.#target.alignment;
     const wanted = lastEnd === Number.POSITIVE_INFINITY ? this.#nextStep() : lastEnd - this.#end;
     let step = Math.max(needed, roundUp(wanted, offset));
-    for (let waited = false; ;) {
-      const result = this.#reserve(step);
-      if (result >= 0) break;
-      if (step === needed) {
-        // Once more whatever there is to wait for: it may have become free since the call failed.
-        if (result === -ENOSPC && !waited) {
-          this.#freeing.sleep(this.#target.standing.device);
-          waited = true;
-          continue;
-        }
-        const { path } = this.#target;
-        throw new IoError({
-          syscall: 'fallocate',
-          errno: result,
-          path,
-          offset: this.#base + this.#end,
-          length: needed,
-        });
+    const result = this.#wait.attempt(() => {
+      for (;;) {
+        const reserved = this.#reserve(step);
+        if (reserved >= 0 || step === needed) return reserved;
+        step = Math.max(needed, this.#aligned(step / 2)); // other writes took the room, or a quota leaves less
       }
-      step = Math.max(needed, this.#aligned(step / 2)); // other writes took the room, or a quota leaves less
+    });
+    if (result === null) return false;
+    if (result < 0) {
+      const { path } = this.#target;
+      throw new IoError({ syscall: 'fallocate', errno: result, path, offset: this.#base + this.#end, length: needed });
     }
     this.#end += step;
     this.#stepBytes = Math.min(this.#stepBytes * 2, this.#unseen ? UNSEEN_STEP_BYTES_MAX : STEP_BYTES_MAX);
+    return true;
   }
 
   /** How much is reserved behind position `end`. */

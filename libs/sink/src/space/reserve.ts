@@ -9,6 +9,7 @@ import type { Cut, Freeing } from '../device/freeing.ts';
 import { allocateIndirect } from '../device/indirect-blocks.ts';
 import { fileSystemOf } from '@penstock/disk';
 import type { Target } from '../target/target.ts';
+import { type SpaceThread, SpaceWait, isWantOfSpace } from './space-wait.ts';
 
 const { EFBIG, ENOSPC, ENOSYS, EOPNOTSUPP } = constants.errno;
 
@@ -26,16 +27,18 @@ export class Reserving {
   /** How many bytes are data, if holes are kept; else null. */
   readonly #dataBytes: number | null;
   readonly #freeing: Freeing;
+  readonly #wait: SpaceWait;
   #isChecked = false;
   #isDone = false;
   #isEmptied: boolean;
   #emptying: Cut | null = null;
 
-  constructor(target: Target, size: number, dataBytes: number | null, freeing: Freeing) {
+  constructor(target: Target, size: number, dataBytes: number | null, thread: SpaceThread) {
     this.#target = target;
     this.#size = size;
     this.#dataBytes = dataBytes;
-    this.#freeing = freeing;
+    this.#freeing = thread.freeing;
+    this.#wait = new SpaceWait(thread, target.standing.device);
     this.#isEmptied = target.existingBytes === 0 || target.isResumed || (target.keepsRest && dataBytes === null);
   }
 
@@ -45,7 +48,13 @@ export class Reserving {
    * untouched then
    */
   advance(): boolean {
-    return this.#isDone || unlessFull(this.#target, this.#freeing, () => this.#advance());
+    if (this.#isDone) return true;
+    if (!this.#isChecked && !this.#reserves(() => this.#check())) return false;
+    this.#isChecked = true;
+    if (!this.#isEmptied && !this.#empty()) return false;
+    this.#isEmptied = true;
+    this.#isDone = this.#reserves(() => this.#reserve());
+    return this.#isDone;
   }
 
   /** False while the write waits for it. */
@@ -53,16 +62,32 @@ export class Reserving {
     return this.#isDone;
   }
 
-  #advance(): boolean {
-    if (!this.#isChecked) this.#check();
-    this.#isChecked = true;
-    if (!this.#isEmptied && !this.#empty()) return false;
-    this.#isEmptied = true;
+  /** True while another thread empties the file. */
+  get isEmptying(): boolean {
+    return this.#emptying !== null;
+  }
+
+  /** Calls `reserves`; false while that finds no space, and some is becoming free. @throws what it throws */
+  #reserves(reserves: () => void): boolean {
+    let refusal: unknown;
+    const result = this.#wait.attempt(() => {
+      refusal = undefined;
+      try {
+        reserves();
+        return 0;
+      } catch (error) {
+        refusal = error;
+        return error instanceof IoError && isWantOfSpace(error.errno) ? error.errno : 0;
+      }
+    });
+    if (refusal !== undefined && result !== null) throw refusal;
+    return result !== null;
+  }
+
+  #reserve(): void {
     if (this.#dataBytes === null) reserve(this.#target, this.#size);
     // No write extends it, and writes that allocate inside a hole are about as fast as after fallocate.
     else truncateTo(this.#target, roundUp(this.#size, this.#target.alignment.offset));
-    this.#isDone = true;
-    return true;
   }
 
   #check(): void {
@@ -96,25 +121,15 @@ export class Reserving {
   }
 }
 
-/**
- * Calls `reserves`; false if that finds no space, and some is becoming free. @throws what it throws
- */
-function unlessFull({ standing }: Target, freeing: Freeing, reserves: () => boolean): boolean {
+/** The same for a new small file, in one step; false if there is no space: whether it is waited for, advance() decides. @throws IoError */
+export function reserveSmall(target: Target, size: number): boolean {
   try {
-    return reserves();
-  } catch (error) {
-    if (!(error instanceof IoError) || error.errno !== -ENOSPC) throw error;
-    if (freeing.isUnderWay(standing.device)) return false;
-    return reserves(); // it may have become free since, and nobody would wake this write
-  }
-}
-
-/** The same for a new small file, in one step; false if space that it needs is becoming free. @throws IoError */
-export function reserveSmall(target: Target, size: number, freeing: Freeing): boolean {
-  return unlessFull(target, freeing, () => {
     reserve(target, size);
     return true;
-  });
+  } catch (error) {
+    if (error instanceof IoError && isWantOfSpace(error.errno)) return false;
+    throw error;
+  }
 }
 
 /**

@@ -9,9 +9,9 @@
  */
 import { roundUp } from '@penstock/native';
 import { cutFileOrThrow } from '../device/freed-blocks.ts';
-import type { Freeing } from '../device/freeing.ts';
 import { Growth, type RowRoom } from './growth.ts';
 import { truncateTo } from './reserve.ts';
+import type { SpaceThread } from './space-wait.ts';
 import { forgetSeenEnd, recordSeenEnd } from '../target/seen-end.ts';
 import type { Target } from '../target/target.ts';
 
@@ -46,7 +46,7 @@ export class SeenGrowth implements RowRoom {
   constructor(
     target: Target,
     base: number,
-    o: { headBytes: number; rowBytes: number; rowCount: number; isStream: boolean; freeing: Freeing },
+    o: { headBytes: number; rowBytes: number; rowCount: number; isStream: boolean; thread: SpaceThread },
   ) {
     this.#target = target;
     this.#base = base;
@@ -58,7 +58,7 @@ export class SeenGrowth implements RowRoom {
     this.#size = keepsRest || isResumed ? existingBytes : 0;
     const standing = Math.max(0, this.#size - base);
     // Not for what is there already: XFS would require the same space once more.
-    this.#space = new Growth(target, o.freeing, base, standing - (standing % alignment.offset), true);
+    this.#space = new Growth(target, o.thread, base, standing - (standing % alignment.offset), true);
   }
 
   /** True if fixEnd() is to be called when nothing is in flight, to make the size exact. */
@@ -66,34 +66,35 @@ export class SeenGrowth implements RowRoom {
     return this.#ahead;
   }
 
-  reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): void {
+  reach(end: number, lastEnd: number, rows: { readonly contiguousBytes: number }): boolean {
     const last = lastEnd === Number.POSITIVE_INFINITY ? null : this.#base + lastEnd;
     let size = this.#base + end;
     const fits = size <= this.#size;
-    if (fits && (!this.#recorded || last === this.#recordedLast)) return;
+    if (fits && (!this.#recorded || last === this.#recordedLast)) return true;
     const standing = this.#headBytes + rows.contiguousBytes;
     if (fits) {
       this.#record(standing, this.#size, last); // else the padding of the last row would count as bytes
-      return;
+      return true;
     }
     this.#ahead = true;
-    this.#space.reach(end, lastEnd);
+    if (!this.#space.reach(end, lastEnd)) return false;
     const alone = end - standing <= this.#rowBytes;
     if (!alone && this.#records) size = this.#base + this.#endInFlight(end, lastEnd);
     // No padding and no other row: the write itself extends the file, and no reader sees a zero.
     const isExact = alone && end <= lastEnd;
     if (!isExact && !this.#record(standing, size, last)) {
       this.#size = Math.max(this.#size, this.#base + end);
-      return;
+      return true;
     }
     // For a retry of the job, which has to know how far this attempt may have come.
     if (!this.#isStream) this.#target.lengthening?.grow(size);
     if (isExact) {
       this.#size = size;
-      return;
+      return true;
     }
     truncateTo(this.#target, size);
     this.#size = size;
+    return true;
   }
 
   /** The position where the file may end while the rows up to `end` and some more are in flight. */

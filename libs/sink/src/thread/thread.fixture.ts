@@ -83,6 +83,8 @@ export interface BenchOptions {
   rootWords?: RootWords;
   /** Where files are left to be freed by the test; absent: the thread frees them itself. */
   freeing?: FreeingTable;
+  /** For how long nothing may be freed, until writes do not wait for it any more. */
+  stalledMs?: number;
 }
 
 /** The bytes of the pattern "stamp", which are different at every position. */
@@ -127,7 +129,7 @@ export function openBench(options: BenchOptions = {}): Bench {
     index: 0,
     checkpoints: options.checkpoints,
     askQueue: options.askQueue,
-    freeing: options.freeing === undefined ? undefined : new Freeing(options.freeing),
+    freeing: options.freeing === undefined ? undefined : new Freeing(options.freeing, 0, () => {}, options.stalledMs),
   });
   const control = new Control(1, 64);
   let jobs = 0;

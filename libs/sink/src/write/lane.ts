@@ -90,7 +90,9 @@ class WriteLane implements Lane, LaneEvents {
     const state = this.#state;
     if (state.finished || state.failed || this.#isStopped()) return false;
     state.io.digest?.advance();
-    const drains = state.control.paused && state.clock.phase <= WRITING && !state.isReserving;
+    // A file that is being emptied is emptied first.
+    const isEmptying = state.files.reserving?.isEmptying === true;
+    const drains = state.control.paused && state.clock.phase <= WRITING && !isEmptying;
     let step = drains ? drain(state, slot) : this.#prepareInPhase(slot);
     while (step >= 0) {
       this.#goOn(step);

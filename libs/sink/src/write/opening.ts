@@ -134,7 +134,7 @@ function takeOneRow(state: WriteState, target: Target): boolean {
   io.extent = io.row.extent;
   state.countSmall();
   claim(state);
-  if (reserveSmall(target, size, thread.freeing)) return true;
+  if (reserveSmall(target, size)) return true;
   io.row = null; // it waits for the space like any other
   state.returnRows();
   state.uncountSmall();
@@ -267,19 +267,26 @@ function letBegin(
 
 // -------------------------------------------------------------------------------------------------------- the space
 
-/** Reserves space for all bytes, if their number is known, so that no row extends the file. NOTHING while blocks are freed. */
+/**
+ * Reserves space for all bytes, if their number is known, so that no row extends the file. NOTHING while blocks are freed:
+ * other writes have the rows meanwhile, and it stands in line for them again.
+ */
 function reserveSpace(state: WriteState, rows: RowPipeline): Step {
   const { files, plan } = state;
   const target = files.target!;
   if (files.reserving === null) {
     const size = plan.size ?? 0;
     const dataBytes = state.keepsHoles ? Math.min(size, files.origin!.allocatedBytes) : null;
-    files.reserving = new Reserving(target, size, dataBytes, state.thread.freeing);
+    files.reserving = new Reserving(target, size, dataBytes, state.thread);
   }
-  if (!files.reserving.advance()) return NOTHING;
+  if (!files.reserving.advance()) {
+    state.leaveRows();
+    return NOTHING;
+  }
   if (isWorthCheckpoints(state, target)) files.trail!.begin(state.thread.checkpoints);
   useSpareRows(state, rows);
-  return rows.exhausted ? SYNCING : WRITING; // at once for an empty file, or one that is all hole
+  if (rows.exhausted) return SYNCING; // at once for an empty file, or one that is all hole
+  return state.intake === null && state.io.extent === null ? WAITING : WRITING;
 }
 
 /** False for a bulk's files, for what is soon written again, and for bytes that cannot be brought again from a checkpoint on. */

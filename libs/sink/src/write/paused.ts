@@ -1,5 +1,5 @@
 /** The phase "paused": nothing is in flight, and the row memory is given back, as is the turn at it. */
-import { NOTHING, PAUSED, type Step, WAITING, WRITING, asStep } from './phases.ts';
+import { NOTHING, OPENING, PAUSED, type Step, WAITING, WRITING, asStep } from './phases.ts';
 import type { WriteState } from './state.ts';
 import { prepareCacheFlush } from './writing.ts';
 
@@ -12,17 +12,16 @@ export function drain(state: WriteState, slot: number): Step {
   state.pausedIn = state.clock.phase;
   rows?.cache?.forget();
   state.thread.rowMemory.leave(state);
-  if (state.intake === null) {
-    state.returnRows();
-    state.uncountSmall();
-  }
+  state.leaveRows();
   return PAUSED;
 }
 
 /** Once the pause is over: the phase to go on in. */
-export function preparePaused({ control, intake, io, pausedIn }: WriteState): Step {
+export function preparePaused(state: WriteState): Step {
+  const { control, intake, io, pausedIn } = state;
   if (control.paused) return NOTHING;
   if (io.rows === null) return pausedIn;
+  if (state.isReserving) return OPENING;
   // Of what arrives the lease knows whether it needs rows.
   return intake === null ? WAITING : WRITING;
 }

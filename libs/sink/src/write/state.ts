@@ -193,7 +193,7 @@ export class WriteState {
     return Math.max(target!.alignment.offset, origin?.alignment.offset ?? 1);
   }
 
-  /** True while it waits for space, with its rows; a pause begins behind that. */
+  /** True while its file is emptied, or it waits for space. */
   get isReserving(): boolean {
     return this.files.reserving?.isDone === false;
   }
@@ -224,6 +224,13 @@ export class WriteState {
     if (extent === null) return;
     if (this.intake === null) this.thread.rowMemory.release(extent);
     else this.intake.returnRows(extent, this.thread.rowMemory);
+  }
+
+  /** The same while the write waits for something else; what arrives has a lease of its own. */
+  leaveRows(): void {
+    if (this.intake !== null) return;
+    this.returnRows();
+    this.uncountSmall();
   }
 
   countSmall(): void {

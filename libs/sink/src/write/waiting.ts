@@ -158,12 +158,11 @@ function makePipeline(state: WriteState, target: Target): void {
 function chooseGrowth({ plan, isStream, thread }: WriteState, target: Target): Growth | SeenGrowth | null {
   const { start, headBytes } = plan.span;
   if (target.appendsOnly) return null;
-  const { freeing } = thread;
-  if (!target.isGrown) return plan.size === null ? new Growth(target, freeing, start) : null;
+  if (!target.isGrown) return plan.size === null ? new Growth(target, thread, start) : null;
   // Through the page cache each write extends the file by what it has written, and no more.
   if (!target.direct) return null;
   const { ioBytes: rowBytes, bufferRows: rowCount } = plan.rowPlan;
-  return new SeenGrowth(target, start, { headBytes, rowBytes, rowCount, isStream, freeing });
+  return new SeenGrowth(target, start, { headBytes, rowBytes, rowCount, isStream, thread });
 }
 
 /** What is to be summed up; null if neither a checksum nor a readback was asked for. */
