@@ -29,6 +29,16 @@ test('what was compiled by hand is bundled, without being compiled again', async
   expect([checkout.runs('tsc'), checkout.runs('rolldown')]).toEqual([1, 2]);
 });
 
+test('what another Node bundled is bundled anew, as what it compiled is of no use', async () => {
+  await checkout.run('setup.mjs', ['--build']);
+  const record = 'apps/cli/dist/bundle/bundled.json';
+  const bundled = JSON.parse(readFileSync(join(checkout.root, record), 'utf8'));
+  expect(bundled.node).toBe(process.version);
+  checkout.write(record, { ...bundled, node: 'v20.19.0' });
+  await checkout.run('setup.mjs', ['--build']);
+  expect([checkout.runs('tsc'), checkout.runs('rolldown')]).toEqual([1, 2]);
+});
+
 test('a package that was removed is installed again', async () => {
   await checkout.run('setup.mjs');
   checkout.remove('node_modules/left/package.json');

@@ -17,6 +17,8 @@ export const strace: ReturnType<typeof foundProgram> = foundProgram('strace');
 /** Modules that were loaded: the files that were opened, and the packages and rooms that their code is of. */
 export interface Loaded {
   files: string[];
+  /** What V8 had compiled of files of the bundle, and was read. */
+  compiled: string[];
   /** 'bullmq', '@penstock/queue'. */
   origins: Set<string>;
 }
@@ -30,6 +32,8 @@ function originOf(path: string): string {
 
 /** By file of the bundle, what its code is from. */
 const bundleFolder = join(repository, 'apps/cli/dist/bundle/');
+/** What V8 had compiled of the bundle's files, which are opened themselves too. */
+export const compiledFolder: string = join(bundleFolder, 'compiled/');
 const parts: Record<string, string[]> = isBundled
   ? (JSON.parse(readFileSync(join(bundleFolder, 'parts.json'), 'utf8')) as Record<string, string[]>)
   : {};
@@ -45,8 +49,10 @@ export function loadedBy(args: readonly string[]): Loaded {
     const traced = ['-f', '-qq', '--seccomp-bpf', '-e', 'trace=open,openat', '-o', log, process.execPath, ...args];
     execFileSync(strace!.bin, traced, { cwd: repository, env: { ...process.env, ...strace!.env }, stdio: 'pipe' });
     const opened = [...readFileSync(log, 'latin1').matchAll(/"(\/[^"]+\.(?:[cm]?js|node))"/g)].map(([, file]) => file!);
-    const files = [...new Set(opened)].filter((file) => existsSync(file));
-    return { files, origins: new Set(files.flatMap(partsOf).map(originOf)) };
+    const isCode = (file: string): boolean => !file.startsWith(compiledFolder) && existsSync(file);
+    const files = [...new Set(opened)].filter(isCode);
+    const taken = [...new Set(opened)].filter((file) => file.startsWith(compiledFolder) && existsSync(file));
+    return { files, compiled: taken, origins: new Set(files.flatMap(partsOf).map(originOf)) };
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -57,7 +57,7 @@ withStrace("a writer thread loads no queue and no schemas, in a program's proces
 });
 
 ofBundle("a writer thread loads no queue and no schemas, in a host's process", () => {
-  const { files, origins } = loadedBy(imports('apps/cli/dist/bundle/writer.js'));
+  const { files, origins } = loadedBy(imports('apps/cli/dist/bundle/writer.cjs'));
   expect(overlap(origins, ['@penstock/sink', '@penstock/aio', 'koffi'])).toHaveLength(3);
   expect(overlap(origins, [...QUEUE, 'zod', 'piscina'])).toEqual([]);
   expect(files.length).toBeLessThan(40);

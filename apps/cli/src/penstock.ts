@@ -6,6 +6,9 @@ import { printJson, say, sayLine, surviveBrokenPipes } from './terminal/output.t
 import { runProgram } from './program.ts';
 import { ScreenText } from './terminal/screen-text.ts';
 
+/** Node's exit code of a program that ends while it still waits: what was asked for may not be done. */
+const UNSETTLED = 13;
+
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 async function run(args: string[]): Promise<number> {
@@ -17,6 +20,11 @@ async function run(args: string[]): Promise<number> {
     await report(error, args);
     return exitCodeOf(error);
   }
+}
+
+async function main(): Promise<void> {
+  process.exitCode = UNSETTLED;
+  process.exitCode = await run(process.argv.slice(2));
 }
 
 async function report(error: unknown, args: readonly string[]): Promise<void> {
@@ -44,4 +52,4 @@ async function report(error: unknown, args: readonly string[]): Promise<void> {
 }
 
 surviveBrokenPipes();
-process.exitCode = await run(process.argv.slice(2));
+void main();

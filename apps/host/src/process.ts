@@ -23,6 +23,8 @@ const RELEASED = 'the command that started it ends';
 
 /** The exit code of all commands of penstock that were called wrongly. */
 const EXIT_USAGE = 2;
+/** Node's exit code of a program that ends while it still waits. */
+const UNSETTLED = 13;
 
 const log = logOf('penstock host');
 
@@ -106,13 +108,20 @@ function endWithout(): void {
   native.exitNow(0);
 }
 
-try {
-  await main();
-} catch (error) {
-  complain(error);
-  if (process.connected) {
-    process.send?.({ failed: toWire(error) }, () => process.disconnect());
+async function run(): Promise<void> {
+  process.exitCode = UNSETTLED;
+  try {
+    await main();
+    process.exitCode = 0;
+  } catch (error) {
+    complain(error);
+    if (process.connected) {
+      process.send?.({ failed: toWire(error) }, () => process.disconnect());
+    }
+    process.exitCode = 1;
+    if (isAsking()) native.exitNow(1); // the error was reported; a root that does not answer is not waited for
   }
-  process.exitCode = 1;
-  if (isAsking()) native.exitNow(1); // the error was reported; a root that does not answer is not waited for
 }
+
+// No await out here: what is bundled as scripts has none.
+void run();

@@ -13,7 +13,7 @@ const bundle = new URL('apps/cli/dist/bundle/', root);
 
 /** The bundle's file of the program `name`, or `compiled` if there is none of what is compiled now. */
 export function programFile(name: string, compiled: URL): string {
-  return isCurrent() ? new URL(`${name}.js`, bundle).href : compiled.href;
+  return isCurrent() ? new URL(`${name}.cjs`, bundle).href : compiled.href;
 }
 
 function isCurrent(): boolean {

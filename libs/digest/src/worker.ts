@@ -14,8 +14,12 @@ const sums = new OpenSums(new Uint8Array(rows, rowsStart, rowsBytes), post);
 const carryOut = sums.carryOut.bind(sums);
 const back = new RingBack(ring, () => post('progress'));
 
-for (;;) {
-  back.waitForEntry();
-  back.drain(carryOut, ENTRIES_PER_TURN);
-  await setImmediate();
+async function work(): Promise<never> {
+  for (;;) {
+    back.waitForEntry();
+    back.drain(carryOut, ENTRIES_PER_TURN);
+    await setImmediate();
+  }
 }
+
+void work();
