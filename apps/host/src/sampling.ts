@@ -8,6 +8,11 @@ import type { HostLimits } from './limits.ts';
 /** How often running writes are sampled: often enough to watch, rare enough to cost nothing. */
 const SAMPLE_MS = 500;
 /**
+ * A write that is younger is not reported at a sample: most small ones have ended by the next, and a report costs the queue
+ * as much as their end does.
+ */
+const YOUNG_MS = 250;
+/**
  * A client that gave an order wants to see its effect before the next sample: mostly the thread has obeyed at the first
  * of these, and at a later one if its disk is slow.
  */
@@ -24,6 +29,8 @@ export interface SampledWrite {
   block: JobBlock;
   meter: ProgressMeter;
   report: (progress: WriteProgress) => void;
+  /** When it began, in milliseconds of performance.now(). */
+  beganAt: number;
   /** True once anything was reported. */
   seen: boolean;
 }
@@ -59,7 +66,8 @@ export class Sampling {
   /** From now on the write is sampled and its lease is renewed; remove() ends that. */
   add(root: string, job: WriteJobInfo, block: JobBlock, report: SampledWrite['report']): SampledWrite {
     const { pool, host } = this.#options;
-    const write = { root, job, block, meter: new ProgressMeter(pool.rowBudgetBytes, host), report, seen: false };
+    const meter = new ProgressMeter(pool.rowBudgetBytes, host);
+    const write = { root, job, block, meter, report, beganAt: performance.now(), seen: false };
     this.#running.add(write);
     return write;
   }
@@ -87,7 +95,8 @@ export class Sampling {
 
   #sample(): void {
     this.#options.pool.watch();
-    for (const write of this.#running) this.#sampleOne(write);
+    const old = performance.now() - YOUNG_MS;
+    for (const write of this.#running) if (write.beganAt <= old) this.#sampleOne(write);
   }
 
   #sampleOne(write: SampledWrite): void {
