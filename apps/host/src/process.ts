@@ -97,13 +97,18 @@ async function main(): Promise<void> {
   } finally {
     await store.close();
   }
-  if (!isFree || isAsking()) endWithout();
+  if (!isFree || isAsking()) endWithout(host);
   if (process.connected) process.disconnect();
 }
 
-/** Ends the process though threads of it are inside calls to a disk that does not answer: they are not waited for. */
-function endWithout(): void {
-  log('ends without its threads that a disk holds: jobs that are not completed are back in the queue');
+/** Ends the process though threads of it are inside calls to a disk: they are not waited for. */
+function endWithout({ pool }: Host): void {
+  const freed = pool.leftToFree.map(
+    ({ files, bytes, roots }) =>
+      `${files === 1 ? '1 file' : `${files} files`}, ${formatBytes(bytes)}, of ${roots.join(', ')}`,
+  );
+  const held = freed.length === 0 ? 'that a disk holds' : `that free blocks (${freed.join('; ')})`;
+  log(`ends without its threads ${held}: jobs that are not completed are back in the queue`);
   // The process may still be seen until the disk has answered: the kernel keeps threads that are inside the call.
   native.exitNow(0);
 }

@@ -91,6 +91,14 @@ export class FreeingTable {
     return bytes;
   }
 
+  /** What is not free yet. */
+  get left(): { files: number; bytes: number } {
+    let files = 0;
+    for (let slot = 0; slot < this.#slots; slot += 1)
+      if (Atomics.load(this.#words, slot * SLOT_WORDS + STATE) !== FREE) files += 1;
+    return { files, bytes: this.bytesLeft() };
+  }
+
   /** Orders carried out so far, modulo 2^32: it changes before the order's bytes no longer count as left. */
   get freedCount(): number {
     return Atomics.load(this.#words, this.#slots * SLOT_WORDS);

@@ -51,3 +51,17 @@ withStrace(
   },
   120_000,
 );
+
+withStrace(
+  'a stop that does not wait for blocks that are being freed says how many files and bytes they are of, and of which root',
+  async () => {
+    writeFileSync(system.path('large'), Buffer.alloc(16 * MIB, 1), { flush: true });
+    const host = await system.host(['--threads', '1'], slowFreeing(system.path('large'), 12), strace!.env);
+    const large = await system.add({ path: 'large', size: 16 * MIB, publish: 'in-place' });
+    await system.progressOf(large, ({ phase }) => String(phase) === 'opening');
+    const ended = host.end('SIGTERM');
+    await saying(host, /ends without its threads that free blocks \(1 file, 16\.00 MiB, of data\)/, 10_000);
+    await ended;
+  },
+  120_000,
+);

@@ -1,7 +1,10 @@
 import { createHook } from 'node:async_hooks';
+import { execFile } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { type FreeingOrder, FreeingTable, TO_CLOSE } from '@penstock/matrix';
@@ -94,3 +97,10 @@ test('an order that another thread takes in the same moment, as one that was ask
   expect(new Raced(1, table.buffer).take()).toBe(-1);
   expect(ofOther).toBe(slot);
 });
+
+test('where no descriptor is left for its thread the process lives, and what was ordered is freed once some are', async () => {
+  const fixture = fileURLToPath(new URL('starved.fixture.mjs', import.meta.url));
+  const command = 'ulimit -n 500; exec "$0" "$@"';
+  const { stdout } = await promisify(execFile)('sh', ['-c', command, process.execPath, fixture], { timeout: 60_000 });
+  expect(JSON.parse(stdout)).toEqual(['waits', 'waits']);
+}, 90_000);

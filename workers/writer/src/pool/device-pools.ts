@@ -186,6 +186,15 @@ export class DevicePools {
     return freed.length === 0 ? null : Promise.race(freed);
   }
 
+  /** As of WriterPool, of each pool that has some, with the roots that it writes to. */
+  get leftToFree(): { files: number; bytes: number; roots: string[] }[] {
+    const all = [...this.#pools].map(([key, { pool }]) => {
+      const { files, bytes } = pool.leftToFree;
+      return { files, bytes, roots: this.#rootsAt(key) };
+    });
+    return all.filter(({ files }) => files > 0);
+  }
+
   /** Wakes every thread to look at the limits: they have changed. */
   wake(): void {
     for (const { pool } of this.#pools.values()) pool.wake();

@@ -245,6 +245,11 @@ export class WriterPool {
     return this.#freer.whenFreed();
   }
 
+  /** Large files whose blocks are being freed, of which a closed pool may leave some to the kernel. */
+  get leftToFree(): { files: number; bytes: number } {
+    return this.#freer.table.left;
+  }
+
   /** Wakes every thread to look at the words that it shares with this one: they have changed. */
   wake(): void {
     for (const session of this.#sessions.keys()) session.wake();
