@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { FreeingTable, TO_CLOSE } from '@penstock/matrix';
 import { Freeing } from '../device/freeing.ts';
@@ -73,4 +74,26 @@ test('when nothing at all was freed for too long, it is tried once more, and the
   const { wait, order } = setUp(0);
   order();
   expect(wait.attempt(() => -ENOSPC)).toBe(-ENOSPC);
+});
+
+test('space that comes a moment after the last file was closed is still waited for, as the loop is woken for it, but not for ever', async () => {
+  const { table, wait, order, wakes } = setUp();
+  const attempts = async (reserves: () => number): Promise<number> => {
+    let result = wait.attempt(reserves);
+    while (result === null) {
+      await setImmediate();
+      result = wait.attempt(reserves);
+    }
+    return result;
+  };
+  for (const expected of [0, -ENOSPC]) {
+    order();
+    expect(wait.attempt(() => -ENOSPC)).toBeNull();
+    table.finish(table.take(), 0);
+    const early = wakes.splice(0).at(-1);
+    let calls = 0;
+    expect(await attempts(() => ((calls += 1) > 2 ? expected : -ENOSPC))).toBe(expected);
+    expect(calls).toBeGreaterThan(2);
+    expect(Math.min(...wakes)).toBeLessThan(early!);
+  }
 });

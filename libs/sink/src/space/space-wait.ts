@@ -12,6 +12,9 @@ const { EDQUOT, ENOSPC } = constants.errno;
 
 /** How long it goes on in all. What then still finds no space waits in the queue; a stream fails. */
 const WAIT_MS_MAX = 60_000;
+/** XFS frees the blocks of a closed file a moment later: for so long they may still come, looked for as often. */
+const LATE_MS = 500;
+const LATE_LOOK_MS = 20;
 
 /** What of the thread it needs. */
 export interface SpaceThread {
@@ -32,6 +35,8 @@ export class SpaceWait {
   /** How often something had been freed when space lacked last, and when that was seen first. */
   #freed = 0;
   #freedAt = 0;
+  /** When it is tried again without anything being freed. */
+  #againAt = Number.POSITIVE_INFINITY;
 
   constructor({ freeing, loop }: SpaceThread, device: Device) {
     this.#freeing = freeing;
@@ -55,21 +60,22 @@ export class SpaceWait {
       }
       const isUnderWay = this.#freeing.isUnderWay(this.#device);
       if (this.#freeing.freedCount !== freed) continue; // it may have become free since the call failed
-      if (!isUnderWay) return result;
       const now = performance.now();
-      if (!this.#waits) this.#beganAt = now;
-      if (!this.#waits || freed !== this.#freed) this.#freedAt = now;
+      if (this.#waits && freed !== this.#freed) this.#freedAt = now;
+      const isLate = this.#waits && now < this.#freedAt + LATE_MS;
+      if (!isUnderWay && !isLate) return result;
+      if (!this.#waits) this.#beganAt = this.#freedAt = now;
       this.#waits = true;
       this.#freed = freed;
+      this.#againAt = isUnderWay ? Number.POSITIVE_INFINITY : now + LATE_LOOK_MS;
       return this.#isIdle(now) ? null : result;
     }
   }
 
-  /** True if nothing has been freed since, and it is not yet time to give up. */
+  /** True if nothing has been freed since, and it is not yet time to try again or to give up. */
   #isIdle(now: number): boolean {
-    const until = Math.min(this.#freedAt + this.#freeing.stalledMs, this.#beganAt + WAIT_MS_MAX);
-    if (now >= until || this.#freeing.freedCount !== this.#freed || !this.#freeing.isUnderWay(this.#device))
-      return false;
+    const until = Math.min(this.#againAt, this.#freedAt + this.#freeing.stalledMs, this.#beganAt + WAIT_MS_MAX);
+    if (now >= until || this.#freeing.freedCount !== this.#freed) return false;
     this.#loop.wakeAt(until);
     return true;
   }
