@@ -26,6 +26,12 @@ const LOADER = 'loader.cjs';
 /** Long enough for a slow disk. */
 const KEEPING_MS_MAX = 30_000;
 
+/**
+ * What a package has for others, left out: BullMQ's queues in Postgres, four hundred kilobytes that are executed at each
+ * start. By folder, the one file that loads it.
+ */
+const LEFT_OUT = { 'bullmq/dist/cjs/postgres/': 'bullmq/dist/cjs/index.js' };
+
 const bundleOf = (root) => join(root, 'apps/cli/dist/bundle');
 const recordOf = (root) => join(bundleOf(root), 'bundled.json');
 
@@ -91,6 +97,23 @@ function keepPlaces(root) {
   };
 }
 
+/** The modules of LEFT_OUT are empty. @throws if one of them is loaded by others than what only passes it on */
+const leaveOut = {
+  name: 'leave-out',
+  load(id) {
+    return Object.keys(LEFT_OUT).some((folder) => id.includes(folder)) ? 'module.exports = {};' : null;
+  },
+  buildEnd() {
+    for (const id of this.getModuleIds()) {
+      const [, passedOnBy] = Object.entries(LEFT_OUT).find(([folder]) => id.includes(folder)) ?? [];
+      if (passedOnBy === undefined) continue;
+      const { importers } = this.getModuleInfo(id);
+      if (!importers.every((importer) => importer.endsWith(passedOnBy)))
+        throw new Error(`${id} is needed, and left out`);
+    }
+  },
+};
+
 /** @param {string} root */
 export async function bundle(root) {
   const folder = bundleOf(root);
@@ -105,7 +128,7 @@ export async function bundle(root) {
     input: entries,
     platform: 'node',
     external: EXTERNAL,
-    plugins: [keepPlaces(root)],
+    plugins: [keepPlaces(root), leaveOut],
     // Of a room whose entrance is imported for one function the rest is left out.
     treeshake: { moduleSideEffects: (id) => (isOurs(root, id) && !started.has(id) ? false : undefined) },
     output: {

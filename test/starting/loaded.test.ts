@@ -42,6 +42,15 @@ ofBundle('a host is some files of the bundle, and no dashboard and no fetcher', 
   expect(files.length).toBeLessThan(80);
 });
 
+ofBundle("BullMQ's queues in Postgres are in no file of the bundle", () => {
+  const { files } = loadedBy([join(cliEntry, '../../../host/dist/main.js'), '--help']);
+  const isClient = (file: string): boolean =>
+    /dist\/bundle\/.*\.cjs$/.test(file) && readFileSync(file, 'utf8').includes('moveToFinished');
+  const client = files.find(isClient);
+  expect(client).toBeDefined();
+  expect(readFileSync(client!, 'utf8')).not.toMatch(/postgres\/migrat|CREATE TABLE/);
+});
+
 const imports = (entry: string): string[] => [
   '--input-type=module',
   '-e',

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { setEnvironmentData } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type JobRequestInput, isBulkResult } from '@penstock/contract';
 import { parseJob } from '@penstock/contract/judging';
@@ -208,6 +209,34 @@ test('an idle pool lets its process end, and its next write wakes it', async () 
   }
   expect(running.threads).toBe(2);
   expect(contexts()).toBeGreaterThan(0); // kept for the next write
+});
+
+test('one thread starts ahead, and another when a write finds none free', async () => {
+  const running = openPool();
+  const write = (path: string) => running.run(request({ path, size: 10_000 }), path, 1).done;
+  for (const path of ['first', 'second']) expect(await write(path)).toMatchObject({ bytes: 10_000 });
+  expect(running.threads).toBe(1);
+  await Promise.all(['third', 'fourth'].map(write));
+  expect(running.threads).toBe(2);
+});
+
+test('if another thread cannot come up, its writes fail at once, and all later ones go to the first', async () => {
+  const running = openPool(new URL('refusing-worker.fixture.mjs', import.meta.url));
+  const write = (path: string) => running.run(request({ path, size: 10_000 }), path, 1).done;
+  expect(await write('first')).toMatchObject({ bytes: 10_000 });
+  setEnvironmentData('refuses', true);
+  try {
+    const [second, third] = await Promise.allSettled(['second', 'third'].map(write));
+    expect(second).toMatchObject({ status: 'fulfilled' });
+    expect(third).toMatchObject({
+      reason: { code: 'EWRITERDIED', message: expect.stringContaining('no such library') },
+    });
+    expect(deaths.map(({ message }) => message)).toContain('no such library');
+    await Promise.all(['fourth', 'fifth', 'sixth'].map(write));
+    expect(running.threads).toBe(1);
+  } finally {
+    setEnvironmentData('refuses', undefined);
+  }
 });
 
 test('a thread that cannot come up is told of, and not waited for', async () => {

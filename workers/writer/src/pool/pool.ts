@@ -22,8 +22,8 @@ import { Freer } from '../freeing/freer.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type PoolOptions, setupOf } from './options.ts';
 import { Parking } from './parking.ts';
-import type { RunningStream, RunningWrite, WriterDied } from './running.ts';
-import { Session, type Unanswered } from './session.ts';
+import type { RunningStream, RunningWrite } from './running.ts';
+import { leastBusyOf, rejectAll, Session } from './session.ts';
 import { bulkTasks, helpersOf, joinResults } from './shared-bulk.ts';
 import { isInCall } from './thread-call.ts';
 
@@ -65,14 +65,14 @@ export class WriterPool {
   readonly #onThreadDeath: ((error: Error) => void) | undefined;
   readonly #onFree: (() => void) | undefined;
   readonly #askQueue: AskQueue;
-  /** A thread died before it served. */
+  /** A thread died before it served: no further one is tried while one serves. */
   #cannotComeUp = false;
   #closing = false;
   #closed: Promise<boolean> | undefined;
 
   constructor(options: PoolOptions) {
-    const { threads, jobs } = options;
-    this.jobSlots = threads * jobs;
+    const { threads } = options;
+    this.jobSlots = threads * options.jobs;
     this.#threadCount = threads;
     this.#onThreadDeath = options.onThreadDeath;
     this.#onFree = options.onFree;
@@ -111,7 +111,7 @@ export class WriterPool {
     });
     this.#piscina = new Piscina({
       filename: (options.entry ?? writerEntry).href,
-      minThreads: threads,
+      minThreads: 1, // a thread takes long to start, and memory: the others start when none is free
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       workerData: setup,
@@ -121,8 +121,12 @@ export class WriterPool {
       trackUnmanagedFds: false,
       recordTiming: false,
     });
-    this.#piscina.on('error', (error: Error) => this.#onThreadDeath?.(error));
+    this.#piscina.on('error', (error: Error) => {
+      this.#onThreadDeath?.(error);
+      this.#endUnserved(error);
+    });
     this.#piscina.on('workerCreate', () => this.#afterDeath.watch(this.#piscina.threads));
+    this.#openSession();
   }
 
   /** Threads that run now. */
@@ -135,7 +139,7 @@ export class WriterPool {
    * aborts it. Rejects if a thread ends instead; onThreadDeath was called with the reason.
    */
   async ready(): Promise<void> {
-    this.#openMissingSessions();
+    this.#openSessions(this.#threadCount);
     await Promise.all(
       [...this.#sessions].map(([session, ended]) =>
         Promise.race([
@@ -309,23 +313,30 @@ export class WriterPool {
 
   /** The `count` sessions with the fewest tasks, the least busy one first. */
   #leastBusy(count: number): Session[] {
-    this.#openMissingSessions();
-    let least: Session | undefined;
-    for (const session of this.#sessions.keys())
-      if (least === undefined || session.running < least.running) least = session;
-    if (count === 1) return [least!];
-    return [...this.#sessions.keys()].toSorted((one, other) => one.running - other.running).slice(0, count);
+    this.#openSessions(count);
+    const found = leastBusyOf(this.#sessions.keys(), count);
+    if (count > 1 || found[0]!.running === 0 || this.#cannotComeUp) return found;
+    return this.#sessions.size < this.#threadCount ? [this.#openSession()] : found;
   }
 
-  #openMissingSessions(): void {
-    while (this.#sessions.size < this.#threadCount) {
-      const session = new Session({
-        askQueue: this.#askQueue,
-        onReturn: (task) => this.#free(task),
-        onFreeing: () => this.#freer.look(),
-      });
-      this.#sessions.set(session, this.#serve(session));
-    }
+  #openSessions(atLeast: number): void {
+    while (this.#sessions.size < atLeast) this.#openSession();
+  }
+
+  #openSession(): Session {
+    const session = new Session({
+      askQueue: this.#askQueue,
+      onReturn: (task) => this.#free(task),
+      onFreeing: () => this.#freer.look(),
+    });
+    this.#sessions.set(session, this.#serve(session));
+    return session;
+  }
+
+  /** A thread ended as it came up: Piscina keeps what it was to serve, the last sessions, in its queue for ever. */
+  #endUnserved({ message }: Error): void {
+    const served = this.#sessions.size - this.#piscina.queueSize;
+    for (const session of [...this.#sessions.keys()].slice(served)) session.kill(message);
   }
 
   async #serve(session: Session): Promise<void> {
@@ -348,17 +359,7 @@ export class WriterPool {
     this.#onThreadDeath?.(cause);
     this.#freer.look(); // its message may have died with it
     await this.#afterDeath.closeLeftOpen(unanswered.map(({ task }) => task));
-    this.#rejectAll(unanswered, cause);
-  }
-
-  #rejectAll(unanswered: readonly Unanswered[], cause: Error): void {
-    const blameless = unanswered.length > 1;
-    for (const { task, reject, left } of unanswered) {
-      const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });
-      if (left) this.#free(task);
-      else
-        reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true, blameless } as const) satisfies WriterDied);
-    }
+    rejectAll(unanswered, cause, (task) => this.#free(task));
   }
 
   /**
@@ -378,7 +379,7 @@ export class WriterPool {
     this.#afterDeath.watch(this.#piscina.threads);
     // Terminated while it still loads koffi, a thread aborts the process: each is let come up, and then return.
     // If the entry cannot be loaded, a further session would never be served.
-    if (!this.#cannotComeUp) this.#openMissingSessions();
+    if (!this.#cannotComeUp) this.#openSessions(this.#piscina.threads.length);
     let leftBehind = this.#afterDeath.isBusy;
     for (const session of this.#sessions.keys()) {
       session.end();

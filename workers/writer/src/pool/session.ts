@@ -8,6 +8,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ShortResult, toWire } from '@penstock/contract';
 import type { AskQueue } from '@penstock/sink';
 import type { FromWriter, QueueAnswer, ToWriter, WriterAnswer, WriterQuestion, WriterTask } from '../protocol.ts';
+import type { WriterDied } from './running.ts';
 
 interface Waiting {
   task: WriterTask;
@@ -176,5 +177,23 @@ export class Session {
 
   close(): void {
     this.#near.close();
+  }
+}
+
+/** The `count` sessions with the fewest tasks, the least busy one first. There must be as many. */
+export function leastBusyOf(sessions: Iterable<Session>, count: number): Session[] {
+  if (count > 1) return [...sessions].toSorted((one, other) => one.running - other.running).slice(0, count);
+  let least: Session | undefined;
+  for (const session of sessions) if (least === undefined || session.running < least.running) least = session;
+  return [least!];
+}
+
+/** Tells the callers that their thread died of `cause`; what was left behind is only free again. */
+export function rejectAll(unanswered: readonly Unanswered[], cause: Error, free: (task: WriterTask) => void): void {
+  const blameless = unanswered.length > 1;
+  for (const { task, reject, left } of unanswered) {
+    const died = new Error(`the writer thread ended during the write: ${cause.message}`, { cause });
+    if (left) free(task);
+    else reject(Object.assign(died, { code: 'EWRITERDIED', retryable: true, blameless } as const) satisfies WriterDied);
   }
 }
