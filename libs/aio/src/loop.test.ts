@@ -308,6 +308,18 @@ test('an idle lane is asked again only when it is woken', async () => {
   expect([asked, loop.laneCount]).toEqual([2, 0]);
 });
 
+test('a lane that awaits an event of its own is not asked before that has come', async () => {
+  const waiting = new CountingLane(3);
+  Object.defineProperty(waiting, 'awaitsEvent', { get: () => waiting.inFlight > 0 });
+  waiting.onPrepare = () => expect(waiting.inFlight).toBe(0);
+  const busy = new CountingLane(20);
+  loop.add(waiting);
+  loop.add(busy);
+  await Promise.all([waiting.ended, busy.ended]);
+  expect(waiting.results).toHaveLength(3);
+  expect(waiting.errors).toEqual([]);
+});
+
 test('a lane added by another in the middle of a turn is run', async () => {
   let added: CountingLane | undefined;
   const idle = new CountingLane(0);

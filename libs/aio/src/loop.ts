@@ -33,6 +33,8 @@ export interface Lane {
    * lane has prepared is submitted; each such slot completes as refused with -ECANCELED.
    */
   mayGoOn?(): boolean;
+  /** True while the lane has nothing to prepare before an event of its own has come: it is not asked until then. */
+  readonly awaitsEvent?: boolean;
   /** True when the lane has nothing in flight and will never prepare again: the loop forgets it. */
   readonly finished: boolean;
 }
@@ -207,7 +209,8 @@ export class AioLoop {
 
   /** True if the lane took a slot. What became of the slot is read from the engine: a lane may throw at any point. */
   #offer(lane: Lane): boolean {
-    if (lane.finished) return false; // it finished since its last reap and is dropped at the end of this turn
+    // A finished one did so since its last reap, and is dropped at the end of this turn.
+    if (lane.finished || lane.awaitsEvent === true) return false;
     const engine = this.#engine;
     const slot = engine.acquireSlot();
     this.#slotLane[slot] = lane; // before the call: what it prepares is its own, even if it throws afterwards

@@ -40,7 +40,7 @@ export interface PartFiles {
 type PartRoot = Pick<Root, 'name' | 'path'>;
 
 const encode = ({ job, root, rootPath, directory, name }: PartRecord): string =>
-  `=${[job, root, rootPath, directory, name].join('\0=')}\0\0`;
+  `=${job}\0=${root}\0=${rootPath}\0=${directory}\0=${name}\0\0`;
 
 const recordOf = (job: string, root: PartRoot, path: string, name: string): PartRecord => ({
   job,

@@ -107,7 +107,7 @@ export class DeviceFlow {
 export class DeviceFlows {
   readonly #byDevice = new Map<string, DeviceFlow>();
 
-  /** The limit on the device of a file, by the file's `identity` (device and inode). */
+  /** The limit on the device of a file, by the `identity` (device and inode) of any file on it. */
   of(identity: string): DeviceFlow {
     const device = identity.slice(0, identity.lastIndexOf(':'));
     let flow = this.#byDevice.get(device);

@@ -27,7 +27,7 @@ export class CacheFlush {
   constructor(thread: WriterThread, target: Target) {
     this.#thread = thread;
     this.#target = target;
-    this.#flow = thread.flows.of(target.identity);
+    this.#flow = thread.flows.of(target.standing.identity);
   }
 
   /** True if the write goes through the page cache, which may begin at any row: when the file system refuses direct I/O. */

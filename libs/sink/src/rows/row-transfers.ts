@@ -14,7 +14,7 @@ import { RowFlow } from './row-flow.ts';
 const { EIO } = constants.errno;
 
 /** What rows are written to, or read back from. */
-export type TargetFile = Pick<Target, 'fd' | 'path' | 'identity' | 'direct' | 'alignment'>;
+export type TargetFile = Pick<Target, 'fd' | 'path' | 'standing' | 'direct' | 'alignment'>;
 
 export class RowTransfers {
   /** iocbs of the target in flight. */
@@ -109,7 +109,7 @@ export class RowTransfers {
     return slots.failure(slot, syscall, errno, this.#fileOf(slot).path);
   }
 
-  #fileOf(slot: number): TargetFile {
+  #fileOf(slot: number): Omit<TargetFile, 'standing'> {
     return this.#thread.slots.purpose[slot] === READ_ROW ? this.#origin! : this.#target;
   }
 
@@ -165,5 +165,5 @@ function flowOf(thread: WriterThread, target: TargetFile, origin: Origin | null)
   const { offset, memory } = target.alignment;
   const alignBytes = Math.max(offset, memory, read?.alignment.offset ?? 1, read?.alignment.memory ?? 1);
   const readFlow = read === null ? null : flows.of(read.identity);
-  return new RowFlow(thread, flows.of(target.identity), readFlow, alignBytes);
+  return new RowFlow(thread, flows.of(target.standing.identity), readFlow, alignBytes);
 }

@@ -47,6 +47,19 @@ export interface FlushMode {
   forgetsFreed: boolean;
 }
 
+/**
+ * What was found out about a file and follows from its file system and its directory, but not from its bytes: of files that
+ * are made in one directory within moments it is the same, so that the second one need not be asked.
+ */
+export interface FileFacts {
+  stat: FileStat;
+  ground: Ground;
+  mode: TargetMode;
+  /** Multiples of which its rows are: at least what direct I/O demands (`mode.alignment`). */
+  alignment: Alignment;
+  flush: FlushMode;
+}
+
 /** What is known of an open file before its mode is chosen. */
 export interface ModeOrder {
   /** Why direct I/O is not to be used, if that is known already. */
@@ -78,12 +91,12 @@ export function chooseMode(
   // Newer kernels accept O_DIRECT on tmpfs and ignore it; the reason `lost` is enough then.
   if (why !== undefined || ground.inMemory) {
     if (notDirect === undefined) setBuffered(fd, path);
-    const modeReason = ground.inMemory ? lost : joined(lost, why);
+    const modeReason = ground.inMemory ? lost : joinedReasons(lost, why);
     return { direct: false, bypassesCache: false, modeReason, isKept, alignment: { memory: 1, offset: 1 } };
   }
   const alignment = directAlignment ?? guessAlignment(device);
   const { bypassesCache, reason } = pathOfDirect(fd, ground, isAllocated);
-  return { direct: true, bypassesCache, modeReason: joined(lost, reason), isKept, alignment };
+  return { direct: true, bypassesCache, modeReason: joinedReasons(lost, reason), isKept, alignment };
 }
 
 /** Whether direct writes that are accepted bypass the page cache, and why not. */
@@ -113,7 +126,8 @@ const BTRFS_SUMS = {
 };
 const BTRFS_SYNCHRONOUS = { bypassesCache: true, reason: 'btrfs carries out direct I/O while it is submitted' };
 
-const joined = (first: string | undefined, second: string | undefined): string | undefined =>
+/** Two reasons of a result as one; undefined if there is none. */
+export const joinedReasons = (first: string | undefined, second: string | undefined): string | undefined =>
   first === undefined || second === undefined ? (first ?? second) : `${first}; ${second}`;
 
 /**

@@ -29,7 +29,7 @@ import { APPENDS_ONLY, assertFirstAppend } from '../append/append-only.ts';
 import { closeTakenOver, modeOfFresh } from './attributes.ts';
 import { refuseEarly } from './early-refusals.ts';
 import { Lengthening } from '../append/lengthening.ts';
-import { chooseFlush, chooseMode, whyNotDirect } from './io-mode.ts';
+import { type FileFacts, chooseFlush, chooseMode, whyNotDirect } from './io-mode.ts';
 import { markOwner, ownedBy } from './publish.ts';
 import { renameOpenNoReplace } from './rename-new.ts';
 import { cutDeadEnd } from './seen-end.ts';
@@ -106,26 +106,26 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     const opened = openFile(dirFd, name, path, fresh ? permissions : null, request, how);
     fd = opened.fd;
     options.recordFd(FD_TARGET, fd);
-    const stat = statFd(fd, path);
+    // O_EXCL has made a regular file, on the file system of its directory.
+    const isAlike = shared !== null && fresh && opened.direct && !opened.hasIndirect && !identity.again;
+    const known = isAlike ? factsOf(shared, options.refusingDevices) : null;
+    const stat = known?.stat ?? statFd(fd, path);
     if (!stat.isFile) throw notRegular(path);
-    const notDirect = whyNotDirect(root, opened.direct, options.refusingDevices.has(stat.device));
+    const refuses = known === null && options.refusingDevices.has(stat.device);
+    const notDirect = whyNotDirect(root, opened.direct, refuses);
     if (notDirect === DIRECT_REFUSED) reopenBuffered(fd, path);
     lockAlone(fd, path);
     if (fresh) made = name; // only now that it is locked: another write may have locked it first, and it is that one's
     else assertStands(dirFd, name, path, stat.identity);
     if (takenOver) closeTakenOver(fd, stat, permissions);
-    // Of a file that was just made in it the directory's are true; one that stood there may be a mount of its own.
-    const isShared = shared !== null && fresh;
-    const fileSystem = isShared ? shared.fileSystem : fileSystemOf(fd, path);
-    const ground = isShared ? shared.ground : groundOf(dirFd, fileSystem, stat.device);
-    const isAllocated = standsWhole(request, stat, options.size);
-    const mode = chooseMode(fd, path, stat, ground, { notDirect: appendsOnly ? APPENDS_ONLY : notDirect, isAllocated });
     const isGrown = options.grows && !atomic;
-    // Rows end at block boundaries: then every row that was not written is a hole, which a later write finds (seen-end.ts).
-    // And ext4 and XFS carry out a direct write that ends within a new block while it is submitted, with the file locked.
-    const endsRowsAtBlocks = isGrown || (!changesInPlace(request) && stat.directAlignment !== null);
-    const isWidened = endsRowsAtBlocks && mode.direct;
-    const alignment = isWidened ? wholeBlocks(mode.alignment, fileSystem.blockBytes) : mode.alignment;
+    let facts = known;
+    if (facts === null) {
+      const why = appendsOnly ? APPENDS_ONLY : notDirect;
+      facts = findOut({ fd, dirFd, path, stat, parent, atomic, isGrown, notDirect: why, fresh }, request, options);
+      if (isAlike && facts.mode.direct) shared.facts = facts;
+    }
+    const { ground, mode, alignment, flush } = facts;
     const mayBeCut = !fresh && !atomic && !appendsOnly;
     const sizeBytes = mayBeCut ? cutDeadEnd(fd, path, stat.sizeBytes) : fresh ? 0 : stat.sizeBytes;
     if (request.mode === 'create') markOwner(fd, identity);
@@ -134,9 +134,6 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       if (result < 0) throw openFailure(result, path, request);
       made = finalName;
     }
-    // Without DIOALIGN (Linux 6.1) direct writes of an encrypted file may go through the page cache unnoticed.
-    const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
-    const flush = chooseFlush(parent, stat, fileSystem, directAndRenamed);
     if (appendsOnly) assertFirstAppend(fd, path, identity);
     const lengthening = appendsOnly ? null : lengthen(fd, path, sizeBytes, alignment.offset, request, options);
     const existingBytes = lengthening?.fileBytes ?? sizeBytes;
@@ -156,7 +153,6 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
       isResumed: false,
       isPublished,
       lengthening,
-      identity: stat.identity,
       standing: stat,
       replaces,
       isClosed: false,
@@ -183,6 +179,47 @@ export function openTarget(root: Root, request: WriteRequest, options: TargetOpt
     if (shared === null) native.close(dirFd); // whoever passed it releases it
     throw error;
   }
+}
+
+/** What files made in the directory have in common; null if none was made yet, or its device refuses direct I/O by now. */
+function factsOf({ facts }: SharedDirectory, refusing: RefusingDevices): FileFacts | null {
+  return facts !== null && refusing.has(facts.stat.device) ? null : facts;
+}
+
+/** An open file, before it is known how it is written. */
+interface Found {
+  fd: number;
+  dirFd: number;
+  path: string;
+  stat: FileStat;
+  parent: FileStat;
+  atomic: boolean;
+  isGrown: boolean;
+  fresh: boolean;
+  /** Why direct I/O is not to be used, if that is known already. */
+  notDirect: string | undefined;
+}
+
+/** @throws IoError */
+function findOut(
+  { fd, dirFd, path, stat, parent, atomic, isGrown, fresh, notDirect }: Found,
+  request: WriteRequest,
+  { directory: shared, size }: TargetOptions,
+): FileFacts {
+  // Of a file that was just made in it the directory's are true; one that stood there may be a mount of its own.
+  const isShared = shared !== null && fresh;
+  const fileSystem = isShared ? shared.fileSystem : fileSystemOf(fd, path);
+  const ground = isShared ? shared.ground : groundOf(dirFd, fileSystem, stat.device);
+  const isAllocated = standsWhole(request, stat, size);
+  const mode = chooseMode(fd, path, stat, ground, { notDirect, isAllocated });
+  // Rows end at block boundaries: then every row that was not written is a hole, which a later write finds (seen-end.ts).
+  // And ext4 and XFS carry out a direct write that ends within a new block while it is submitted, with the file locked.
+  const endsRowsAtBlocks = isGrown || (!changesInPlace(request) && stat.directAlignment !== null);
+  const isWidened = endsRowsAtBlocks && mode.direct;
+  const alignment = isWidened ? wholeBlocks(mode.alignment, fileSystem.blockBytes) : mode.alignment;
+  // Without DIOALIGN (Linux 6.1) direct writes of an encrypted file may go through the page cache unnoticed.
+  const directAndRenamed = atomic && mode.direct && stat.directAlignment !== null;
+  return { stat, ground, mode, alignment, flush: chooseFlush(parent, stat, fileSystem, directAndRenamed) };
 }
 
 /** The write that had the lock before may have removed its file, or renamed another over it. @throws IoError EBUSY if so */

@@ -1,7 +1,9 @@
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -15,8 +17,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { PHASES } from '@penstock/contract';
-import { RootWords } from '@penstock/disk';
+import { RootWords, statFd } from '@penstock/disk';
 import type { JobBlock } from '@penstock/matrix';
+import type { FileFacts } from './io-mode.ts';
 import { type Bench, openBench, stamp } from '../thread/thread.fixture.ts';
 
 const WRITING = PHASES.indexOf('writing');
@@ -144,4 +147,35 @@ test('a write that is cancelled while its only row is under way leaves nothing, 
   expect(cancelled).toMatchObject({ status: 'rejected', reason: { name: 'WriteAbortedError' } });
   expect(readdirSync(join(bench.directory, 'd'))).toEqual(['beside']);
   expect(bench.read('d/beside').equals(stamp(2, 4096))).toBe(true);
+});
+
+test('what is true of the first file made in a shared directory is not asked of the next ones', async () => {
+  const { directories } = bench.thread;
+  const open = directories.open.bind(directories);
+  const asked: (FileFacts | null)[] = [];
+  directories.open = (...of) => {
+    const directory = open(...of)!;
+    let { facts } = directory;
+    const set = (found: FileFacts | null): void => void asked.push((facts = found));
+    if (directory.users === 1) Object.defineProperty(directory, 'facts', { get: () => facts, set });
+    return directory;
+  };
+  const results = await Promise.all([1, 2, 3].map((seed) => bench.write(small(`d/${seed}`, seed))));
+  const isDirect = results.every(({ mode }) => mode.endsWith('direct'));
+  expect(asked).toHaveLength(isDirect ? 1 : 0);
+  for (const seed of [1, 2, 3]) expect(bench.read(`d/${seed}`).equals(stamp(seed, 4096))).toBe(true);
+});
+
+test('a file is not written by direct I/O because another in its directory was, if its device refuses that by now', async () => {
+  mkdirSync(join(bench.directory, 'd'));
+  const fd = openSync(join(bench.directory, 'd'), 'r');
+  const { device } = statFd(fd, 'd');
+  closeSync(fd);
+  const block = hooked(0, () => bench.thread.refusingDevices.note(device));
+  const [, second] = await Promise.all([
+    bench.write(small('d/first', 1), { block }),
+    bench.write(small('d/second', 2)),
+  ]);
+  expect(second).toMatchObject({ mode: 'aio-buffered' });
+  expect(bench.read('d/second').equals(stamp(2, 4096))).toBe(true);
 });

@@ -22,6 +22,7 @@ import {
   statFd,
 } from '@penstock/disk';
 import { native } from '@penstock/native';
+import type { FileFacts } from './io-mode.ts';
 
 /** As long as a root counts as checked (libs/disk, roots.ts). */
 const SHARED_MS = 50;
@@ -40,6 +41,8 @@ export class SharedDirectory {
   readonly arrival: number;
   readonly place: number;
   readonly openedAtMs: number;
+  /** What is true of each file made in it by direct I/O; null before the first. */
+  facts: FileFacts | null = null;
   users = 1;
   readonly #owner: SharedDirectories;
 

@@ -45,9 +45,10 @@ export interface Target extends TargetMode, FlushMode {
   isPublished: boolean;
   /** For a write that keeps the rest of the file: how a later attempt finds its place and its end; else null. */
   lengthening: Lengthening | null;
-  /** Device and inode of the open file. */
-  identity: string;
-  /** What the kernel reported about the file when it was opened. */
+  /**
+   * What the kernel reported about the file when it was opened. Of a new file in a shared directory it may be about another
+   * that was made there before (FileFacts): all is the same but inode, times and permissions.
+   */
   standing: FileStat;
   /** True if a file with the final name exists, which this one will replace. */
   replaces: boolean;
@@ -74,7 +75,9 @@ export function closeTarget(target: Target, bytesMax: number, freeing: Freeing):
   if (unpublishedName !== null) {
     // While it is locked, and only if the name is still this file's: another file may have replaced it.
     const standing = statAt(dirFd, unpublishedName);
-    if (typeof standing !== 'number' && standing.identity === target.identity) native.unlinkat(dirFd, unpublishedName);
+    const own = statAt(target.fd, '');
+    const isOwn = typeof standing !== 'number' && typeof own !== 'number' && standing.identity === own.identity;
+    if (isOwn) native.unlinkat(dirFd, unpublishedName);
   }
   // It was removed here, or replaced by another write while this one ended.
   const mayBeLarge = bytesMax >= FREED_ELSEWHERE_BYTES_MIN;

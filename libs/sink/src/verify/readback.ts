@@ -53,8 +53,8 @@ export class Readback {
     digest: FileDigest,
   ) {
     this.#thread = thread;
-    const { fd, path, identity, direct, alignment } = target;
-    this.#file = { fd, path, identity, direct, alignment };
+    const { fd, path, standing, direct, alignment } = target;
+    this.#file = { fd, path, standing, direct, alignment };
     this.#base = base;
     this.#plan = plan;
     this.#extent = extent;

@@ -84,6 +84,15 @@ class WriteLane implements Lane, LaneEvents {
     return this.#state.finished;
   }
 
+  /**
+   * A small file has one iocb in flight at a time, and every step of it begins when that is reaped; a stop too could end it
+   * no sooner.
+   */
+  get awaitsEvent(): boolean {
+    const { inFlight, io } = this.#state;
+    return inFlight > 0 && io.row !== null;
+  }
+
   // ----------------------------------------------------------------------------------------------- the loop's calls
 
   prepare(slot: number): boolean {

@@ -4,14 +4,17 @@
  */
 import { repeatBytes } from './repeat.ts';
 import type { DirectSource } from '../source.ts';
-import { wordsOf } from './words.ts';
+import { WordCache, wordsOf } from './words.ts';
+
+/** Row memory is mostly the same for all sources of a thread. */
+const lastViewed = new WordCache();
 
 /** One kind of block. */
 export interface BlockFormat {
   /** A power of 2, at least 4. */
   readonly blockBytes: number;
-  /** blockBytes / 4 words; where `mark` stores, their value does not matter. */
-  readonly body: Uint32Array;
+  /** Stores the words of a block that do not vary, the first at words[wordIndex]; where mark() stores, anything may stand. */
+  writeBody(words: Uint32Array, wordIndex: number): void;
   /**
    * Stores the words that vary into `blockCount` blocks in sequence, the first beginning at words[wordIndex] and in the
    * file at a multiple of blockBytes. That position comes as the two int32 halves of a 64-bit number: beyond 2^31 one
@@ -30,9 +33,8 @@ interface PreparedRow {
 export class BlockSource implements DirectSource {
   readonly constant = false;
   readonly #format: BlockFormat;
-  /** One block, built here and copied from where only a part of it is wanted or it lies across words. */
-  readonly #blockWords: Uint32Array;
-  readonly #block: Uint8Array;
+  /** One block, built here and copied from where only a part of it is wanted or it lies across words; null before that. */
+  #block: { words: Uint32Array; bytes: Uint8Array } | null = null;
   #bytes: Uint8Array | null = null;
   #words: Uint32Array | null = null;
   readonly #rows = new Map<number, PreparedRow>();
@@ -41,19 +43,17 @@ export class BlockSource implements DirectSource {
 
   constructor(format: BlockFormat) {
     this.#format = format;
-    this.#blockWords = Uint32Array.from(format.body);
-    this.#block = new Uint8Array(this.#blockWords.buffer);
   }
 
   prepareRow(bytes: Uint8Array, rowStart: number, rowBytes: number): void {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
-      this.#words = wordsOf(bytes);
+      this.#words = lastViewed.wordsOf(bytes);
       this.#rows.clear();
     }
     if (this.#words === null || rowStart % 4 !== 0) return; // fill finds no prepared row and writes every byte
     const blockCount = Math.floor(rowBytes / this.#format.blockBytes);
-    writeBodies(bytes, this.#words, rowStart, blockCount, this.#format.body);
+    writeBodies(bytes, this.#words, rowStart, blockCount, this.#format);
     this.#rows.set(rowStart, { rowBytes, epoch: this.#epoch });
   }
 
@@ -73,7 +73,7 @@ export class BlockSource implements DirectSource {
       this.#copyBlocks(bytes, words, rowStart, length, high, low);
     } else if ((low & (blockBytes - 1)) === 0) {
       if (row.epoch !== this.#epoch) {
-        writeBodies(bytes, words, rowStart, Math.floor(row.rowBytes / blockBytes), this.#format.body);
+        writeBodies(bytes, words, rowStart, Math.floor(row.rowBytes / blockBytes), this.#format);
         row.epoch = this.#epoch;
       }
       const blockCount = Math.floor(length / blockBytes);
@@ -103,6 +103,7 @@ export class BlockSource implements DirectSource {
     positionLow: number,
   ): void {
     const { blockBytes } = this.#format;
+    const block = (this.#block ??= blockOf(this.#format));
     const end = start + length;
     let at = start;
     let from = positionLow & (blockBytes - 1);
@@ -110,13 +111,13 @@ export class BlockSource implements DirectSource {
     let low = positionLow - from;
     while (at < end) {
       const part = Math.min(blockBytes - from, end - at);
-      this.#format.mark(this.#blockWords, 0, 1, high, low);
+      this.#format.mark(block.words, 0, 1, high, low);
       let copied = 0;
       if (words !== null && ((at | from) & 3) === 0) {
         copied = part & ~3;
-        copyWords(this.#blockWords, from >>> 2, words, at >>> 2, copied >>> 2);
+        copyWords(block.words, from >>> 2, words, at >>> 2, copied >>> 2);
       }
-      copyBytes(this.#block, from + copied, bytes, at + copied, part - copied);
+      copyBytes(block.bytes, from + copied, bytes, at + copied, part - copied);
       at += part;
       from = 0;
       low = (low + blockBytes) | 0;
@@ -130,16 +131,23 @@ function highHalf(position: number): number {
   return Math.floor(position / 2 ** 32);
 }
 
+/** A block without its marks. */
+function blockOf(format: BlockFormat): { words: Uint32Array; bytes: Uint8Array } {
+  const words = new Uint32Array(format.blockBytes / 4);
+  format.writeBody(words, 0);
+  return { words, bytes: new Uint8Array(words.buffer) };
+}
+
 function writeBodies(
   bytes: Uint8Array,
   words: Uint32Array,
   start: number,
   blockCount: number,
-  body: Uint32Array,
+  format: BlockFormat,
 ): void {
   if (blockCount === 0) return;
-  copyWords(body, 0, words, start >>> 2, body.length);
-  repeatBytes(bytes, start, body.byteLength, start + blockCount * body.byteLength);
+  format.writeBody(words, start >>> 2);
+  repeatBytes(bytes, start, format.blockBytes, start + blockCount * format.blockBytes);
 }
 
 // Loops rather than set(subarray): a view is an allocation, and a block is too short to repay it.

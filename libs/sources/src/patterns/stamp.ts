@@ -39,14 +39,14 @@ const TAIL_CHECK = 127;
  * A file whose size is no multiple of 512 ends within a block.
  */
 export function stampFormat(seed: number): BlockFormat {
-  const body = new Uint32Array(BLOCK_WORDS);
-  body[HEAD_MAGIC_LOW] = MAGIC_LOW;
-  body[HEAD_MAGIC_HIGH] = MAGIC_HIGH;
-  body[HEAD_SEED] = seed;
-  for (let word = BODY_FIRST; word < TAIL_OFFSET_LOW; word += 1) body[word] = bodyWord(seed, word);
   return {
     blockBytes: STAMP_BLOCK_BYTES,
-    body,
+    writeBody: (words, wordIndex) => {
+      words[wordIndex + HEAD_MAGIC_LOW] = MAGIC_LOW;
+      words[wordIndex + HEAD_MAGIC_HIGH] = MAGIC_HIGH;
+      words[wordIndex + HEAD_SEED] = seed;
+      for (let word = BODY_FIRST; word < TAIL_OFFSET_LOW; word += 1) words[wordIndex + word] = bodyWord(seed, word);
+    },
     mark: (words, wordIndex, blockCount, positionHigh, positionLow) => {
       markBlocks(words, wordIndex, blockCount, positionHigh, positionLow, seed);
     },

@@ -24,7 +24,8 @@ export function textFormat(seed: number): BlockFormat {
   const line = `penstock line = ${'0'.repeat(16)} seed = ${String(seed).padStart(10, '0')} ${'.'.repeat(12)}\n`;
   const bytes = Buffer.from(line, 'latin1');
   const body = Uint32Array.from({ length: TEXT_LINE_BYTES / 4 }, (_, word) => bytes.readUInt32LE(word * 4));
-  return { blockBytes: TEXT_LINE_BYTES, body, mark: markLines };
+  const writeBody = (words: Uint32Array, wordIndex: number): void => words.set(body, wordIndex);
+  return { blockBytes: TEXT_LINE_BYTES, writeBody, mark: markLines };
 }
 
 function markLines(
