@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import { redisOptions } from '../connection/address.ts';
 import { RedisServer } from '../redis-server.fixture.ts';
 import { Signal, Stage } from '../stage.fixture.ts';
-import { composedScript } from './composed-script.ts';
+import { composedScript, type DefinedScripts } from './composed-script.ts';
 import { joinEnds } from './joint-ends.ts';
 import { type Ended, type RunOptions, runAll } from './joint-ends.fixture.ts';
 
@@ -176,4 +176,15 @@ test.each([
   ['a script of another text', { 'moveToFinished:6.7.0': { lua: 'return 0', numberOfKeys: 14 } }, 'not the one'],
 ])('of %s none is composed', (_what, scripts, why) => {
   expect(composedScript(scripts)).toEqual({ why: expect.stringContaining(why) });
+});
+
+test("BullMQ's text is composed unchanged, and its functions are made once a call, not once an end", async () => {
+  const queue = new Queue('many', { connection: redisOptions(stage.connection, 'producer') });
+  toClose.push(() => queue.close());
+  const { scriptsSet } = (await queue.getBackend().client) as unknown as { scriptsSet: DefinedScripts };
+  const { lua } = composedScript(scriptsSet) as { lua: string };
+  const [, functions, statements] =
+    /^(.*\n)local function endJob\(KEYS, ARGV\)\n(.*?)\nend\n\nlocal keys, answers/s.exec(lua)!;
+  expect(functions! + statements!).toBe(scriptsSet['moveToFinished:6.7.0']!.lua);
+  expect(statements).not.toMatch(/\bfunction\b/);
 });
