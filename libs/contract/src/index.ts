@@ -1,5 +1,5 @@
 /** The contract: what travels between producers, the queue, hosts and their threads. How it is judged: judging.ts. */
-export { type JobRequest, type JobRequestInput, requestsOf, rootsOf } from './request/job-request.ts';
+export { type JobRequest, type JobRequestInput, requestOf, requestsOf, rootsOf } from './request/job-request.ts';
 export { codeOfErrno, isRetryable, textOfCode } from './errors/errno.ts';
 export { fromWire } from './errors/from-wire.ts';
 export { IntegrityError } from './errors/integrity-error.ts';

@@ -69,6 +69,23 @@ test(`an item is the single request that its own words and its bulk's come to, o
   expect(accepted).toBeGreaterThan(100);
 });
 
+test.each<[string, object, object]>([
+  ['matrix', { matrix: { rows: 2, rowBytes: 8192 } }, { matrix: { rows: 4, rowBytes: 4096 } }],
+  ['checksum', { checksum: 'sha256' }, { checksum: 'crc32c' }],
+  ['expect', { checksum: 'crc32c', expect: '00000000' }, { checksum: 'crc32c', expect: '0123abcd' }],
+  ['verify', { verify: 'readback' }, { verify: 'none' }],
+  ['fileMode', { fileMode: '640' }, { fileMode: '600' }],
+  ['offset', { mode: 'overwrite', offset: 4096 }, { mode: 'overwrite', offset: 512 }],
+  ['durability', { durability: 'dsync' }, { durability: 'none' }],
+])('%s reaches the single request from the bulk, and from the item before that', (_name, ofBulk, ofItem) => {
+  const bulk = bulkOf({ size: 1, ...ofBulk, files: [{ path: 'a' }, { path: 'b', ...ofItem }] });
+  const singles = [
+    parseRequest({ path: 'a', size: 1, ...ofBulk }),
+    parseRequest({ path: 'b', size: 1, ...ofBulk, ...ofItem }),
+  ];
+  expect(requestsOf(bulk)).toEqual(singles);
+});
+
 test('a job without files is a single request', () => {
   expect(parseJob({ path: 'a', size: 1 })).toEqual(parseRequest({ path: 'a', size: 1 }));
   expect(() => parseRequest({ files: [] })).toThrow(/unknown field "files"/);

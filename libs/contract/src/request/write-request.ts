@@ -113,8 +113,12 @@ export const REQUEST_DEFAULTS: Pick<WriteRequest, 'root' | 'source' | 'mode' | '
 export function withPublish<T extends Pick<WriteRequest, 'mode'> & { publish?: WriteRequest['publish'] }>(
   request: T,
 ): T & { publish: WriteRequest['publish'] } {
-  return { ...request, publish: request.publish ?? (changesInPlace(request) ? 'in-place' : 'atomic') };
+  return { ...request, publish: request.publish ?? usualPublish(request.mode) };
 }
+
+/** The way that a write of this mode is published if nothing else is said. */
+export const usualPublish = (mode: WriteRequest['mode']): WriteRequest['publish'] =>
+  changesInPlace({ mode }) ? 'in-place' : 'atomic';
 
 /** True for a write that changes a file where it stands, and keeps the rest of it. */
 export const changesInPlace = ({ mode }: Pick<WriteRequest, 'mode'>): boolean =>

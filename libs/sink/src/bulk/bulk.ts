@@ -13,9 +13,8 @@ import {
   PHASES,
   WriteAbortedError,
   type WriteMode,
-  type WriteRequest,
   type ShortWriteResult,
-  requestsOf,
+  requestOf,
   textOfCode,
   toWire,
 } from '@penstock/contract';
@@ -94,7 +93,6 @@ class BulkRun {
   readonly #thread: WriterThread;
   readonly #order: BulkOrder;
   readonly #control: JobBlock;
-  readonly #requests: readonly WriteRequest[];
   readonly #progress: BulkProgress;
   /** One word: the index of the first item that no lane has taken. */
   readonly #next: Int32Array;
@@ -117,12 +115,12 @@ class BulkRun {
     this.#control = control;
     thread.arrivals += 1;
     this.#arrival = thread.arrivals;
-    this.#requests = requestsOf(order.bulk);
-    this.#items = Array.from({ length: this.#requests.length });
-    this.#next = new Int32Array(order.share?.next ?? new ArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const { bulk, share } = order;
+    this.#items = Array.from({ length: bulk.files.length });
+    this.#next = new Int32Array(share?.next ?? new ArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     this.#progress = new BulkProgress(shown);
-    if (order.share?.helps === true) return; // the total is shown once
-    for (const { size = 0 } of this.#requests) this.#progress.totalBytes += size;
+    if (share?.helps === true) return; // the total is shown once
+    for (const { size = bulk.size ?? 0 } of bulk.files) this.#progress.totalBytes += size;
   }
 
   async run(lanes: Control, laneCount: number): Promise<BulkResult> {
@@ -143,7 +141,7 @@ class BulkRun {
     // 100 % only if every file is in its place.
     if (this.#failed === 0) this.#progress.publish(DONE);
     const total = performance.now() - begunAt;
-    const files = this.#requests.length;
+    const files = this.#items.length;
     return {
       items: this.#items,
       files,
@@ -171,13 +169,13 @@ class BulkRun {
    */
   #sweep(): void {
     const directories = new Map<string, { root: string; directory: string; keys: Set<string> }>();
-    for (const request of this.#requests) {
-      const { root, path } = request;
+    const { bulk } = this.#order;
+    for (const { root = bulk.root, path } of bulk.files) {
       const { directory } = splitPath(path);
       const name = `${root}\0${directory}`;
       const entry = directories.get(name) ?? { root, directory, keys: new Set() };
       directories.set(name, entry);
-      entry.keys.add(jobKeyOf(this.#order.jobName, request));
+      entry.keys.add(jobKeyOf(this.#order.jobName, { root, path }));
     }
     for (const { root, directory, keys } of directories.values()) {
       const open = this.#thread.roots.find(root);
@@ -188,22 +186,22 @@ class BulkRun {
   }
 
   get #allTaken(): boolean {
-    return Atomics.load(this.#next, 0) >= this.#requests.length;
+    return Atomics.load(this.#next, 0) >= this.#items.length;
   }
 
   /** Writes one item after the other, until none is left or the job is stopped. */
   async #work(block: JobBlock, lane: number): Promise<void> {
     while (!this.#allTaken && this.#control.stop === STOP_NONE && !this.#aborted) {
       const index = Atomics.add(this.#next, 0, 1);
-      if (index >= this.#requests.length) return; // another thread was faster
+      if (index >= this.#items.length) return; // another thread was faster
       // A lane is one write at a time.
       await this.#write(index, block, lane);
     }
   }
 
   async #write(index: number, block: JobBlock, lane: number): Promise<void> {
-    const { jobName, attemptToken, again, job, partPlace } = this.#order;
-    const request = this.#requests[index]!;
+    const { bulk, jobName, attemptToken, again, job, partPlace } = this.#order;
+    const request = requestOf(bulk, bulk.files[index]!);
     const control = new ItemControl(this.#control, block, this.#progress, request.size ?? 0);
     const place = partPlace === undefined ? {} : { partPlace: partPlace + lane };
     const order = {
@@ -242,7 +240,7 @@ class BulkRun {
     this.#failed += 1;
     const wire = toWire(error);
     const { name, code, retryable } = wire;
-    const { path } = this.#requests[index]!;
+    const { path } = this.#order.bulk.files[index]!;
     const inFull = this.#failed <= ERRORS_IN_FULL_MAX / (this.#order.share?.count ?? 1);
     this.#items[index] = {
       path,
