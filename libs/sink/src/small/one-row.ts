@@ -1,6 +1,6 @@
 /**
- * The bytes of a small file whose bytes are computed: one row, filled and submitted as soon as the file is open. It does what
- * a RowPipeline does for many (rows/pipeline.ts), by the same transfers, and makes none of what those need.
+ * The bytes of a file of up to 1 MiB whose bytes are computed: one row, filled and submitted as soon as the file is open. It
+ * does what a RowPipeline does for many (rows/pipeline.ts), by the same transfers, and makes none of what those need.
  */
 import type { DirectSource } from '@penstock/sources';
 import type { RowExtent, RowPlan } from '@penstock/matrix';
@@ -10,6 +10,9 @@ import type { Target } from '../target/target.ts';
 import { becomeBuffered } from '../target/become-buffered.ts';
 import type { WriterThread } from '../thread/thread.ts';
 import { WRITE_ROW } from '../thread/transfer.ts';
+
+/** The largest file of one row: an iocb of it is admitted on any device that is not slow. */
+export const ONE_ROW_BYTES_MAX = 1_048_576;
 
 /** The row, from its bytes to their completion. */
 export class OneRow {
@@ -72,6 +75,7 @@ export class OneRow {
     const padded = roundUp(size, this.#target.alignment.offset);
     this.#source.prepareRow(arena.bytes, start, this.#rowBytes);
     if (!this.#source.constant) this.#source.fill(arena.bytes, start, size, 0);
+    this.#thread.loop.filled(size);
     // Another write's bytes must not reach the disk, not even until the truncate.
     if (padded > size) arena.bytes.fill(0, start + size, start + padded);
     slots.carry(slot, 0, 0);

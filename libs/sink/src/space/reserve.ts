@@ -121,8 +121,8 @@ export class Reserving {
   }
 }
 
-/** The same for a new small file, in one step; false if there is no space: whether it is waited for, advance() decides. @throws IoError */
-export function reserveSmall(target: Target, size: number): boolean {
+/** The same for a new file of one row, in one step; false if there is no space: whether it is waited for, advance() decides. @throws IoError */
+export function reserveOneRow(target: Target, size: number): boolean {
   try {
     reserve(target, size);
     return true;

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { native } from '@penstock/native';
 import { FD_DIRECTORY, FD_TARGET } from './open.ts';
-import { SMALL_FILE_BYTES_MAX } from '../space/reserve.ts';
+import { ONE_ROW_BYTES_MAX } from '../small/one-row.ts';
 import { type Bench, openBench } from '../thread/thread.fixture.ts';
 
 /** Of a file that opens its directory for itself. */
-const ALONE_BYTES = SMALL_FILE_BYTES_MAX + 1;
+const ALONE_BYTES = ONE_ROW_BYTES_MAX + 1;
 
 let bench: Bench;
 beforeEach(() => {

@@ -129,6 +129,31 @@ test('a shared directory is recorded while it is open: the main thread closes it
   expect(recorded).toEqual([join(bench.directory, 'd')]);
 });
 
+test.each([
+  { size: 1_048_576, shares: true },
+  { size: 1_048_577, shares: false },
+])('a new file of $size bytes shares its directory: $shares', async ({ size, shares }) => {
+  mkdirSync(join(bench.directory, 'd'));
+  let shared: number[] = [];
+  const block = hooked(0, () => {
+    const copy = new SharedArrayBuffer(words.buffer.byteLength);
+    new Int32Array(copy).set(new Int32Array(words.buffer));
+    shared = new RootWords(1, 2, copy).takeDirectories(0);
+  });
+  await bench.write({ ...small('d/first', 1), size }, { block });
+  expect(shared).toHaveLength(shares ? 1 : 0);
+  expect(bench.read('d/first').equals(stamp(1, size))).toBe(true);
+});
+
+test('what is computed for files of one row is counted, so that the device has 4 MiB of it while the next are computed', async () => {
+  const { loop } = bench.thread;
+  const counted: number[] = [];
+  loop.filled = (bytes) => counted.push(bytes);
+  await bench.write({ ...small('first', 1), size: 1_048_576 });
+  await bench.write(small('second', 2));
+  expect(counted).toEqual([1_048_576, 4096]);
+});
+
 test('a failed write does not close the directory under the others', async () => {
   mkdirSync(join(bench.directory, 'd'));
   await bench.write(small('d/stands', 9));

@@ -1,5 +1,5 @@
 /**
- * Directories that small files are made in, each opened once for all of a thread's writes that want it at the same time.
+ * Directories that files of up to 1 MiB are made in, each opened once for all of a thread's writes that want it at the same time.
  *
  * A directory is opened as for a single write: beneath its root, by the kernel (libs/disk, beneath.ts). Another write uses it
  * too only if it had been handed over by then, and no more than 50 ms ago. So all that differs for that write is that it

@@ -19,8 +19,8 @@ import { RowLease } from '../intake/row-lease.ts';
 import { type Origin, readBuffered } from '../origin/origin.ts';
 import { mapSegment, rowsStandAligned } from '../origin/segment.ts';
 import type { RowPipeline } from '../rows/pipeline.ts';
-import { OneRow } from '../small/one-row.ts';
-import { Reserving, reserveSmall } from '../space/reserve.ts';
+import { ONE_ROW_BYTES_MAX, OneRow } from '../small/one-row.ts';
+import { Reserving, reserveOneRow } from '../space/reserve.ts';
 import { openTarget } from '../target/open.ts';
 import type { SharedDirectory } from '../target/shared-directory.ts';
 import { type Target, spanOf } from '../target/target.ts';
@@ -118,23 +118,25 @@ function openPlace(state: WriteState, finished: Checkpoint | null): Step {
 }
 
 /**
- * For a new small file whose bytes are computed, and which nothing holds back: takes the memory of its only row and reserves
+ * For a new file of one row whose bytes are computed, and which nothing holds back: takes the memory of that row and reserves
  * its space, so that it need not wait.
  */
 function takeOneRow(state: WriteState, target: Target): boolean {
   const { control, files, io, plan, request, thread } = state;
   const { source } = files;
   const size = plan.size!;
-  const fitsOneRow = size > 0 && size <= plan.rowPlan.ioBytes && state.isSmall;
-  if (source === null || request.publish !== 'atomic' || !fitsOneRow) return false;
+  // What goes through the page cache is flushed on the way by a pipeline, unless it is small.
+  const isOneRow = size > 0 && size <= plan.rowPlan.ioBytes && size <= ONE_ROW_BYTES_MAX;
+  if (!state.isSmall && !target.bypassesCache) return false;
+  if (source === null || request.publish !== 'atomic' || !isOneRow) return false;
   if (state.isSummedUp || control.paused || target.checkpoint !== null || isPaced(state)) return false;
   if (isWorthCheckpoints(state, target)) return false;
   io.row = OneRow.take(thread, target, source, size, plan.rowPlan);
   if (io.row === null) return false;
   io.extent = io.row.extent;
-  state.countSmall();
+  if (state.isSmall) state.countSmall();
   claim(state);
-  if (reserveSmall(target, size)) return true;
+  if (reserveOneRow(target, size)) return true;
   io.row = null; // it waits for the space like any other
   state.returnRows();
   state.uncountSmall();
@@ -160,12 +162,10 @@ function openTargetIn(root: Root, state: WriteState, isPublished: boolean): Targ
   return openTargetBy(null, root, state, isPublished);
 }
 
-/** The directory of a small file, which it shares with others; null for any other file. */
-function sharedDirectory(
-  root: Root,
-  { request, isSmall, intake, thread, arrival }: WriteState,
-): SharedDirectory | null {
-  if (!isSmall || intake !== null || request.publish !== 'atomic') return null;
+/** The directory of a file that may be one row, which it shares with others; null for any other file. */
+function sharedDirectory(root: Root, { request, plan, intake, thread, arrival }: WriteState): SharedDirectory | null {
+  const mayBeOneRow = intake === null && plan.size! <= ONE_ROW_BYTES_MAX;
+  if (!mayBeOneRow || request.publish !== 'atomic') return null;
   return thread.directories.open(root, splitPath(request.path).directory, arrival, thread.arrivals);
 }
 

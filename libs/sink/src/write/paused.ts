@@ -6,7 +6,7 @@ import { prepareCacheFlush } from './writing.ts';
 /** Asked in place of the phase while a pause is requested, up to the last row; PAUSED once nothing is in flight. */
 export function drain(state: WriteState, slot: number): Step {
   const { rows, row } = state.io;
-  if (row !== null) return asStep(row.prepare(slot)); // the only row of a small file goes on: it may be held in its memory
+  if (row !== null) return asStep(row.prepare(slot)); // the only row of a file goes on: it may be held in its memory
   if (rows?.holdsRefused === true) return asStep(prepareCacheFlush(rows, slot) || rows.prepareRefused(slot));
   if (state.inFlight > 0 || rows?.isDrained === false) return NOTHING;
   state.pausedIn = state.clock.phase;

@@ -86,7 +86,7 @@ class WritePlan {
 /** The bytes under way. */
 class WriteIo {
   rows: RowPipeline | null = null;
-  /** In its place, for a small file that is one row. */
+  /** In its place, for a new file that is one row. */
   row: OneRow | null = null;
   /** The memory of the rows, while the write has some. */
   extent: RowExtent | null = null;
