@@ -1,5 +1,5 @@
 /** Files by jobs, one each, against what one would write instead: a BullMQ worker on node:fs that is as durable. */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PairedCase } from '../case.ts';
 import type { Side } from '../pairs.ts';
@@ -30,6 +30,10 @@ function checkLast(directory: string, count: number, sizeBytes: number): void {
   if (!found.equals(Buffer.alloc(sizeBytes, seed))) throw new Error(`${directory}/${seed}.dat holds other bytes`);
 }
 
+function emptyAll(directory: string): void {
+  for (const name of readdirSync(directory)) truncateSync(join(directory, name));
+}
+
 function againstWorker({ name, sizeBytes, count: fullCount }: Files): PairedCase {
   return {
     kind: 'paired',
@@ -51,8 +55,8 @@ function againstWorker({ name, sizeBytes, count: fullCount }: Files): PairedCase
           // Each side has as little to do for its bytes: the worker fills a buffer.
           pattern: 'byte',
           beforeRound(directory) {
-            // Large ones would fill the disk; small ones stay, see smallSide.
-            if (earlier !== null && sizeBytes >= MIB) rmSync(earlier, { recursive: true });
+            // Large ones would fill the disk; their names stay, see smallSide.
+            if (earlier !== null && sizeBytes >= MIB) emptyAll(earlier);
             earlier = system.path(directory);
             // The worker makes none itself: to its advantage.
             mkdirSync(earlier);

@@ -25,7 +25,7 @@ export interface SmallSide extends Omit<SmallFiles, 'directory' | 'count'> {
   pids: Record<string, number>;
   /** What the directories of this side's files begin with. */
   directory: string;
-  /** Before the jobs of a round are added; removes what an earlier one left, for instance. */
+  /** Before the jobs of a round are added; frees what an earlier one took up, for instance. */
   beforeRound?: (directory: string) => void;
   /** After the clock has stopped. @throws if the files of the round are not what was asked for */
   afterRound?: (directory: string) => void;
