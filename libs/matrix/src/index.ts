@@ -15,6 +15,7 @@ export {
   STOP_SHUTDOWN,
 } from './job-block.ts';
 export { ThreadBlock, turnTime } from './thread-block.ts';
+export { TallySum, ThreadTallies, ThreadTally } from './thread-tally.ts';
 export { RateCell, RateTable, rateTime } from './rate.ts';
 export { type RingInlet, type RingOutlet, closeRingOf, createRing } from './ring/ring.ts';
 export { RingConsumer } from './ring/consumer.ts';

@@ -18,6 +18,8 @@ export interface WriterSetup {
   control: SharedArrayBuffer;
   threadSlots: number;
   jobSlots: number;
+  /** The words of ThreadTallies, for as many thread slots. */
+  tallies: SharedArrayBuffer;
   /** One arena for each thread slot. */
   arenas: ArenaMemory[];
   /** The words of RateTable: the limits of the host and its roots. */

@@ -1,6 +1,7 @@
 /** How long the iocbs of one write took: a number for a file of one row, and a histogram from the second on. */
 import { type RecordableHistogram, createHistogram } from 'node:perf_hooks';
 import type { LatencySummary } from '@penstock/contract';
+import { ThreadTally } from '@penstock/matrix';
 
 /** The longest latency that a histogram resolves: an hour, in microseconds. */
 const LATENCY_US_MAX = 3_600_000_000;
@@ -8,6 +9,12 @@ const LATENCY_US_MAX = 3_600_000_000;
 /** The histograms of a thread, made once and used again: each takes tens of kilobytes. */
 export class Histograms {
   readonly #idle: RecordableHistogram[] = [];
+  /** Counts what all writes of the thread record. */
+  readonly tally: ThreadTally;
+
+  constructor(tally: ThreadTally = new ThreadTally()) {
+    this.tally = tally;
+  }
 
   borrow(): RecordableHistogram {
     return this.#idle.pop() ?? createHistogram({ lowest: 1, highest: LATENCY_US_MAX, figures: 2 });
@@ -30,8 +37,10 @@ export class Latencies {
     this.#histograms = histograms;
   }
 
-  record(ms: number): void {
+  /** @param result what the kernel returned: bytes, or a negative errno */
+  record(ms: number, result: number): void {
     const us = Math.max(1, Math.round(ms * 1000));
+    this.#histograms.tally.count(result, us);
     if (this.#histogram === null && this.#onlyUs === 0) {
       this.#onlyUs = us;
       return;

@@ -2,7 +2,7 @@
  * Decides which write gets row memory next. Writes wait in a line, so that none is overtaken for ever; small files have a line
  * and a strip of the arena of their own, or each would wait for as long as the large writes before it take.
  */
-import { type Arena, GATHERED_BYTES_MAX, type RowExtent } from '@penstock/matrix';
+import { type Arena, GATHERED_BYTES_MAX, type RowExtent, ThreadTally } from '@penstock/matrix';
 
 /** Enough for the default 32 jobs of a thread, each as large as a small file may be. */
 const STRIP_BYTES = 16_777_216;
@@ -14,13 +14,17 @@ const SMALL_ROWS_BYTES_MAX = GATHERED_BYTES_MAX;
 /** The row memory of one thread. */
 export class RowMemory {
   readonly #arena: Arena;
+  readonly #tally: ThreadTally;
   readonly #stripBytes: number;
   readonly #large: object[] = [];
   readonly #small: object[] = [];
   #smallBytes = 0;
 
-  constructor(arena: Arena) {
+  /** @param tally shows what is used */
+  constructor(arena: Arena, tally: ThreadTally = new ThreadTally()) {
     this.#arena = arena;
+    this.#tally = tally;
+    tally.dropRowBytes();
     this.#stripBytes = arena.sizeBytes >= ARENA_WITH_STRIP_BYTES_MIN ? STRIP_BYTES : 0;
   }
 
@@ -51,7 +55,7 @@ export class RowMemory {
   take(write: object, sizeBytes: number): RowExtent | null {
     const line = this.#lineOf(sizeBytes);
     if (line[0] !== write) return null;
-    const extent = isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
+    const extent = this.#grant(sizeBytes);
     if (extent !== null) line.shift();
     return extent;
   }
@@ -64,17 +68,24 @@ export class RowMemory {
   /** Rows for a write that stands in no line; null if another write waits in that line, or they are not free. */
   takeSpare(sizeBytes: number): RowExtent | null {
     if (this.isShortOf(sizeBytes)) return null;
-    return isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
+    return this.#grant(sizeBytes);
   }
 
   /** Gives rows back. No iocb in flight may point into them. */
   release(extent: RowExtent): void {
     if (isSmall(extent.sizeBytes)) this.#smallBytes -= extent.sizeBytes;
     this.#arena.release(extent);
+    this.#tally.addRowBytes(-extent.sizeBytes);
   }
 
   #lineOf(sizeBytes: number): object[] {
     return isSmall(sizeBytes) && this.#stripBytes > 0 ? this.#small : this.#large;
+  }
+
+  #grant(sizeBytes: number): RowExtent | null {
+    const extent = isSmall(sizeBytes) ? this.#takeSmall(sizeBytes) : this.#takeLarge(sizeBytes);
+    if (extent !== null) this.#tally.addRowBytes(extent.sizeBytes);
+    return extent;
   }
 
   /** Beyond their strip, small files get rows only if no large write waits. */

@@ -1,7 +1,7 @@
 /** What all writes of one writer thread share: the AIO engine and its loop, the row memory, the roots, and the table of slots. */
 import type { AioEngine, AioLoop } from '@penstock/aio';
 import { DigestThread } from '@penstock/digest';
-import { type Arena, RateTable } from '@penstock/matrix';
+import { type Arena, RateTable, ThreadTally } from '@penstock/matrix';
 import { type AskQueue, askNobody } from '../append/inquiry.ts';
 import { CHECKPOINTS_DEFAULT, type CheckpointCadence } from '../attempt/checkpoint.ts';
 import { RefusingDevices } from '../device/direct-refused.ts';
@@ -52,7 +52,7 @@ export class WriterThread {
   /** How many writes and bulks have been handed to the thread. */
   arrivals = 0;
   readonly directories: SharedDirectories;
-  readonly histograms: Histograms = new Histograms();
+  readonly histograms: Histograms;
   /** How many bulks are being written: they share the number of files that may be open at once. */
   bulks = 0;
 
@@ -73,11 +73,15 @@ export class WriterThread {
     partFiles?: PartFiles | undefined;
     /** If absent, this thread frees the blocks of its files itself. */
     freeing?: Freeing | undefined;
+    /** Where the thread counts what it does; if absent, nobody reads that. */
+    tally?: ThreadTally;
   }) {
+    const tally = parts.tally ?? new ThreadTally();
     this.engine = parts.engine;
     this.loop = parts.loop;
     this.arena = parts.arena;
-    this.rowMemory = new RowMemory(parts.arena);
+    this.rowMemory = new RowMemory(parts.arena, tally);
+    this.histograms = new Histograms(tally);
     this.digests = new DigestThread(parts.arena.bytes, () => parts.loop.wake());
     this.rowClock = new RowClock(parts.loop);
     this.stopClock = new StopClock(parts.loop);

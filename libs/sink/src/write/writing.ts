@@ -42,7 +42,7 @@ export function completeWriting(
     io.partial!.afterFlush(slot, result, refused);
     state.bytesDurable = Math.max(state.bytesDurable, rows.contiguousBytes);
   } else {
-    if (purpose === WRITE_ROW) latencies.record(latencyMs);
+    if (purpose === WRITE_ROW) latencies.record(latencyMs, result);
     if (rows.complete(slot, result, refused, latencyMs)) return PREPARED;
     io.partial?.noteRow();
   }
@@ -58,7 +58,7 @@ function completeRow(
   refused: boolean,
   latencyMs: number,
 ): Step {
-  latencies.record(latencyMs);
+  latencies.record(latencyMs, result);
   if (row.complete(slot, result, refused, latencyMs, failed)) return PREPARED;
   return row.isWritten ? SYNCING : NOTHING;
 }

@@ -11,6 +11,7 @@ import { IoError, type JobRequest, rootsOf, type WriteRequest } from '@penstock/
 import { RateTable } from '@penstock/matrix';
 import type { RootWords } from '@penstock/disk';
 import type { PoolOptions } from './options.ts';
+import { PoolSum } from './census.ts';
 import { WriterPool } from './pool.ts';
 import type { RunningStream, RunningWrite } from './running.ts';
 import { SlotLine, type SlotTurn } from './slot-line.ts';
@@ -193,6 +194,17 @@ export class DevicePools {
       return { files, bytes, roots: this.#rootsAt(key) };
     });
     return all.filter(({ files }) => files > 0);
+  }
+
+  /** What the threads of all pools do now, and have done so far. */
+  sum(): PoolSum {
+    const sum = new PoolSum();
+    for (const { pool } of this.#pools.values()) {
+      sum.threads += pool.threads;
+      sum.running += pool.jobSlots - pool.freeSlots;
+      pool.census.addTo(sum);
+    }
+    return sum;
   }
 
   /** Wakes every thread to look at the limits: they have changed. */

@@ -45,7 +45,7 @@ export interface PoolOptions {
 /** What all threads of a pool share, as the pool has made it. */
 export type SharedParts = Pick<
   WriterSetup,
-  'control' | 'threadSlots' | 'jobSlots' | 'arenas' | 'rates' | 'rootWords'
+  'control' | 'tallies' | 'threadSlots' | 'jobSlots' | 'arenas' | 'rates' | 'rootWords'
 > & { freeing: SharedArrayBuffer };
 
 /** The workerData of every thread of a pool. */

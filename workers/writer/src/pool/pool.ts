@@ -19,6 +19,7 @@ import { RootWords } from '@penstock/disk';
 import { type WriterSession, type WriteTask, type WriterTask, writerEntry } from '../protocol.ts';
 import { AfterDeath } from '../death/after-death.ts';
 import { Freer } from '../freeing/freer.ts';
+import { Census } from './census.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { type PoolOptions, setupOf } from './options.ts';
 import { Parking } from './parking.ts';
@@ -45,6 +46,7 @@ export class WriterPool {
   readonly rates: RateTable;
   /** What mount each root is to be found on, in the order of the roots; any at first. */
   readonly rootWords: RootWords;
+  readonly census: Census;
   readonly #control: Control;
   readonly #arenas: ArenaMemory[];
   readonly #piscina: Piscina;
@@ -80,6 +82,7 @@ export class WriterPool {
     // Twice the slots: the replacement of a dead thread starts before the dead one's rows are known to be quiet.
     const threadSlots = threads * 2;
     this.#control = new Control(threadSlots, this.jobSlots);
+    this.census = new Census(this.#control);
     this.rates = options.rates ?? new RateTable(options.roots.length);
     this.rootWords = new RootWords(threadSlots, options.roots.length);
     this.rowBudgetBytes = Math.floor(options.memoryBytes / threads);
@@ -102,6 +105,7 @@ export class WriterPool {
     this.#freer = new Freer(threadSlots, () => this.wake());
     const setup = setupOf(options, {
       control: this.#control.buffer,
+      tallies: this.census.tallies.buffer,
       threadSlots,
       jobSlots: this.jobSlots,
       arenas: this.#arenas,

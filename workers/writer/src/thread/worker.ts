@@ -8,7 +8,7 @@ import { threadId, workerData } from 'node:worker_threads';
 import { AioLoop } from '@penstock/aio';
 import { native } from '@penstock/native';
 import { toWire } from '@penstock/contract';
-import { Arena, Control, FreeingTable, RateTable } from '@penstock/matrix';
+import { Arena, Control, FreeingTable, RateTable, ThreadTallies } from '@penstock/matrix';
 import { Freeing, WriterThread, runBulk, runTask } from '@penstock/sink';
 import { RootWords, Roots } from '@penstock/disk';
 import type { FromWriter, ToWriter, WriterAnswer, WriterSession, WriterSetup, WriterTask } from '../protocol.ts';
@@ -28,6 +28,7 @@ const threadEnd = setup.cleansUpItself === true ? ThreadEnd.open(setup.libaio) :
 const rootWords = new RootWords(setup.threadSlots, setup.roots.length, setup.rootWords);
 const roots = new Roots(setup.roots, rootWords, index);
 const rates = new RateTable(setup.roots.length, setup.rates);
+const tally = new ThreadTallies(setup.threadSlots, setup.tallies).of(index);
 const questions = new Questions();
 const freeing =
   setup.freeing === undefined
@@ -66,7 +67,7 @@ async function start(): Promise<WriterThread> {
   const loop = new AioLoop(engine, dieWith, () => block.turn());
   const { segments, checkpoints, partFiles } = setup;
   const parts = { engine, loop, arena, roots, rates, segments, index, engineReason, checkpoints, partFiles, freeing };
-  return new WriterThread({ ...parts, askQueue: questions.ask });
+  return new WriterThread({ ...parts, tally, askQueue: questions.ask });
 }
 
 /** The context is broken: what is in flight can no longer be reaped here, so the main thread must clean up. */
