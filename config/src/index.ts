@@ -14,7 +14,7 @@ export { directOf } from './settings/direct.ts';
 export { formatDuration } from './settings/durations.ts';
 export { hostArguments, storeArguments, storeEnvironment } from './settings/child-arguments.ts';
 export { FLAGGED_SETTINGS, type FlaggedSettings } from './settings/host-options.ts';
-export { parseHostName, parseRoot, sizeInBytes, wholeNumber } from './settings/option-values.ts';
+export { duration, parseHostName, parseRoot, sizeInBytes, wholeNumber } from './settings/option-values.ts';
 export { addDataOption, addHostOptions, addStoreOptions, addWriterOptions } from './settings/options.ts';
 export {
   defaultRoot,

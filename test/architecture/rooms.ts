@@ -55,7 +55,7 @@ export const foldersOf: Record<string, readonly string[]> = {
   'libs/queue': [
     'names.ts',
     'connection',
-    'host-registry.ts',
+    'hosts',
     'capacity',
     'records',
     'jobs',
@@ -63,6 +63,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'wait',
     'watch',
     'steer',
+    'inspect',
     'produce',
     'ends',
     'work',
@@ -72,7 +73,19 @@ export const foldersOf: Record<string, readonly string[]> = {
   'libs/penstock': ['arguments', 'run', 'stream'],
   config: ['process', 'settings', 'tuning'],
   'apps/host': ['admission', 'left-parts', 'roots'],
-  'apps/cli': ['terminal', 'processes', 'verify', 'job', 'demo', 'doctor', 'calibrate', 'commands/steer', 'commands'],
+  'apps/cli': [
+    'terminal',
+    'processes',
+    'verify',
+    'job',
+    'demo',
+    'doctor',
+    'fleet',
+    'calibrate',
+    'commands/jobs',
+    'commands/steer',
+    'commands',
+  ],
 };
 
 /** What only the tests of a room may import besides: the queue is tried on a real server. */

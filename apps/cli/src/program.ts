@@ -52,6 +52,41 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./commands/steer/limit.ts')).limitCommand(),
   },
   {
+    name: 'ls',
+    summary: 'list the jobs of all queues',
+    load: async () => (await import('./commands/jobs/list.ts')).listCommand(),
+  },
+  {
+    name: 'show',
+    summary: 'show all that is known of a job',
+    load: async () => (await import('./commands/jobs/show.ts')).showCommand(),
+  },
+  {
+    name: 'logs',
+    summary: 'print what hosts logged of a job',
+    load: async () => (await import('./commands/jobs/logs.ts')).logsCommand(),
+  },
+  {
+    name: 'retry',
+    summary: 'put a failed job in line again, or all of them',
+    load: async () => (await import('./commands/jobs/retry.ts')).retryCommand(),
+  },
+  {
+    name: 'rm',
+    summary: 'remove a job from the queue',
+    load: async () => (await import('./commands/jobs/remove.ts')).removeCommand(),
+  },
+  {
+    name: 'clean',
+    summary: 'remove jobs that ended long ago',
+    load: async () => (await import('./commands/jobs/clean.ts')).cleanCommand(),
+  },
+  {
+    name: 'hosts',
+    summary: 'list the hosts, what they do and what they have',
+    load: async () => (await import('./commands/hosts.ts')).hostsCommand(),
+  },
+  {
     name: 'host',
     summary: 'write the files that the queue asks for',
     load: async () => (await import('./commands/host.ts')).hostCommand(),

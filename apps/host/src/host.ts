@@ -6,7 +6,7 @@ import { type IoError, toWire } from '@penstock/contract';
 import type { HostSettings, StoreSettings } from '@penstock/config';
 import { Fetcher } from '@penstock/fetcher';
 import { DevicePools, type SilenceNews } from '@penstock/writer';
-import { type Connection, type PartOwner, JobLimit, WriteWorker } from '@penstock/queue';
+import { type Connection, type PartOwner, JobLimit, type TwinHostError, WriteWorker } from '@penstock/queue';
 import { makeSegmentDirectory } from '@penstock/sink';
 import { RootMounts } from '@penstock/disk';
 import { Admission } from './admission/admission.ts';
@@ -18,6 +18,7 @@ import { LeftParts } from './left-parts/left-parts.ts';
 import { HostLimits } from './limits.ts';
 import { RootHealth } from './roots/health.ts';
 import { Sampling } from './sampling.ts';
+import { Vitals } from './vitals.ts';
 
 /** Stands for the device of a root that cannot be looked at; no device has this number. */
 const NO_DEVICE = -1;
@@ -35,6 +36,8 @@ export interface HostOptions extends HostSettings, Pick<StoreSettings, 'redis'> 
   devices: ReadonlyMap<string, number | null>;
   /** Called with what went wrong outside any single job. */
   onError: (error: Error) => void;
+  /** Called if another process has taken the name of this host, which is to stop then. */
+  onNameLost: (error: TwinHostError) => void;
   /** Called with a line for the log: a change of a root while the host runs, or what the host removed by itself. */
   onNote?: (text: string) => void;
 }
@@ -50,12 +53,18 @@ export class Host {
   readonly #admission: Admission;
   readonly #limits: HostLimits;
   readonly #sampling: Sampling;
+  readonly #vitals: Vitals;
   readonly #fetcher: Fetcher;
   readonly #attempts: Attempts;
   /** One for the queue of any host, one for this host's own. */
   readonly #workers: readonly WriteWorker[];
 
-  private constructor(options: HostOptions) {
+  private constructor(given: HostOptions) {
+    const onError = (error: Error): void => {
+      this.#vitals?.note(error);
+      given.onError(error);
+    };
+    const options = { ...given, onError };
     this.#options = options;
     this.noSegmentsReason = refusalOfSegments(options);
     this.#leftParts = this.#openLeftParts(options);
@@ -69,6 +78,7 @@ export class Host {
     this.#mounts = this.#openMounts();
     this.#health = this.#openHealth();
     this.#admission = this.#openAdmission();
+    this.#vitals = new Vitals({ settings: options, pool: this.pool, mounts: this.#mounts, admission: this.#admission });
     this.#limits = new HostLimits(this.pool.rates, options);
     const { name: host, lockDurationMs, stopGraceMs } = options;
     this.#sampling = new Sampling({ pool: this.pool, limits: this.#limits, host, lockDurationMs });
@@ -129,32 +139,36 @@ export class Host {
   }
 
   #openWorkers(): readonly WriteWorker[] {
-    const { connection, name: host, waitMsMax, lockDurationMs, onNote, onError } = this.#options;
+    const { connection, name: host, waitMsMax, lockDurationMs, onNote, onError, onNameLost } = this.#options;
     const jobLimit = new JobLimit(this.pool.jobSlots);
-    return (['any', 'own'] as const).map(
-      (queue) =>
-        new WriteWorker({
-          connection,
-          concurrency: this.pool.jobSlots,
-          host,
-          queue,
-          jobLimit,
-          waitMsMax,
-          lockDurationMs,
-          // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
-          stalledIntervalMs: lockDurationMs,
-          perform: (request, job, report) => this.#attempts.perform(request, job, report),
-          onLimits: (standing) => {
-            this.#limits.take(standing);
-            this.pool.wake();
-          },
-          onNote: (text) => onNote?.(text),
-          // Both lose the same Redis: it is reported once.
-          onError: (error) => {
-            if (queue === 'any' || error.name !== 'ConnectionError') onError(error);
-          },
-        }),
-    );
+    const open = (queue: 'any' | 'own', after?: Promise<unknown>): WriteWorker =>
+      new WriteWorker({
+        connection,
+        concurrency: this.pool.jobSlots,
+        host,
+        queue,
+        jobLimit,
+        waitMsMax,
+        lockDurationMs,
+        ...(after === undefined ? {} : { after }),
+        // Looked for as often as locks run out: a job of a dead host waits for at most two lock durations.
+        stalledIntervalMs: lockDurationMs,
+        perform: (request, job, report) => this.#attempts.perform(request, job, report),
+        onLimits: (standing) => {
+          this.#limits.take(standing);
+          this.pool.wake();
+        },
+        onNote: (text) => onNote?.(text),
+        vitals: () => this.#vitals.read(),
+        onNameLost,
+        // Both lose the same Redis: it is reported once.
+        onError: (error) => {
+          if (queue === 'any' || error.name !== 'ConnectionError') onError(error);
+        },
+      });
+    // It takes the name of the host: without that nothing is taken from either queue.
+    const own = open('own');
+    return [open('any', own.ready()), own];
   }
 
   /** Null if there is no data directory to record them in, or none that can be used: what this host leaves stays then. */
@@ -231,6 +245,7 @@ export class Host {
     await this.drain();
     await Promise.all(this.#workers.map((worker) => worker.close()));
     this.#sampling.close();
+    this.#vitals.close();
     this.#health.close();
     await this.#fetcher.close();
     const isFree = await this.pool.close();

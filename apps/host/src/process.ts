@@ -46,7 +46,9 @@ async function main(): Promise<void> {
     if (!options.quiet) log(text);
   };
 
+  let stop: (why: string) => void = () => {};
   const stopped = new Promise<string>((resolve) => {
+    stop = resolve;
     // Kept to the end: a terminal and a parent both pass on Ctrl-C, and the second must not cut the drain short.
     for (const signal of STOP_SIGNALS) process.on(signal, () => resolve(signal));
     // The process that started this one with a channel has gone: no other would ever stop it.
@@ -80,6 +82,11 @@ async function main(): Promise<void> {
       ...(libaio === undefined ? {} : { libaio }),
       onFallback: logUnlessQuiet,
       onError: complain,
+      onNameLost: (error) => {
+        complain(error);
+        process.exitCode = 1;
+        stop('its name is another host’s');
+      },
       onNote: log,
     });
     for (const [root, answer] of early) host.rootAnswered(root, answer);

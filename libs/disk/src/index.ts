@@ -1,6 +1,6 @@
 /** Disks as the kernel shows them: what lies where, on which device, and roots that no path of a job leaves. */
 export { openBeneath, openDirectory, openParent } from './beneath.ts';
-export { type RootDevice, deviceOf, nearestExisting } from './device.ts';
+export { type RootDevice, deviceOf, nearestExisting, tagsOf } from './device.ts';
 export { BTRFS_MAGIC, EXT4_MAGIC, freesAtOnce, isInMemory } from './file-system-types.ts';
 export { flushDirectory, hasNoFsync } from './flush-directory.ts';
 export { type Ground, groundOf } from './ground.ts';

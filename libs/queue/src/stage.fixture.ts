@@ -12,7 +12,8 @@ import { QUEUE_NAME } from './names.ts';
 import { WriteQueue } from './produce/write-queue.ts';
 import type { WatchEvent } from './watch/watch.ts';
 import type { WriteJobInfo } from './work/executor.ts';
-import { WriteWorker, type WriteWorkerOptions } from './work/write-worker.ts';
+import type { WriteWorkerOptions } from './work/options.ts';
+import { WriteWorker } from './work/write-worker.ts';
 
 // The disk is not what is tried here, and others may keep it busy.
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

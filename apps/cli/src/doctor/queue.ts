@@ -3,15 +3,12 @@ import { type Connection, WriteQueue } from '@penstock/queue';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const SHOWN_MAX = 3;
-/** A host that was silent for longer is left out: it renews its record four times a minute. */
-const SILENT_MS = 60_000;
 
 /** What is found of the queue of any host, and of those of the hosts that are there. */
 export async function checkQueue(connection: Connection): Promise<Finding[]> {
   const queue = new WriteQueue({ connection, onError: () => {} }); // its calls reject
   try {
-    const now = Date.now();
-    const hosts = (await queue.hosts()).filter(({ seenAtMs }) => now - seenAtMs < SILENT_MS);
+    const hosts = (await queue.hosts()).filter(({ alive }) => alive);
     const names = [undefined, ...hosts.map(({ name }) => name)];
     const findings = await Promise.all(names.map((name) => checkOne(queue, name)));
     return [...findings.flat(), ...hosts.flatMap(({ name, twin }) => (twin === null ? [] : [twinFinding(name, twin)]))];

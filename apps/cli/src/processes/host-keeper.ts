@@ -1,5 +1,6 @@
 /** Keeps a host on the queue for as long as a command waits for its write. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TwinHostError } from '@penstock/queue';
 import type { AppProcess } from './app-process.ts';
 
 /** How often it is asked who serves the queue: a host that another command had started may end with it. */
@@ -44,14 +45,19 @@ export class HostKeeper {
 
   /** Starts a host if nobody serves the queue. Resolves with whether somebody else does. */
   async ensure(): Promise<boolean> {
-    if ((await this.#options.workers()) > 0) return true;
-    await this.start();
-    return false;
+    return (await this.#options.workers()) > 0 || !(await this.start());
   }
 
-  /** Starts a host without asking whether there is one. */
-  async start(): Promise<void> {
-    this.#host = await this.#options.start(this.#over);
+  /** Starts a host without asking whether there is one. Resolves with false if another has its name, and so takes writes. */
+  async start(): Promise<boolean> {
+    try {
+      this.#host = await this.#options.start(this.#over);
+      return true;
+    } catch (error) {
+      // Two commands may start one at once: the second waits for the first's. If that is just ending, keep() sees it.
+      if ((error as Partial<TwinHostError>).code !== 'ETWINHOST') throw error;
+      return false;
+    }
   }
 
   /** To be called when the write waits: its host may be about to end. */
@@ -73,7 +79,7 @@ export class HostKeeper {
       if (signal.aborted) return;
       this.#mourn();
       if (this.#host === null && !(await this.#isServed()) && !signal.aborted) {
-        this.#host = await this.#options.start(signal);
+        await this.start();
       }
     }
   }

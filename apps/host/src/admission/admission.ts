@@ -75,6 +75,13 @@ export class Admission {
     if (root.writable) this.#places.add(root, device);
   }
 
+  /** What is known of the space below the root named `root`, null if nothing is. @param renew whether it is asked again */
+  spaceOf(root: string, renew: boolean): Reading | null {
+    const fileSystem = this.#places.ofRoot(root);
+    if (renew) fileSystem?.glance();
+    return fileSystem?.last ?? null;
+  }
+
   /** Lets a job through at once if there is ample room, as for most jobs; null if that takes a closer look. */
   tryAdmit(request: JobRequest): Ticket | null {
     const needs = needsOf(request);

@@ -49,6 +49,11 @@ export class FileSystem {
     this.#path = path;
   }
 
+  /** The last answer, however old, to be shown; null before the first. */
+  get last(): Reading | null {
+    return this.#last;
+  }
+
   /** The last answer, null if it is too old to decide by; one that is not fresh is renewed meanwhile. */
   glance(): Reading | null {
     const ageMs = this.#last === null ? Number.POSITIVE_INFINITY : performance.now() - this.#last.askedAt;

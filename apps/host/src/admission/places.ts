@@ -64,6 +64,11 @@ export class Places {
     for (const [device, known] of this.#byDevice) if (known === fileSystem) this.#byDevice.delete(device);
   }
 
+  /** The file system of the root named `root`; undefined if it is not written to, or not known yet. */
+  ofRoot(root: string): FileSystem | undefined {
+    return this.#byRoot.get(root)?.fileSystem;
+  }
+
   /** Where the file goes: undefined if its root is unknown, null if find() has to look it up. */
   known({ root, path }: Need): Place | undefined | null {
     const whole = this.#byRoot.get(root);

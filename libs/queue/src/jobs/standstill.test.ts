@@ -1,9 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { hostname } from 'node:os';
 import { collect, resultOf, Signal, Stage, untilAborted } from '../stage.fixture.ts';
 
 let stage: Stage;
@@ -86,38 +81,5 @@ test('a job whose id has three parts is watched and steered like any other, and 
   await plain.add('write', write, { deduplication: { id: 'x:y' } });
   for (const key of ['de:x:y', 'metrics:completed:data', 'run:42', 'a:b:c:d']) {
     await expect(queue.pause(key)).rejects.toMatchObject({ code: 'ENOJOB' });
-  }
-});
-
-test('two hosts of one name are told of each other, with process and machine', async () => {
-  const twin = { pid: process.ppid, machine: hostname(), instance: 'another', startedAtMs: 1, seenAtMs: Date.now() };
-  const seen = 'bull:penstock:hosts:seen';
-  await stage.client.hset(seen, 'disk-1', JSON.stringify(twin));
-  // One that was killed has left its record too.
-  await stage.client.hset(seen, 'disk-2', JSON.stringify({ ...twin, pid: 2 ** 22 + 1 }));
-  await stage.worker(async (request) => resultOf(request), { host: 'disk-1', queue: 'own' });
-  await stage.worker(async (request) => resultOf(request), { host: 'disk-2', queue: 'own' });
-  expect(stage.errors.map(({ message }) => message)).toEqual([
-    expect.stringContaining(`Another host is called 'disk-1' too: process ${process.ppid} on machine ${hostname()}`),
-  ]);
-  expect(await stage.queue().hosts()).toMatchObject([
-    { name: 'disk-1', twin: { pid: process.ppid, machine: hostname() } },
-    { name: 'disk-2', twin: null },
-  ]);
-});
-
-test('a host that has ended but is in the list of processes yet, as one that its disk holds, is no twin', async () => {
-  // What ends in the background is never asked for: sh has become another program.
-  const parent = spawn('sh', ['-c', 'sh -c "echo \\$\\$" & exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  try {
-    const [said] = (await once(parent.stdout, 'data')) as [Buffer];
-    const pid = Number(String(said));
-    while (!readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z')) await delay(10);
-    const ended = { pid, machine: hostname(), instance: 'another', startedAtMs: 1, seenAtMs: Date.now() };
-    await stage.client.hset('bull:penstock:hosts:seen', 'disk-1', JSON.stringify(ended));
-    await stage.worker(async (request) => resultOf(request), { host: 'disk-1', queue: 'own' });
-    expect(stage.errors).toEqual([]);
-  } finally {
-    parent.kill('SIGKILL');
   }
 });

@@ -1,6 +1,7 @@
 /** Judges what callers of the queue's client give, before anything is sent: programs leave things out or mix them up. */
 import { type JobRequest, type JobRequestInput, parseSize, RequestError } from '@penstock/contract';
 import { parseJob } from '@penstock/contract/judging';
+import { type JobFilter, LISTED_STATES } from '../inspect/listing.ts';
 
 /** Options that may be left out, also as null. @throws RequestError for what is no object */
 export function optionsOf<T extends object>(given: T | null | undefined): Partial<T> {
@@ -18,6 +19,23 @@ export function assertId(id: unknown): asserts id is string {
 /** @throws RequestError */
 export function assertList(field: string, given: unknown): asserts given is readonly unknown[] {
   if (!Array.isArray(given)) throw new RequestError({ field, value: given, accepted: 'a list of writes' });
+}
+
+/** @throws RequestError */
+export function assertAge(given: unknown): void {
+  if (typeof given === 'number' && given >= 0 && Number.isFinite(given)) return;
+  throw new RequestError({ field: 'olderThanMs', value: given, accepted: 'milliseconds from 0 on' });
+}
+
+/** Which jobs are listed. @throws RequestError */
+export function filterOf(filter: JobFilter): JobFilter {
+  const { states, sinceMs } = filter;
+  const unknownState = states?.find((state) => !LISTED_STATES.includes(state));
+  if (unknownState !== undefined) {
+    throw new RequestError({ field: 'states', value: unknownState, accepted: `any of ${LISTED_STATES.join(', ')}` });
+  }
+  if (sinceMs === undefined || Number.isFinite(sinceMs)) return filter;
+  throw new RequestError({ field: 'sinceMs', value: sinceMs, accepted: 'milliseconds since 1970' });
 }
 
 /** When a schedule is due. @throws RequestError */

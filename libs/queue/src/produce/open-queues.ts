@@ -9,8 +9,9 @@ import type { Connection } from '../connection/address.ts';
 import { connected } from '../connection/check.ts';
 import type { ScriptClient } from '../connection/script-client.ts';
 import { sever } from '../connection/sever.ts';
-import { type HostRecord, readHosts, registryKey } from '../host-registry.ts';
-import { DEFAULT_PREFIX, defaultJobOptions, type JOB_NAME, QUEUE_NAME } from '../names.ts';
+import type { HostRecord } from '../hosts/record.ts';
+import { readHosts, registryKey } from '../hosts/registry.ts';
+import { DEFAULT_PREFIX, defaultJobOptions, type JOB_NAME, QUEUE_NAME, queueOfHost } from '../names.ts';
 import { OrderSender } from '../steer/order-sender.ts';
 import { WatchHub } from '../watch/hub.ts';
 
@@ -77,6 +78,12 @@ export class OpenQueues {
   /** The queue that any host takes from. */
   get anyHost(): Queue {
     return this.named(QUEUE_NAME).queue as Queue;
+  }
+
+  /** The queue of any host, and those of all hosts that were there in the last month. */
+  async all(): Promise<Queue[]> {
+    const names = [QUEUE_NAME, ...(await this.hosts()).map(({ name }) => queueOfHost(name))];
+    return names.map((name) => this.named(name).queue as Queue);
   }
 
   /** Adds a job and the jobs that it waits for, all or none. */

@@ -3,7 +3,11 @@ import type { Cancellation, JobRequestInput } from '@penstock/contract';
 import type { JobsOptions } from 'bullmq';
 import type { WaitForRoom } from '../capacity/gate.ts';
 import type { Capacity, WhenFull } from '../capacity/scripts.ts';
-import type { HostRecord } from '../host-registry.ts';
+import type { HostRecord } from '../hosts/record.ts';
+import { type JobDetails, readDetails } from '../inspect/details.ts';
+import type { JobView } from '../inspect/job-view.ts';
+import { type JobFilter, listJobs } from '../inspect/listing.ts';
+import { type CleanOptions, cleanQueue, removeJob, retryJob } from '../inspect/tending.ts';
 import { brokenJob } from '../jobs/broken-jobs.ts';
 import { unknown } from '../jobs/job-errors.ts';
 import { findLostJobs, type LostJobs } from '../jobs/lost-jobs.ts';
@@ -14,8 +18,8 @@ import type { WatchEvent } from '../watch/watch.ts';
 import { addJobs, jobsFor, newJobId } from './adding.ts';
 import { admit, countAll, release } from './counting.ts';
 import { type FlowIds, flowJobs, type FlowOptions, type WriteFlow } from './flow.ts';
-import { assertId, assertList, limitOf, optionsOf, rateOf } from './given.ts';
-import type { WriteJob } from './open-queues.ts';
+import { assertAge, assertId, assertList, filterOf, limitOf, optionsOf, rateOf } from './given.ts';
+import type { OpenQueue, OpenQueues, WriteJob } from './open-queues.ts';
 import { ProducerConnection, type WriteQueueOptions } from './producer-connection.ts';
 import { listSchedules, type Repeat, type Schedule, upsertSchedule } from './schedule.ts';
 import { whoAsks } from './who-asks.ts';
@@ -216,9 +220,59 @@ export class WriteQueue {
     });
   }
 
-  /** The hosts that were there in the last month, and when each was last. */
+  /** The hosts that were there in the last month, by name, with what each reports once a second. */
   hosts(): Promise<HostRecord[]> {
     return this.#connection.use((queues) => queues.hosts());
+  }
+
+  /**
+   * The jobs of all queues that `filter` lets through, page by page: what runs, what waits, what has ended, as Redis has them
+   * while this is read.
+   */
+  async *list(filter?: JobFilter | null): AsyncGenerator<JobView, void, undefined> {
+    const wanted = filterOf(optionsOf(filter));
+    const queues = await this.#connection.open();
+    try {
+      yield* listJobs(queues.redis, await queues.all(), wanted);
+    } catch (error) {
+      throw this.#connection.explained(error);
+    }
+  }
+
+  /** All that is known of one job. Rejects with UnknownJobError. */
+  show(id: string): Promise<JobDetails> {
+    return this.#onJob(id, ({ queue }, { redis }) => readDetails(redis, queue, id));
+  }
+
+  /**
+   * Puts a failed job in line again, with all its attempts; if it was cancelled or paused, that is taken back. Rejects with
+   * UnknownJobError, with JobStateError if it has not failed.
+   */
+  retry(id: string): Promise<void> {
+    return this.#onJob(id, ({ queue, orders }, { redis }) => retryJob(redis, queue, orders, id));
+  }
+
+  /**
+   * Removes a job that no host has at present, with all that Redis keeps of it. The file that it wrote stays. Rejects with
+   * UnknownJobError, with JobStateError if a host has it.
+   */
+  remove(id: string): Promise<void> {
+    return this.#onJob(id, async ({ queue }, queues) => {
+      await removeJob(queues.redis, queue, id);
+      await release(queues, id);
+    });
+  }
+
+  /** Removes jobs of all queues that ended longer ago than `olderThanMs`, in one of `states`; resolves with how many. */
+  async clean({ olderThanMs, states = ['completed', 'failed'] }: CleanOptions): Promise<number> {
+    assertAge(olderThanMs);
+    return this.#connection.use(async (queues) => {
+      let removed = 0;
+      for (const queue of await queues.all()) {
+        for (const state of states) removed += await cleanQueue(queue, state, olderThanMs);
+      }
+      return removed;
+    });
   }
 
   /**
@@ -241,6 +295,14 @@ export class WriteQueue {
   /** Ends all watches and disconnects. */
   close(): Promise<void> {
     return this.#connection.close();
+  }
+
+  async #onJob<T>(id: string, act: (open: OpenQueue, queues: OpenQueues) => Promise<T>): Promise<T> {
+    assertId(id);
+    return this.#connection.use(async (queues) => {
+      if (!isJobId(id)) throw unknown(id);
+      return act(queues.named(queueNameOf(id)), queues);
+    });
   }
 
   async #steer<T>(id: string, act: (orders: OrderSender) => Promise<T>): Promise<T> {

@@ -67,6 +67,20 @@ export class OrderSender {
     return (await this.#send(id, 'limit', String(bytesPerSecond))).state;
   }
 
+  /**
+   * Takes back what ended or held a job that has ended, before it is put in line again; its limit stays. Hosts that have kept
+   * the order for a job which might still come to them learn of it too.
+   */
+  async takeBack(id: string): Promise<void> {
+    const key = this.#queue.toKey(id);
+    const json = await this.#redis.hget(key, 'steer');
+    if (json === null) return;
+    const { cancel: _cancel, paused: _paused, due: _due, rev, ...kept } = JSON.parse(json) as Record<string, unknown>;
+    const steer = JSON.stringify({ ...kept, rev: Number(rev) + 1 });
+    await this.#redis.hset(key, 'steer', steer);
+    await this.#publish(JOB_TOPIC, { id, steer });
+  }
+
   /** null: the host's own settings apply again. */
   limitHost(host: string, bytesPerSecond: number | null): Promise<void> {
     assertText('host', host, 1, BY_CHARACTERS_MAX);

@@ -1,8 +1,7 @@
 /** Which of the other hosts can use a root that this one cannot. */
-import { type HashClient, type HostRecord, readHosts } from '../host-registry.ts';
+import type { HostRecord } from '../hosts/record.ts';
+import { type HashClient, readHosts } from '../hosts/registry.ts';
 
-/** A host whose record is older counts as gone: hosts renew it four times a minute, by their own clocks. */
-const SEEN_MS_MAX = 120_000;
 /** How old what is known of the other hosts may be. */
 const KNOWN_MS_MAX = 1000;
 
@@ -26,9 +25,6 @@ export class OtherHosts {
       this.#known = await readHosts(this.#client, this.#registryKey);
       this.#readAtMs = performance.now();
     }
-    const sinceMs = Date.now() - SEEN_MS_MAX;
-    return this.#known.some(
-      ({ name, seenAtMs, sickRoots }) => name !== this.#host && seenAtMs > sinceMs && !sickRoots.includes(root),
-    );
+    return this.#known.some(({ name, alive, sickRoots }) => name !== this.#host && alive && !sickRoots.includes(root));
   }
 }

@@ -1,7 +1,6 @@
 /** Records how an attempt ended, before BullMQ records what becomes of its job: progress, log lines, waits. */
 import { escapeControls, isBulkResult, noProgress, type WriteProgress } from '@penstock/contract';
 import type { Worker } from 'bullmq';
-import type { HashClient } from '../host-registry.ts';
 import { LockWaits, nextLockDelayMs } from '../wait/lock-waits.ts';
 import type { OtherHosts } from '../wait/other-hosts.ts';
 import type { WaitCause } from '../wait/verdict.ts';
@@ -27,7 +26,7 @@ export interface ConclusionOptions {
   host: string;
   /** For how long a job may wait in all. */
   waitMsMax: number;
-  client: Pick<HashClient, 'hget'>;
+  client: { hget(key: string, field: string): Promise<string | null> };
   backend: Pick<ReturnType<Worker['getBackend']>, 'moveToDelayed'>;
   /** Makes keys of the queue, such as that of the job with this id. */
   toKey: (part: string) => string;

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { Socket } from 'node:net';
 import type { ScriptClient } from '../connection/script-client.ts';
-import { type HashClient, registryKey } from '../host-registry.ts';
+import { registryKey } from '../hosts/registry.ts';
 import type { BrokenJobs } from '../jobs/broken-jobs.ts';
 import { StartCounter } from '../jobs/starts.ts';
 import { anyHostKey } from '../names.ts';
@@ -15,7 +15,10 @@ import type { Seat } from './job-limit.ts';
 import type { JobWorker } from './patient-worker.ts';
 
 /** What is used of BullMQ's client beside BullMQ. */
-export type Client = HashClient & ScriptClient & { readonly stream?: Socket };
+export type Client = ScriptClient & {
+  readonly stream?: Socket;
+  hget(key: string, field: string): Promise<string | null>;
+};
 
 export interface Opened {
   worker: JobWorker;
@@ -50,6 +53,7 @@ export async function open(o: OpenOptions): Promise<Opened> {
   const { worker, broken, host, prefix, queueName, isOwnQueue, seat, waitMsMax, perform, onError } = o;
   const backend = worker.getBackend();
   const client = await backend.client; // an ioredis client
+  const redis = client as unknown as Redis; // BullMQ's type has fewer commands
   const toKey = (part: string): string => worker.toKey(part);
   const places = await AppendPlaces.open(client, prefix);
   const executor = new Executor({
@@ -59,15 +63,15 @@ export async function open(o: OpenOptions): Promise<Opened> {
     seat,
     mayWait: waitMsMax > 0,
     perform,
-    redis: client as unknown as Redis,
+    redis,
     toKey,
     starts: new StartCounter(client),
     places,
   });
-  const otherHosts = isOwnQueue ? null : new OtherHosts(client, seenKey(prefix), host);
+  const otherHosts = isOwnQueue ? null : new OtherHosts(redis, seenKey(prefix), host);
   const conclusion = new Conclusion({ host, waitMsMax, client, backend, toKey, otherHosts, onError });
   return { worker, broken, client, places, owners: new PartOwners(client, places, host), executor, conclusion };
 }
 
 /** The key of the registry of hosts, which is beside the queue of any host. */
-export const seenKey = (prefix: string): string => registryKey((part) => anyHostKey(prefix, part));
+const seenKey = (prefix: string): string => registryKey((part) => anyHostKey(prefix, part));

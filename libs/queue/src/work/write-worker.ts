@@ -6,13 +6,13 @@ import { CapacityScripts } from '../capacity/scripts.ts';
 import { CapacityTally } from '../capacity/tally.ts';
 import { checkRedis, connected } from '../connection/check.ts';
 import { explain } from '../connection/explain.ts';
-import { redisOptions, type Connection } from '../connection/address.ts';
+import { redisOptions } from '../connection/address.ts';
 import { sever } from '../connection/sever.ts';
 import { within } from '../connection/deadline.ts';
 import { EarlyOrders } from '../steer/early-orders.ts';
 import { ErrorRelay } from '../connection/error-relay.ts';
 import { joinEnds } from '../ends/joint-ends.ts';
-import { HostBeat } from '../host-registry.ts';
+import { HostBeat } from '../hosts/beat.ts';
 import { Leases } from './leases.ts';
 import { anyHostKey, DEFAULT_PREFIX, KEEP_COMPLETED, KEEP_FAILED, QUEUE_NAME, queueOfHost } from '../names.ts';
 import { type JobWorker, PatientWorker } from './patient-worker.ts';
@@ -21,55 +21,19 @@ import { ProgressReporter } from './progress-reporter.ts';
 import { Restraint } from '../wait/restraint.ts';
 import { Attempt, type TakenJob } from './attempt.ts';
 import { blankProgress, hasNothingToRecord } from './conclusion.ts';
-import type { Perform } from './executor.ts';
 import { JobLimit, type Seat } from './job-limit.ts';
+import {
+  LOCK_DURATION_MS_DEFAULT,
+  STALLED_INTERVAL_MS_DEFAULT,
+  WAIT_MS_MAX_DEFAULT,
+  type WriteWorkerOptions,
+} from './options.ts';
 import { failedBy, LOST, resultOf } from './outcome.ts';
-import { type Client, open, type Opened, seenKey } from './opened.ts';
+import { type Client, open, type Opened } from './opened.ts';
 import { standstillOf, StandstillWatch } from '../jobs/standstill.ts';
-import { LIMITS_KEY, type Order, type StandingLimits } from '../steer/order.ts';
+import { LIMITS_KEY, type Order } from '../steer/order.ts';
 import { OrderFeed } from '../steer/order-feed.ts';
 
-export interface WriteWorkerOptions {
-  connection: Connection;
-  /** BullMQ's key prefix; its default unless given. */
-  prefix?: string;
-  /** How many jobs may run at once. */
-  concurrency: number;
-  /** How long a lock lasts that is not renewed; 30,000 unless given. A dead host's jobs wait that long. */
-  lockDurationMs?: number;
-  /** How often jobs of dead hosts are looked for; 10,000 unless given. */
-  stalledIntervalMs?: number;
-  /** The name of this host, as the queue's clients see it. */
-  host: string;
-  /** 'own': takes the writes that are for this host alone; 'any', the default: those for any host. */
-  queue?: 'any' | 'own';
-  /** Shared with the worker of the other queue: together they never run more jobs at once. */
-  jobLimit?: JobLimit;
-  /**
-   * How long a job may wait in all for what somebody else must end (a full disk, the lock of a file, see verdict.ts), an
-   * hour unless given. 0: never, such failures count as attempts like others.
-   */
-  waitMsMax?: number;
-  /**
-   * Performs a job. A bulk of which files failed is a result too. It must end soon after it is aborted, having stopped to
-   * write; whatever it then rejects with. It rejects with the failure, an Error or already plain data (WireError).
-   * `report` may be called at any time and never throws.
-   */
-  perform: Perform;
-  /** Called with the limits of this host and its roots: before the first job is taken, and when they change. */
-  onLimits?: (limits: StandingLimits) => void;
-  /**
-   * Called with a text for the log when the queue stands still, because it was paused or limited, and when it goes on; and
-   * once if the ends of jobs cannot be sent to Redis together.
-   */
-  onNote?: (text: string) => void;
-  /** Called with what no job's result shows: a lost connection, a lost lock. Repetitions are left out. */
-  onError(error: Error): void;
-}
-
-const LOCK_DURATION_MS_DEFAULT = 30_000;
-const WAIT_MS_MAX_DEFAULT = 3_600_000;
-const STALLED_INTERVAL_MS_DEFAULT = 10_000;
 /**
  * A stall is a host that died or lost Redis, seldom the job's fault: ten outlast a fleet restarted one by one, and still
  * end a job that itself kills every host it runs on.
@@ -132,6 +96,7 @@ export class WriteWorker {
    */
   drain(reason: 'shutdown'): Promise<void> {
     this.#draining = true;
+    this.#beat?.enter('draining');
     this.#stopping ??= this.#stop();
     for (const attempt of this.#attempts.values()) attempt.abort(new WriteAbortedError(reason));
     return this.#stopping;
@@ -196,11 +161,13 @@ export class WriteWorker {
       this.#opened = opened;
       this.#tallyEnds(opened);
       worker.concurrency = this.#limit;
-      if (queue === 'own') await this.#register(opened.client);
+      if (queue === 'own') await this.#takeName(opened.client);
       this.#standstill = new StandstillWatch(
         () => standstillOf(opened.client as unknown as Redis, this.#queueName, (part) => worker.toKey(part)),
         (text) => this.#options.onNote?.(text),
       );
+      await this.#options.after;
+      this.#beat?.enter('running');
       this.#loop = worker.run().catch((error: unknown) => this.#report(error));
       return opened;
     } catch (error) {
@@ -262,10 +229,17 @@ export class WriteWorker {
     });
   }
 
-  /** Whoever looks for this host once it is ready must find it. */
-  async #register(client: Client): Promise<void> {
-    this.#beat = new HostBeat(client, seenKey(this.#prefix), this.#options.host, (error) => this.#report(error));
-    await this.#beat.recorded();
+  /** Whoever looks for this host once it is ready must find it. @throws (rejects with) TwinHostError */
+  async #takeName(client: Client): Promise<void> {
+    const { host, vitals, onNameLost } = this.#options;
+    this.#beat = await HostBeat.begin({
+      client,
+      toKey: (part) => anyHostKey(this.#prefix, part),
+      host,
+      vitals,
+      onLost: (error) => onNameLost?.(error),
+      onError: (error) => this.#report(error),
+    });
   }
 
   get #prefix(): string {
@@ -377,9 +351,9 @@ export class WriteWorker {
     await within(isIdle ? IDLE_MS_MAX : FINISH_MS_MAX, this.#loop);
 
     await this.#feed?.close();
+    if (this.#beat !== undefined) await within(IDLE_MS_MAX, this.#beat.end());
     // By force: all has been recorded, and an orderly close would wait for a Redis that is away, for ever.
     const clients = [await backend.client, await backend.blockingClient];
-    this.#beat?.close();
     this.#standstill?.close();
     const closed = worker.close(true);
     for (const client of clients) if (client !== undefined) sever(client);

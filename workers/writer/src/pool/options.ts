@@ -1,10 +1,11 @@
-/** What a pool takes, and what its threads get of it. */
+/** What a pool takes, how its threads are started, and what they get. */
 import { isMainThread } from 'node:worker_threads';
+import type { Piscina } from 'piscina';
 import type { EngineChoice } from '@penstock/contract';
 import type { RateTable } from '@penstock/matrix';
 import { type AskQueue, CHECKPOINTS_DEFAULT, type PartFiles } from '@penstock/sink';
 import type { RootConfig } from '@penstock/disk';
-import type { WriterSetup } from '../protocol.ts';
+import { type WriterSetup, writerEntry } from '../protocol.ts';
 
 export interface PoolOptions {
   threads: number;
@@ -63,5 +64,24 @@ export function setupOf(options: PoolOptions, { freeing, ...shared }: SharedPart
     ...(shmDirectory === undefined ? {} : { segments: { directory: shmDirectory, groupId: shmGroupId } }),
     ...(libaio === undefined ? {} : { libaio }),
     ...(partFiles === undefined ? {} : { partFiles }),
+  };
+}
+
+/** How Piscina starts the threads of a pool, each with `setup`. */
+export function threadsOf(
+  { entry, threads }: PoolOptions,
+  setup: WriterSetup,
+): ConstructorParameters<typeof Piscina>[0] {
+  return {
+    filename: (entry ?? writerEntry).href,
+    minThreads: 1, // a thread takes long to start, and memory: the others start when none is free
+    maxThreads: threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    workerData: setup,
+    execArgv: [], // what the program preloads would run in each thread, and open its writer there again
+    env: {}, // likewise NODE_OPTIONS
+    // A worker that ends would close its files, under writes that are still in flight.
+    trackUnmanagedFds: false,
+    recordTiming: false,
   };
 }

@@ -16,12 +16,12 @@ import {
 } from '@penstock/matrix';
 import { type AskQueue, askNobody, BULK_LANES, NO_JOB, jobKeyOf, tokenOf } from '@penstock/sink';
 import { RootWords } from '@penstock/disk';
-import { type WriterSession, type WriteTask, type WriterTask, writerEntry } from '../protocol.ts';
+import { type WriterSession, type WriteTask, type WriterTask } from '../protocol.ts';
 import { AfterDeath } from '../death/after-death.ts';
 import { Freer } from '../freeing/freer.ts';
 import { Census } from './census.ts';
 import { DiskWatch } from './disk-watch.ts';
-import { type PoolOptions, setupOf } from './options.ts';
+import { type PoolOptions, setupOf, threadsOf } from './options.ts';
 import { Parking } from './parking.ts';
 import type { RunningStream, RunningWrite } from './running.ts';
 import { leastBusyOf, rejectAll, Session } from './session.ts';
@@ -113,18 +113,7 @@ export class WriterPool {
       rootWords: this.rootWords.buffer,
       freeing: this.#freer.table.buffer,
     });
-    this.#piscina = new Piscina({
-      filename: (options.entry ?? writerEntry).href,
-      minThreads: 1, // a thread takes long to start, and memory: the others start when none is free
-      maxThreads: threads,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      workerData: setup,
-      execArgv: [], // what the program preloads would run in each thread, and open its writer there again
-      env: {}, // likewise NODE_OPTIONS
-      // A worker that ends would close its files, under writes that are still in flight.
-      trackUnmanagedFds: false,
-      recordTiming: false,
-    });
+    this.#piscina = new Piscina(threadsOf(options, setup));
     this.#piscina.on('error', (error: Error) => {
       this.#onThreadDeath?.(error);
       this.#endUnserved(error);
