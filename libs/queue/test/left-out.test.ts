@@ -33,6 +33,15 @@ const RIGHT: Record<string, (queue: WriteQueue) => Promise<unknown[]>> = {
   lostJobs: async () => [],
   hosts: async () => [],
   job: async () => ['nobody'],
+  list: async () => [{}],
+  show: async (queue) => [await queue.add(write)],
+  retry: async (queue) => {
+    const id = await queue.add(write);
+    await queue.cancel(id);
+    return [id];
+  },
+  remove: async (queue) => [await queue.add(write)],
+  clean: async () => [{ olderThanMs: 0 }],
 };
 
 const METHODS = Object.getOwnPropertyNames(WriteQueue.prototype).filter(
@@ -43,7 +52,7 @@ const METHODS = Object.getOwnPropertyNames(WriteQueue.prototype).filter(
 async function outcome(queue: WriteQueue, method: string, args: unknown[]): Promise<string | null> {
   try {
     const called: unknown = Reflect.apply(Reflect.get(queue, method) as () => unknown, queue, args);
-    if (method === 'watch') await (called as AsyncGenerator).next();
+    if (method === 'watch' || method === 'list') await (called as AsyncGenerator).next();
     else await called;
     return null;
   } catch (error) {

@@ -22,7 +22,7 @@ export function assertList(field: string, given: unknown): asserts given is read
 }
 
 /** @throws RequestError */
-export function assertAge(given: unknown): void {
+export function assertAge(given: unknown): asserts given is number {
   if (typeof given === 'number' && given >= 0 && Number.isFinite(given)) return;
   throw new RequestError({ field: 'olderThanMs', value: given, accepted: 'milliseconds from 0 on' });
 }

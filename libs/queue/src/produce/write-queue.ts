@@ -264,7 +264,8 @@ export class WriteQueue {
   }
 
   /** Removes jobs of all queues that ended longer ago than `olderThanMs`, in one of `states`; resolves with how many. */
-  async clean({ olderThanMs, states = ['completed', 'failed'] }: CleanOptions): Promise<number> {
+  async clean(which: CleanOptions): Promise<number> {
+    const { olderThanMs, states = ['completed', 'failed'] } = optionsOf(which);
     assertAge(olderThanMs);
     return this.#connection.use(async (queues) => {
       let removed = 0;

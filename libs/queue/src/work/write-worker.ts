@@ -267,11 +267,17 @@ export class WriteWorker {
     if (order != null) attempt.steer(order);
   }
 
-  /** Takes the orders that came before the job was taken: to a job never begun before there are none in Redis. */
+  /**
+   * Takes the orders that came before the job was taken. To a job never begun before there are none in Redis; of one that was,
+   * Redis has the newest, and what came here before may have been taken back.
+   */
   async #takeOrders(attempt: Attempt): Promise<void> {
+    if (attempt.job.attemptsStarted > 1) {
+      await Promise.race([this.#readOrder(attempt), attempt.loss]);
+      return;
+    }
     const early = this.#orders.get(attempt.jobId);
     if (early !== undefined) attempt.steer(early);
-    if (attempt.job.attemptsStarted > 1) await Promise.race([this.#readOrder(attempt), attempt.loss]);
   }
 
   /** One attempt, from the job that BullMQ hands out to what it is to record of it. */

@@ -1,0 +1,63 @@
+/** `penstock retry`: puts failed jobs in line again. */
+import { Command } from 'commander';
+import { addStoreOptions, parseHostName, type StoreOptions } from '@penstock/config';
+import type { JobFilter, WriteQueue } from '@penstock/queue';
+import { parseAge } from '../../fleet/age.ts';
+import { UsageError } from '../../terminal/failures.ts';
+import { print, printJson, say } from '../../terminal/output.ts';
+import { onQueue } from './on-queue.ts';
+
+interface RetryOptions extends StoreOptions {
+  allFailed?: boolean;
+  host?: string;
+  root?: string;
+  since?: number;
+  json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  $ penstock retry 1q9jvken2byc5
+  $ penstock retry --all-failed --root captures --since 2h
+
+A job gets all its attempts again; if it was cancelled or paused, that is taken back.
+Exit codes: 0 in line again, 1 one has not failed, 2 there is no such job.`;
+
+export function retryCommand(): Command {
+  const command = new Command('retry')
+    .description('Put a failed job in line again, or all of them.')
+    .argument('[id]', 'the id that enqueue printed')
+    .option('--all-failed', 'all that failed', false)
+    .option('--host <name>', 'with --all-failed: that this host had last, or alone may take', parseHostName)
+    .option('--root <name>', 'with --all-failed: that write to this root')
+    .option('--since <age>', 'with --all-failed: that failed since, like 2h or 2026-11-28T03:00', parseAge)
+    .option('--json', 'print one JSON object for each job');
+  addStoreOptions(command.optionsGroup('Which queue:'));
+  return command.addHelpText('after', EXAMPLES).action(retry);
+}
+
+async function retry(id: string | undefined, options: RetryOptions): Promise<void> {
+  if ((id === undefined) !== (options.allFailed === true)) throw new UsageError('Give a job, or --all-failed.');
+  await onQueue(options, async (queue) => {
+    const ids = id === undefined ? await failedIds(queue, options) : [id];
+    for (const each of ids) {
+      await queue.retry(each);
+      if (options.json === true) printJson({ id: each });
+      else print(`job ${each} is in line again`);
+    }
+    if (ids.length === 0) say('no such job has failed');
+  });
+}
+
+/** Of all, before the first is put in line: one that fails again at once must not be met twice. */
+async function failedIds(queue: WriteQueue, { host, root, since }: RetryOptions): Promise<string[]> {
+  const filter: JobFilter = {
+    states: ['failed'],
+    ...(host === undefined ? {} : { host }),
+    ...(root === undefined ? {} : { root }),
+    ...(since === undefined ? {} : { sinceMs: since }),
+  };
+  const ids: string[] = [];
+  for await (const { id } of queue.list(filter)) ids.push(id);
+  return ids;
+}
