@@ -119,7 +119,6 @@ export class WriterPool {
       this.#endUnserved(error);
     });
     this.#piscina.on('workerCreate', () => this.#afterDeath.watch(this.#piscina.threads));
-    this.#openSession();
   }
 
   /** Threads that run now. */
