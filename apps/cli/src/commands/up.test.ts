@@ -41,11 +41,13 @@ test('Redis, host and dashboard come up, do their work, and go down in order', a
   }
   const [written, second] = await Promise.all([
     cli.run('write', 'a.bin', '--size', '4KiB'),
-    cli.run('up', '--port', port, '--threads', '1'),
+    cli.run('up', '--port', port, '--threads', '1', '--name', 'another'),
   ]);
-  // Another command finds the host that runs here; another dashboard finds its port taken.
+  // Another command finds the host that runs here; another dashboard finds its port taken, and another host its name.
   expect(written).toMatchObject({ code: 0, stdout: expect.stringMatching(/^a\.bin: /) });
   expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(`127.0.0.1:${port}`) });
+  const twin = await cli.run('up', '--port', '0', '--threads', '1');
+  expect(twin).toMatchObject({ code: 1, stderr: expect.stringContaining(`process ${childOf(up, 'host')} on machine`) });
   // As a terminal does that is closed: to all of them at once.
   for (const pid of [childOf(up, 'host'), childOf(up, 'gateway'), up.child.pid!]) process.kill(pid, 'SIGHUP');
   expect(await up.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping') });
