@@ -43,7 +43,7 @@ test('every thread has execArgv and an environment of its own', () => {
     expect.arrayContaining([
       'libs/digest/src/thread.ts',
       'workers/fetcher/src/fetcher.ts',
-      'workers/writer/src/pool/pool.ts',
+      'workers/writer/src/pool/options.ts',
     ]),
   );
   expect(starting.filter((file) => inheriting(readFileSync(join(repository, file), 'utf8')).length > 0)).toEqual([]);

@@ -1,6 +1,6 @@
 /** What a pool takes, how its threads are started, and what they get. */
 import { isMainThread } from 'node:worker_threads';
-import type { Piscina } from 'piscina';
+import { Piscina } from 'piscina';
 import type { EngineChoice } from '@penstock/contract';
 import type { RateTable } from '@penstock/matrix';
 import { type AskQueue, CHECKPOINTS_DEFAULT, type PartFiles } from '@penstock/sink';
@@ -67,12 +67,9 @@ export function setupOf(options: PoolOptions, { freeing, ...shared }: SharedPart
   };
 }
 
-/** How Piscina starts the threads of a pool, each with `setup`. */
-export function threadsOf(
-  { entry, threads }: PoolOptions,
-  setup: WriterSetup,
-): ConstructorParameters<typeof Piscina>[0] {
-  return {
+/** The threads of a pool, each with `setup`; one is started at once. */
+export function startThreads({ entry, threads }: PoolOptions, setup: WriterSetup): Piscina {
+  return new Piscina({
     filename: (entry ?? writerEntry).href,
     minThreads: 1, // a thread takes long to start, and memory: the others start when none is free
     maxThreads: threads,
@@ -83,5 +80,5 @@ export function threadsOf(
     // A worker that ends would close its files, under writes that are still in flight.
     trackUnmanagedFds: false,
     recordTiming: false,
-  };
+  });
 }

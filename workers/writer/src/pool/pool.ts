@@ -1,7 +1,7 @@
 /** The writer pool: Piscina threads, and the row memory and control words that they share with this thread. */
 import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import type { BulkResult, JobRequest, ShortResult, WriteRequest } from '@penstock/contract';
 import {
   type ArenaMemory,
@@ -21,7 +21,7 @@ import { AfterDeath } from '../death/after-death.ts';
 import { Freer } from '../freeing/freer.ts';
 import { Census } from './census.ts';
 import { DiskWatch } from './disk-watch.ts';
-import { type PoolOptions, setupOf, threadsOf } from './options.ts';
+import { type PoolOptions, setupOf, startThreads } from './options.ts';
 import { Parking } from './parking.ts';
 import type { RunningStream, RunningWrite } from './running.ts';
 import { leastBusyOf, rejectAll, Session } from './session.ts';
@@ -113,7 +113,7 @@ export class WriterPool {
       rootWords: this.rootWords.buffer,
       freeing: this.#freer.table.buffer,
     });
-    this.#piscina = new Piscina(threadsOf(options, setup));
+    this.#piscina = startThreads(options, setup);
     this.#piscina.on('error', (error: Error) => {
       this.#onThreadDeath?.(error);
       this.#endUnserved(error);
