@@ -1,9 +1,9 @@
 /** Other kinds of machine that one machine can be: fewer cores, and other file systems on a loop device. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Undo, mayMount, run } from '../support/loop-disk.fixture.ts';
-import { homesDirectory, makeHomesIn, scratch } from '../support/system.ts';
+import { homesDirectory, keepHomes, makeHomesIn, scratch } from '../support/system.ts';
 
 const GIB = 1024 ** 3;
 /** All that the cases write, but for the one that needs more and says so. */
@@ -63,4 +63,17 @@ export function takeDisk(kind: string, { smoke }: { smoke: boolean }): () => voi
  */
 export function keepHomesApart(): void {
   spawnSync('chattr', ['+T', homesDirectory()], { stdio: 'ignore' });
+}
+
+/** A file of at least this size is emptied when its case is over: it takes up much, and is one inode alone. */
+const LARGE_BYTES = 1024 ** 2;
+
+/** For the same reason no file is deleted before the function is called that this returns. */
+export function keepFiles(): () => void {
+  return keepHomes((home) => {
+    for (const entry of readdirSync(home, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile() && statSync(path).size >= LARGE_BYTES) truncateSync(path);
+    }
+  });
 }

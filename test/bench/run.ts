@@ -7,7 +7,7 @@ import { type OtherBuild, againstBuild, builtCheckout } from './against.ts';
 import type { BenchCase } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
 import { buildCommit } from './compare.ts';
-import { takeCores, takeDisk, keepHomesApart } from './disk.ts';
+import { keepFiles, keepHomesApart, takeCores, takeDisk } from './disk.ts';
 import { type Machine, describeMachine } from './report/machine.ts';
 import { type Outcome, runCase, unmeasured, verdictOn } from './outcome.ts';
 import { type Options, USAGE, readOptions } from './options.ts';
@@ -126,6 +126,7 @@ function takeMachine({ cores, disk, smoke }: Options): void {
     removals.push(takeDisk(disk, { smoke }));
   }
   keepHomesApart();
+  removals.push(keepFiles());
 }
 
 function keep(report: Report, { out, name, record }: Options): void {

@@ -63,6 +63,26 @@ export function makeHome(): string {
   return mkdtempSync(join(homesDirectory(), 'e2e-'));
 }
 
+/** Removes a home that is used no more. */
+let leaveHome = (home: string): void => rmSync(home, { recursive: true, force: true });
+
+/**
+ * From now on homes are left to `leave`, which empties them or not, and removed when the function is called that this
+ * returns.
+ */
+export function keepHomes(leave: (home: string) => void): () => void {
+  const remove = leaveHome;
+  const kept: string[] = [];
+  leaveHome = (home) => {
+    kept.push(home);
+    leave(home);
+  };
+  return () => {
+    leaveHome = remove;
+    for (const home of kept) remove(home);
+  };
+}
+
 export interface HostProcess {
   child: ChildProcess;
   /** What it said on stderr so far. */
@@ -227,7 +247,7 @@ export class System {
     await this.events.close();
     await this.queue.close();
     await this.redis.close();
-    rmSync(this.home, { recursive: true, force: true });
+    leaveHome(this.home);
   }
 }
 
