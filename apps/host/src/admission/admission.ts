@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { IoError, type JobRequest, PHASES, formatBytes, inTime } from '@penstock/contract';
 import type { JobBlock } from '@penstock/matrix';
 import type { RootConfig } from '@penstock/disk';
-import { type AskSpace, type FileSystem, answerInTime, type Reading } from './file-system.ts';
+import { type AskSpace, type FileSystem, answerInTime, type Reading, type Space } from './file-system.ts';
 import type { Reservation } from './ledger.ts';
 import { bytesThere, isBulk, type Need, needsOf } from './needs.ts';
 import { type Mounts, type Place, Places } from './places.ts';
@@ -76,10 +76,8 @@ export class Admission {
   }
 
   /** What is known of the space below the root named `root`, null if nothing is. @param renew whether it is asked again */
-  spaceOf(root: string, renew: boolean): Reading | null {
-    const fileSystem = this.#places.ofRoot(root);
-    if (renew) fileSystem?.glance();
-    return fileSystem?.last ?? null;
+  spaceOf(root: string, renew: boolean): Space | null {
+    return this.#places.ofRoot(root)?.shown(renew) ?? null;
   }
 
   /** Lets a job through at once if there is ample room, as for most jobs; null if that takes a closer look. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { FileSystem, answerInTime } from './file-system.ts';
 
@@ -39,4 +40,14 @@ test('a second look is one that was asked for after the first', async () => {
   answers[1]?.(2);
   expect(await again).toMatchObject({ availableBytes: 2 });
   expect(disk.glance()).toMatchObject({ availableBytes: 2 });
+});
+
+test('what is asked to be shown lets no write through', async () => {
+  let free = 1000;
+  const fileSystem = new FileSystem('/somewhere', async () => ({ availableBytes: free, totalBytes: 2000 }));
+  expect(fileSystem.shown(true)).toBeNull();
+  await setImmediate();
+  expect(fileSystem.shown(false)).toEqual({ availableBytes: 1000, totalBytes: 2000 });
+  free = 10;
+  expect(await fileSystem.look()).toMatchObject({ availableBytes: 10 });
 });

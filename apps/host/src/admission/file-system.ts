@@ -21,8 +21,11 @@ export interface Reading {
   askedAt: number;
 }
 
+/** A reading without its time. */
+export type Space = Omit<Reading, 'askedAt'>;
+
 /** Asks a file system; a parameter so that tests can be one that hangs. */
-export type AskSpace = (path: string) => Promise<Omit<Reading, 'askedAt'>>;
+export type AskSpace = (path: string) => Promise<Space>;
 
 /** How old an answer may be that decides about a write which is not small beside what is free. */
 const FRESH_MS = 500;
@@ -37,6 +40,8 @@ export class FileSystem {
   readonly #ask: AskSpace;
   #last: Reading | null = null;
   #asking: Promise<Reading> | null = null;
+  #shown: Space | null = null;
+  #showing: Promise<void> | null = null;
 
   /** `path` is any directory on it. */
   constructor(path: string, ask: AskSpace = askKernel) {
@@ -49,9 +54,22 @@ export class FileSystem {
     this.#path = path;
   }
 
-  /** The last answer, however old, to be shown; null before the first. */
-  get last(): Reading | null {
-    return this.#last;
+  /**
+   * An answer to be shown, however old; null before the first. With `renew` it is asked again, for the next call. No write is let
+   * through by what was asked for this: right after, something else may have filled the disk.
+   */
+  shown(renew: boolean): Space | null {
+    if (renew && this.#asking === null) {
+      this.#showing ??= this.#ask(this.#path)
+        .then((space) => {
+          this.#shown = space;
+        })
+        .catch(() => {}) // what is written there reports it
+        .finally(() => {
+          this.#showing = null;
+        });
+    }
+    return this.#shown ?? this.#last;
   }
 
   /** The last answer, null if it is too old to decide by; one that is not fresh is renewed meanwhile. */
@@ -92,7 +110,7 @@ export class FileSystem {
   }
 }
 
-export async function askKernel(path: string): Promise<Omit<Reading, 'askedAt'>> {
+export async function askKernel(path: string): Promise<Space> {
   try {
     const { bavail, blocks, bsize } = await statfs(path);
     return { availableBytes: bavail * bsize, totalBytes: blocks * bsize };
