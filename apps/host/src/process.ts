@@ -37,7 +37,8 @@ const command = addHostOptions(new Command('penstock host'))
 
 const complain = complainTo(log);
 
-async function main(): Promise<void> {
+/** Resolves with the exit code once the host has ended in good order. */
+async function main(): Promise<number> {
   assertUtf8Arguments(process.argv.slice(2), process.env);
   command.parse();
   const options = command.opts<HostOptions & { quiet: boolean }>();
@@ -73,6 +74,7 @@ async function main(): Promise<void> {
   // A command that started this process quietly has the store open as well, and reports the same.
   const store = await openStore(settings.redis, process.env, options.quiet ? undefined : complain);
   let isFree = true;
+  let exitCode = 0;
   try {
     const libaio = readLibaio();
     host = await Host.start({
@@ -84,7 +86,7 @@ async function main(): Promise<void> {
       onError: complain,
       onNameLost: (error) => {
         complain(error);
-        process.exitCode = 1;
+        exitCode = 1;
         stop('its name is another host’s');
       },
       onNote: log,
@@ -104,12 +106,13 @@ async function main(): Promise<void> {
   } finally {
     await store.close();
   }
-  if (!isFree || isAsking()) endWithout(host);
+  if (!isFree || isAsking()) endWithout(host, exitCode);
   if (process.connected) process.disconnect();
+  return exitCode;
 }
 
 /** Ends the process though threads of it are inside calls to a disk: they are not waited for. */
-function endWithout({ pool }: Host): void {
+function endWithout({ pool }: Host, exitCode: number): void {
   const freed = pool.leftToFree.map(
     ({ files, bytes, roots }) =>
       `${files === 1 ? '1 file' : `${files} files`}, ${formatBytes(bytes)}, of ${roots.join(', ')}`,
@@ -117,14 +120,13 @@ function endWithout({ pool }: Host): void {
   const held = freed.length === 0 ? 'that a disk holds' : `that free blocks (${freed.join('; ')})`;
   log(`ends without its threads ${held}: jobs that are not completed are back in the queue`);
   // The process may still be seen until the disk has answered: the kernel keeps threads that are inside the call.
-  native.exitNow(0);
+  native.exitNow(exitCode);
 }
 
 async function run(): Promise<void> {
   process.exitCode = UNSETTLED;
   try {
-    await main();
-    process.exitCode = 0;
+    process.exitCode = await main();
   } catch (error) {
     complain(error);
     if (process.connected) {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { openStore, type Store } from '@penstock/config';
 import type { HostRecord } from '@penstock/queue';
+import { Redis } from 'ioredis';
 import { Cli, type Running } from '../cli.fixture.ts';
 
 const cli = new Cli();
@@ -67,6 +68,34 @@ test('each host is listed with its state, what it writes, and what its roots hav
   expect(alone.stdout).toMatch(/^disk-1: running\n {2}process +\d+ on /);
   expect(alone.stdout).toMatch(/p50, p99: [\d.]+ .s, [\d.]+ .s/);
   expect(await cli.run('cancel', id.trim())).toMatchObject({ code: 0 });
+}, 120_000);
+
+test('a host whose name another has taken hands its jobs back, and ends with exit code 1', async () => {
+  const host = await startHost('disk-4');
+  const holder = JSON.stringify({
+    pid: 7,
+    machine: 'elsewhere',
+    instance: 'x',
+    numberedBy: 'another boot',
+    startedAtTicks: '1',
+  });
+  const { socketPath } = store.connection as { socketPath: string };
+  const redis = new Redis({ path: socketPath });
+  await redis.set('bull:penstock:hosts:name:disk-4', holder, 'PX', 10_000);
+  expect(await host.ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/Another host is called 'disk-4': process 7 on machine elsewhere/),
+  });
+  await redis.hdel('bull:penstock:hosts:seen', 'disk-4'); // the other reports over it, in truth
+  redis.disconnect();
+}, 120_000);
+
+test('a host that finds no Redis names it, and no more', async () => {
+  const ended = await cli.run('host', '--redis', 'redis://127.0.0.1:1');
+  expect(ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^penstock host: Redis at redis:\/\/127.0.0.1:1 cannot be used: [^\n]*\n$/),
+  });
 }, 120_000);
 
 test('a second host of a name ends with who has it; one that was killed makes room at once, and is shown as gone; one that was never there is a usage error', async () => {
