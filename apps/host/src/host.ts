@@ -160,6 +160,8 @@ export class Host {
         },
         onNote: (text) => onNote?.(text),
         vitals: () => this.#vitals.read(),
+        // The writes of the other queue are this host's too.
+        ...(queue === 'own' ? { nameKeptUntil: () => any.drain('shutdown') } : {}),
         onNameLost,
         // Both lose the same Redis: it is reported once.
         onError: (error) => {
@@ -168,7 +170,8 @@ export class Host {
       });
     // It takes the name of the host: without that nothing is taken from either queue.
     const own = open('own');
-    return [open('any', own.ready()), own];
+    const any = open('any', own.ready());
+    return [any, own];
   }
 
   /** Null if there is no data directory to record them in, or none that can be used: what this host leaves stays then. */

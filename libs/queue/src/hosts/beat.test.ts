@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { resultOf, Stage } from '../stage.fixture.ts';
+import { resultOf, Signal, Stage } from '../stage.fixture.ts';
 import type { WriteWorkerOptions } from '../work/options.ts';
 import type { WriteWorker } from '../work/write-worker.ts';
 import type { HostRecord, HostVitals } from './record.ts';
@@ -98,6 +98,29 @@ test('a host that stops gives its name up, and its record says so', async () => 
   expect(await stage.client.exists(NAME)).toBe(0);
   expect(await record()).toMatchObject({ state: 'stopped', alive: false });
   await host();
+});
+
+test('a host has its name until the writes of its other queue have ended too', async () => {
+  const [begun, end] = [new Signal(), new Signal()];
+  const any = await stage.worker(
+    async (request) => {
+      begun.give();
+      await end.given;
+      return resultOf(request);
+    },
+    { host: 'disk-1' },
+  );
+  const own = await host({ nameKeptUntil: () => any.drain('shutdown') });
+  await stage.queue().add({ path: 'a', size: '4KiB' });
+  await begun.given;
+  const drained = own.drain('shutdown');
+  await delay(1500); // longer than a worker without jobs takes
+  expect(await stage.client.exists(NAME)).toBe(1);
+  expect(await record()).toMatchObject({ state: 'draining', alive: true });
+  end.give();
+  await drained;
+  expect(await stage.client.exists(NAME)).toBe(0);
+  expect(await record()).toMatchObject({ state: 'stopped' });
 });
 
 test('a host that lost its name to another, for it had not reported, is told to stop, and reports no more', async () => {

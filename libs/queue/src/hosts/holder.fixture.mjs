@@ -11,5 +11,5 @@ const worker = new WriteWorker({
   onError: (error) => console.error(error.message),
 });
 await worker.ready();
-console.log('ready');
 process.once('SIGTERM', () => void worker.drain('shutdown'));
+console.log('ready');

@@ -44,6 +44,8 @@ export interface WriteWorkerOptions {
   after?: Promise<unknown>;
   /** Called once a second for what this host reports of itself, if the queue is its own. It must be cheap, and never throws. */
   vitals?: () => HostVitals;
+  /** If the queue is the host's own: the name is given up, and the last report made, once this has resolved as well. */
+  nameKeptUntil?: () => Promise<unknown>;
   /** Called if another process has taken the host's name, which had not reported for ten seconds: this host is to stop. */
   onNameLost?: (error: TwinHostError) => void;
   /** Called with what no job's result shows: a lost connection, a lost lock. Repetitions are left out. */

@@ -83,6 +83,7 @@ export class WriteWorker {
     });
     this.#started = this.#start();
     this.#started.catch(() => {}); // reported by ready()
+    o.after?.catch(() => {}); // it may reject before it is waited for, or when this one has failed for itself
   }
 
   /** Resolves when jobs are being taken. Rejects with ConnectionError, within seconds, if Redis cannot be used. */
@@ -356,6 +357,7 @@ export class WriteWorker {
     // BullMQ's loop ends when the end of every job, the last one fetched included, has been recorded.
     await within(isIdle ? IDLE_MS_MAX : FINISH_MS_MAX, this.#loop);
 
+    await this.#options.nameKeptUntil?.();
     await this.#feed?.close();
     if (this.#beat !== undefined) await within(IDLE_MS_MAX, this.#beat.end());
     // By force: all has been recorded, and an orderly close would wait for a Redis that is away, for ever.
