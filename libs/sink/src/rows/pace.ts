@@ -42,12 +42,7 @@ export class Pace {
     const lowest = lower(lower(this.#job.bytesPerSecond, this.#root.bytesPerSecond), this.#host.bytesPerSecond);
     if (lowest === 0) return bytes;
     const now = rateTime();
-    const waitMs = Math.max(waitOf(this.#job, now), waitOf(this.#root, now), waitOf(this.#host, now));
-    if (waitMs > 0) {
-      this.#waited = true;
-      this.#loop.wakeAt(performance.now() + waitMs);
-      return 0;
-    }
+    if (!this.#isOpenAt(now)) return 0;
     const rowBytesMax = Math.floor((lowest * ROW_SECONDS_MAX) / this.#alignBytes) * this.#alignBytes;
     const admitted = splits ? Math.min(bytes, Math.max(this.#alignBytes, rowBytesMax)) : bytes;
     this.#job.charge(admitted, now, this.#waited);
@@ -55,6 +50,19 @@ export class Pace {
     this.#host.charge(admitted, now, this.#waited);
     this.#waited = false;
     return admitted;
+  }
+
+  /** False if nothing may go yet, and the loop asks again in time: what is done ahead of a row is not done then. */
+  isOpen(): boolean {
+    return this.#isOpenAt(rateTime());
+  }
+
+  #isOpenAt(now: number): boolean {
+    const waitMs = Math.max(waitOf(this.#job, now), waitOf(this.#root, now), waitOf(this.#host, now));
+    if (waitMs === 0) return true;
+    this.#waited = true;
+    this.#loop.wakeAt(performance.now() + waitMs);
+    return false;
   }
 }
 

@@ -188,6 +188,8 @@ export class RowPipeline {
     const feed = this.#prefix !== null && position < this.#prefix.end ? this.#prefix : this.#feed;
     // No longer than a piece, or what is begun would go on for all of it: only what has arrived is as long as it is.
     const wanted = feed.lengthAt(position, Math.min(this.#plan.ioBytes, pieceBytes));
+    // Readers would see a file that ends in zeros for as long as a limit holds the row back.
+    if (this.#growth !== null && feed.isPaced && !this.#pace.isOpen()) return false;
     const reached = position + this.#paddedLength(position, wanted);
     // What has arrived is taken once it has its space: until then it stands where it is.
     if (this.#growth?.reach(reached, feed.endBehind(position, wanted), this) === false) return false;
