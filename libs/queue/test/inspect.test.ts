@@ -1,8 +1,9 @@
 // What operators see of jobs and do with them: listed, shown, tried again, removed, whatever other programs wrote there.
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import type { JobView } from '../src/inspect/job-view.ts';
 import type { JobFilter } from '../src/inspect/listing.ts';
 import type { WriteQueue } from '../src/produce/write-queue.ts';
+import { OrderSender } from '../src/steer/order-sender.ts';
 import { collect, resultOf, Signal, Stage, untilAborted } from '../src/stage.fixture.ts';
 
 let stage: Stage;
@@ -174,6 +175,37 @@ test('a cancelled job that is tried again runs, though hosts still know the orde
   await ended(id);
   expect(await queue.show(id)).toMatchObject({ state: 'completed' });
   await two.drain('shutdown');
+});
+
+test('a retry of a job that another client removes, or has put in line and paused, leaves nothing and undoes nothing', async () => {
+  const id = await queue.add(write('a'));
+  await queue.cancel(id, { by: 'a test' });
+  const orders = new OrderSender(stage.client, stage.plainQueue(), undefined);
+  const key = `bull:penstock:${id}`;
+  // What another client does between the look at the state and this.
+  const hget = stage.client.hget.bind(stage.client);
+  jest.spyOn(stage.client, 'hget').mockImplementation(async (...args) => {
+    const value = await hget(...args);
+    await queue.remove(id);
+    return value;
+  });
+  await orders.takeBack(id);
+  if ((await stage.client.exists(key)) === 1) await queue.remove(id);
+  await orders.takeBack(id);
+  expect(await stage.client.exists(key)).toBe(0);
+  const waiting = await queue.add(write('b'));
+  await queue.pause(waiting);
+  await orders.takeBack(waiting);
+  expect(JSON.parse((await stage.client.hgetall(`bull:penstock:${waiting}`))['steer']!)).toMatchObject({
+    paused: true,
+  });
+});
+
+test('a list that Redis refuses is no empty one', async () => {
+  await queue.add(write('a'));
+  await stage.client.acl('SETUSER', 'default', '-hmget');
+  await expect(list()).rejects.toMatchObject({ code: 'EAUTH' });
+  await stage.client.acl('SETUSER', 'default', '+@all');
 });
 
 test('only a failed job is tried again, and a job that a host has is not removed', async () => {

@@ -79,7 +79,7 @@ async function* listState(
   }
 }
 
-/** Those of the jobs that are still there. */
+/** Those of the jobs that are still there. @throws (rejects with) what Redis refuses, or why it cannot be asked */
 export async function viewsOf(redis: Redis, queue: Queue, state: JobState, ids: readonly string[]): Promise<JobView[]> {
   const pipeline = redis.pipeline();
   for (const id of ids) pipeline.hmget(queue.toKey(id), ...VIEW_FIELDS);
@@ -87,6 +87,7 @@ export async function viewsOf(redis: Redis, queue: Queue, state: JobState, ids: 
   return ids.flatMap((id, index) => {
     const [error, values] = replies[index] ?? [null, []];
     // Another type of key than a job's: it is named by `penstock doctor`, and is no job to be shown.
+    if (error !== null && !error.message.startsWith('WRONGTYPE')) throw error;
     const view = error === null ? viewOf(id, state, values as (string | null)[]) : null;
     return view === null ? [] : [view];
   });

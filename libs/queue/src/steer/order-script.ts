@@ -106,3 +106,16 @@ local encoded = cjson.encode(steer)
 call('HSET', job, 'steer', encoded)
 return {'done', state, encoded, taken}
 `;
+
+/**
+ * Takes an order back that ended or held a failed job: another client may put the job in line, steer or remove it meanwhile,
+ * and none of that must be undone. KEYS: the job, the failed ones. ARGV: the job's id. Returns the order that is left, or nil.
+ */
+export const TAKE_BACK_SCRIPT = `
+local json = redis.call('HGET', KEYS[1], 'steer')
+if not json or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return nil end
+local steer = cjson.decode(json)
+steer.rev, steer.cancel, steer.paused, steer.due = steer.rev + 1, nil, nil, nil
+local encoded = cjson.encode(steer)
+redis.call('HSET', KEYS[1], 'steer', encoded)
+return encoded`;

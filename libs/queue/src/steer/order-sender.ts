@@ -5,7 +5,7 @@ import { type Queue, RedisRelayBackend, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { mendJob } from '../jobs/broken-jobs.ts';
 import { isJobId, KEEP_FAILED } from '../names.ts';
-import { ORDER_KEYS, ORDER_SCRIPT } from './order-script.ts';
+import { ORDER_KEYS, ORDER_SCRIPT, TAKE_BACK_SCRIPT } from './order-script.ts';
 import { sweepAfter } from './leftovers.ts';
 import { LATER_STARTS_FIELD } from '../jobs/starts.ts';
 import { JOB_TOPIC, LIMITS_KEY, LIMITS_TOPIC, RELAY_NAMESPACE, type Order, limitField, parseOrder } from './order.ts';
@@ -68,17 +68,14 @@ export class OrderSender {
   }
 
   /**
-   * Takes back what ended or held a job that has ended, before it is put in line again; its limit stays. Hosts that have kept
-   * the order for a job which might still come to them learn of it too.
+   * Takes back what ended or held a job that has failed, before it is put in line again; its limit stays. Hosts that have kept
+   * the order for a job which might still come to them learn of it too. Of a job that has not failed any more, or is gone,
+   * nothing is changed.
    */
   async takeBack(id: string): Promise<void> {
-    const key = this.#queue.toKey(id);
-    const json = await this.#redis.hget(key, 'steer');
-    if (json === null) return;
-    const { cancel: _cancel, paused: _paused, due: _due, rev, ...kept } = JSON.parse(json) as Record<string, unknown>;
-    const steer = JSON.stringify({ ...kept, rev: Number(rev) + 1 });
-    await this.#redis.hset(key, 'steer', steer);
-    await this.#publish(JOB_TOPIC, { id, steer });
+    const keys = [id, 'failed'].map((part) => this.#queue.toKey(part));
+    const steer = (await this.#redis.eval(TAKE_BACK_SCRIPT, keys.length, ...keys, id)) as string | null;
+    if (steer !== null) await this.#publish(JOB_TOPIC, { id, steer });
   }
 
   /** null: the host's own settings apply again. */
