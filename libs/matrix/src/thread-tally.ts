@@ -67,10 +67,10 @@ export class ThreadTally {
     Atomics.store(this.#words, ROW_PAGES, 0);
   }
 
-  /** Main thread: adds the counts so far to `sum`. */
-  addTo(sum: TallySum): void {
+  /** Main thread: adds the counts so far to `sum`. @param isAlive false if the thread has ended: it may have died with rows */
+  addTo(sum: TallySum, isAlive: boolean = true): void {
     sum.bytes += this.#doubles[BYTES]!;
-    sum.rowBytes += this.rowBytes;
+    if (isAlive) sum.rowBytes += this.rowBytes;
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
       const counted = (sum.latencies[bucket]! + Atomics.load(this.#words, FIRST_BUCKET + bucket)) | 0;
       sum.latencies[bucket] = counted;

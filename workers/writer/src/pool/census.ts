@@ -24,10 +24,10 @@ export class Census {
 
   addTo(sum: PoolSum): void {
     for (let index = 0; index < this.tallies.threads; index += 1) {
-      const { context, inFlight } = this.#control.thread(index);
+      const { context, inFlight, threadId } = this.#control.thread(index);
       if (context !== 0) sum.aioContexts += 1;
       sum.inFlight += inFlight;
-      this.tallies.of(index).addTo(sum.tally);
+      this.tallies.of(index).addTo(sum.tally, threadId !== -1);
     }
   }
 }
