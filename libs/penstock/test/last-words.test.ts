@@ -48,6 +48,24 @@ test('a log that is destroyed has all its lines in order, though no rows come as
   expect(bench.read('log').toString()).toBe('first\nsecond\nthird\nfourth\n');
 });
 
+test('a corked log that is destroyed has its lines as they were, though their buffers are used again once write() has called back', async () => {
+  const writer = await bench.open();
+  const log = writer.createWriteStream(bench.path('log'), { flags: 'a' });
+  await once(log, 'ready');
+  log.on('error', () => {});
+  log.cork();
+  for (const line of ['first\n', 'second\n']) {
+    const buffer = Buffer.from(line);
+    log.write(buffer, () => void buffer.fill('x'));
+  }
+  let now = performance.now();
+  const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 1000));
+  log.destroy();
+  clock.mockRestore();
+  await once(log, 'close');
+  expect(bench.read('log').toString()).toBe('first\nsecond\n');
+});
+
 test('a log that is destroyed without an error reports that what it had taken could not be written', async () => {
   // The limit of the process on sizes of files, in blocks of 512 or 1024 bytes.
   const limited = ['-c', 'ulimit -f 64; exec "$0" "$@"', process.execPath, tooLarge, bench.path('log')];

@@ -166,9 +166,9 @@ export class FileWriteStream extends Writable {
 
   /** The rows are still others': `rest`, and what waits behind it, goes into them as they come, before 'close'. */
   async #endLate(producer: RingProducer, rest: Uint8Array): Promise<void> {
-    const pieces = [rest];
-    // All of it now: once destroy() has returned, the base class forgets what it kept.
-    for (let piece = this.#nextWaiting(); piece !== null; piece = this.#nextWaiting()) pieces.push(piece);
+    const pieces = [Buffer.from(rest)];
+    // All of it now, and copied: once destroy() has returned, the base class forgets what it kept, and calls back for it.
+    for (let piece = this.#nextWaiting(); piece !== null; piece = this.#nextWaiting()) pieces.push(Buffer.from(piece));
     this.#unpushed = pieces;
     while (!this.#pushOn()) {
       if (!(await producer.writable())) return; // the write's own end says why
