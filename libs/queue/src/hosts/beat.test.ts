@@ -214,4 +214,6 @@ test('a record that cannot be read is a host of which nothing is known', async (
   expect(await record()).toBeUndefined(); // never seen, and so forgotten
   await stage.client.hset(SEEN, 'disk-1', JSON.stringify([]));
   expect(await record()).toBeUndefined();
+  await stage.client.hset(SEEN, 'disk-1', JSON.stringify({ seenAtMs: Date.now(), sickRoots: null }));
+  expect(await record()).toMatchObject({ alive: true, sickRoots: [] });
 });

@@ -123,7 +123,7 @@ export function recordOf(name: string, json: string, nowMs: number): HostRecord 
     startedAtMs,
     seenAtMs,
     process: processOf(stored),
-    sickRoots: [...sickRoots],
+    sickRoots: Array.isArray(sickRoots) ? sickRoots.filter((root) => typeof root === 'string') : [],
     twin,
     vitals,
   };
