@@ -1,7 +1,17 @@
 // Bundles the compiled programs: a command loads some files instead of some hundred, in a third of the time.
 // What is bundled, what stays a file of its own, and how a program finds its bundle: config/src/process/bundle.ts.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -55,13 +65,23 @@ const readRecord = (root) => {
   }
 };
 
+function mayWrite(folder) {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** @param {string} root */
 export function isBundled(root) {
   try {
     const { madeOf, node } = readRecord(root);
     const ingredientsOf = Object.entries(madeOf);
-    // Of another Node nothing that is compiled can be taken.
-    if (node !== process.version || ingredientsOf.length === 0) return false;
+    if (ingredientsOf.length === 0) return false;
+    // Of another Node nothing that is compiled can be taken. Whose checkout this is not compiles at each start.
+    if (node !== process.version && mayWrite(bundleOf(root))) return false;
     return ingredientsOf.every(([file, time]) => timeOf(root, file) === time);
   } catch {
     return false;

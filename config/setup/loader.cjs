@@ -82,6 +82,16 @@ function run(folder, name, entry) {
     if (known !== undefined) return known.exports;
     const module = { exports: {} };
     modules.set(file, module);
+    try {
+      execute(file, module);
+    } catch (error) {
+      modules.delete(file); // for want of a descriptor, perhaps: the next one who asks for it is to get it whole
+      throw error;
+    }
+    return module.exports;
+  }
+
+  function execute(file, module) {
     const path = `${folder}/${file}`;
     const source = readFileSync(path);
     const compiledFile = `${compiledFolder}/${file}`;
@@ -93,7 +103,6 @@ function run(folder, name, entry) {
     }
     const body = script.runInThisContext();
     body.call(module.exports, module.exports, requireOf, module, path, folder);
-    return module.exports;
   }
 
   const requireOf = (id) => (id.startsWith('./') ? load(id.slice(2)) : requireOther(id));

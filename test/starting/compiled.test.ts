@@ -10,12 +10,13 @@ import { compiledFolder, isBundled, loadedBy, strace } from './loaded.fixture.ts
 import { cliEntry } from '../support/system.ts';
 
 interface Loader {
+  run: (folder: string, name: string, entry: string) => { late: () => { answer: number } };
   readCompiled: (file: string, source: Buffer) => Buffer | undefined;
   keepCompiled: (file: string, source: Buffer, compiled: Buffer) => void;
 }
 
 const loaderFile = fileURLToPath(new URL('../../config/setup/loader.cjs', import.meta.url));
-const { readCompiled, keepCompiled } = createRequire(import.meta.url)(loaderFile) as Loader;
+const { run, readCompiled, keepCompiled } = createRequire(import.meta.url)(loaderFile) as Loader;
 /** Set-up keeps it by running the programs, for which there must be a Redis server. */
 const ofCompiled = isBundled && existsSync(compiledFolder) ? test : test.skip;
 
@@ -53,6 +54,14 @@ test('compiled code that is cut, changed or not there is not taken', () => {
     truncateSync(file, at);
     expect(readCompiled(file, source)).toBeUndefined();
   }
+});
+
+test('a file that could not be read is read again when it is asked for again', () => {
+  writeFileSync(join(folder, 'entry.cjs'), "exports.late = () => require('./late.cjs');");
+  const { late } = run(folder, 'any', 'entry.cjs');
+  expect(late).toThrow('ENOENT');
+  writeFileSync(join(folder, 'late.cjs'), 'exports.answer = 42;');
+  expect(late().answer).toBe(42);
 });
 
 ofCompiled('V8 takes what was kept of every program and thread that writes', () => {
