@@ -78,7 +78,13 @@ export class Host {
     this.#mounts = this.#openMounts();
     this.#health = this.#openHealth();
     this.#admission = this.#openAdmission();
-    this.#vitals = new Vitals({ settings: options, pool: this.pool, mounts: this.#mounts, admission: this.#admission });
+    this.#vitals = new Vitals({
+      settings: options,
+      pool: this.pool,
+      mounts: this.#mounts,
+      admission: this.#admission,
+      health: this.#health,
+    });
     this.#limits = new HostLimits(this.pool.rates, options);
     const { name: host, lockDurationMs, stopGraceMs } = options;
     this.#sampling = new Sampling({ pool: this.pool, limits: this.#limits, host, lockDurationMs });

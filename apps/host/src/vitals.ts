@@ -6,6 +6,7 @@ import { type RootConfig, type RootMounts, tagsOf } from '@penstock/disk';
 import type { HostRoot, HostVitals } from '@penstock/queue';
 import type { DevicePools, PoolSum } from '@penstock/writer';
 import type { Admission } from './admission/admission.ts';
+import type { RootHealth } from './roots/health.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -18,9 +19,10 @@ const SPACE_REPORTS = 10;
 
 export interface VitalsOptions {
   settings: Pick<HostSettings, 'roots' | 'jobs' | 'memoryBytes'> & { depth: number };
-  pool: DevicePools;
-  mounts: RootMounts;
-  admission: Admission;
+  pool: Pick<DevicePools, 'sum' | 'jobSlots'>;
+  mounts: Pick<RootMounts, 'mountOf'>;
+  admission: Pick<Admission, 'spaceOf'>;
+  health: Pick<RootHealth, 'isSilent'>;
 }
 
 export class Vitals {
@@ -94,9 +96,10 @@ export class Vitals {
   }
 
   #rootOf({ name, path, writable, direct, matrix }: RootConfig, asksSpace: boolean): HostRoot {
-    const { mounts, admission } = this.#options;
+    const { mounts, admission, health } = this.#options;
     const mount = mounts.mountOf(name);
-    const space = admission.spaceOf(name, asksSpace);
+    // One that does not answer would hold a thread of libuv's four.
+    const space = admission.spaceOf(name, asksSpace && !health.isSilent(name));
     return {
       name,
       path,

@@ -69,6 +69,11 @@ export class RootHealth {
     });
   }
 
+  /** True of a root whose disk does not answer: it is to be asked nothing. */
+  isSilent(name: string): boolean {
+    return this.#patients.get(name)?.silent === true;
+  }
+
   /** The disk of the root `name` does not answer, for `reason`; null: it does again. */
   setSilent(name: string, reason: string | null): void {
     const patient = this.#patients.get(name);
