@@ -32,7 +32,7 @@ export class StartCounter {
 /**
  * True if the job as it was taken shows that it was begun before, whatever its counts were set back to: a host that dies
  * has its job counted as stalled, a longer attempt has reported progress, and a failed one has left its stack. What
- * shows nothing is a job that ended within its first half second without an error: that has left nothing but its file.
+ * shows nothing is a job that ended within 750 ms without an error: that has left nothing but its file.
  */
 export function hasPast({
   attemptsMade,
