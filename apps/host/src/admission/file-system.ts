@@ -41,7 +41,7 @@ export class FileSystem {
   #last: Reading | null = null;
   #asking: Promise<Reading> | null = null;
   #shown: Space | null = null;
-  #showing: Promise<void> | null = null;
+  #isShowing = false;
 
   /** `path` is any directory on it. */
   constructor(path: string, ask: AskSpace = askKernel) {
@@ -59,17 +59,18 @@ export class FileSystem {
    * through by what was asked for this: right after, something else may have filled the disk.
    */
   shown(renew: boolean): Space | null {
-    if (renew && this.#asking === null) {
-      this.#showing ??= this.#ask(this.#path)
-        .then((space) => {
-          this.#shown = space;
-        })
-        .catch(() => {}) // what is written there reports it
-        .finally(() => {
-          this.#showing = null;
-        });
-    }
+    if (renew && this.#asking === null && !this.#isShowing) void this.#show();
     return this.#shown ?? this.#last;
+  }
+
+  async #show(): Promise<void> {
+    this.#isShowing = true;
+    try {
+      this.#shown = await this.#ask(this.#path);
+    } catch {
+      // What is written there reports it.
+    }
+    this.#isShowing = false;
   }
 
   /** The last answer, null if it is too old to decide by; one that is not fresh is renewed meanwhile. */

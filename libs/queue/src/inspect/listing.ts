@@ -44,7 +44,7 @@ const LIST_OF: Readonly<Record<ListedState, 'wait' | Exclude<ListedState, 'waiti
 
 /**
  * State by state in the order of LISTED_STATES, and in each queue by queue. What waits comes in the order in which it is taken,
- * what has ended the newest first. A job that moves meanwhile is listed once, or not at all.
+ * what has ended the newest first. No job is listed twice; of a queue that is drained meanwhile some may be missing.
  */
 export async function* listJobs(
   redis: Redis,

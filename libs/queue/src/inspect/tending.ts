@@ -45,7 +45,7 @@ export async function removeJob(redis: Redis, queue: Queue, id: string): Promise
   const job = await readJob(redis, queue, id);
   const state = await job.getState();
   if (state === 'active') throw new JobStateError(id, state, 'at rest', `penstock cancel ${id} ends it first.`);
-  await job.remove();
+  await job.remove({ removeChildren: false }); // of a flow's manifest the shards stay
 }
 
 /** Removes the jobs of a queue that ended in `state` longer ago than `olderThanMs`; how many. */

@@ -25,6 +25,8 @@ export class OtherHosts {
       this.#known = await readHosts(this.#client, this.#registryKey);
       this.#readAtMs = performance.now();
     }
-    return this.#known.some(({ name, alive, sickRoots }) => name !== this.#host && alive && !sickRoots.includes(root));
+    return this.#known.some(
+      ({ name, state, sickRoots }) => name !== this.#host && state === 'running' && !sickRoots.includes(root),
+    );
   }
 }

@@ -41,12 +41,25 @@ async function retry(id: string | undefined, options: RetryOptions): Promise<voi
   await onQueue(options, async (queue) => {
     const ids = id === undefined ? await failedIds(queue, options) : [id];
     for (const each of ids) {
-      await queue.retry(each);
+      if (!(await isRetried(queue, each, id === undefined))) continue;
       if (options.json === true) printJson({ id: each });
       else print(`job ${each} is in line again`);
     }
     if (ids.length === 0) say('no such job has failed');
   });
+}
+
+/** False if it is gone or no longer failed, and only one of many. */
+async function isRetried(queue: WriteQueue, id: string, isOneOfMany: boolean): Promise<boolean> {
+  try {
+    await queue.retry(id);
+    return true;
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    if (!isOneOfMany || (code !== 'ENOJOB' && code !== 'EJOBSTATE')) throw error;
+    say(message);
+    return false;
+  }
 }
 
 /** Of all, before the first is put in line: one that fails again at once must not be met twice. */
