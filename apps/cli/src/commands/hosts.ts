@@ -41,5 +41,5 @@ async function listHosts(name: string | undefined, options: HostsOptions): Promi
   if (options.json === true) for (const host of wanted) printJson(host);
   else if (name !== undefined) for (const text of wanted.flatMap(describeHost)) print(text);
   else if (wanted.length > 0) print(hostTable(wanted));
-  else say(known.length === 0 ? 'no host was ever here' : `no host is here now; ${known.length} were (--all)`);
+  else say(known.length === 0 ? 'no host was ever here' : `no host is here now; --all shows those that were`);
 }

@@ -26,7 +26,7 @@ function draw(columns: readonly Column[], [heads = [], ...rows]: string[][], lin
   const config = Object.fromEntries(
     columns.map(({ alignment = 'left', width }, index) => {
       if (width === undefined) return [index, { alignment }]; // as wide as its longest line
-      const longest = Math.max(1, ...rows.map((row) => longestLine(row[index] ?? '')));
+      const longest = Math.max(1, heads[index]!.length, ...rows.map((row) => longestLine(row[index] ?? '')));
       return [index, { alignment, width: Math.min(width, longest), wrapWord: true }];
     }),
   );

@@ -77,7 +77,7 @@ async function list({ state, host, root, since, limit, json, ...store }: ListOpt
       else rows.push(job);
     }
     if (rows.length > 0) print(jobTable(rows));
-    if (count === 0) say('there is no such job');
-    if (!isAll) say(`there are more than these ${limit}: --limit shows them`);
+    if (count === 0) say('no jobs');
+    if (!isAll) say(`there are more: --limit shows more than ${limit}`);
   });
 }

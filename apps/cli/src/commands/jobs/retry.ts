@@ -20,14 +20,14 @@ Examples:
   $ penstock retry 1q9jvken2byc5
   $ penstock retry --all-failed --root captures --since 2h
 
-A job gets all its attempts again; if it was cancelled or paused, that is taken back.
+A job gets all its attempts again. One that was cancelled is tried again by its id alone: that takes the cancellation back.
 Exit codes: 0 in line again, 1 one has not failed, 2 there is no such job.`;
 
 export function retryCommand(): Command {
   const command = new Command('retry')
     .description('Put a failed job in line again, or all of them.')
     .argument('[id]', 'the id that enqueue printed')
-    .option('--all-failed', 'all that failed', false)
+    .option('--all-failed', 'all that failed, but for those that somebody cancelled', false)
     .option('--host <name>', 'with --all-failed: that this host had last, or alone may take', parseHostName)
     .option('--root <name>', 'with --all-failed: that write to this root')
     .option('--since <age>', 'with --all-failed: that failed since, like 2h or 2026-11-28T03:00', parseAge)
@@ -71,6 +71,6 @@ async function failedIds(queue: WriteQueue, { host, root, since }: RetryOptions)
     ...(since === undefined ? {} : { sinceMs: since }),
   };
   const ids: string[] = [];
-  for await (const { id } of queue.list(filter)) ids.push(id);
+  for await (const { id, error } of queue.list(filter)) if (error?.code !== 'ECANCELED') ids.push(id);
   return ids;
 }
