@@ -43,3 +43,14 @@ test.each(['job', 'root', 'host'] as const)(
     expect(wake! - before).toBeLessThan(400);
   },
 );
+
+test('with a limit of the job, its root and its host a row goes as soon as none of them holds it back', () => {
+  const { pace, wakes } = paceOf({ job: 400 * MIB, root: 600 * MIB, host: 300 * MIB });
+  expect(pace.isOpen()).toBe(true);
+  expect(pace.admit(MIB)).toBe(MIB);
+  const until = performance.now() + 100; // far longer than a mebibyte takes
+  while (performance.now() < until);
+  expect(pace.isOpen()).toBe(true);
+  expect(pace.admit(MIB)).toBe(MIB);
+  expect(wakes).toEqual([]);
+});

@@ -59,7 +59,7 @@ export class Pace {
 
   #isOpenAt(now: number): boolean {
     const waitMs = Math.max(waitOf(this.#job, now), waitOf(this.#root, now), waitOf(this.#host, now));
-    if (waitMs === 0) return true;
+    if (waitMs <= 0) return true; // below 0 with all three limits, of which none holds
     this.#waited = true;
     this.#loop.wakeAt(performance.now() + waitMs);
     return false;
