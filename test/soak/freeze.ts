@@ -127,9 +127,10 @@ class FreezeSoak {
     stopped.child.kill('SIGSTOP');
     const stoppedAtMs = performance.now();
     if (watch.endedAtMs !== null || filesOpen(pid, this.#system.data) === 0) {
-      // Too early, or too late.
+      // Too early, or too late: the machine is quicker or slower than it was when that was measured.
       stopped.child.kill('SIGCONT');
       await this.#system.finished(job, END_MS_MAX);
+      await this.#measure();
       watch.close();
       return false;
     }
