@@ -29,5 +29,6 @@ export { commandOutput, complainTo, type Log, logOf } from './process/log.ts';
 export { parseRate } from './settings/rates.ts';
 export { lackOfSpace, makeDirectories } from '@penstock/redis';
 export { nativeFile, readLibaio } from './native-record.ts';
+export { leaveStarter, reportToStarter } from './process/starter.ts';
 export { STOP_SIGNALS } from './process/stop-signals.ts';
 export { findServer, openStore, type Store } from './store.ts';

@@ -5,10 +5,12 @@ import {
   commandOutput,
   complainTo,
   defaults,
+  leaveStarter,
   LINK_MINUTES,
   logOf,
   openStore,
   publishDoor,
+  reportToStarter,
   STOP_SIGNALS,
   storeSettings,
 } from '@penstock/config';
@@ -55,7 +57,7 @@ async function main(): Promise<void> {
     const gateway = await Gateway.start({ connection: store.connection, address, port: wanted, onError: complain });
     try {
       const withdraw = publishDoor(dataDirectory, gateway.door);
-      if (process.connected) process.send?.({ ready: true, url: gateway.url, link: gateway.link() });
+      if (process.connected) void reportToStarter({ ready: true, url: gateway.url, link: gateway.link() });
       else log(`${gateway.url}, open once within ${LINK_MINUTES} minutes: ${gateway.link()}`);
       await stopped;
       withdraw();
@@ -65,13 +67,13 @@ async function main(): Promise<void> {
   } finally {
     await store.close();
   }
-  if (process.connected) process.disconnect();
+  leaveStarter();
 }
 
 try {
   await main();
 } catch (error) {
   complain(error);
-  if (process.connected) process.send?.({ failed: toWire(error) }, () => process.disconnect());
+  void reportToStarter({ failed: toWire(error) }).then(leaveStarter);
   process.exitCode = 1;
 }

@@ -7,9 +7,11 @@ import {
   defaultRoot,
   type HostOptions,
   hostSettings,
+  leaveStarter,
   logOf,
   openStore,
   readLibaio,
+  reportToStarter,
   STOP_SIGNALS,
 } from '@penstock/config';
 import { tuneHost } from '@penstock/config/tuning';
@@ -100,14 +102,14 @@ async function main(): Promise<number> {
     for (const note of notes) logUnlessQuiet(note);
     if (host.noSegmentsReason !== null) logUnlessQuiet(`no segments of shared memory: ${host.noSegmentsReason}`);
     logUnlessQuiet('ready');
-    process.send?.({ ready: true });
+    void reportToStarter({ ready: true });
     logUnlessQuiet(`stopping: ${await stopped}`);
     isFree = await host.close();
   } finally {
     await store.close();
   }
   if (!isFree || isAsking()) endWithout(host, exitCode);
-  if (process.connected) process.disconnect();
+  leaveStarter();
   return exitCode;
 }
 
@@ -129,9 +131,7 @@ async function run(): Promise<void> {
     process.exitCode = await main();
   } catch (error) {
     complain(error);
-    if (process.connected) {
-      process.send?.({ failed: toWire(error) }, () => process.disconnect());
-    }
+    void reportToStarter({ failed: toWire(error) }).then(leaveStarter);
     process.exitCode = 1;
     if (isAsking()) native.exitNow(1); // the error was reported; a root that does not answer is not waited for
   }
