@@ -1,10 +1,11 @@
 // Writes small files that share directories, replacements of large files and a bulk while few descriptors are left, and all
 // of them again once there are enough. Prints, of each number of free ones, what the first attempts ended with, and at the
 // end which of the files are wrong, which descriptors are still open below the directory, and what else is in it.
-import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseJob } from '@penstock/contract/judging';
 import { WriterPool } from '../dist/pool/pool.js';
+import { holdDescriptors } from './hold-descriptors.fixture.mjs';
 
 const MIB = 1_048_576;
 const directory = process.argv[2];
@@ -51,17 +52,9 @@ for (const free of [0, 2, 5, 12, 24]) {
   const bulk = { files: Array.from({ length: 64 }, (_, index) => file(`b${free}/${index}`, 4096, index)) };
   const requests = [...small, ...large, bulk];
   for (const { path } of large) writeFileSync(join(directory, path), Buffer.alloc(16 * MIB, 1));
-  const held = [];
-  for (;;) {
-    try {
-      held.push(openSync('/dev/null', 'r'));
-    } catch {
-      break;
-    }
-  }
-  for (const fd of held.splice(0, free)) closeSync(fd);
+  const letGo = holdDescriptors(free);
   const firsts = await Promise.all(requests.map((request, index) => attempt(request, `${free}-${index}`, 1)));
-  for (const fd of held) closeSync(fd);
+  letGo();
   outcomes[free] = [...new Set(firsts)].toSorted();
   const again = requests.filter((_, index) => firsts[index] !== 'completed');
   await Promise.all(again.map((request) => attempt(request, `${free}-${requests.indexOf(request)}`, 2)));
