@@ -61,6 +61,7 @@ export class Vitals {
     const asksSpace = sum.running > 0 || this.#reports % SPACE_REPORTS === 1;
     return {
       version,
+      threadsMax: pool.jobSlots / settings.jobs,
       threads: sum.threads,
       depth: settings.depth,
       inFlight: sum.inFlight,

@@ -153,6 +153,7 @@ test('a host whose clock is wrong by an hour is alive for every client', async (
 test('what the host measures stands in its record, and a change of its state or its roots at once', async () => {
   const vitals: HostVitals = {
     version: '9.9.9',
+    threadsMax: 2,
     threads: 2,
     depth: 64,
     inFlight: 3,

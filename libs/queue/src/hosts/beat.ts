@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ScriptClient } from '../connection/script-client.ts';
 import { hasEnded, type Holder, holderIn, thisProcess } from './holder.ts';
-import { nameKeyOf, reportHost } from './name-script.ts';
+import { defineReport, nameKeyOf, reportHost } from './name-script.ts';
 import { type HostProcess, type HostState, type HostVitals, recordOf, type Report, SILENT_MS } from './record.ts';
 import { registryKey } from './registry.ts';
 import { TwinHostError } from './twin-error.ts';
@@ -39,6 +39,7 @@ export class HostBeat {
 
   private constructor(options: HostBeatOptions) {
     this.#options = options;
+    defineReport(options.client);
   }
 
   /**

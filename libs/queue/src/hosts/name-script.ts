@@ -49,8 +49,12 @@ export interface Reported {
   before: string;
 }
 
-export async function reportHost(client: ScriptClient, a: ReportArguments): Promise<Reported> {
+/** To be called once, before reportHost(). */
+export function defineReport(client: ScriptClient): void {
   client.defineCommand(COMMAND, { numberOfKeys: 2, lua: REPORT });
+}
+
+export async function reportHost(client: ScriptClient, a: ReportArguments): Promise<Reported> {
   const args = [a.registryKey, a.nameKey, a.host, a.holder, a.record, String(a.keepMs), a.instance, a.ended];
   const [holder, second] = (await client.runCommand(COMMAND, args)) as [string, string | number];
   if (holder === '') return { other: null, before: String(second) };

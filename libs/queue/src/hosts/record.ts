@@ -41,7 +41,9 @@ export interface HostRoot {
 export interface HostVitals {
   /** Of Penstock. */
   version: string;
-  /** Writer threads that run, of all its file systems. */
+  /** Writer threads that it may run, of all its file systems. */
+  threadsMax: number;
+  /** Those that run: each is started when it is wanted. */
   threads: number;
   /** iocbs that a thread may have in flight. */
   depth: number;

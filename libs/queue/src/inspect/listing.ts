@@ -31,17 +31,6 @@ export interface JobFilter {
 /** Ids in one round trip, and fields in another. */
 const PAGE = 200;
 
-/** BullMQ's names of the lists. */
-const LIST_OF: Readonly<Record<ListedState, 'wait' | Exclude<ListedState, 'waiting'>>> = {
-  active: 'active',
-  waiting: 'wait',
-  prioritized: 'prioritized',
-  delayed: 'delayed',
-  'waiting-children': 'waiting-children',
-  failed: 'failed',
-  completed: 'completed',
-};
-
 /**
  * State by state in the order of LISTED_STATES, and in each queue by queue. What waits comes in the order in which it is taken,
  * what has ended the newest first. No job is listed twice; of a queue that is drained meanwhile some may be missing.
@@ -65,9 +54,10 @@ async function* listState(
   filter: JobFilter,
   seen: Set<string>,
 ): AsyncGenerator<JobView, void, undefined> {
+  const list = state === 'waiting' ? 'wait' : state; // BullMQ's name of it
   const hasEnded = state === 'failed' || state === 'completed';
   for (let start = 0; ; start += PAGE) {
-    const ids = await queue.getRanges([LIST_OF[state]], start, start + PAGE - 1, !hasEnded);
+    const ids = await queue.getRanges([list], start, start + PAGE - 1, !hasEnded);
     for (const view of await viewsOf(redis, queue, state, ids)) {
       if (seen.has(view.id)) continue;
       seen.add(view.id);

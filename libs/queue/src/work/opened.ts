@@ -25,6 +25,8 @@ export interface Opened {
   broken: BrokenJobs;
   /** The connection that ends of jobs are recorded over. */
   client: Client;
+  /** The same, with the commands that BullMQ's type has not. */
+  redis: Redis;
   places: AppendPlaces;
   owners: PartOwners;
   executor: Executor;
@@ -53,7 +55,7 @@ export async function open(o: OpenOptions): Promise<Opened> {
   const { worker, broken, host, prefix, queueName, isOwnQueue, seat, waitMsMax, perform, onError } = o;
   const backend = worker.getBackend();
   const client = await backend.client; // an ioredis client
-  const redis = client as unknown as Redis; // BullMQ's type has fewer commands
+  const redis = client as unknown as Redis;
   const toKey = (part: string): string => worker.toKey(part);
   const places = await AppendPlaces.open(client, prefix);
   const executor = new Executor({
@@ -70,7 +72,7 @@ export async function open(o: OpenOptions): Promise<Opened> {
   });
   const otherHosts = isOwnQueue ? null : new OtherHosts(redis, seenKey(prefix), host);
   const conclusion = new Conclusion({ host, waitMsMax, client, backend, toKey, otherHosts, onError });
-  return { worker, broken, client, places, owners: new PartOwners(client, places, host), executor, conclusion };
+  return { worker, broken, client, redis, places, owners: new PartOwners(client, places, host), executor, conclusion };
 }
 
 /** The key of the registry of hosts, which is beside the queue of any host. */

@@ -1,6 +1,5 @@
 /** The host's side of the queue: takes jobs, has each performed (executor.ts) and its end recorded (conclusion.ts). */
 import { type AppendAnswer, type AppendQuestion, type ShortResult, WriteAbortedError } from '@penstock/contract';
-import type { Redis } from 'ioredis';
 import { BrokenJobs } from '../jobs/broken-jobs.ts';
 import { CapacityScripts } from '../capacity/scripts.ts';
 import { CapacityTally } from '../capacity/tally.ts';
@@ -164,7 +163,7 @@ export class WriteWorker {
       worker.concurrency = this.#limit;
       if (queue === 'own') await this.#takeName(opened.client);
       this.#standstill = new StandstillWatch(
-        () => standstillOf(opened.client as unknown as Redis, this.#queueName, (part) => worker.toKey(part)),
+        () => standstillOf(opened.redis, this.#queueName, (part) => worker.toKey(part)),
         (text) => this.#options.onNote?.(text),
       );
       await this.#options.after;
