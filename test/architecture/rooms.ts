@@ -80,7 +80,7 @@ export const foldersOf: Record<string, readonly string[]> = {
     'job',
     'demo',
     'doctor',
-    'fleet',
+    'listing',
     'calibrate',
     'commands/jobs',
     'commands/steer',

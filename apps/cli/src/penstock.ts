@@ -1,7 +1,14 @@
 /** `penstock`: runs one command, reports in one line what went wrong, and ends with its exit code. */
 import { createRequire } from 'node:module';
 import { assertUtf8Arguments } from '@penstock/config/utf8-arguments';
-import { AlreadyReported, describeFailure, exitCodeOf, isCommanderError, wantsStacks } from './terminal/failures.ts';
+import {
+  AlreadyReported,
+  describeFailure,
+  exitCodeOf,
+  isCommanderError,
+  wantsStacks,
+  wireOf,
+} from './terminal/failures.ts';
 import { printJson, say, sayLine, surviveBrokenPipes } from './terminal/output.ts';
 import { runProgram } from './program.ts';
 import { ScreenText } from './terminal/screen-text.ts';
@@ -38,15 +45,7 @@ async function report(error: unknown, args: readonly string[]): Promise<void> {
     for (const text of more) sayLine(ScreenText.lines(`  ${text}`, '  '));
   }
   if (args.includes('--json')) {
-    printJson({
-      ok: false,
-      error: {
-        name: 'UsageError',
-        message: (error as Error).message.replace(/^error: /, ''),
-        code: 'EUSAGE',
-        retryable: false,
-      },
-    });
+    printJson({ ok: false, error: await wireOf(error) });
   }
   if (wantsStacks(process.env) && error instanceof Error) sayLine(ScreenText.lines(error.stack ?? ''));
 }

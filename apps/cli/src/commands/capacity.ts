@@ -3,8 +3,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import { formatBytes, parseSize } from '@penstock/contract';
 import type { Capacity } from '@penstock/queue';
-import { print, printJson, say } from '../terminal/output.ts';
-import { openStoreOf } from '../job/store-options.ts';
+import { onQueue } from '../job/on-queue.ts';
+import { print, printJson } from '../terminal/output.ts';
 
 interface CapacityOptions extends StoreOptions {
   whenFull?: 'reject' | 'wait';
@@ -47,10 +47,7 @@ function parseLimit(text: string): number | 'none' {
 
 async function capacity(limit: number | 'none' | undefined, options: CapacityOptions): Promise<void> {
   const { whenFull } = options;
-  const { WriteQueue } = await import('@penstock/queue');
-  const { store } = await openStoreOf(options, (error) => say(error.message));
-  const queue = new WriteQueue({ connection: store.connection, onError: (error) => say(error.message) });
-  try {
+  await onQueue(options, async (queue) => {
     const before = await queue.capacity();
     const bytes = limit === 'none' ? null : (limit ?? before.bytes);
     const changes = limit !== undefined || (whenFull !== undefined && bytes !== null);
@@ -58,10 +55,7 @@ async function capacity(limit: number | 'none' | undefined, options: CapacityOpt
     const now = changes ? await queue.capacity() : before;
     if (options.json === true) printJson(now);
     else print(describeCapacity(now));
-  } finally {
-    await queue.close();
-    await store.close();
-  }
+  });
 }
 
 /** "12.00 GiB of 500.00 GiB in use by 3 jobs; what does not fit waits". */

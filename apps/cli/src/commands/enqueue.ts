@@ -16,7 +16,8 @@ import {
   targetOption,
 } from '../job/request-options.ts';
 import { sayStandstill } from '../job/standstill.ts';
-import { openStoreOf, storeFlags } from '../job/store-options.ts';
+import { onQueue } from '../job/on-queue.ts';
+import { storeFlags } from '../job/store-options.ts';
 
 interface EnqueueOptions extends RequestOptions, StoreOptions {
   request?: string;
@@ -106,10 +107,7 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
   const { json, described, inQueue, store: storeOptions } = sort(options);
   const request = await requestFrom(path, json, described);
   judgeRequest(request);
-  const { WriteQueue } = await import('@penstock/queue');
-  const { store } = await openStoreOf(storeOptions, (error) => say(error.message));
-  const queue = new WriteQueue({ connection: store.connection, onError: (error) => say(error.message) });
-  try {
+  await onQueue(storeOptions, async (queue) => {
     const id = await addReporting(queue, request, inQueue);
     print(id);
     const target = request.target?.host;
@@ -123,10 +121,7 @@ async function enqueue(path: string | undefined, options: EnqueueOptions): Promi
           `the host ${target} is not there now; start it on its machine with: penstock host --name ${target}${flags}`,
         );
     }
-  } finally {
-    await queue.close();
-    await store.close();
-  }
+  });
 }
 
 async function requestFrom(

@@ -1,8 +1,8 @@
 /** `penstock hosts`: which hosts there are, what they do and what they have. */
 import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
-import { describeHost, hostTable } from '../fleet/host-text.ts';
-import { onQueue } from './jobs/on-queue.ts';
+import { describeHost, hostTable } from '../listing/host-text.ts';
+import { onQueue } from '../job/on-queue.ts';
 import { UsageError } from '../terminal/failures.ts';
 import { print, printJson, say } from '../terminal/output.ts';
 

@@ -4,6 +4,7 @@
  * Every start of the command line loads this, so it loads nothing large itself.
  */
 import { constants } from 'node:os';
+import type { WireError } from '@penstock/contract';
 
 const EXIT_OK = 0;
 /** The write, or whatever else was asked for, failed. */
@@ -71,6 +72,13 @@ export async function describeFailure(error: unknown): Promise<string[]> {
   const { toWire } = await import('@penstock/contract');
   const { message, hint } = toWire(error);
   return hint === undefined || message.includes(hint) ? [message] : [message, `hint: ${hint}`];
+}
+
+/** `error` as JSON has it. */
+export async function wireOf(error: unknown): Promise<WireError> {
+  const { toWire } = await import('@penstock/contract');
+  if (!isCommanderError(error)) return toWire(error);
+  return toWire(new UsageError(error.message.replace(/^error: /, '')));
 }
 
 /** True if the environment asks for stacks: PENSTOCK_DEBUG, or DEBUG with "penstock" or "*" among its words. */

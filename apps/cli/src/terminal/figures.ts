@@ -20,6 +20,14 @@ export function formatClock(ms: number): string {
   return hours > 0 ? `${hours}:${rest}` : rest;
 }
 
+/** A moment, to the second, in the time zone of this machine: "2026-11-28 15:42:20". */
+export function formatTime(ms: number): string {
+  const date = new Date(ms);
+  const pad = (value: number): string => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
+  return `${day} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
+}
+
 /** How long something took: "0.42 s", "37 s", "3:05". */
 export function formatSeconds(ms: number): string {
   if (ms < 9995) return `${(ms / 1000).toFixed(2)} s`;

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { addStoreOptions, duration, type StoreOptions } from '@penstock/config';
 import { print, printJson } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 interface CleanCommandOptions extends StoreOptions {
   olderThan: number;

@@ -49,6 +49,10 @@ test('a job that failed is found, understood, tried again and removed by what th
   const [job] = (await cli.run('ls', '--host', 'disk-1', '--json')).stdout.trim().split('\n');
   expect(JSON.parse(job!)).toMatchObject({ id, state: 'completed', host: 'disk-1', path: 'copy.bin', error: null });
   expect(await cli.run('rm', id)).toMatchObject({ code: 0, stdout: `job ${id} is removed\n` });
+  const gone: unknown = JSON.parse((await cli.run('show', id, '--json')).stdout);
+  expect(gone).toMatchObject({ ok: false, error: { code: 'ENOJOB' } });
+  const later = (await cli.run('enqueue', 'later.bin', '--size', '4KiB', '--delay', '3600000')).stdout.trim();
+  expect(await cli.run('rm', id, later)).toMatchObject({ code: 2, stdout: `job ${later} is removed\n` });
   expect(await cli.run('show', id)).toMatchObject({
     code: 2,
     stderr: expect.stringContaining(`There is no job '${id}'`),

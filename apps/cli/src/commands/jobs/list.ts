@@ -2,10 +2,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addStoreOptions, parseHostName, type StoreOptions, wholeNumber } from '@penstock/config';
 import { type JobView, LISTED_STATES, type ListedState } from '@penstock/queue';
-import { jobTable } from '../../fleet/job-text.ts';
-import { parseAge } from '../../fleet/age.ts';
+import { jobTable } from '../../listing/job-text.ts';
+import { parseSince } from '../../listing/since.ts';
 import { print, printJson, readerGone, say } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 interface ListOptions extends StoreOptions {
   state?: ListedState[];
@@ -41,7 +41,7 @@ export function listCommand(): Command {
     .option(
       '--since <age>',
       'only those that were added, begun or ended since: 10min, 2h, or 2026-11-28T03:00',
-      parseAge,
+      parseSince,
     )
     .option('--limit <n>', 'at most so many', wholeNumber(1, 1_000_000_000), LIMIT_DEFAULT)
     .option('--json', 'print one JSON object a line');

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import { print, printJson, say } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 const EXAMPLES = `
 Examples:

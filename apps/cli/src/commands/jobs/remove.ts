@@ -1,15 +1,15 @@
 /** `penstock rm`: removes a job from the queue. */
 import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
-import { print, printJson } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { eachJob } from './each-job.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 const EXAMPLES = `
 Examples:
   $ penstock rm 1q9jvken2byc5
 
 The file that it wrote stays where it is. A job that a host has is cancelled first: penstock cancel.
-Exit codes: 0 removed, 1 a host has it, 2 there is no such job.`;
+Exit codes: 0 removed, 1 a host has one, 2 there is no such job; those of several that can be are removed.`;
 
 export function removeCommand(): Command {
   const command = new Command('rm')
@@ -20,12 +20,12 @@ export function removeCommand(): Command {
   return command
     .addHelpText('after', EXAMPLES)
     .action(async (ids: string[], options: StoreOptions & { json?: boolean }) =>
-      onQueue(options, async (queue) => {
-        for (const id of ids) {
-          await queue.remove(id);
-          if (options.json === true) printJson({ id });
-          else print(`job ${id} is removed`);
-        }
-      }),
+      onQueue(options, (queue) =>
+        eachJob(ids, {
+          act: (id) => queue.remove(id),
+          describe: (id) => `job ${id} is removed`,
+          json: options.json === true,
+        }),
+      ),
     );
 }

@@ -2,10 +2,11 @@
 import { Command } from 'commander';
 import { addStoreOptions, parseHostName, type StoreOptions } from '@penstock/config';
 import type { JobFilter, WriteQueue } from '@penstock/queue';
-import { parseAge } from '../../fleet/age.ts';
+import { parseSince } from '../../listing/since.ts';
 import { UsageError } from '../../terminal/failures.ts';
-import { print, printJson, say } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { say } from '../../terminal/output.ts';
+import { eachJob } from './each-job.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 interface RetryOptions extends StoreOptions {
   allFailed?: boolean;
@@ -21,7 +22,7 @@ Examples:
   $ penstock retry --all-failed --root captures --since 2h
 
 A job gets all its attempts again. One that was cancelled is tried again by its id alone: that takes the cancellation back.
-Exit codes: 0 in line again, 1 one has not failed, 2 there is no such job.`;
+Exit codes: 0 in line again, 1 one has not failed, 2 there is no such job; those of several that can be are.`;
 
 export function retryCommand(): Command {
   const command = new Command('retry')
@@ -30,7 +31,7 @@ export function retryCommand(): Command {
     .option('--all-failed', 'all that failed, but for those that somebody cancelled', false)
     .option('--host <name>', 'with --all-failed: that this host had last, or alone may take', parseHostName)
     .option('--root <name>', 'with --all-failed: that write to this root')
-    .option('--since <age>', 'with --all-failed: that failed since, like 2h or 2026-11-28T03:00', parseAge)
+    .option('--since <age>', 'with --all-failed: that failed since, like 2h or 2026-11-28T03:00', parseSince)
     .option('--json', 'print one JSON object for each job');
   addStoreOptions(command.optionsGroup('Which queue:'));
   return command.addHelpText('after', EXAMPLES).action(retry);
@@ -40,26 +41,13 @@ async function retry(id: string | undefined, options: RetryOptions): Promise<voi
   if ((id === undefined) !== (options.allFailed === true)) throw new UsageError('Give a job, or --all-failed.');
   await onQueue(options, async (queue) => {
     const ids = id === undefined ? await failedIds(queue, options) : [id];
-    for (const each of ids) {
-      if (!(await isRetried(queue, each, id === undefined))) continue;
-      if (options.json === true) printJson({ id: each });
-      else print(`job ${each} is in line again`);
-    }
+    await eachJob(ids, {
+      act: (each) => queue.retry(each),
+      describe: (each) => `job ${each} is in line again`,
+      json: options.json === true,
+    });
     if (ids.length === 0) say('no such job has failed');
   });
-}
-
-/** False if it is gone or no longer failed, and only one of many. */
-async function isRetried(queue: WriteQueue, id: string, isOneOfMany: boolean): Promise<boolean> {
-  try {
-    await queue.retry(id);
-    return true;
-  } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    if (!isOneOfMany || (code !== 'ENOJOB' && code !== 'EJOBSTATE')) throw error;
-    say(message);
-    return false;
-  }
 }
 
 /** Of all, before the first is put in line: one that fails again at once must not be met twice. */

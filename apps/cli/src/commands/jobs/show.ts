@@ -1,9 +1,9 @@
 /** `penstock show`: one job with all that is known of it. */
 import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
-import { describeJob } from '../../fleet/job-text.ts';
+import { describeJob } from '../../listing/job-text.ts';
 import { print, printJson } from '../../terminal/output.ts';
-import { onQueue } from './on-queue.ts';
+import { onQueue } from '../../job/on-queue.ts';
 
 const EXAMPLES = `
 Examples:

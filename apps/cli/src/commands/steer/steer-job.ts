@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import { addStoreOptions, type StoreOptions } from '@penstock/config';
 import type { SteeredState, WriteQueue } from '@penstock/queue';
 import { answering } from '../../job/job-report.ts';
-import { print, say } from '../../terminal/output.ts';
-import { openStoreOf } from '../../job/store-options.ts';
+import { onQueue } from '../../job/on-queue.ts';
+import { print } from '../../terminal/output.ts';
 
 export interface SteerOptions extends StoreOptions {
   json?: boolean;
@@ -29,18 +29,9 @@ export async function steer<Found extends object>(
 ): Promise<void> {
   await answering(options.json === true, async (answer) => {
     if (id !== undefined) answer.id = id;
-    const { WriteQueue } = await import('@penstock/queue');
-    const complain = (error: Error): void => say(error.message);
-    const { store } = await openStoreOf(options, complain);
-    const queue = new WriteQueue({ connection: store.connection, onError: complain });
-    try {
-      const found = await order(queue);
-      if (options.json !== true) print(describe(found));
-      return found;
-    } finally {
-      await queue.close();
-      await store.close();
-    }
+    const found = await onQueue(options, order);
+    if (options.json !== true) print(describe(found));
+    return found;
   });
 }
 

@@ -1,7 +1,7 @@
 /** A host for people: as a row among others, and alone with all that is known of it. */
 import { formatBytes } from '@penstock/contract';
 import type { HostRecord, HostRoot, HostVitals } from '@penstock/queue';
-import { formatMicroseconds, formatRate, formatSeconds } from '../terminal/figures.ts';
+import { formatMicroseconds, formatRate, formatSeconds, formatTime } from '../terminal/figures.ts';
 import type { ScreenText } from '../terminal/screen-text.ts';
 import { type Column, drawTable } from '../terminal/table-text.ts';
 
@@ -43,7 +43,7 @@ function nowOf(vitals: HostVitals): string[] {
 
 function stateOf({ state, seenAtMs, startedAtMs }: HostRecord): string {
   if (state !== 'silent' && state !== 'stopped') return state;
-  return `${state}, last seen ${new Date(seenAtMs || startedAtMs).toISOString().slice(0, 19).replace('T', ' ')}`;
+  return `${state}, last seen ${formatTime(seenAtMs || startedAtMs)}`;
 }
 
 function latencyOf({ writeLatencyUs }: HostVitals): string {
@@ -63,7 +63,7 @@ export function describeHost(host: HostRecord): string[] {
   const lines = [`${name}: ${stateOf(host)}`];
   const line = (what: string, text: string): void => void lines.push(`  ${what.padEnd(14)} ${text}`);
   if (where !== null) line('process', `${where.pid} on ${where.machine}`);
-  line('started', new Date(host.startedAtMs).toISOString());
+  line('started', formatTime(host.startedAtMs));
   if (twin !== null) line('twin', `process ${twin.pid} on ${twin.machine} has this name too`);
   if (vitals === null) {
     line('version', 'an earlier one, which reports no more');
@@ -72,7 +72,7 @@ export function describeHost(host: HostRecord): string[] {
   line('version', vitals.version);
   line(
     'threads',
-    `${vitals.threads}, depth ${vitals.depth}, ${vitals.jobs} writes on each, ${vitals.aioContexts} AIO contexts`,
+    `${vitals.threads} of ${vitals.threadsMax}, depth ${vitals.depth}, ${vitals.jobs} writes on each, ${vitals.aioContexts} AIO contexts`,
   );
   line('writes', `${vitals.running} running, ${vitals.inFlight} iocbs in flight, ${formatRate(vitals.bytesPerSecond)}`);
   line(

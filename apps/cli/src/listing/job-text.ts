@@ -1,8 +1,8 @@
 /** A job for people: as a row among others, and alone with all that is known of it. */
-import { formatBytes, isBulkResult } from '@penstock/contract';
+import { formatBytes, isBulkResult, type WireError } from '@penstock/contract';
 import type { JobDetails, JobView } from '@penstock/queue';
 import { describeBulk, describeResult } from '../job/result-text.ts';
-import { formatRate, formatSeconds } from '../terminal/figures.ts';
+import { formatRate, formatSeconds, formatTime } from '../terminal/figures.ts';
 import type { ScreenText } from '../terminal/screen-text.ts';
 import { type Column, drawTable } from '../terminal/table-text.ts';
 
@@ -21,7 +21,7 @@ export function jobTable(jobs: readonly JobView[]): ScreenText {
 }
 
 function rowOf(job: JobView): string[] {
-  return [job.id, job.state, hostOf(job), fileOf(job), timeText(job.addedAtMs), howItIs(job)];
+  return [job.id, job.state, hostOf(job), fileOf(job), formatTime(job.addedAtMs), howItIs(job)];
 }
 
 const hostOf = ({ host, target }: JobView): string => host ?? (target === null ? 'any' : `${target} alone`);
@@ -33,22 +33,17 @@ function fileOf({ root, path, files }: JobView): string {
 }
 
 function howItIs({ state, progress, error, attempts, attemptsMax }: JobView): string {
-  if (state === 'failed') return error?.message.split('. ')[0] ?? 'failed';
+  if (state === 'failed') return error === null ? 'failed' : withoutHint(error);
   if (progress?.note !== undefined && state !== 'completed') return progress.note;
   if (state === 'active' && progress !== null)
     return `${Math.round(progress.progress)}%, ${formatRate(progress.bytesPerSecond)}, ${progress.phase}`;
-  if (attempts > 0 && error !== null)
-    return `attempt ${attempts} of ${attemptsMax} failed: ${error.message.split('. ')[0]}`;
+  if (attempts > 0 && error !== null) return `attempt ${attempts} of ${attemptsMax} failed: ${withoutHint(error)}`;
   return '';
 }
 
-/** In the time of this machine, to the second. */
-function timeText(ms: number): string {
-  const date = new Date(ms);
-  const pad = (value: number): string => String(value).padStart(2, '0');
-  const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
-  return `${day} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
-}
+/** What a list has no room for: `penstock show` has it. */
+const withoutHint = ({ message, hint }: WireError): string =>
+  hint === undefined ? message : message.replace(hint, '').replace(/\.? *$/, '');
 
 /** All that is known of one job, a line for each thing. */
 export function describeJob(job: JobDetails): string[] {
@@ -56,11 +51,11 @@ export function describeJob(job: JobDetails): string[] {
   const line = (what: string, text: string): void => void lines.push(`  ${what.padEnd(9)} ${text}`);
   line('file', fileOf(job));
   line('host', hostOf(job));
-  line('added', timeText(job.addedAtMs));
-  if (job.startedAtMs !== null) line('begun', timeText(job.startedAtMs));
+  line('added', formatTime(job.addedAtMs));
+  if (job.startedAtMs !== null) line('begun', formatTime(job.startedAtMs));
   if (job.endedAtMs !== null) {
     const tookMs = job.endedAtMs - (job.startedAtMs ?? job.addedAtMs);
-    line('ended', `${timeText(job.endedAtMs)}, ${formatSeconds(tookMs)} later`);
+    line('ended', `${formatTime(job.endedAtMs)}, ${formatSeconds(tookMs)} later`);
   }
   line('attempts', `${job.attempts} of ${job.attemptsMax}`);
   if (job.progress !== null && job.state !== 'completed') {

@@ -1,10 +1,10 @@
-/** What the commands that look at jobs have in common: which queue, and its client. */
+/** The queue's client for as long as a command uses it. */
 import type { StoreOptions } from '@penstock/config';
 import type { WriteQueue } from '@penstock/queue';
-import { openStoreOf } from '../../job/store-options.ts';
-import { say } from '../../terminal/output.ts';
+import { say } from '../terminal/output.ts';
+import { openStoreOf } from './store-options.ts';
 
-/** Resolves with what `act` does with the queue, which is closed then. */
+/** Resolves with what `act` does with the queue that `options` name, which is closed then. */
 export async function onQueue<T>(options: StoreOptions, act: (queue: WriteQueue) => Promise<T>): Promise<T> {
   const { WriteQueue: Client } = await import('@penstock/queue');
   const complain = (error: Error): void => say(error.message);

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { duration } from '@penstock/config';
 
 /** Milliseconds since 1970. @throws InvalidArgumentError */
-export function parseAge(text: string): number {
+export function parseSince(text: string): number {
   if (/^\d{4}-/.test(text)) {
     const time = Date.parse(text);
     if (!Number.isNaN(time)) return time;
