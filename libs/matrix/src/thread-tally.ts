@@ -1,5 +1,5 @@
 /**
- * What a writer thread has done so far, counted where the main thread can read it: bytes, iocbs and how long those took, and
+ * What a writer thread has done so far, counted in words that the main thread reads: bytes, iocbs and how long those took, and
  * the row memory that its writes have. Only the thread stores; the counts begin when the words are made and never fall.
  */
 import { strict as assert } from 'node:assert';

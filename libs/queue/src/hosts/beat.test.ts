@@ -57,7 +57,7 @@ async function recordWhen(isRight: (record: HostRecord) => boolean): Promise<Hos
   }
 }
 
-test('a second host of a name is refused, and is told which process on which machine has it', async () => {
+test('a second host of a name is refused, with the process and the machine that has it', async () => {
   const { pid } = await otherHost();
   await expect(host()).rejects.toMatchObject({
     code: 'ETWINHOST',
@@ -123,9 +123,9 @@ test('a host has its name until the writes of its other queue have ended too', a
   expect(await record()).toMatchObject({ state: 'stopped' });
 });
 
-test('a host that lost its name to another, for it had not reported, is told to stop, and reports no more', async () => {
+test('a host that lost its name to another, for it had not reported, is to stop, and reports no more', async () => {
   let lost: (error: TwinHostError) => void = () => {};
-  const told = new Promise<TwinHostError>((resolve) => {
+  const reported = new Promise<TwinHostError>((resolve) => {
     lost = resolve;
   });
   await host({ onNameLost: lost });
@@ -135,7 +135,7 @@ test('a host that lost its name to another, for it had not reported, is told to 
   // The beat of this moment may have been first: then the name is ours still, and the other has none.
   if (JSON.parse((await stage.client.get(NAME))!).pid !== 7)
     await stage.client.set(NAME, JSON.stringify(holder), 'PX', 60_000);
-  expect(await told).toMatchObject({ code: 'ETWINHOST', twin: { pid: 7, machine: 'elsewhere' } });
+  expect(await reported).toMatchObject({ code: 'ETWINHOST', twin: { pid: 7, machine: 'elsewhere' } });
   await stage.client.hset(SEEN, 'disk-1', '{"pid":7}');
   await delay(1200); // longer than a beat
   expect(await stage.client.hget(SEEN, 'disk-1')).toBe('{"pid":7}');

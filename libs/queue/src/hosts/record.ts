@@ -31,7 +31,7 @@ export interface HostRoot {
   device: string | null;
   /** How many requests that takes at once; null also if the kernel does not report it. */
   tags: number | null;
-  /** False if the host was told to write it through the page cache (`--direct off`). */
+  /** False if the host writes it through the page cache, by its settings (`--direct off`). */
   direct: boolean;
   /** Whether the host writes it as `penstock calibrate` measured it. */
   calibrated: boolean;

@@ -1,4 +1,4 @@
-/** What a worker is given: which queue, how many jobs at once, what performs them, and who is told of what. */
+/** What a worker is given: which queue, how many jobs at once, what performs them, and what is reported to whom. */
 import type { Connection } from '../connection/address.ts';
 import type { HostVitals } from '../hosts/record.ts';
 import type { TwinHostError } from '../hosts/twin-error.ts';
